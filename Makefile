@@ -1,0 +1,59 @@
+# Everything a contributor runs. `make help` lists it; CONTRIBUTING.md explains it.
+SHELL := /usr/bin/env bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint unit loom tidy deny msrv bench doc
+
+# Where rustup puts Cargo, for a shell that does not know it yet.
+export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
+
+CARGO ?= cargo
+# `--locked` where the lock file must already be right, as in CI.
+LOCKED ?=
+# One model: `make loom MODEL=begin_vs_begin`.
+MODEL ?=
+# The command has the engine's name, and would overwrite its pages.
+DOC = $(CARGO) doc $(LOCKED) --workspace --exclude oncegate-cli --all-features --no-deps
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+
+setup: ## Install what the demo and the tests need
+	@scripts/setup.sh test
+
+demo: ## Storm real webhooks with and without the engine, side by side
+	@scripts/setup.sh build
+	@scripts/demo.sh
+
+test: ## Everything that CI checks, one line per suite at the end
+	@scripts/setup.sh test
+	@scripts/test.sh
+
+lint: ## rustfmt, clippy and rustdoc, warnings denied
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy $(LOCKED) --workspace --all-targets --all-features -- -D warnings
+	$(CARGO) clippy $(LOCKED) -p oncegate --no-default-features -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(DOC)
+
+unit: ## Unit, integration and property tests, and the examples of the documentation
+	$(CARGO) test $(LOCKED) --workspace --all-features --no-fail-fast
+
+loom: ## The models of the lock-free part, every interleaving within their bounds
+	RUSTFLAGS="--cfg oncegate_loom" CARGO_TARGET_DIR="$${CARGO_TARGET_DIR:-target}/loom" \
+	  $(CARGO) test $(LOCKED) --profile loom -p oncegate-tests --test loom -- $(MODEL)
+
+tidy: ## The house rules that a program can check
+	$(CARGO) test $(LOCKED) -p oncegate-tests --test tidy -- --nocapture
+
+deny: ## Licences, sources, bans and, where the database can be had, advisories
+	@scripts/deny.sh
+
+msrv: ## The minimum Rust version
+	@scripts/msrv.sh
+
+bench: ## The measurements
+	$(CARGO) bench $(LOCKED) --workspace
+
+doc: ## The API documentation
+	$(DOC)
+	@echo "open $${CARGO_TARGET_DIR:-target}/doc/oncegate/index.html"

@@ -1,0 +1,167 @@
+//! Real input: newline-delimited JSON, gzip or plain, from a file or from standard input.
+//!
+//! A line that cannot be read as a request is skipped and remembered with its number, so that a
+//! storm runs on everything else. Every size that the file controls has a limit.
+
+mod line;
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::path::Path;
+
+use flate2::bufread::MultiGzDecoder;
+
+pub(crate) use self::line::{DERIVATION, Line, LineError};
+
+/// The longest line that is read, in bytes.
+pub(crate) const MAX_LINE_BYTES: usize = 1 << 20;
+/// The most bytes that are read, after decompression: a small gzip file can hold very many.
+pub(crate) const MAX_INPUT_BYTES: u64 = 256 << 20;
+/// The most lines that are read.
+pub(crate) const MAX_LINES: u64 = 1_000_000;
+
+/// What a file held.
+#[derive(Debug, Default)]
+pub(crate) struct Input {
+    /// The requests, in the order of the file.
+    pub(crate) lines: Vec<Line>,
+    /// The lines that were skipped, in the order of the file.
+    pub(crate) skipped: Vec<Skipped>,
+}
+
+/// A line that was skipped, and why.
+#[derive(Debug)]
+pub(crate) struct Skipped {
+    /// The line's number in the file; the first line is 1.
+    pub(crate) number: u64,
+    /// Why it is no request. Names fields and kinds, never their values.
+    pub(crate) reason: LineError,
+}
+
+/// Why an input could not be read at all.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum InputError {
+    /// The file could not be opened.
+    #[error("input: cannot be opened: {0}")]
+    Open(#[source] io::Error),
+    /// Reading or decompressing stopped part way.
+    #[error("input: cannot be read after line {after_line}: {source}")]
+    Read {
+        /// The last line that was read whole.
+        after_line: u64,
+        /// What the system or the decompressor said.
+        source: io::Error,
+    },
+    /// The input is larger than a storm takes.
+    #[error("input: more than {MAX_INPUT_BYTES} bytes after decompression; limit: that many")]
+    TooLarge,
+    /// The input has more lines than a storm takes.
+    #[error("input: more than {MAX_LINES} lines; limit: that many")]
+    TooManyLines,
+    /// No line of the input is a request.
+    #[error("input: no request in it ({skipped} lines skipped)")]
+    Empty {
+        /// How many lines were skipped as broken.
+        skipped: usize,
+    },
+}
+
+/// Reads a file, or standard input when the path is `-`.
+///
+/// # Errors
+/// [`InputError`] when the input cannot be opened or read, or exceeds a limit of this module.
+pub(crate) fn load(path: &Path) -> Result<Input, InputError> {
+    if path == Path::new("-") {
+        return read(io::stdin().lock());
+    }
+    read(File::open(path).map_err(InputError::Open)?)
+}
+
+/// Reads NDJSON, decompressing it first when it opens with the magic bytes of gzip.
+pub(crate) fn read(source: impl Read) -> Result<Input, InputError> {
+    let mut source = BufReader::with_capacity(1 << 16, source);
+    let head = head(&mut source).map_err(|source| InputError::Read { after_line: 0, source })?;
+    let is_gzip = head == GZIP_MAGIC;
+    let whole = Cursor::new(head).chain(source);
+    if is_gzip {
+        let unpacked = BufReader::with_capacity(1 << 16, MultiGzDecoder::new(whole));
+        read_lines(unpacked, MAX_INPUT_BYTES)
+    } else {
+        read_lines(whole, MAX_INPUT_BYTES)
+    }
+}
+
+/// The first two bytes, fewer at the end of the input. A pipe may give them one at a time.
+fn head(source: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut head = Vec::with_capacity(GZIP_MAGIC.len());
+    source.take(GZIP_MAGIC.len() as u64).read_to_end(&mut head)?;
+    Ok(head)
+}
+
+fn read_lines(source: impl BufRead, max_bytes: u64) -> Result<Input, InputError> {
+    let mut source = source.take(max_bytes + 1);
+    let mut input = Input::default();
+    let mut line = Vec::new();
+    for number in 1.. {
+        let end = next_line(&mut source, &mut line)
+            .map_err(|source| InputError::Read { after_line: number - 1, source })?;
+        if source.limit() == 0 {
+            return Err(InputError::TooLarge);
+        }
+        let parsed = match end {
+            LineEnd::Input => break,
+            _ if number > MAX_LINES => return Err(InputError::TooManyLines),
+            LineEnd::TooLong => Err(LineError::TooLong),
+            LineEnd::Whole if line.trim_ascii().is_empty() => continue,
+            LineEnd::Whole => Line::parse(number, &line),
+        };
+        match parsed {
+            Ok(line) => input.lines.push(line),
+            Err(reason) => input.skipped.push(Skipped { number, reason }),
+        }
+    }
+    if input.lines.is_empty() {
+        return Err(InputError::Empty { skipped: input.skipped.len() });
+    }
+    Ok(input)
+}
+
+/// How a call of [`next_line`] ended.
+enum LineEnd {
+    /// The buffer holds a line without its line feed.
+    Whole,
+    /// The line went past [`MAX_LINE_BYTES`] and was dropped.
+    TooLong,
+    /// Nothing was left.
+    Input,
+}
+
+/// Reads up to the next line feed, holding no more than [`MAX_LINE_BYTES`] of it.
+fn next_line(source: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<LineEnd> {
+    line.clear();
+    let (mut read, mut too_long) = (0, false);
+    loop {
+        let chunk = source.fill_buf()?;
+        if chunk.is_empty() && read == 0 {
+            return Ok(LineEnd::Input);
+        }
+        let feed = chunk.iter().position(|&byte| byte == b'\n');
+        let part = &chunk[..feed.unwrap_or(chunk.len())];
+        too_long |= line.len() + part.len() > MAX_LINE_BYTES;
+        if !too_long {
+            line.extend_from_slice(part);
+        }
+        let ended = feed.is_some() || chunk.is_empty();
+        let used = feed.map_or(chunk.len(), |at| at + 1);
+        source.consume(used);
+        read += used;
+        if ended {
+            return Ok(if too_long { LineEnd::TooLong } else { LineEnd::Whole });
+        }
+    }
+}
+
+const GZIP_MAGIC: [u8; 2] = [0x1F, 0x8B];
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,7 @@
+//! Tests that run the real `oncegate` binary.
+
+mod common;
+mod help_and_completions;
+mod input_and_exit_status;
+mod measurement;
+mod storm_on_real_input;

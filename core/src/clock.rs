@@ -1,0 +1,161 @@
+//! Time is injected: the engine asks a [`Clock`], and only this file knows a real one.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::sync::Ordering;
+use crate::sync::plain::AtomicU64;
+
+/// A monotonic clock with an arbitrary origin.
+///
+/// It must never step backwards. It need not be precise: leases and windows are kept in
+/// milliseconds, and logical order comes from fencing tokens, never from time.
+///
+/// ```
+/// use std::time::Duration;
+/// use oncegate::{Clock, ManualClock};
+///
+/// let clock = ManualClock::new();
+/// let before = clock.now();
+/// clock.advance(Duration::from_secs(1));
+/// assert_eq!(clock.now() - before, Duration::from_secs(1));
+/// ```
+pub trait Clock: Send + Sync + fmt::Debug {
+    /// The time since this clock's origin.
+    fn now(&self) -> Duration;
+}
+
+/// The kernel's coarse monotonic clock: about 3 ns a call, a resolution of 1 to 10 ms.
+///
+/// The default. It stops while the machine is suspended.
+///
+/// ```
+/// use oncegate::{Clock, CoarseClock};
+/// assert!(CoarseClock.now() <= CoarseClock.now());
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CoarseClock;
+
+impl Clock for CoarseClock {
+    #[inline]
+    fn now(&self) -> Duration {
+        read(if cfg!(target_os = "linux") { COARSE } else { ClockId::Monotonic })
+    }
+}
+
+/// The kernel's precise monotonic clock: about 25 ns a call.
+///
+/// For leases of a few milliseconds. It stops while the machine is suspended.
+///
+/// ```
+/// use oncegate::{Clock, PreciseClock};
+/// assert!(PreciseClock.now() <= PreciseClock.now());
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PreciseClock;
+
+impl Clock for PreciseClock {
+    #[inline]
+    fn now(&self) -> Duration {
+        read(ClockId::Monotonic)
+    }
+}
+
+/// A clock that moves when told to, for tests. Clones show the same time.
+///
+/// After moving it, call [`Engine::sweep`](crate::Engine::sweep) to let waiting callers notice a
+/// lapsed lease.
+///
+/// ```
+/// use std::time::Duration;
+/// use oncegate::{Clock, ManualClock};
+///
+/// let clock = ManualClock::new();
+/// let same = clock.clone();
+/// clock.advance(Duration::from_millis(250));
+/// assert_eq!(same.now(), clock.now());
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct ManualClock {
+    nanos: Arc<AtomicU64>,
+}
+
+impl ManualClock {
+    /// A clock that shows zero.
+    ///
+    /// ```
+    /// # use oncegate::{Clock, ManualClock};
+    /// assert!(ManualClock::new().now().is_zero());
+    /// ```
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Moves the time forward by `step`; it stays at the end of its range (584 years).
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use oncegate::{Clock, ManualClock};
+    /// let clock = ManualClock::new();
+    /// clock.advance(Duration::from_secs(3));
+    /// assert_eq!(clock.now().as_secs(), 3);
+    /// ```
+    pub fn advance(&self, step: Duration) {
+        let step = u64::try_from(step.as_nanos()).unwrap_or(u64::MAX);
+        // Relaxed, both: the time orders nothing; whoever advances it synchronises by other means.
+        let _ = self.nanos.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |now| {
+            Some(now.saturating_add(step))
+        });
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Duration {
+        // Relaxed: see `advance`.
+        Duration::from_nanos(self.nanos.load(Ordering::Relaxed))
+    }
+}
+
+/// The clock of an engine: the two built-in ones without a virtual call.
+#[derive(Clone, Debug)]
+pub(crate) enum TimeSource {
+    Coarse,
+    Precise,
+    Given(Arc<dyn Clock>),
+}
+
+impl TimeSource {
+    #[inline]
+    pub(crate) fn now(&self) -> Duration {
+        match self {
+            Self::Coarse => CoarseClock.now(),
+            Self::Precise => PreciseClock.now(),
+            Self::Given(clock) => clock.now(),
+        }
+    }
+}
+
+/// Milliseconds of wall time since the start of 2020, for the epoch of a private region.
+pub(crate) fn wall_ms() -> u64 {
+    let since_1970 = read(ClockId::Realtime).as_millis();
+    u64::try_from(since_1970).unwrap_or(u64::MAX).saturating_sub(START_OF_2020_MS)
+}
+
+fn read(id: ClockId) -> Duration {
+    let time = clock_gettime(id);
+    Duration::new(
+        u64::try_from(time.tv_sec).unwrap_or_default(),
+        u32::try_from(time.tv_nsec).unwrap_or_default(),
+    )
+}
+
+#[cfg(target_os = "linux")]
+const COARSE: ClockId = ClockId::MonotonicCoarse;
+#[cfg(not(target_os = "linux"))]
+const COARSE: ClockId = ClockId::Monotonic;
+
+const START_OF_2020_MS: u64 = 1_577_836_800_000;

@@ -1,0 +1,442 @@
+//! Configuration: every limit of an engine, checked once when it is opened.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::{Clock, TimeSource};
+use crate::engine::Engine;
+use crate::engine::{FillEvent, FillWatch, OnConflict, OnDrop, OnFull, OnLapse, Quota};
+use crate::error::{Error, ErrorCode};
+use crate::fingerprint::{FingerprintMode, KeyRules, Secret};
+use crate::outcome::{self, Outcome};
+use crate::region::{Geometry, WAYS};
+use crate::table::set::MAX_SLOTS;
+
+/// Builds an [`Engine`]. Every setting has a default; [`build`](Self::build) checks them all.
+///
+/// ```
+/// use std::time::Duration;
+/// use oncegate::{Engine, OnFull};
+///
+/// let engine = Engine::builder()
+///     .capacity(10_000)
+///     .lease_duration(Duration::from_secs(60))
+///     .on_full(OnFull::Reject)
+///     .build()?;
+/// # drop(engine);
+/// # Ok::<(), oncegate::Error>(())
+/// ```
+#[must_use = "a builder does nothing until it builds"]
+pub struct EngineBuilder {
+    pub(crate) capacity: usize,
+    pub(crate) outcome_bytes: Option<usize>,
+    pub(crate) outcome_limit: usize,
+    pub(crate) lease: Duration,
+    pub(crate) window: Duration,
+    pub(crate) on_conflict: OnConflict,
+    pub(crate) on_lapse: OnLapse,
+    pub(crate) on_drop: OnDrop,
+    pub(crate) on_full: OnFull,
+    pub(crate) secret: Option<Secret>,
+    pub(crate) mode: FingerprintMode,
+    pub(crate) key_rules: KeyRules,
+    pub(crate) time: TimeSource,
+    pub(crate) default_quota: Quota,
+    pub(crate) unauthenticated_quota: Option<Quota>,
+    pub(crate) max_scopes: usize,
+    pub(crate) max_waiters: u64,
+    pub(crate) prefault: bool,
+    pub(crate) fill: Option<FillWatch>,
+}
+
+impl EngineBuilder {
+    pub(crate) fn new() -> Self {
+        Self {
+            // 7 MiB of slots: enough for a service to start with, small enough not to notice.
+            capacity: 65_536,
+            outcome_bytes: None,
+            // A typical JSON answer is below 4 KiB; a page of results below 16.
+            outcome_limit: 16 << 10,
+            // Longer than the usual request timeout of 30 s minus its margin.
+            lease: Duration::from_secs(30),
+            // What payment interfaces publish for their keys.
+            window: Duration::from_secs(24 * 3600),
+            on_conflict: OnConflict::Conflict,
+            on_lapse: OnLapse::Reclaim,
+            on_drop: OnDrop::Retry,
+            on_full: OnFull::EvictLru,
+            secret: None,
+            mode: FingerprintMode::Keyed,
+            key_rules: KeyRules::any(),
+            time: TimeSource::Coarse,
+            default_quota: Quota::unlimited(),
+            unauthenticated_quota: None,
+            max_scopes: 4096,
+            max_waiters: 16_384,
+            prefault: false,
+            fill: None,
+        }
+    }
+
+    /// How many live records the table holds, from 16 to 200,000,000. Default: 65,536.
+    ///
+    /// A record takes 68 bytes, and the table is made a quarter larger than the capacity, so that
+    /// it holds that many in the steady state. Memory is fixed when the engine is opened.
+    ///
+    /// ```
+    /// # use oncegate::Engine;
+    /// assert!(Engine::builder().capacity(0).build().is_err());
+    /// ```
+    pub fn capacity(mut self, records: usize) -> Self {
+        self.capacity = records;
+        self
+    }
+
+    /// The budget of all outcomes together, in bytes, headers included. Default: 256 for each
+    /// record of the capacity, and at least 16 outcomes of the largest size.
+    ///
+    /// ```
+    /// # use oncegate::Engine;
+    /// assert!(Engine::builder().outcome_bytes(1 << 20).build().is_ok());
+    /// ```
+    pub fn outcome_bytes(mut self, bytes: usize) -> Self {
+        self.outcome_bytes = Some(bytes);
+        self
+    }
+
+    /// The size of the largest outcome that is stored, from 64 bytes to 1,000,000. Default: 16
+    /// KiB.
+    ///
+    /// A larger one still finishes its record; its duplicates get
+    /// [`OutcomeGone`](crate::Admission::OutcomeGone).
+    ///
+    /// ```
+    /// # use oncegate::Engine;
+    /// assert!(Engine::builder().outcome_limit(2_000_000).build().is_err());
+    /// ```
+    pub fn outcome_limit(mut self, bytes: usize) -> Self {
+        self.outcome_limit = bytes;
+        self
+    }
+
+    /// How long an attempt may run before its lease lapses, from 1 ms to a year. Default: 30 s.
+    ///
+    /// ```
+    /// # use oncegate::Engine;
+    /// # use std::time::Duration;
+    /// assert!(Engine::builder().lease_duration(Duration::ZERO).build().is_err());
+    /// ```
+    pub fn lease_duration(mut self, duration: Duration) -> Self {
+        self.lease = duration;
+        self
+    }
+
+    /// How long a finished record answers duplicates, from 1 ms to ten years. Default: 24 hours.
+    ///
+    /// ```
+    /// # use oncegate::Engine;
+    /// # use std::time::Duration;
+    /// assert!(Engine::builder().dedup_window(Duration::from_secs(3600)).build().is_ok());
+    /// ```
+    pub fn dedup_window(mut self, duration: Duration) -> Self {
+        self.window = duration;
+        self
+    }
+
+    /// How a duplicate meets a running attempt. Default: [`OnConflict::Conflict`].
+    ///
+    /// ```
+    /// # use oncegate::{Engine, OnConflict};
+    /// # use std::time::Duration;
+    /// let wait = OnConflict::Wait(Duration::from_secs(5));
+    /// assert!(Engine::builder().on_conflict(wait).build().is_ok());
+    /// ```
+    pub fn on_conflict(mut self, policy: OnConflict) -> Self {
+        self.on_conflict = policy;
+        self
+    }
+
+    /// What happens to an attempt whose lease lapsed. Default: [`OnLapse::Reclaim`].
+    ///
+    /// ```
+    /// # use oncegate::{Engine, OnLapse};
+    /// assert!(Engine::builder().on_lapse(OnLapse::Unknown).build().is_ok());
+    /// ```
+    pub fn on_lapse(mut self, policy: OnLapse) -> Self {
+        self.on_lapse = policy;
+        self
+    }
+
+    /// What a lease that is dropped without an end does, by panic or by return. Default:
+    /// [`OnDrop::Retry`].
+    ///
+    /// ```
+    /// # use oncegate::{Engine, OnDrop};
+    /// assert!(Engine::builder().on_drop(OnDrop::Unknown).build().is_ok());
+    /// ```
+    pub fn on_drop(mut self, policy: OnDrop) -> Self {
+        self.on_drop = policy;
+        self
+    }
+
+    /// What gives way when there is no room. Default: [`OnFull::EvictLru`].
+    ///
+    /// ```
+    /// # use oncegate::{Engine, OnFull};
+    /// assert!(Engine::builder().on_full(OnFull::Reject).build().is_ok());
+    /// ```
+    pub fn on_full(mut self, policy: OnFull) -> Self {
+        self.on_full = policy;
+        self
+    }
+
+    /// The secret of the fingerprints. Default: one from the operating system, for this engine
+    /// alone.
+    ///
+    /// ```
+    /// # use oncegate::{Engine, Secret};
+    /// let engine = Engine::builder().secret(Secret::from_bytes(&[7; 32])?).build()?;
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    pub fn secret(mut self, secret: Secret) -> Self {
+        self.secret = Some(secret);
+        self
+    }
+
+    /// How fingerprints are made. Default: [`FingerprintMode::Keyed`].
+    ///
+    /// ```
+    /// # use oncegate::{Engine, FingerprintMode};
+    /// let fast = Engine::builder().fingerprint_mode(FingerprintMode::FastTrusted);
+    /// assert!(fast.build().is_ok());
+    /// ```
+    pub fn fingerprint_mode(mut self, mode: FingerprintMode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// Which keys are accepted. Default: any of 1 to 255 bytes.
+    ///
+    /// ```
+    /// # use oncegate::{Engine, KeyRules};
+    /// assert!(Engine::builder().key_rules(KeyRules::any().uuid()).build().is_ok());
+    /// ```
+    pub fn key_rules(mut self, rules: KeyRules) -> Self {
+        self.key_rules = rules;
+        self
+    }
+
+    /// The clock. Default: [`CoarseClock`](crate::CoarseClock).
+    ///
+    /// ```
+    /// # use oncegate::{Engine, ManualClock};
+    /// assert!(Engine::builder().clock(ManualClock::new()).build().is_ok());
+    /// ```
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.time = TimeSource::Given(Arc::new(clock));
+        self
+    }
+
+    /// Uses [`PreciseClock`](crate::PreciseClock): for leases below 50 ms.
+    ///
+    /// ```
+    /// # use oncegate::Engine;
+    /// assert!(Engine::builder().precise_clock().build().is_ok());
+    /// ```
+    pub fn precise_clock(mut self) -> Self {
+        self.time = TimeSource::Precise;
+        self
+    }
+
+    /// The quota of every scope that has none of its own. Default: none.
+    ///
+    /// With quotas, every new record writes to a word that its scope's records share.
+    ///
+    /// ```
+    /// # use oncegate::{Engine, Quota};
+    /// let quota = Quota::unlimited().max_live(1_000);
+    /// assert!(Engine::builder().default_quota(quota).build().is_ok());
+    /// ```
+    pub fn default_quota(mut self, quota: Quota) -> Self {
+        self.default_quota = quota;
+        self
+    }
+
+    /// The quota of [`Scope::unauthenticated`](crate::Scope::unauthenticated). Default: a
+    /// sixteenth of the capacity.
+    ///
+    /// ```
+    /// # use oncegate::{Engine, Quota};
+    /// let quota = Quota::unlimited().max_live(100).rate(10.0, 20);
+    /// assert!(Engine::builder().unauthenticated_quota(quota).build().is_ok());
+    /// ```
+    pub fn unauthenticated_quota(mut self, quota: Quota) -> Self {
+        self.unauthenticated_quota = Some(quota);
+        self
+    }
+
+    /// How many scopes with a quota there may be, from 2 to 65,535. Default: 4,096.
+    ///
+    /// ```
+    /// # use oncegate::Engine;
+    /// assert!(Engine::builder().max_scopes(65_536).build().is_err());
+    /// ```
+    pub fn max_scopes(mut self, scopes: usize) -> Self {
+        self.max_scopes = scopes;
+        self
+    }
+
+    /// How many callers may wait at once. Default: 16,384.
+    ///
+    /// ```
+    /// # use oncegate::Engine;
+    /// assert!(Engine::builder().max_waiters(0).build().is_ok());
+    /// ```
+    pub fn max_waiters(mut self, waiters: u64) -> Self {
+        self.max_waiters = waiters;
+        self
+    }
+
+    /// Faults all memory in when the engine is opened, instead of on first use. Default: no.
+    ///
+    /// ```
+    /// # use oncegate::Engine;
+    /// assert!(Engine::builder().capacity(1_000).prefault(true).build().is_ok());
+    /// ```
+    pub fn prefault(mut self, prefault: bool) -> Self {
+        self.prefault = prefault;
+        self
+    }
+
+    /// Calls `warn` when the live records first reach each of `levels`, shares of the capacity.
+    ///
+    /// The levels are looked at once in 64 new records of a thread. A level warns again after the
+    /// fill has been a tenth below it. `warn` runs in the call that noticed, and must not panic.
+    ///
+    /// ```
+    /// # use oncegate::Engine;
+    /// let engine = Engine::builder().on_fill(&[0.8, 0.95], |event| {
+    ///     eprintln!("table at {:.0} %", event.fill() * 100.0);
+    /// });
+    /// # assert!(engine.build().is_ok());
+    /// ```
+    pub fn on_fill(
+        mut self,
+        levels: &[f64],
+        warn: impl Fn(FillEvent) + Send + Sync + 'static,
+    ) -> Self {
+        self.fill = Some(FillWatch::new(levels, Box::new(warn)));
+        self
+    }
+
+    /// Opens the engine.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::InvalidConfig`] names the field that is out of its range;
+    /// [`ErrorCode::NoMemory`] and [`ErrorCode::NoEntropy`] come from the operating system.
+    ///
+    /// ```
+    /// # use oncegate::Engine;
+    /// let error = Engine::builder().capacity(3).build().unwrap_err();
+    /// assert_eq!(error.field(), "capacity");
+    /// ```
+    pub fn build(self) -> Result<Engine, Error> {
+        let geometry = self.geometry()?;
+        Engine::open(self, geometry)
+    }
+
+    /// The sizes of the region, after checking every limit.
+    fn geometry(&self) -> Result<Geometry, Error> {
+        within("capacity", self.capacity, 16..=200_000_000)?;
+        within("outcome_limit", self.outcome_limit, 64..=1_000_000)?;
+        self.key_rules.validate()?;
+        within("max_scopes", self.max_scopes, 2..=65_535)?;
+        lasts("lease_duration", self.lease, YEAR)?;
+        lasts("dedup_window", self.window, TEN_YEARS)?;
+        if let OnConflict::Wait(limit) = self.on_conflict {
+            lasts("on_conflict", limit, YEAR)?;
+        }
+        if let Some(fill) = &self.fill {
+            fill.check()?;
+        }
+        let slots = self.capacity + self.capacity / 4;
+        let sets = slots.div_ceil(WAYS).max(2);
+        debug_assert!(sets * WAYS <= MAX_SLOTS);
+        let (chunks, chunk_words) = self.chunks()?;
+        Geometry::new(sets, self.max_scopes + 1, chunks, chunk_words).ok_or_else(|| {
+            Error::new(ErrorCode::InvalidConfig, "region", "sizes beyond the address space", "")
+        })
+    }
+
+    /// How the outcome budget is cut into chunks: each holds some of the largest outcomes, and
+    /// there are enough of them that recycling one forgets little.
+    fn chunks(&self) -> Result<(usize, usize), Error> {
+        let largest = Outcome::new(0, []).stored_bytes() + self.outcome_limit + SLACK;
+        let least = largest.saturating_mul(16);
+        let budget = self.outcome_bytes.unwrap_or((self.capacity * 256).max(least));
+        if budget < largest * 2 {
+            let limit = format!("at least two outcomes of the largest size, {} bytes", largest * 2);
+            let found = format!("{budget} bytes");
+            return Err(Error::new(ErrorCode::InvalidConfig, "outcome_bytes", found, limit));
+        }
+        let words = |bytes: usize| bytes / size_of::<u64>();
+        let wanted = (budget / 256).clamp(4 << 10, 64 << 10).max(largest).next_multiple_of(64);
+        let largest_chunk = outcome::MAX_CHUNK_WORDS * size_of::<u64>();
+        // A budget beyond what small chunks can name gets larger ones.
+        let chunk = wanted.max(budget.div_ceil(outcome::MAX_CHUNKS)).min(largest_chunk);
+        let chunks = budget / chunk;
+        within("outcome_bytes", chunks, 2..=outcome::MAX_CHUNKS)?;
+        Ok((chunks, words(chunk.next_multiple_of(64))))
+    }
+}
+
+impl fmt::Debug for EngineBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EngineBuilder")
+            .field("capacity", &self.capacity)
+            .field("outcome_bytes", &self.outcome_bytes)
+            .field("outcome_limit", &self.outcome_limit)
+            .field("lease_duration", &self.lease)
+            .field("dedup_window", &self.window)
+            .finish_non_exhaustive()
+    }
+}
+
+fn within(
+    field: &'static str,
+    found: usize,
+    range: std::ops::RangeInclusive<usize>,
+) -> Result<(), Error> {
+    if range.contains(&found) {
+        return Ok(());
+    }
+    let limit = format!("{} to {}", range.start(), range.end());
+    Err(Error::new(ErrorCode::InvalidConfig, field, found.to_string(), limit))
+}
+
+fn lasts(field: &'static str, found: Duration, most: Duration) -> Result<(), Error> {
+    check_duration(ErrorCode::InvalidConfig, field, found, most)
+}
+
+/// Refuses durations below a millisecond and above `most`.
+pub(crate) fn check_duration(
+    code: ErrorCode,
+    field: &'static str,
+    found: Duration,
+    most: Duration,
+) -> Result<(), Error> {
+    if found >= Duration::from_millis(1) && found <= most {
+        return Ok(());
+    }
+    let limit = format!("1 ms to {} s", most.as_secs());
+    Err(Error::new(code, field, format!("{} ms", found.as_millis()), limit))
+}
+
+/// The longest lease.
+pub(crate) const YEAR: Duration = Duration::from_secs(366 * 24 * 3600);
+/// The longest dedup window.
+pub(crate) const TEN_YEARS: Duration = Duration::from_secs(3653 * 24 * 3600);
+/// What metadata and rounding may add to the body of an outcome.
+const SLACK: usize = 64;

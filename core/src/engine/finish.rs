@@ -1,0 +1,406 @@
+//! Finish: how an attempt ends, by its holder or by its lapse.
+
+use std::time::Duration;
+
+use super::begin::{SAMPLE_EVERY, nanos};
+use super::{Engine, LeaseToken, OnDrop, millis_up};
+use crate::clock::{Clock, PreciseClock};
+use crate::config::{YEAR, check_duration};
+use crate::error::{Error, ErrorCode};
+use crate::observe::Event;
+use crate::outcome::{Header, Outcome, WITHOUT_BYTES, WindowCode};
+use crate::table::control::{Fence, Snapshot, State};
+use crate::table::slot::Lapse;
+use crate::table::{Found, Rules};
+
+/// What became of the outcome of a finished attempt.
+///
+/// ```
+/// use oncegate::{Admission, Completed, Engine, Outcome, Request, Scope};
+///
+/// let engine = Engine::builder().capacity(1_000).outcome_limit(100).build()?;
+/// let request = Request::new(Scope::single_tenant(), "op", "key-1")?;
+/// let Admission::Admitted(lease) = engine.begin(&request)? else { unreachable!() };
+/// assert_eq!(lease.complete(&Outcome::new(200, [0; 500]))?, Completed::WithoutBytes);
+/// assert!(matches!(engine.begin(&request)?, Admission::OutcomeGone));
+/// # Ok::<(), oncegate::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Completed {
+    /// Duplicates get the outcome.
+    Stored,
+    /// The record is finished and never runs again inside its window, but the outcome was over
+    /// the limit or found no room: duplicates get `OutcomeGone`.
+    WithoutBytes,
+}
+
+/// How an attempt failed.
+///
+/// ```
+/// use std::time::Duration;
+/// use oncegate::{Failure, Outcome};
+///
+/// let again = Failure::retryable_after(Duration::from_secs(2));
+/// let never = Failure::terminal(Outcome::new(402, b"card declined"));
+/// # let _ = (again, never);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure(How);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum How {
+    Retryable(Duration),
+    Terminal(Outcome),
+    Unknown,
+}
+
+impl Failure {
+    /// The next attempt may start at once. If others wait, one of them gets it.
+    ///
+    /// ```
+    /// let _ = oncegate::Failure::retryable();
+    /// ```
+    #[must_use]
+    pub fn retryable() -> Self {
+        Self(How::Retryable(Duration::ZERO))
+    }
+
+    /// The next attempt may start after `delay`, at most a year.
+    ///
+    /// ```
+    /// let _ = oncegate::Failure::retryable_after(std::time::Duration::from_secs(1));
+    /// ```
+    #[must_use]
+    pub fn retryable_after(delay: Duration) -> Self {
+        Self(How::Retryable(delay))
+    }
+
+    /// It failed for good; duplicates get `outcome`.
+    ///
+    /// ```
+    /// let _ = oncegate::Failure::terminal(oncegate::Outcome::new(400, b"no such account"));
+    /// ```
+    #[must_use]
+    pub fn terminal(outcome: Outcome) -> Self {
+        Self(How::Terminal(outcome))
+    }
+
+    /// Nobody knows whether it took effect; it never runs again until it is resolved.
+    ///
+    /// ```
+    /// let _ = oncegate::Failure::unknown();
+    /// ```
+    #[must_use]
+    pub fn unknown() -> Self {
+        Self(How::Unknown)
+    }
+}
+
+impl Engine {
+    /// Ends the attempt with success; duplicates get `outcome` inside the dedup window.
+    ///
+    /// Costs the copy of the outcome and four compare-and-swaps on two lines.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::Fenced`]: a newer attempt holds the record, or this one has ended already;
+    /// nothing was changed. [`ErrorCode::Forked`] in a forked child.
+    ///
+    /// ```
+    /// # use oncegate::{Admission, Engine, Outcome, Request, Scope};
+    /// # let engine = Engine::builder().capacity(1_000).build()?;
+    /// # let request = Request::new(Scope::single_tenant(), "op", "key-1")?;
+    /// let Admission::Admitted(lease) = engine.begin(&request)? else { unreachable!() };
+    /// let token = lease.into_token();
+    /// engine.complete(&token, &Outcome::new(200, b"done"))?;
+    /// assert!(engine.complete(&token, &Outcome::new(500, b"")).unwrap_err().is_fenced());
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    pub fn complete(&self, token: &LeaseToken, outcome: &Outcome) -> Result<Completed, Error> {
+        self.fork.check()?;
+        let timed = self.counters.own(Event::Completed) % SAMPLE_EVERY == 0;
+        let started = timed.then(|| PreciseClock.now());
+        let completed = self.finish(token, outcome, State::Succeeded)?;
+        if let Some(started) = started {
+            self.complete_latency.record(nanos(PreciseClock.now() - started));
+        }
+        Ok(completed)
+    }
+
+    /// Ends the attempt without success.
+    ///
+    /// # Errors
+    ///
+    /// As [`complete`](Self::complete), and [`ErrorCode::InvalidOption`] for a delay above a
+    /// year.
+    ///
+    /// ```
+    /// # use oncegate::{Admission, Engine, Failure, Request, Scope};
+    /// # let engine = Engine::builder().capacity(1_000).build()?;
+    /// # let request = Request::new(Scope::single_tenant(), "op", "key-1")?;
+    /// let Admission::Admitted(lease) = engine.begin(&request)? else { unreachable!() };
+    /// engine.fail(&lease.into_token(), Failure::retryable())?;
+    /// let Admission::Admitted(lease) = engine.begin(&request)? else { unreachable!() };
+    /// assert_eq!(lease.attempt(), 2);
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    pub fn fail(&self, token: &LeaseToken, failure: Failure) -> Result<(), Error> {
+        self.fork.check()?;
+        match failure.0 {
+            How::Terminal(outcome) => self.finish(token, &outcome, State::Failed).map(|_| ()),
+            How::Unknown => self.give_up(token),
+            How::Retryable(delay) => {
+                if !delay.is_zero() {
+                    let code = ErrorCode::InvalidOption;
+                    check_duration(code, "delay", delay.max(Duration::from_millis(1)), YEAR)?;
+                }
+                self.retry_after(token, delay)
+            }
+        }
+    }
+
+    /// Gives the attempt back: it did nothing, and the next one may start at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`complete`](Self::complete).
+    ///
+    /// ```
+    /// # use oncegate::{Admission, Engine, Request, Scope};
+    /// # let engine = Engine::builder().capacity(1_000).build()?;
+    /// # let request = Request::new(Scope::single_tenant(), "op", "key-1")?;
+    /// let Admission::Admitted(lease) = engine.begin(&request)? else { unreachable!() };
+    /// engine.abandon(&lease.into_token())?;
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    pub fn abandon(&self, token: &LeaseToken) -> Result<(), Error> {
+        self.fail(token, Failure::retryable())
+    }
+
+    /// Lets the attempt run for `duration` from now on, and says until when, from now.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::Fenced`]: the lease is lost, because somebody noticed that it lapsed, or the
+    /// attempt has ended. [`ErrorCode::InvalidOption`]: not between 1 ms and a year.
+    ///
+    /// ```
+    /// # use oncegate::{Admission, Engine, Request, Scope};
+    /// # use std::time::Duration;
+    /// # let engine = Engine::builder().capacity(1_000).build()?;
+    /// # let request = Request::new(Scope::single_tenant(), "op", "key-1")?;
+    /// let Admission::Admitted(lease) = engine.begin(&request)? else { unreachable!() };
+    /// let token = lease.into_token();
+    /// engine.renew(&token, Duration::from_secs(60))?;
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    pub fn renew(&self, token: &LeaseToken, duration: Duration) -> Result<Duration, Error> {
+        self.renew_until(token, duration).map(|_| duration)
+    }
+
+    pub(super) fn renew_until(&self, token: &LeaseToken, duration: Duration) -> Result<u64, Error> {
+        self.fork.check()?;
+        check_duration(ErrorCode::InvalidOption, "lease_duration", duration, YEAR)?;
+        let (slot, seen) = self
+            .held(token)
+            .filter(|(_, seen)| seen.state == State::Running)
+            .ok_or_else(|| self.fenced())?;
+        let until_ms = self.now_ms().saturating_add(millis_up(duration));
+        if self.table.renew(slot, seen, until_ms) { Ok(until_ms) } else { Err(self.fenced()) }
+    }
+
+    /// What a dropped lease does.
+    pub(super) fn drop_lease(&self, token: &LeaseToken) {
+        if self.fork.check().is_err() {
+            // The lease is the parent's.
+            return;
+        }
+        // A lease that was taken over meanwhile needs nothing from its former holder.
+        let _ = match self.defaults.on_drop {
+            OnDrop::Retry => self.retry_after(token, Duration::ZERO),
+            OnDrop::Unknown => self.give_up(token),
+            OnDrop::Failed => {
+                let outcome = Outcome::new(super::options::DROPPED_STATUS, []);
+                self.finish(token, &outcome, State::Failed).map(|_| ())
+            }
+            OnDrop::KeepLease => Ok(()),
+        };
+    }
+
+    /// Finishes the attempt of `token` with `outcome`.
+    pub(super) fn finish(
+        &self,
+        token: &LeaseToken,
+        outcome: &Outcome,
+        state: State,
+    ) -> Result<Completed, Error> {
+        let (slot, seen) = self.held(token).ok_or_else(|| self.fenced())?;
+        self.finish_at(slot, seen, outcome, state, token.window_ms)
+    }
+
+    /// Finishes the attempt `seen`, which runs or is unknown: writes the block, refers to it,
+    /// and then says so in the control word.
+    pub(super) fn finish_at(
+        &self,
+        slot: usize,
+        seen: Snapshot,
+        outcome: &Outcome,
+        state: State,
+        window_ms: u64,
+    ) -> Result<Completed, Error> {
+        let rules = self.rules();
+        let window_end = rules.now_ms.saturating_add(window_ms);
+        let failed = state == State::Failed;
+        let window = WindowCode::new(window_ms);
+        let header = Header::new(slot, seen.fence, failed, window, outcome);
+        let fits = outcome.data_len() <= self.outcome_limit;
+        let written = fits
+            .then(|| self.store.write(&header, outcome, window_end, self.room(&rules), &self.table))
+            .flatten();
+        let reference = written.as_ref().map_or(WITHOUT_BYTES, |written| written.reference);
+        let ended = self
+            .refer(slot, seen.fence, reference)
+            .and_then(|()| self.end(slot, seen, state))
+            .map(|ended| self.table.open_window(slot, ended, window_end));
+        let completed = if written.is_some() { Completed::Stored } else { Completed::WithoutBytes };
+        if let Some(written) = written {
+            self.store.published(written);
+        }
+        match ended {
+            Some(()) => {
+                self.counters.add(Event::Completed);
+                Ok(completed)
+            }
+            None => Err(self.fenced()),
+        }
+    }
+
+    /// Makes the record refer to `reference`, unless another call is finishing the same attempt.
+    ///
+    /// Two calls with one token are arbitrated by the reference: the first one's outcome is the
+    /// attempt's, and the other call helps it to its end.
+    fn refer(&self, slot: usize, fence: Fence, reference: u64) -> Option<()> {
+        let at = self.table.slot(slot);
+        loop {
+            let current = at.outcome();
+            let seen = at.control().load();
+            if seen.fence != fence || !is_open(seen.state) {
+                return None;
+            }
+            if let Some(other) = self.store.header(current, slot, fence) {
+                let state = if other.failed { State::Failed } else { State::Succeeded };
+                let window_end = self.now_ms().saturating_add(other.window.ms());
+                if let Some(ended) = self.end(slot, seen, state) {
+                    self.table.open_window(slot, ended, window_end);
+                    self.counters.add(Event::Completed);
+                }
+                return None;
+            }
+            if at.change_outcome(current, reference).is_ok() {
+                return Some(());
+            }
+        }
+    }
+
+    /// Ends the attempt `seen` in `state` and wakes whoever waits. `None`: it has ended before.
+    pub(super) fn end(&self, slot: usize, seen: Snapshot, state: State) -> Option<Snapshot> {
+        let mut from = seen;
+        loop {
+            match self.table.end(slot, from, state) {
+                Ok(ended) => {
+                    if from.waiters {
+                        self.waiters.wake_all(slot);
+                    }
+                    return Some(ended);
+                }
+                // A waiter announced itself, or the lapse made it unknown: the attempt is ours.
+                Err(now) if now.fence == seen.fence && is_open(now.state) => from = now,
+                Err(_) => return None,
+            }
+        }
+    }
+
+    fn retry_after(&self, token: &LeaseToken, delay: Duration) -> Result<(), Error> {
+        let (slot, mut seen) = self.held(token).ok_or_else(|| self.fenced())?;
+        let due_ms = self.now_ms().saturating_add(millis_up(delay));
+        if seen.state == State::Unknown {
+            self.table.set_due_unknown(slot, seen, due_ms);
+        } else if !self.table.set_due(slot, seen, due_ms) {
+            return Err(self.fenced());
+        }
+        loop {
+            match self.table.end(slot, seen, State::Waiting) {
+                Ok(_) => break,
+                Err(now) if now.fence == seen.fence && is_open(now.state) => seen = now,
+                Err(_) => return Err(self.fenced()),
+            }
+        }
+        if seen.waiters && !crate::sync::planted::Bug::HandOffLost.is_planted() {
+            if delay.is_zero() {
+                self.hand_over(slot);
+            } else {
+                // All look at the new due time; the first to find it passed gets the attempt.
+                self.waiters.wake_all(slot);
+            }
+        }
+        Ok(())
+    }
+
+    /// Wakes the one waiter who gets the next attempt.
+    pub(super) fn hand_over(&self, slot: usize) {
+        if self.waiters.wake_one(slot) {
+            self.counters.add(Event::HandOff);
+        }
+    }
+
+    fn give_up(&self, token: &LeaseToken) -> Result<(), Error> {
+        let (slot, seen) = self.held(token).ok_or_else(|| self.fenced())?;
+        let running = seen.state == State::Running;
+        let ended = running.then(|| self.end(slot, seen, State::Unknown)).flatten();
+        // An attempt that is unknown already is what the caller says.
+        if ended.is_some() || !running { Ok(()) } else { Err(self.fenced()) }
+    }
+
+    /// Ends an attempt whose lease is closed, by its policy. Does nothing for `Reclaim`.
+    pub(super) fn lapse(&self, found: Found, policy: Lapse, rules: &Rules) {
+        let Found { slot, seen } = found;
+        let state = match policy {
+            Lapse::Reclaim => return,
+            Lapse::Unknown => State::Unknown,
+            Lapse::Failed => State::Failed,
+        };
+        if let Ok(ended) = self.table.end(slot, seen, state) {
+            self.counters.add(Event::Lapsed);
+            if state.is_finished() {
+                let window = millis_up(self.defaults.window);
+                self.table.open_window(slot, ended, rules.now_ms.saturating_add(window));
+            }
+            if seen.waiters {
+                self.waiters.wake_all(slot);
+            }
+        }
+    }
+
+    /// The slot of `token` and what its control word says, if the attempt has not ended.
+    fn held(&self, token: &LeaseToken) -> Option<(usize, Snapshot)> {
+        let (slot, fence) = self.locate(token)?;
+        let seen = self.table.slot(slot).control().load();
+        (seen.fence == fence && is_open(seen.state)).then_some((slot, seen))
+    }
+
+    pub(super) fn fenced(&self) -> Error {
+        self.counters.add(Event::Fenced);
+        Error::of(ErrorCode::Fenced, "lease")
+    }
+
+    /// Words of the largest block that may come.
+    pub(super) fn largest_block(&self) -> usize {
+        Outcome::new(0, []).stored_bytes() / size_of::<u64>()
+            + self.outcome_limit.div_ceil(size_of::<u64>())
+    }
+}
+
+/// Whether the holder of the attempt may still end it.
+fn is_open(state: State) -> bool {
+    matches!(state, State::Running | State::Unknown)
+}

@@ -1,0 +1,198 @@
+//! Waiting for the running attempt: a blocked thread, or a future.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use super::begin::{Answer, Prepared};
+use super::{Admission, BeginOptions, Engine};
+use crate::error::{Error, ErrorCode};
+use crate::fingerprint::Request;
+use crate::sync::park;
+use crate::table::Found;
+use crate::table::control::Step;
+use crate::wait::{NotQueued, Ticket, thread_waker};
+
+/// A future that becomes ready when the request has an answer other than "in progress".
+///
+/// Made by [`Engine::join`].
+#[must_use = "a future does nothing until it is polled"]
+pub struct Join<'e, 'r> {
+    engine: &'e Engine,
+    request: Request<'r>,
+    options: BeginOptions,
+    prepared: Option<Prepared<'r>>,
+    place: Option<(usize, Ticket)>,
+}
+
+impl Engine {
+    /// Asks to run `request`, and waits for the running attempt, on any runtime.
+    ///
+    /// While it waits it costs no processor time. If the leader fails, exactly one of those who
+    /// wait gets the next attempt. Dropping the future affects nobody else. There is no time
+    /// limit: use the runtime's own. A lease that lapses is noticed by the next
+    /// [`sweep`](Self::sweep), so run a [`ticker`](Self::ticker) where leaders may die.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`begin_with`](Self::begin_with), when polled.
+    ///
+    /// ```
+    /// use std::pin::pin;
+    /// use std::task::{Context, Poll, Waker};
+    /// use oncegate::{Admission, BeginOptions, Engine, Outcome, Request, Scope};
+    ///
+    /// let engine = Engine::builder().capacity(1_000).build()?;
+    /// let request = Request::new(Scope::single_tenant(), "op", "key-1")?;
+    /// let Admission::Admitted(leader) = engine.begin(&request)? else { unreachable!() };
+    ///
+    /// let mut context = Context::from_waker(Waker::noop());
+    /// let mut join = pin!(engine.join(&request, &BeginOptions::new()));
+    /// assert!(join.as_mut().poll(&mut context).is_pending());
+    /// leader.complete(&Outcome::new(200, b"done"))?;
+    /// let Poll::Ready(Ok(Admission::Replayed(outcome))) = join.poll(&mut context) else {
+    ///     unreachable!()
+    /// };
+    /// assert_eq!(outcome.body(), b"done");
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    pub fn join<'e, 'r>(&'e self, request: &Request<'r>, options: &BeginOptions) -> Join<'e, 'r> {
+        Join { engine: self, request: *request, options: *options, prepared: None, place: None }
+    }
+
+    /// Blocks while `answer` is "not yet", for at most `limit`.
+    pub(super) fn wait_for(
+        &self,
+        mut answer: Answer,
+        prepared: &mut Prepared<'_>,
+        options: &BeginOptions,
+        limit: Duration,
+    ) -> Result<Answer, Error> {
+        let give_up = self.now().saturating_add(limit);
+        while let Some((at, until_ms)) = answer.pending() {
+            if self.now() >= give_up {
+                break;
+            }
+            let waker = thread_waker();
+            let woken = match self.enter(at, waker.clone()) {
+                Ok(ticket) => self.sleep(ticket, &waker, give_up, until_ms),
+                Err(NotQueued::Changed) => false,
+                Err(NotQueued::TooMany) => return Err(too_many()),
+            };
+            answer = self.decide(prepared, options).inspect_err(|_| {
+                // The attempt that this caller was woken for is somebody else's now.
+                if woken {
+                    self.waiters.wake_one(at.slot);
+                }
+            })?;
+        }
+        Ok(answer)
+    }
+
+    /// Sleeps until woken, until `give_up`, or until the lease or delay it waits for is over.
+    fn sleep(&self, mut ticket: Ticket, waker: &Waker, give_up: Duration, until_ms: u64) -> bool {
+        loop {
+            if ticket.poll(waker) {
+                return true;
+            }
+            let now = self.now();
+            // `now_ms` counts from one, so this is the first moment at which it is past.
+            let over = Duration::from_millis(until_ms.saturating_sub(1));
+            let left = give_up.min(over).saturating_sub(now);
+            if left.is_zero() {
+                return ticket.leave();
+            }
+            park(Some(left));
+        }
+    }
+
+    /// Queues for a change of the record that was seen.
+    fn enter(&self, at: Found, waker: Waker) -> Result<Ticket, NotQueued> {
+        self.waiters.enter(at.slot, waker, || {
+            let control = self.table.slot(at.slot).control();
+            match control.advance(at.seen, Step::Announce) {
+                Ok(_) => true,
+                // Another waiter announced itself: that counts for all.
+                Err(now) => now.fence == at.seen.fence && now.state == at.seen.state && now.waiters,
+            }
+        })
+    }
+}
+
+impl Answer {
+    /// The record to wait for, and when to look again even if nobody wakes the caller.
+    fn pending(&self) -> Option<(Found, u64)> {
+        match self {
+            Self::InProgress { at, until_ms, .. } => Some((*at, *until_ms)),
+            Self::Scheduled { at, due_ms, .. } => Some((*at, *due_ms)),
+            _ => None,
+        }
+    }
+}
+
+impl<'e> Join<'e, '_> {
+    fn look(&mut self, waker: &Waker, woken: Option<usize>) -> Poll<Result<Answer, Error>> {
+        loop {
+            let answer = match self.decide() {
+                Ok(answer) => answer,
+                Err(error) => {
+                    if let Some(slot) = woken {
+                        self.engine.waiters.wake_one(slot);
+                    }
+                    return Poll::Ready(Err(error));
+                }
+            };
+            let Some((at, _)) = answer.pending() else {
+                return Poll::Ready(Ok(answer));
+            };
+            match self.engine.enter(at, waker.clone()) {
+                Ok(ticket) => {
+                    self.place = Some((at.slot, ticket));
+                    return Poll::Pending;
+                }
+                Err(NotQueued::Changed) => {}
+                Err(NotQueued::TooMany) => return Poll::Ready(Err(too_many())),
+            }
+        }
+    }
+
+    fn decide(&mut self) -> Result<Answer, Error> {
+        self.options.check()?;
+        let prepared = match self.prepared.as_mut() {
+            Some(prepared) => prepared,
+            None => self.prepared.insert(self.engine.prepare(&self.request)?),
+        };
+        self.engine.decide(prepared, &self.options)
+    }
+}
+
+impl<'e> Future for Join<'e, '_> {
+    type Output = Result<Admission<'e>, Error>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        this.engine.fork.check()?;
+        let mut woken = None;
+        if let Some((slot, ticket)) = this.place.as_mut() {
+            if !ticket.poll(context.waker()) {
+                return Poll::Pending;
+            }
+            woken = Some(*slot);
+            this.place = None;
+        }
+        let looked = this.look(context.waker(), woken);
+        looked.map_ok(|answer| this.engine.admission(answer, &this.options))
+    }
+}
+
+impl fmt::Debug for Join<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Join").field("waits", &self.place.is_some()).finish_non_exhaustive()
+    }
+}
+
+fn too_many() -> Error {
+    Error::of(ErrorCode::TooManyWaiters, "waiters")
+}

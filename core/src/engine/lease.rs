@@ -1,0 +1,242 @@
+//! Lease: the guard of one attempt.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::{Completed, Engine, Failure, FencingToken, LeaseToken, Status};
+use crate::error::Error;
+use crate::outcome::Outcome;
+
+/// The exclusive right to run one attempt, until its deadline.
+///
+/// End it with [`complete`](Self::complete), [`fail`](Self::fail) or [`abandon`](Self::abandon).
+/// A lease that is dropped without an end, by a panic, a cancelled task or a return, resolves its
+/// record by [`OnDrop`](crate::OnDrop).
+///
+/// **A lease is not a lock.** A holder that was paused may still run after its lease lapsed and
+/// somebody else got the next attempt. Its calls to the engine are then refused as fenced; its
+/// writes elsewhere are refused only by a store that checks the
+/// [`fencing_token`](Self::fencing_token).
+///
+/// ```
+/// use oncegate::{Admission, Engine, Outcome, Request, Scope};
+///
+/// let engine = Engine::builder().capacity(1_000).build()?;
+/// let request = Request::new(Scope::single_tenant(), "op", "key-1")?;
+/// let Admission::Admitted(lease) = engine.begin(&request)? else { unreachable!() };
+/// assert_eq!(lease.attempt(), 1);
+/// lease.complete(&Outcome::new(200, b"done"))?;
+/// # Ok::<(), oncegate::Error>(())
+/// ```
+#[must_use = "a lease that is dropped gives its attempt back"]
+pub struct Lease<'e> {
+    engine: &'e Engine,
+    token: LeaseToken,
+    status: Status,
+    until_ms: u64,
+    ended: bool,
+}
+
+impl<'e> Lease<'e> {
+    pub(super) fn new(
+        engine: &'e Engine,
+        token: LeaseToken,
+        status: Status,
+        until_ms: u64,
+    ) -> Self {
+        Self { engine, token, status, until_ms, ended: false }
+    }
+
+    /// The token that downstream stores check.
+    ///
+    /// ```
+    /// # use oncegate::{Admission, Engine, Request, Scope};
+    /// # let engine = Engine::builder().capacity(1_000).build()?;
+    /// # let request = Request::new(Scope::single_tenant(), "op", "key-1")?;
+    /// # let Admission::Admitted(lease) = engine.begin(&request)? else { unreachable!() };
+    /// let sql = format!("UPDATE account SET fence = {} WHERE fence < {0}", lease.fencing_token());
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    #[must_use]
+    pub fn fencing_token(&self) -> FencingToken {
+        self.token.fencing
+    }
+
+    /// The attempt, from 1 on.
+    ///
+    /// ```
+    /// # use oncegate::{Admission, Engine, Request, Scope};
+    /// # let engine = Engine::builder().capacity(1_000).build()?;
+    /// # let request = Request::new(Scope::single_tenant(), "op", "key-1")?;
+    /// # let Admission::Admitted(lease) = engine.begin(&request)? else { unreachable!() };
+    /// assert_eq!(lease.attempt(), 1);
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        self.token.attempt
+    }
+
+    /// Why the attempt was admitted.
+    ///
+    /// ```
+    /// # use oncegate::{Admission, Engine, Request, Scope, Status};
+    /// # let engine = Engine::builder().capacity(1_000).build()?;
+    /// # let request = Request::new(Scope::single_tenant(), "op", "key-1")?;
+    /// # let Admission::Admitted(lease) = engine.begin(&request)? else { unreachable!() };
+    /// assert_eq!(lease.status(), Status::Created);
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.status
+    }
+
+    /// How long until the lease lapses, by the engine's clock. Zero: it may have been taken over.
+    ///
+    /// ```
+    /// # use oncegate::{Admission, Engine, Request, Scope};
+    /// # let engine = Engine::builder().capacity(1_000).build()?;
+    /// # let request = Request::new(Scope::single_tenant(), "op", "key-1")?;
+    /// # let Admission::Admitted(lease) = engine.begin(&request)? else { unreachable!() };
+    /// assert!(lease.remaining().as_secs() <= 30);
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    #[must_use]
+    pub fn remaining(&self) -> Duration {
+        Duration::from_millis(self.until_ms.saturating_sub(self.engine.now_ms()))
+    }
+
+    /// The lease as plain data. The guard still ends the attempt when it is dropped.
+    ///
+    /// ```
+    /// # use oncegate::{Admission, Engine, Request, Scope};
+    /// # let engine = Engine::builder().capacity(1_000).build()?;
+    /// # let request = Request::new(Scope::single_tenant(), "op", "key-1")?;
+    /// # let Admission::Admitted(lease) = engine.begin(&request)? else { unreachable!() };
+    /// assert_eq!(lease.token().attempt(), lease.attempt());
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    #[must_use]
+    pub fn token(&self) -> &LeaseToken {
+        &self.token
+    }
+
+    /// The lease as plain data, without the guard: whoever holds the token ends the attempt, or
+    /// it lapses.
+    ///
+    /// ```
+    /// # use oncegate::{Admission, Engine, Request, Scope};
+    /// # let engine = Engine::builder().capacity(1_000).build()?;
+    /// # let request = Request::new(Scope::single_tenant(), "op", "key-1")?;
+    /// # let Admission::Admitted(lease) = engine.begin(&request)? else { unreachable!() };
+    /// let token = lease.into_token();
+    /// assert!(matches!(engine.begin(&request)?, Admission::InProgress { .. }));
+    /// engine.abandon(&token)?;
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    #[must_use = "an attempt whose token is lost runs until its lease lapses"]
+    pub fn into_token(mut self) -> LeaseToken {
+        self.ended = true;
+        self.token
+    }
+
+    /// Lets the attempt run for `duration` from now on.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::renew`].
+    ///
+    /// ```
+    /// # use oncegate::{Admission, Engine, Request, Scope};
+    /// # use std::time::Duration;
+    /// # let engine = Engine::builder().capacity(1_000).build()?;
+    /// # let request = Request::new(Scope::single_tenant(), "op", "key-1")?;
+    /// # let Admission::Admitted(mut lease) = engine.begin(&request)? else { unreachable!() };
+    /// lease.renew(Duration::from_secs(120))?;
+    /// assert!(lease.remaining().as_secs() >= 110);
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    pub fn renew(&mut self, duration: Duration) -> Result<(), Error> {
+        self.until_ms = self.engine.renew_until(&self.token, duration)?;
+        Ok(())
+    }
+
+    /// Ends the attempt with success; see [`Engine::complete`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::complete`].
+    ///
+    /// ```
+    /// # use oncegate::{Admission, Completed, Engine, Outcome, Request, Scope};
+    /// # let engine = Engine::builder().capacity(1_000).build()?;
+    /// # let request = Request::new(Scope::single_tenant(), "op", "key-1")?;
+    /// # let Admission::Admitted(lease) = engine.begin(&request)? else { unreachable!() };
+    /// assert_eq!(lease.complete(&Outcome::new(204, b""))?, Completed::Stored);
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    pub fn complete(mut self, outcome: &Outcome) -> Result<Completed, Error> {
+        self.ended = true;
+        self.engine.complete(&self.token, outcome)
+    }
+
+    /// Ends the attempt without success; see [`Engine::fail`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::fail`]. A failure that is refused for its delay leaves the attempt to
+    /// [`OnDrop`](crate::OnDrop).
+    ///
+    /// ```
+    /// # use oncegate::{Admission, Engine, Failure, Request, Scope};
+    /// # let engine = Engine::builder().capacity(1_000).build()?;
+    /// # let request = Request::new(Scope::single_tenant(), "op", "key-1")?;
+    /// # let Admission::Admitted(lease) = engine.begin(&request)? else { unreachable!() };
+    /// lease.fail(Failure::unknown())?;
+    /// assert!(matches!(engine.begin(&request)?, Admission::Unresolved));
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    pub fn fail(mut self, failure: Failure) -> Result<(), Error> {
+        let failed = self.engine.fail(&self.token, failure);
+        self.ended = !failed.as_ref().is_err_and(Error::is_invalid_input);
+        failed
+    }
+
+    /// Gives the attempt back: it did nothing; see [`Engine::abandon`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::abandon`].
+    ///
+    /// ```
+    /// # use oncegate::{Admission, Engine, Request, Scope};
+    /// # let engine = Engine::builder().capacity(1_000).build()?;
+    /// # let request = Request::new(Scope::single_tenant(), "op", "key-1")?;
+    /// # let Admission::Admitted(lease) = engine.begin(&request)? else { unreachable!() };
+    /// lease.abandon()?;
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    pub fn abandon(mut self) -> Result<(), Error> {
+        self.ended = true;
+        self.engine.abandon(&self.token)
+    }
+}
+
+impl Drop for Lease<'_> {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.engine.drop_lease(&self.token);
+        }
+    }
+}
+
+impl fmt::Debug for Lease<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease")
+            .field("attempt", &self.token.attempt)
+            .field("fencing_token", &self.token.fencing.get())
+            .field("status", &self.status)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,193 @@
+//! Quotas: one scope can neither evict nor exhaust another.
+
+use std::time::Duration;
+
+use dashmap::DashMap;
+
+use super::Engine;
+use crate::error::{Error, ErrorCode};
+use crate::fingerprint::Scope;
+use crate::observe::Event;
+use crate::sync::Ordering;
+use crate::sync::plain::AtomicBool;
+use crate::table::scope::{Refusal, ScopeLimits};
+
+/// What one scope may use. Limits count new records; duplicates and retries are free.
+///
+/// ```
+/// use oncegate::{Engine, Quota, Scope};
+///
+/// let engine = Engine::builder().capacity(10_000).build()?;
+/// let quota = Quota::unlimited().max_live(500).rate(100.0, 50);
+/// engine.set_quota(Scope::new("small-tenant")?, quota)?;
+/// # Ok::<(), oncegate::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[must_use]
+pub struct Quota {
+    max_live: Option<u64>,
+    rate: Option<(f64, u32)>,
+}
+
+impl Quota {
+    /// No limits.
+    ///
+    /// ```
+    /// assert_eq!(oncegate::Quota::unlimited(), oncegate::Quota::unlimited());
+    /// ```
+    pub const fn unlimited() -> Self {
+        Self { max_live: None, rate: None }
+    }
+
+    /// At most this many live records.
+    ///
+    /// ```
+    /// let _ = oncegate::Quota::unlimited().max_live(1_000);
+    /// ```
+    pub const fn max_live(mut self, records: u64) -> Self {
+        self.max_live = Some(records);
+        self
+    }
+
+    /// At most `per_second` new records a second in the long run, and `burst` at once.
+    ///
+    /// ```
+    /// let _ = oncegate::Quota::unlimited().rate(50.0, 100);
+    /// ```
+    pub const fn rate(mut self, per_second: f64, burst: u32) -> Self {
+        self.rate = Some((per_second, burst));
+        self
+    }
+
+    fn limits(self) -> Result<ScopeLimits, Error> {
+        let (nanos_each, burst_nanos) = match self.rate {
+            None => (0, 0),
+            Some((per_second, burst)) => {
+                if !(MIN_RATE..=MAX_RATE).contains(&per_second) || burst == 0 {
+                    let found = "a rate or burst out of range";
+                    let limit = "0.001 to 1e9 a second, a burst of at least 1";
+                    return Err(Error::new(ErrorCode::InvalidOption, "quota.rate", found, limit));
+                }
+                // Between 1 ns and 1,000 s.
+                let each = (1e9 / per_second).round() as u64;
+                (each, each.saturating_mul(u64::from(burst - 1)))
+            }
+        };
+        let max_live = self.max_live.unwrap_or(u64::MAX);
+        Ok(ScopeLimits { max_live, nanos_each, burst_nanos })
+    }
+}
+
+/// The settings of all scopes, as they were given. What decides lies in the region.
+pub(super) struct Quotas {
+    of_scope: DashMap<u64, Quota>,
+    any_set: AtomicBool,
+    default: Quota,
+    unauthenticated: Quota,
+}
+
+impl Quotas {
+    pub(super) fn new(default: Quota, unauthenticated: Quota) -> Result<Self, Error> {
+        default.limits()?;
+        unauthenticated.limits()?;
+        let any_set = AtomicBool::new(default != Quota::unlimited());
+        Ok(Self { of_scope: DashMap::new(), any_set, default, unauthenticated })
+    }
+
+    fn of_unknown(&self, scope: Scope<'_>) -> Quota {
+        let is_unauthenticated = scope == Scope::unauthenticated();
+        if is_unauthenticated { self.unauthenticated } else { self.default }
+    }
+}
+
+impl Engine {
+    /// Sets the quota of `scope`, from now on. Records that it has already stay.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::InvalidOption`] for a rate or burst of zero;
+    /// [`ErrorCode::QuotaExceeded`], field `scopes`, when as many scopes have quotas as
+    /// [`EngineBuilder::max_scopes`](crate::EngineBuilder::max_scopes) says;
+    /// [`ErrorCode::Forked`] in a forked child.
+    ///
+    /// ```
+    /// # use oncegate::{Engine, Quota, Scope};
+    /// # let engine = Engine::builder().capacity(1_000).build()?;
+    /// assert!(engine.set_quota(Scope::new("a")?, Quota::unlimited().rate(0.0, 1)).is_err());
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    pub fn set_quota(&self, scope: Scope<'_>, quota: Quota) -> Result<(), Error> {
+        self.fork.check()?;
+        let limits = quota.limits()?;
+        let hash = self.scope_hash(scope);
+        let entry = self.table.scope_entry(hash, &|| limits).ok_or_else(too_many_scopes)?;
+        self.table.set_scope_limits(entry, limits);
+        self.quotas.of_scope.insert(hash, quota);
+        // Relaxed: a call that does not see the flag yet came before this one returned.
+        self.quotas.any_set.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// The quota that applies to `scope`.
+    ///
+    /// ```
+    /// # use oncegate::{Engine, Quota, Scope};
+    /// let engine = Engine::builder().capacity(1_000).build()?;
+    /// let scope = Scope::new("acme")?;
+    /// assert_eq!(engine.quota(scope), Quota::unlimited());
+    /// engine.set_quota(scope, Quota::unlimited().max_live(10))?;
+    /// assert_eq!(engine.quota(scope), Quota::unlimited().max_live(10));
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    pub fn quota(&self, scope: Scope<'_>) -> Quota {
+        let set = self.quotas.of_scope.get(&self.scope_hash(scope)).map(|quota| *quota);
+        set.unwrap_or_else(|| self.quotas.of_unknown(scope))
+    }
+
+    /// The entry that new records of `scope` are counted in; 0 where nothing limits it.
+    pub(super) fn scope_entry(&self, scope: Scope<'_>) -> Result<u16, Error> {
+        // Relaxed: see `set_quota`.
+        let any_set = self.quotas.any_set.load(Ordering::Relaxed);
+        if !any_set && scope != Scope::unauthenticated() {
+            return Ok(0);
+        }
+        let hash = self.scope_hash(scope);
+        if let Some(entry) = self.table.known_scope(hash) {
+            return Ok(entry);
+        }
+        match self.quotas.of_unknown(scope).limits()? {
+            limits if limits == ScopeLimits::NONE => Ok(0),
+            limits => self.table.scope_entry(hash, &|| limits).ok_or_else(too_many_scopes),
+        }
+    }
+
+    /// Counts one new record, or refuses it.
+    pub(super) fn charge(&self, entry: u16) -> Result<(), Error> {
+        self.table.charge_scope(entry, self.now()).map_err(|refusal| {
+            self.counters.add(Event::Quota);
+            match refusal {
+                Refusal::Live { limit } => {
+                    let found = "no live record left";
+                    let limit = format!("{limit} live records");
+                    Error::new(ErrorCode::QuotaExceeded, "scope", found, limit)
+                }
+                Refusal::Rate { retry_after } => {
+                    let wait = retry_after.max(Duration::from_millis(1));
+                    Error::of(ErrorCode::QuotaExceeded, "scope").with_retry_after(wait)
+                }
+            }
+        })
+    }
+
+    /// Scopes are hashed under the first secret for the life of the engine.
+    fn scope_hash(&self, scope: Scope<'_>) -> u64 {
+        self.keys.hasher(0).scope_hash(scope)
+    }
+}
+
+fn too_many_scopes() -> Error {
+    Error::new(ErrorCode::QuotaExceeded, "scopes", "one scope more", "max_scopes")
+}
+
+const MIN_RATE: f64 = 0.001;
+const MAX_RATE: f64 = 1e9;

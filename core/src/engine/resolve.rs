@@ -1,0 +1,91 @@
+//! Resolve: what to do about an attempt whose effect nobody knows.
+
+use super::keys;
+use super::{Engine, millis_up};
+use crate::error::{Error, ErrorCode};
+use crate::fingerprint::Request;
+use crate::outcome::Outcome;
+use crate::table::Found;
+use crate::table::control::State;
+
+/// What a reconciler found out about an unknown record.
+///
+/// ```
+/// use oncegate::{Admission, Engine, Failure, Outcome, Request, Resolution, Scope};
+///
+/// let engine = Engine::builder().capacity(1_000).build()?;
+/// let request = Request::new(Scope::single_tenant(), "op", "key-1")?;
+/// let Admission::Admitted(lease) = engine.begin(&request)? else { unreachable!() };
+/// lease.fail(Failure::unknown())?;
+/// assert!(matches!(engine.begin(&request)?, Admission::Unresolved));
+///
+/// engine.resolve(&request, Resolution::Succeeded(Outcome::new(200, b"it did")))?;
+/// assert!(matches!(engine.begin(&request)?, Admission::Replayed(_)));
+/// # Ok::<(), oncegate::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Resolution {
+    /// It took effect; duplicates get this outcome for the engine's dedup window.
+    Succeeded(Outcome),
+    /// It failed for good; duplicates get this outcome for the engine's dedup window.
+    Failed(Outcome),
+    /// It had no effect: the next attempt may start at once.
+    RunAgain,
+}
+
+impl Engine {
+    /// Ends the uncertainty about `request`. Its payload plays no part.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::NotFound`]: there is no such record, or it is not unknown; it was not
+    /// changed. [`ErrorCode::Forked`] in a forked child, and the errors of digesting the request.
+    ///
+    /// ```
+    /// # use oncegate::{Engine, ErrorCode, Request, Resolution, Scope};
+    /// # let engine = Engine::builder().capacity(1_000).build()?;
+    /// let request = Request::new(Scope::single_tenant(), "op", "never seen")?;
+    /// let error = engine.resolve(&request, Resolution::RunAgain).unwrap_err();
+    /// assert_eq!(error.code(), ErrorCode::NotFound);
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    pub fn resolve(&self, request: &Request<'_>, resolution: Resolution) -> Result<(), Error> {
+        self.fork.check()?;
+        let found = self.find(request)?;
+        let unknown = found.filter(|found| found.seen.state == State::Unknown);
+        let Found { slot, seen } = unknown.ok_or_else(not_found)?;
+        let window_ms = millis_up(self.defaults.window);
+        match resolution {
+            Resolution::Succeeded(outcome) => {
+                self.finish_at(slot, seen, &outcome, State::Succeeded, window_ms)
+            }
+            Resolution::Failed(outcome) => {
+                self.finish_at(slot, seen, &outcome, State::Failed, window_ms)
+            }
+            Resolution::RunAgain => {
+                self.table.set_due_unknown(slot, seen, self.now_ms());
+                let again = self.table.end(slot, seen, State::Waiting);
+                return again.map(|_| ()).map_err(|_| not_found());
+            }
+        }
+        .map(|_| ())
+        .map_err(|_| not_found())
+    }
+
+    /// The record of `request`, under whichever key it was made.
+    fn find(&self, request: &Request<'_>) -> Result<Option<Found>, Error> {
+        let state = keys::load(&self.region);
+        for id in [state.retiring, Some(state.current)].into_iter().flatten() {
+            let fingerprint = self.keys.hasher(id).fingerprint(request)?;
+            let found = self.table.search(&self.table.probe(fingerprint.words()));
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn not_found() -> Error {
+    Error::of(ErrorCode::NotFound, "record")
+}

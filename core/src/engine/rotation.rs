@@ -1,0 +1,95 @@
+//! Rotation of the secret: records made under the old one are found until it is retired, and no
+//! request runs twice across it.
+//!
+//! During a rotation a request has two fingerprints. A search looks under both; a new record is
+//! made under the new one. An insertion also disturbs the arbitration word of the old home, after
+//! searching there and before its own arbitration. So a call that does not know of the rotation
+//! yet either inserted before that search, and is found, or fails its arbitration, reads the word
+//! again, and with it learns of the rotation.
+//!
+//! Retiring first disturbs every home, so that no call that began before the rotation can still
+//! insert under the old key, and then looks whether a record under it is left.
+
+use super::Engine;
+use super::keys;
+use crate::error::{Error, ErrorCode};
+use crate::fingerprint::Secret;
+
+impl Engine {
+    /// Starts to rotate to `secret`. From now on new records are made under it, and records made
+    /// under the old one are still found.
+    ///
+    /// While both are in force a call hashes its request twice. Keep the rotation going for one
+    /// dedup window, then call [`finish_rotation`](Self::finish_rotation).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::RotationPending`]: another rotation is under way.
+    /// [`ErrorCode::Exhausted`]: the engine has seen 255 rotations. [`ErrorCode::Forked`].
+    ///
+    /// ```
+    /// # use oncegate::{Admission, Engine, Outcome, Request, Scope, Secret};
+    /// # let engine = Engine::builder().capacity(1_000).build()?;
+    /// # let request = Request::new(Scope::single_tenant(), "op", "key-1")?;
+    /// if let Admission::Admitted(lease) = engine.begin(&request)? {
+    ///     lease.complete(&Outcome::new(200, b"done"))?;
+    /// }
+    /// engine.rotate_secret(Secret::generate()?)?;
+    /// assert!(matches!(engine.begin(&request)?, Admission::Replayed(_)));
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    pub fn rotate_secret(&self, secret: Secret) -> Result<(), Error> {
+        self.fork.check()?;
+        let _one_at_a_time = self.rotation_lock();
+        let now = keys::load(&self.region);
+        if now.retiring.is_some() {
+            return Err(Error::of(ErrorCode::RotationPending, "secret"));
+        }
+        let key = self.keys.add(&secret, now)?;
+        // A request's home changes with its fingerprint; its tokens must grow all the same.
+        self.table.raise_fence_floor(self.table.highest_fence());
+        keys::store(&self.region, now.rotated_to(key));
+        Ok(())
+    }
+
+    /// Retires the old secret, once no record made under it is left.
+    ///
+    /// Reads every slot: not for the hot path.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::RotationPending`] says how many records are left; sweep, wait, and call
+    /// again. [`ErrorCode::NotFound`]: no rotation is under way. [`ErrorCode::Forked`].
+    ///
+    /// ```
+    /// # use oncegate::{Engine, ErrorCode, Secret};
+    /// # let engine = Engine::builder().capacity(1_000).build()?;
+    /// engine.rotate_secret(Secret::generate()?)?;
+    /// engine.finish_rotation()?;
+    /// assert_eq!(engine.finish_rotation().unwrap_err().code(), ErrorCode::NotFound);
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    pub fn finish_rotation(&self) -> Result<(), Error> {
+        self.fork.check()?;
+        let _one_at_a_time = self.rotation_lock();
+        let now = keys::load(&self.region);
+        let Some(old) = now.retiring else {
+            return Err(Error::of(ErrorCode::NotFound, "rotation"));
+        };
+        // Whoever inserts without knowing of the rotation fails from here on; what such a call
+        // inserted before is seen below.
+        self.table.disturb_all();
+        let left = self.table.count_made_under(keys::short(old), &self.rules());
+        if left > 0 {
+            let found = format!("{left} records under the old secret");
+            return Err(Error::new(ErrorCode::RotationPending, "secret", found, "none"));
+        }
+        self.table.raise_fence_floor(self.table.highest_fence());
+        keys::store(&self.region, now.retired());
+        Ok(())
+    }
+
+    fn rotation_lock(&self) -> std::sync::MutexGuard<'_, ()> {
+        self.rotation.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}

@@ -1,0 +1,199 @@
+//! Tending: the sweep, driven by callers or by a thread that was asked for.
+
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::{Engine, millis_up};
+use crate::config::{YEAR, check_duration};
+use crate::error::{Error, ErrorCode};
+use crate::observe::Event;
+use crate::region::WAYS;
+use crate::table::slot::Lapse;
+use crate::table::{Lapsed, Met, Rules};
+
+/// What one call of [`Engine::sweep`] did.
+///
+/// ```
+/// let engine = oncegate::Engine::builder().capacity(1_000).build()?;
+/// assert_eq!(engine.sweep(64)?.cleared, 0);
+/// # Ok::<(), oncegate::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Swept {
+    /// Slots that were visited.
+    pub visited: usize,
+    /// Records that were over, and are gone.
+    pub cleared: usize,
+    /// Leases that were found lapsed.
+    pub lapsed: usize,
+}
+
+impl Engine {
+    /// Visits at least `slots` slots, in turn: clears records that are over, closes leases that
+    /// have lapsed, and wakes those who wait for such records.
+    ///
+    /// Needed only where nothing else comes by: every new record tends the two sets that it
+    /// touches, and now and then one more. Costs about 10 ns a slot. Rounds up to whole sets, and
+    /// visits no slot twice.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::Forked`] in a forked child.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use oncegate::{Admission, Engine, ManualClock, Outcome, Request, Scope};
+    ///
+    /// let clock = ManualClock::new();
+    /// let engine = Engine::builder().capacity(1_000).clock(clock.clone()).build()?;
+    /// let request = Request::new(Scope::single_tenant(), "op", "key-1")?;
+    /// if let Admission::Admitted(lease) = engine.begin(&request)? {
+    ///     lease.complete(&Outcome::new(200, b"done"))?;
+    /// }
+    /// clock.advance(Duration::from_secs(24 * 3600));
+    /// assert_eq!(engine.sweep(usize::MAX)?.cleared, 1);
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    pub fn sweep(&self, slots: usize) -> Result<Swept, Error> {
+        self.fork.check()?;
+        let rules = self.rules();
+        let sets = slots.div_ceil(WAYS).min(self.table.sets());
+        let mut swept = Swept { visited: sets * WAYS, ..Swept::default() };
+        for _ in 0..sets {
+            self.sweep_one(&rules, &mut swept);
+        }
+        Ok(swept)
+    }
+
+    /// Starts a thread that sweeps the whole table once in each `period`.
+    ///
+    /// It lets waiting futures notice a lapsed lease at most `period` late. It ends, and is
+    /// joined, when the [`Ticker`] is dropped; dropping it in a forked child joins nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::InvalidOption`]: a period below 1 ms or above a year.
+    /// [`ErrorCode::NoMemory`]: the thread was refused. [`ErrorCode::Forked`].
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::time::Duration;
+    /// use oncegate::Engine;
+    ///
+    /// let engine = Arc::new(Engine::builder().capacity(1_000).build()?);
+    /// let ticker = engine.ticker(Duration::from_millis(50))?;
+    /// drop(ticker);
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    pub fn ticker(self: &Arc<Self>, period: Duration) -> Result<Ticker, Error> {
+        self.fork.check()?;
+        check_duration(ErrorCode::InvalidOption, "period", period, YEAR)?;
+        let engine = Arc::clone(self);
+        let stop = Arc::new(Stop::default());
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::Builder::new()
+            .name("oncegate-ticker".into())
+            .stack_size(STACK_BYTES)
+            .spawn(move || {
+                while !stopped.wait(period) {
+                    if engine.sweep(usize::MAX).is_err() {
+                        return;
+                    }
+                }
+            })
+            .map_err(|_| Error::of(ErrorCode::NoMemory, "ticker"))?;
+        Ok(Ticker { engine: Arc::clone(self), stop, thread: Some(thread) })
+    }
+
+    /// Tends a little, after a new record of this thread.
+    pub(super) fn after_creation(&self) {
+        if self.counters.own(Event::Created) % SWEEP_EVERY == 0 {
+            self.sweep_one(&self.rules(), &mut Swept::default());
+        }
+        self.watch_fill();
+    }
+
+    fn sweep_one(&self, rules: &Rules, swept: &mut Swept) {
+        let set = self.table.next_set();
+        self.table.sweep_set(set, rules, |met| self.see_to(met, rules, swept));
+    }
+
+    fn see_to(&self, met: Met, rules: &Rules, swept: &mut Swept) {
+        match met {
+            Met::Nothing => {}
+            Met::Cleared => swept.cleared += 1,
+            Met::Due(found) => self.hand_over(found.slot),
+            Met::Lapsed(found) => {
+                let Ok(Lapsed(policy)) = self.table.close_lease(found.slot, found.seen, rules)
+                else {
+                    return;
+                };
+                swept.lapsed += 1;
+                self.lapse(found, policy, rules);
+                if policy == Lapse::Reclaim && found.seen.waiters {
+                    // The waiter that is woken takes the record over.
+                    self.hand_over(found.slot);
+                }
+            }
+            Met::Unsettled(found) => {
+                let reference = self.table.slot(found.slot).outcome();
+                let header = self.store.header(reference, found.slot, found.seen.fence);
+                let window =
+                    header.map_or(millis_up(self.defaults.window), |header| header.window.ms());
+                let until_ms = rules.now_ms.saturating_add(window);
+                self.table.open_window(found.slot, found.seen, until_ms);
+            }
+        }
+    }
+}
+
+/// A thread that sweeps an engine. Dropping it ends and joins the thread.
+///
+/// Made by [`Engine::ticker`].
+#[must_use = "a ticker that is dropped stops"]
+#[derive(Debug)]
+pub struct Ticker {
+    engine: Arc<Engine>,
+    stop: Arc<Stop>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Stop {
+    stopped: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Stop {
+    /// Waits for `period`; true if it is time to stop.
+    fn wait(&self, period: Duration) -> bool {
+        let stopped = self.stopped.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let waited = self.changed.wait_timeout_while(stopped, period, |stopped| !*stopped);
+        *waited.unwrap_or_else(|poisoned| poisoned.into_inner()).0
+    }
+
+    fn stop(&self) {
+        *self.stopped.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = true;
+        self.changed.notify_all();
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        // The thread did not come along into a forked child, and its lock may be held there.
+        if self.engine.fork.check().is_err() {
+            return;
+        }
+        self.stop.stop();
+        if let Some(thread) = self.thread.take() {
+            // Its panic, if any, was reported where it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// One new record in so many sweeps one more set.
+const SWEEP_EVERY: u64 = 16;
+const STACK_BYTES: usize = 256 << 10;

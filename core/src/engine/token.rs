@@ -1,0 +1,185 @@
+//! Tokens: the fencing token for downstream stores, and the plain form of a lease.
+
+use std::fmt;
+
+use super::Engine;
+use crate::error::{Error, ErrorCode};
+use crate::table::control::Fence;
+
+/// An integer below 2^63 that grows with every attempt of a fingerprint, for ever.
+///
+/// Pass it to every store that the attempt writes to, and let the store refuse a token that is
+/// lower than one it has seen (`UPDATE … WHERE fence <= $f`). That check, and not the lease,
+/// keeps out an attempt that was paused past its lease (Kleppmann, "How to do distributed
+/// locking", 2016).
+///
+/// Tokens of a private engine start from wall time, so they grow across restarts as long as the
+/// wall clock is not set back.
+///
+/// ```
+/// use oncegate::{Admission, Engine, Request, Scope};
+/// let engine = Engine::builder().capacity(1_000).build()?;
+/// let request = Request::new(Scope::single_tenant(), "op", "key-1")?;
+/// if let Admission::Admitted(lease) = engine.begin(&request)? {
+///     assert!(lease.fencing_token().get() < 1 << 63);
+/// }
+/// # Ok::<(), oncegate::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FencingToken(u64);
+
+impl FencingToken {
+    /// The integer.
+    ///
+    /// ```
+    /// # use oncegate::{Admission, Engine, Request, Scope};
+    /// # let engine = Engine::builder().capacity(1_000).build()?;
+    /// # let request = Request::new(Scope::single_tenant(), "op", "key-1")?;
+    /// # let Admission::Admitted(lease) = engine.begin(&request)? else { unreachable!() };
+    /// assert!(lease.fencing_token().get() > 0);
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for FencingToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A lease as plain data: it crosses threads, processes and languages, and resolves nothing when
+/// it is dropped.
+///
+/// Whoever holds it may renew, complete, fail or abandon the attempt through the engine that
+/// gave it out.
+///
+/// ```
+/// use oncegate::{Admission, Engine, LeaseToken, Outcome, Request, Scope};
+///
+/// let engine = Engine::builder().capacity(1_000).build()?;
+/// let request = Request::new(Scope::single_tenant(), "op", "key-1")?;
+/// let Admission::Admitted(lease) = engine.begin(&request)? else { unreachable!() };
+/// let bytes = lease.into_token().to_bytes();
+/// let token = LeaseToken::from_bytes(&bytes)?;
+/// engine.complete(&token, &Outcome::new(200, b"done"))?;
+/// # Ok::<(), oncegate::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct LeaseToken {
+    pub(super) slot: u64,
+    pub(super) fencing: FencingToken,
+    pub(super) window_ms: u64,
+    pub(super) attempt: u32,
+}
+
+impl LeaseToken {
+    /// How many bytes [`to_bytes`](Self::to_bytes) gives.
+    ///
+    /// ```
+    /// assert_eq!(oncegate::LeaseToken::BYTES, 32);
+    /// ```
+    pub const BYTES: usize = 32;
+
+    /// The token for downstream stores.
+    ///
+    /// ```
+    /// # use oncegate::{Admission, Engine, Request, Scope};
+    /// # let engine = Engine::builder().capacity(1_000).build()?;
+    /// # let request = Request::new(Scope::single_tenant(), "op", "key-1")?;
+    /// # let Admission::Admitted(lease) = engine.begin(&request)? else { unreachable!() };
+    /// assert_eq!(lease.token().fencing_token(), lease.fencing_token());
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    #[must_use]
+    pub fn fencing_token(&self) -> FencingToken {
+        self.fencing
+    }
+
+    /// The attempt, from 1 on.
+    ///
+    /// ```
+    /// # use oncegate::{Admission, Engine, Request, Scope};
+    /// # let engine = Engine::builder().capacity(1_000).build()?;
+    /// # let request = Request::new(Scope::single_tenant(), "op", "key-1")?;
+    /// # let Admission::Admitted(lease) = engine.begin(&request)? else { unreachable!() };
+    /// assert_eq!(lease.token().attempt(), 1);
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// The token in 32 bytes: version, attempt, slot, fencing token, window; little-endian.
+    ///
+    /// ```
+    /// # use oncegate::{Admission, Engine, LeaseToken, Request, Scope};
+    /// # let engine = Engine::builder().capacity(1_000).build()?;
+    /// # let request = Request::new(Scope::single_tenant(), "op", "key-1")?;
+    /// # let Admission::Admitted(lease) = engine.begin(&request)? else { unreachable!() };
+    /// let token = *lease.token();
+    /// assert_eq!(LeaseToken::from_bytes(&token.to_bytes())?, token);
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    #[must_use]
+    pub fn to_bytes(&self) -> [u8; Self::BYTES] {
+        let head = u64::from(self.attempt) << 32 | FORMAT;
+        let words = [head, self.slot, self.fencing.0, self.window_ms];
+        let mut bytes = [0; Self::BYTES];
+        for (to, word) in bytes.chunks_exact_mut(size_of::<u64>()).zip(words) {
+            to.copy_from_slice(&word.to_le_bytes());
+        }
+        bytes
+    }
+
+    /// The token that [`to_bytes`](Self::to_bytes) gave.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::InvalidToken`]: not 32 bytes, or not of this version. A token that was made
+    /// up is not detected here; the engine answers [`ErrorCode::Fenced`] to it.
+    ///
+    /// ```
+    /// assert!(oncegate::LeaseToken::from_bytes(&[0; 32]).is_err());
+    /// ```
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
+        let (words, rest) = bytes.as_chunks::<8>();
+        let malformed = || {
+            let found = format!("{} bytes", bytes.len());
+            Error::new(ErrorCode::InvalidToken, "lease_token", found, "32 bytes of version 1")
+        };
+        let ([head, slot, fencing, window], []) = (words, rest) else {
+            return Err(malformed());
+        };
+        let head = u64::from_le_bytes(*head);
+        if head & u64::from(u32::MAX) != FORMAT {
+            return Err(malformed());
+        }
+        Ok(Self {
+            attempt: (head >> 32) as u32,
+            slot: u64::from_le_bytes(*slot),
+            fencing: FencingToken(u64::from_le_bytes(*fencing)),
+            window_ms: u64::from_le_bytes(*window),
+        })
+    }
+}
+
+impl Engine {
+    pub(super) fn fencing_token(&self, fence: Fence) -> FencingToken {
+        FencingToken(self.epoch + fence.get())
+    }
+
+    /// The slot and counter that a token names, if it can be one of this engine's.
+    pub(super) fn locate(&self, token: &LeaseToken) -> Option<(usize, Fence)> {
+        let slot = usize::try_from(token.slot).ok().filter(|slot| *slot < self.table.slots())?;
+        let fence = Fence::new(token.fencing.0.checked_sub(self.epoch)?)?;
+        Some((slot, fence))
+    }
+}
+
+/// Version of the byte form.
+const FORMAT: u64 = 1;

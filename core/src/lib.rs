@@ -1,0 +1,55 @@
+//! oncegate: each request is admitted once.
+//!
+//! Retries overlap: a client times out and resends, a broker redelivers, a load balancer fails
+//! over, and the same payment runs twice. Before work starts, ask the [`Engine`] to admit the
+//! request. One caller gets a [`Lease`] with a fencing token and runs; every overlapping
+//! duplicate is told at once that the work is in progress, or gets the stored [`Outcome`].
+//!
+//! ```
+//! use oncegate::{Engine, Outcome, Payload, Request, Scope};
+//! # fn charge() -> Result<Outcome, String> { Ok(Outcome::new(201, b"charged")) }
+//!
+//! let engine = Engine::builder().build()?;
+//! let request = Request::new(Scope::new("acme")?, "POST /charges", "key-1")?
+//!     .payload(Payload::json(br#"{"amount": 100}"#));
+//! let ran = engine.run(&request, || charge())?;
+//! # assert_eq!(ran.outcome().map(Outcome::status), Some(201));
+//! # Ok::<(), oncegate::Error>(())
+//! ```
+//!
+//! Data flows one way: engine, then fingerprint, table and outcome, then region. Unsafe code
+//! stands in `region::private`, `region::prefetch` and `fork`, and nowhere else.
+#![deny(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod clock;
+mod config;
+mod engine;
+mod error;
+mod fingerprint;
+mod fork;
+mod observe;
+mod outcome;
+mod region;
+mod sync;
+mod table;
+mod wait;
+
+pub use clock::{Clock, CoarseClock, ManualClock, PreciseClock};
+pub use config::EngineBuilder;
+pub use engine::{
+    Admission, BeginOptions, Completed, Declined, Engine, Failure, FencingToken, FillEvent, Join,
+    Lease, LeaseToken, OnConflict, OnDrop, OnFull, OnLapse, Prepared, Quota, Ran, Resolution,
+    RunOptions, Status, Swept, Ticker,
+};
+pub use error::{Error, ErrorCode};
+pub use fingerprint::{
+    DigestVersion, Fingerprint, FingerprintMode, KeyCharset, KeyRules, MethodClass, Payload,
+    Request, Scope, Secret, method_class,
+};
+pub use observe::{Latency, Live, Stats};
+pub use outcome::{Outcome, OutcomePolicy, Verdict};
+
+#[cfg(oncegate_loom)]
+#[doc(hidden)]
+pub use sync::planted::Bug;

@@ -1,0 +1,142 @@
+//! Counters, striped by thread.
+//!
+//! A counter that two cores write costs more than a look-up. So each of the first threads of the
+//! process counts in a stripe of its own with plain loads and stores; later threads share a few
+//! stripes with atomic additions. A snapshot adds the stripes up.
+
+use std::cell::Cell;
+
+use crossbeam_utils::CachePadded;
+
+use crate::sync::Ordering;
+use crate::sync::plain::{AtomicU32, AtomicU64};
+use crate::table::control::State;
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub(crate) enum Event {
+    Begun,
+    Created,
+    Expired,
+    Retried,
+    Replayed,
+    InProgress,
+    Scheduled,
+    Mismatched,
+    Unresolved,
+    OutcomeGone,
+    Fenced,
+    Lapsed,
+    EvictedExpired,
+    EvictedEarly,
+    Full,
+    Quota,
+    HandOff,
+    Completed,
+    OutcomesEvicted,
+    OutcomesCarried,
+}
+
+/// The counters of one engine in one process.
+pub(crate) struct Counters {
+    stripes: Box<[CachePadded<Stripe>]>,
+}
+
+struct Stripe {
+    events: [AtomicU64; EVENTS],
+    /// Records by state: entered minus left, modulo 2^64; only the sum of all stripes counts.
+    live: [AtomicU64; STATES],
+}
+
+impl Counters {
+    pub(crate) fn new() -> Self {
+        let stripe = || {
+            CachePadded::new(Stripe {
+                events: [const { AtomicU64::new(0) }; EVENTS],
+                live: [const { AtomicU64::new(0) }; STATES],
+            })
+        };
+        Self { stripes: (0..OWNED + SHARED).map(|_| stripe()).collect() }
+    }
+
+    #[inline]
+    pub(crate) fn add(&self, event: Event) {
+        self.bump(|stripe| &stripe.events[event as usize], 1);
+    }
+
+    /// A record entered (`1`) or left (`-1`) `state`.
+    #[inline]
+    pub(crate) fn live(&self, state: State, change: i64) {
+        self.bump(|stripe| &stripe.live[state as usize], change as u64);
+    }
+
+    /// How many of `event` there were.
+    pub(crate) fn total(&self, event: Event) -> u64 {
+        self.sum(|stripe| &stripe.events[event as usize])
+    }
+
+    /// How many records are in `state`, as far as all threads have told.
+    pub(crate) fn in_state(&self, state: State) -> u64 {
+        let sum = self.sum(|stripe| &stripe.live[state as usize]);
+        // Stripes are read one after the other, so a record may be seen leaving but not entering.
+        if (sum as i64) < 0 { 0 } else { sum }
+    }
+
+    /// How many records there are, in whichever state.
+    pub(crate) fn records(&self) -> u64 {
+        State::ALL.into_iter().map(|state| self.in_state(state)).sum()
+    }
+
+    /// How many times this thread's stripe has counted `event`: a cheap clock for sampling.
+    #[inline]
+    pub(crate) fn own(&self, event: Event) -> u64 {
+        // Relaxed: a counter orders nothing.
+        self.stripes[stripe_index().0].events[event as usize].load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    fn bump(&self, of: impl Fn(&Stripe) -> &AtomicU64, change: u64) {
+        let (index, owned) = stripe_index();
+        let counter = of(&self.stripes[index]);
+        // Relaxed, all: a counter orders nothing.
+        if owned {
+            counter.store(counter.load(Ordering::Relaxed).wrapping_add(change), Ordering::Relaxed);
+        } else {
+            counter.fetch_add(change, Ordering::Relaxed);
+        }
+    }
+
+    fn sum(&self, of: impl Fn(&Stripe) -> &AtomicU64) -> u64 {
+        // Relaxed: a counter orders nothing.
+        let each = self.stripes.iter().map(|stripe| of(stripe).load(Ordering::Relaxed));
+        each.fold(0, u64::wrapping_add)
+    }
+}
+
+/// This thread's stripe, and whether no other thread writes to it.
+#[inline]
+pub(crate) fn stripe_index() -> (usize, bool) {
+    let ordinal = ORDINAL.with(|cell| {
+        if cell.get() == u32::MAX {
+            // Relaxed: ordinals only have to differ.
+            cell.set(THREADS.fetch_add(1, Ordering::Relaxed) & (u32::MAX >> 1));
+        }
+        cell.get() as usize
+    });
+    if ordinal < OWNED { (ordinal, true) } else { (OWNED + ordinal % SHARED, false) }
+}
+
+thread_local! {
+    // A number, without a destructor: nothing of ours runs when a thread ends.
+    static ORDINAL: Cell<u32> = const { Cell::new(u32::MAX) };
+}
+
+static THREADS: AtomicU32 = AtomicU32::new(0);
+
+/// Stripes that one thread each has to itself.
+const OWNED: usize = 48;
+/// Stripes that all later threads share.
+const SHARED: usize = 16;
+const EVENTS: usize = Event::OutcomesCarried as usize + 1;
+const STATES: usize = State::ALL.len();

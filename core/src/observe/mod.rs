@@ -1,0 +1,11 @@
+//! Observation: counters that cost the hot path next to nothing, and the snapshot of them.
+//!
+//! Observation only reads the engine; nothing in the engine depends on it.
+
+mod counters;
+mod histogram;
+mod stats;
+
+pub(crate) use counters::{Counters, Event, stripe_index};
+pub(crate) use histogram::Histogram;
+pub use stats::{Latency, Live, Stats};

@@ -1,0 +1,474 @@
+//! The outcome store: chunks in the region, filled by appending and recycled in turn.
+//!
+//! A chunk's directory entry is one word:
+//!
+//! ```text
+//!  63          36 35    34 33        24 23                   0
+//! +--------------+--------+------------+----------------------+
+//! | sequence (28)| state  | writers(10)| words filled (24)    |
+//! +--------------+--------+------------+----------------------+
+//! ```
+//!
+//! and a second word with the latest window end of its blocks. Equal windows end in the order of
+//! writing, so taking the chunks in turn takes the oldest outcomes first and needs no free list.
+//!
+//! - A writer appends by one compare-and-swap that reserves words and counts itself in; it counts
+//!   itself out when its block is published. A chunk with writers is never recycled, so nobody
+//!   ever writes into memory that was given to somebody else.
+//! - A reader copies the block and looks at the entry again: the same sequence means that nothing
+//!   it copied was recycled meanwhile.
+//! - Recycling is exclusive: one compare-and-swap to `Recycling`, during which old references
+//!   stay readable. The few records whose windows outlast their neighbours' are carried to
+//!   another chunk first; under `reject` a chunk with more of them is left alone.
+
+use std::sync::Arc;
+
+use super::Outcome;
+use super::block::{Header, UNIT_WORDS, WindowCode};
+use crate::observe::{Counters, Event};
+use crate::region::{Region, header};
+use crate::sync::planted::Bug;
+use crate::sync::{AtomicU64, Ordering};
+use crate::table::control::Fence;
+
+/// What the store asks of the table when it recycles a chunk.
+pub(crate) trait References {
+    /// The end of the window of the record that refers to this block, if it still does.
+    fn window_end(&self, header: &Header, reference: u64) -> Option<u64>;
+    /// Makes that record refer to `to`. False where it has moved on.
+    fn redirect(&self, header: &Header, from: u64, to: u64) -> bool;
+}
+
+/// What may be overwritten to make room.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    pub(crate) now_ms: u64,
+    /// Whether outcomes inside their window may go.
+    pub(crate) evict: bool,
+}
+
+/// What came of reading a reference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reading {
+    Read(WindowCode),
+    /// The block is gone, or there never was one.
+    Gone,
+}
+
+/// The outcomes of one region.
+pub(crate) struct OutcomeStore {
+    region: Arc<Region>,
+    counters: Arc<Counters>,
+    /// Per stripe of threads, where it appended last. Only a hint.
+    current: Box<[crossbeam_utils::CachePadded<crate::sync::plain::AtomicU64>]>,
+}
+
+/// A block that is written and not yet published; its chunk waits for [`OutcomeStore::published`].
+#[must_use = "a chunk whose writer never leaves is lost"]
+pub(crate) struct Written {
+    pub(crate) reference: u64,
+    chunk: usize,
+}
+
+impl OutcomeStore {
+    pub(crate) fn new(region: Arc<Region>, counters: Arc<Counters>) -> Self {
+        let stripes = (region.geometry().chunks() / CHUNKS_PER_STRIPE).clamp(1, MAX_STRIPES);
+        let stripe = |_| crossbeam_utils::CachePadded::new(no_hint());
+        Self { region, counters, current: (0..stripes).map(stripe).collect() }
+    }
+
+    /// Writes a block. `None`: it is too large, or there is no room.
+    pub(crate) fn write(
+        &self,
+        header: &Header,
+        outcome: &Outcome,
+        window_end_ms: u64,
+        room: Room,
+        table: &impl References,
+    ) -> Option<Written> {
+        let place = self.allocate(header.words(), room, table, true)?;
+        let words = &self.region.chunk(place.chunk)[place.offset..];
+        header.write(outcome, words);
+        self.outlive(place.chunk, window_end_ms);
+        Some(Written { reference: place.pack(), chunk: place.chunk })
+    }
+
+    /// The block is referred to, or given up: its chunk may be recycled.
+    pub(crate) fn published(&self, written: Written) {
+        // Release: pairs with the Acquire of `recycle`; whoever finds no writers sees the block
+        // and its window.
+        self.entry(written.chunk)[ENTRY].fetch_sub(1 << WRITERS_SHIFT, Ordering::Release);
+    }
+
+    /// Copies the outcome that `reference` names, if the attempt `(slot, fence)` wrote it.
+    pub(crate) fn read(
+        &self,
+        reference: u64,
+        slot: usize,
+        fence: Fence,
+        failed: bool,
+        into: &mut Outcome,
+    ) -> Reading {
+        let Some((place, words)) = self.resolve(reference) else {
+            return Reading::Gone;
+        };
+        let header = Header::read(words).filter(|header| {
+            header.slot == slot && header.fence == fence && header.failed == failed
+        });
+        let Some(header) = header.filter(|header| header.read_data(words, into)) else {
+            return Reading::Gone;
+        };
+        if self.sequence(place.chunk) == place.sequence
+            || Bug::ReadsWithoutRevalidation.is_planted()
+        {
+            Reading::Read(header.window)
+        } else {
+            Reading::Gone
+        }
+    }
+
+    /// The header of the block that `reference` names, if the attempt `(slot, fence)` wrote it.
+    pub(crate) fn header(&self, reference: u64, slot: usize, fence: Fence) -> Option<Header> {
+        let (place, words) = self.resolve(reference)?;
+        let header = Header::read(words)?;
+        let stands = self.sequence(place.chunk) == place.sequence;
+        (stands && header.slot == slot && header.fence == fence).then_some(header)
+    }
+
+    /// Whether the next outcome would find room, as far as one look tells.
+    pub(crate) fn has_room(&self, words: usize, room: Room) -> bool {
+        let fits = |chunk: usize| {
+            let entry = self.load(chunk);
+            entry.state == OPEN && entry.filled + words <= self.region.geometry().chunk_words()
+        };
+        // Relaxed: a look at what may change at once; `allocate` decides.
+        let next = self.region.header(header::CHUNK_CURSOR).load(Ordering::Relaxed);
+        room.evict
+            || self.hint().is_some_and(|(_, chunk)| fits(chunk))
+            || (0..TRIED as u64).any(|step| {
+                let chunk = self.chunk_of(next.wrapping_add(step));
+                let entry = self.load(chunk);
+                entry.writers == 0 && self.is_over(chunk, entry, room.now_ms)
+            })
+    }
+
+    /// The share of chunks that hold an outcome whose window is not over, in thousandths.
+    pub(crate) fn fill_per_mille(&self, now_ms: u64) -> u64 {
+        let chunks = self.region.geometry().chunks();
+        let live = (0..chunks).filter(|chunk| {
+            let entry = self.load(*chunk);
+            !self.is_over(*chunk, entry, now_ms)
+        });
+        (live.count() * 1000 / chunks) as u64
+    }
+
+    fn allocate(
+        &self,
+        words: usize,
+        room: Room,
+        table: &impl References,
+        carry: bool,
+    ) -> Option<Place> {
+        let chunks = self.region.geometry().chunks();
+        if words > self.region.geometry().chunk_words() {
+            return None;
+        }
+        // Relaxed: how far the cursor is only tells how old the hint is.
+        let turn = self.region.header(header::CHUNK_CURSOR).load(Ordering::Relaxed);
+        if let Some((opened, chunk)) = self.hint() {
+            // A chunk that is soon to be recycled takes no new outcomes.
+            if turn.wrapping_sub(opened) <= (chunks / 4).max(1) as u64 {
+                if let Some(place) = self.append(chunk, words) {
+                    return Some(place);
+                }
+            }
+        }
+        (0..TRIED.min(chunks)).find_map(|_| {
+            // Relaxed: the cursor only hands out turns; the entry's own swap decides.
+            let turn = self.region.header(header::CHUNK_CURSOR).fetch_add(1, Ordering::Relaxed);
+            let chunk = self.chunk_of(turn);
+            let place = self.recycle(chunk, words, room, table, carry)?;
+            self.set_hint(turn, chunk);
+            Some(place)
+        })
+    }
+
+    fn append(&self, chunk: usize, words: usize) -> Option<Place> {
+        let mut entry = self.load(chunk);
+        loop {
+            let full = entry.filled + words > self.region.geometry().chunk_words();
+            if entry.state != OPEN || entry.sequence == 0 || full || entry.writers == MAX_WRITERS {
+                return None;
+            }
+            let filled = entry.filled + words;
+            let next = Entry { filled, writers: entry.writers + 1, ..entry };
+            match self.swap(chunk, entry, next) {
+                Ok(()) => {
+                    return Some(Place { chunk, offset: entry.filled, sequence: entry.sequence });
+                }
+                Err(found) => entry = found,
+            }
+        }
+    }
+
+    /// Takes `chunk` for new outcomes, the first of which has `words` words.
+    fn recycle(
+        &self,
+        chunk: usize,
+        words: usize,
+        room: Room,
+        table: &impl References,
+        carry: bool,
+    ) -> Option<Place> {
+        let entry = self.load(chunk);
+        let busy = entry.writers != 0 && !Bug::RecyclesUnderWriter.is_planted();
+        let over = self.is_over(chunk, entry, room.now_ms);
+        if entry.state != OPEN || busy || !over && !room.evict && !carry {
+            return None;
+        }
+        let taken = Entry { state: RECYCLING, ..entry };
+        self.swap(chunk, entry, taken).ok()?;
+        if !over && !self.clear_out(chunk, entry, room, table, carry) {
+            // Release: as in `swap`; nothing was changed while the chunk was taken.
+            self.entry(chunk)[ENTRY].store(entry.pack(), Ordering::Release);
+            return None;
+        }
+        // Relaxed: published by the store of the entry below.
+        self.entry(chunk)[WINDOW_END].store(0, Ordering::Relaxed);
+        let sequence = entry.sequence % MAX_SEQUENCE + 1;
+        let fresh = Entry { sequence, state: OPEN, writers: 1, filled: words };
+        // Release: pairs with the Acquire of `load`. Nobody else changes an entry that is
+        // `Recycling`, so a store is enough; from here on old references are not believed.
+        self.entry(chunk)[ENTRY].store(fresh.pack(), Ordering::Release);
+        Some(Place { chunk, offset: 0, sequence })
+    }
+
+    /// Carries the records on that outlast their neighbours. False: too many live here.
+    fn clear_out(
+        &self,
+        chunk: usize,
+        entry: Entry,
+        room: Room,
+        table: &impl References,
+        carry: bool,
+    ) -> bool {
+        let words = self.region.chunk(chunk);
+        let live = || {
+            Blocks { words, filled: entry.filled, at: 0 }.filter_map(|(offset, header)| {
+                let place = Place { chunk, offset, sequence: entry.sequence };
+                let end = table.window_end(&header, place.pack())?;
+                (end > room.now_ms).then_some((header, place, end))
+            })
+        };
+        let live_words: usize = live().map(|(header, ..)| header.words()).sum();
+        let few = live_words <= self.region.geometry().chunk_words() / MINORITY;
+        let mut left = 0;
+        for (header, place, end) in live() {
+            let carried = carry && few && self.carry(&header, place, end, room, table);
+            let event = if carried { Event::OutcomesCarried } else { Event::OutcomesEvicted };
+            if !carried && !room.evict {
+                left += 1;
+                continue;
+            }
+            self.counters.add(event);
+        }
+        left == 0
+    }
+
+    fn carry(
+        &self,
+        header: &Header,
+        from: Place,
+        end: u64,
+        room: Room,
+        table: &impl References,
+    ) -> bool {
+        let mut outcome = Outcome::default();
+        let source = &self.region.chunk(from.chunk)[from.offset..];
+        if !header.read_data(source, &mut outcome) {
+            return false;
+        }
+        let Some(to) = self.allocate(header.words(), room, table, false) else {
+            return false;
+        };
+        header.write(&outcome, &self.region.chunk(to.chunk)[to.offset..]);
+        self.outlive(to.chunk, end);
+        table.redirect(header, from.pack(), to.pack());
+        self.published(Written { reference: to.pack(), chunk: to.chunk });
+        true
+    }
+
+    fn resolve(&self, reference: u64) -> Option<(Place, &[AtomicU64])> {
+        let place = Place::unpack(reference)?;
+        let known = place.chunk < self.region.geometry().chunks();
+        if !known || self.sequence(place.chunk) != place.sequence {
+            return None;
+        }
+        let words = self.region.chunk(place.chunk).get(place.offset..)?;
+        Some((place, words))
+    }
+
+    fn is_over(&self, chunk: usize, entry: Entry, now_ms: u64) -> bool {
+        // Relaxed: the entry was loaded with Acquire and had no writers, so every window that
+        // counts is visible (see `published`).
+        let end = self.entry(chunk)[WINDOW_END].load(Ordering::Relaxed);
+        entry.sequence == 0 || end <= now_ms
+    }
+
+    fn outlive(&self, chunk: usize, window_end_ms: u64) {
+        // Relaxed: published by the Release of `published`.
+        self.entry(chunk)[WINDOW_END].fetch_max(window_end_ms, Ordering::Relaxed);
+    }
+
+    fn sequence(&self, chunk: usize) -> u64 {
+        self.load(chunk).sequence
+    }
+
+    fn chunk_of(&self, turn: u64) -> usize {
+        (turn % self.region.geometry().chunks() as u64) as usize
+    }
+
+    fn entry(&self, chunk: usize) -> &[AtomicU64] {
+        self.region.chunk_entry(chunk)
+    }
+
+    fn load(&self, chunk: usize) -> Entry {
+        // Acquire: pairs with the Release of `published` and of `recycle`, and with `swap`.
+        Entry::unpack(self.entry(chunk)[ENTRY].load(Ordering::Acquire))
+    }
+
+    fn swap(&self, chunk: usize, from: Entry, to: Entry) -> Result<(), Entry> {
+        // AcqRel: what the chunk held before is visible to whoever takes a part of it, and the
+        // taking is visible to whoever sees the words written after it. Acquire on failure: the
+        // caller goes on with what it found.
+        self.entry(chunk)[ENTRY]
+            .compare_exchange(from.pack(), to.pack(), Ordering::AcqRel, Ordering::Acquire)
+            .map(|_| ())
+            .map_err(Entry::unpack)
+    }
+
+    /// Where this thread appended last: at which turn it was opened, and which chunk.
+    fn hint(&self) -> Option<(u64, usize)> {
+        // Relaxed: a hint.
+        let hint = self.stripe().load(Ordering::Relaxed);
+        (hint != NO_HINT).then_some((hint >> CHUNK_BITS, (hint & CHUNK_MASK) as usize))
+    }
+
+    fn set_hint(&self, turn: u64, chunk: usize) {
+        // Relaxed: a hint.
+        self.stripe().store(turn << CHUNK_BITS | chunk as u64, Ordering::Relaxed);
+    }
+
+    fn stripe(&self) -> &crate::sync::plain::AtomicU64 {
+        &self.current[crate::observe::stripe_index().0 % self.current.len()]
+    }
+}
+
+/// The blocks of a chunk, one after the other.
+struct Blocks<'a> {
+    words: &'a [AtomicU64],
+    filled: usize,
+    at: usize,
+}
+
+impl Iterator for Blocks<'_> {
+    type Item = (usize, Header);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let end = self.filled.min(self.words.len());
+        let header = Header::read(self.words.get(self.at..end)?)?;
+        let offset = self.at;
+        self.at += header.words();
+        Some((offset, header))
+    }
+}
+
+/// A plain copy of a chunk's entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Entry {
+    sequence: u64,
+    state: u64,
+    writers: u64,
+    filled: usize,
+}
+
+impl Entry {
+    fn unpack(word: u64) -> Self {
+        Self {
+            sequence: word >> SEQUENCE_SHIFT,
+            state: word >> STATE_SHIFT & 0b11,
+            writers: word >> WRITERS_SHIFT & MAX_WRITERS,
+            filled: (word & FILLED_MASK) as usize,
+        }
+    }
+
+    fn pack(self) -> u64 {
+        self.sequence << SEQUENCE_SHIFT
+            | self.state << STATE_SHIFT
+            | self.writers << WRITERS_SHIFT
+            | self.filled as u64
+    }
+}
+
+/// Where a block lies: chunk, word in it, and the chunk's sequence at the time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    chunk: usize,
+    offset: usize,
+    sequence: u64,
+}
+
+impl Place {
+    fn pack(self) -> u64 {
+        (self.chunk as u64) << (UNIT_BITS + SEQUENCE_BITS)
+            | ((self.offset / UNIT_WORDS) as u64) << SEQUENCE_BITS
+            | self.sequence
+    }
+
+    fn unpack(reference: u64) -> Option<Self> {
+        let sequence = reference & MAX_SEQUENCE;
+        let unit = reference >> SEQUENCE_BITS & UNIT_MASK;
+        (sequence != 0).then_some(Self {
+            chunk: (reference >> (UNIT_BITS + SEQUENCE_BITS)) as usize,
+            offset: unit as usize * UNIT_WORDS,
+            sequence,
+        })
+    }
+}
+
+fn no_hint() -> crate::sync::plain::AtomicU64 {
+    crate::sync::plain::AtomicU64::new(NO_HINT)
+}
+
+/// The reference of a record that finished without bytes: no block has sequence zero.
+pub(crate) const WITHOUT_BYTES: u64 = 1 << SEQUENCE_BITS;
+/// The most words of a chunk that references can reach.
+pub(crate) const MAX_CHUNK_WORDS: usize = UNIT_WORDS << UNIT_BITS;
+/// The most chunks that references can name.
+pub(crate) const MAX_CHUNKS: usize = 1 << CHUNK_BITS;
+
+const NO_HINT: u64 = u64::MAX;
+const OPEN: u64 = 0;
+const RECYCLING: u64 = 1;
+const ENTRY: usize = 0;
+const WINDOW_END: usize = 1;
+const FILLED_MASK: u64 = (1 << WRITERS_SHIFT) - 1;
+const WRITERS_SHIFT: u32 = 24;
+const MAX_WRITERS: u64 = (1 << (STATE_SHIFT - WRITERS_SHIFT)) - 1;
+const STATE_SHIFT: u32 = 34;
+const SEQUENCE_SHIFT: u32 = 36;
+const SEQUENCE_BITS: u32 = u64::BITS - SEQUENCE_SHIFT;
+const MAX_SEQUENCE: u64 = (1 << SEQUENCE_BITS) - 1;
+const UNIT_BITS: u32 = 16;
+const UNIT_MASK: u64 = (1 << UNIT_BITS) - 1;
+const CHUNK_BITS: u32 = 20;
+const CHUNK_MASK: u64 = (1 << CHUNK_BITS) - 1;
+/// How many chunks in turn an allocation tries.
+const TRIED: usize = 8;
+/// Live records are carried on where they fill at most this part of a chunk.
+const MINORITY: usize = 4;
+const CHUNKS_PER_STRIPE: usize = 8;
+const MAX_STRIPES: usize = 16;
+
+const _: () = assert!(CHUNK_BITS + UNIT_BITS + SEQUENCE_BITS == u64::BITS);
+const _: () = assert!(MAX_CHUNK_WORDS <= FILLED_MASK as usize);

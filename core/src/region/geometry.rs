@@ -1,0 +1,122 @@
+//! Where everything lies in a region: offsets from a few sizes, checked once.
+
+/// Slots of one set. A model makes sets smaller, so that it can fill them.
+#[cfg(not(oncegate_loom))]
+pub(crate) const WAYS: usize = 16;
+/// Slots of one set. A model makes sets smaller, so that it can fill them.
+#[cfg(oncegate_loom)]
+pub(crate) const WAYS: usize = 4;
+
+/// Words of a slot: one 64-byte cache line.
+pub(crate) const SLOT_WORDS: usize = 8;
+/// Words of a set's line: one 64-byte cache line.
+pub(crate) const LINE_WORDS: usize = 8;
+/// Words of a scope's entry.
+pub(crate) const SCOPE_WORDS: usize = 8;
+/// Words of a chunk's directory entry.
+pub(crate) const CHUNK_ENTRY_WORDS: usize = 2;
+
+/// The sizes of a region, and the offsets that follow from them. All in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Geometry {
+    sets: usize,
+    scopes: usize,
+    chunks: usize,
+    chunk_words: usize,
+    lines_at: usize,
+    slots_at: usize,
+    scopes_at: usize,
+    directory_at: usize,
+    chunks_at: usize,
+    words: usize,
+}
+
+impl Geometry {
+    /// Lays out `sets` sets, `scopes` scope entries and `chunks` chunks of `chunk_words` words.
+    ///
+    /// `None` where the sizes do not fit in the address space.
+    pub(crate) fn new(
+        sets: usize,
+        scopes: usize,
+        chunks: usize,
+        chunk_words: usize,
+    ) -> Option<Self> {
+        let lines_at = super::header::WORDS;
+        let slots_at = sets.checked_mul(LINE_WORDS)?.checked_add(lines_at)?;
+        let slots = sets.checked_mul(WAYS)?;
+        let scopes_at = slots.checked_mul(SLOT_WORDS)?.checked_add(slots_at)?;
+        let directory_at = scopes.checked_mul(SCOPE_WORDS)?.checked_add(scopes_at)?;
+        let directory = chunks.checked_mul(CHUNK_ENTRY_WORDS)?.checked_add(directory_at)?;
+        let chunks_at = directory.checked_next_multiple_of(LINE_WORDS)?;
+        let words = chunks.checked_mul(chunk_words)?.checked_add(chunks_at)?;
+        words.checked_mul(size_of::<u64>()).filter(|bytes| isize::try_from(*bytes).is_ok())?;
+        Some(Self {
+            sets,
+            scopes,
+            chunks,
+            chunk_words,
+            lines_at,
+            slots_at,
+            scopes_at,
+            directory_at,
+            chunks_at,
+            words,
+        })
+    }
+
+    pub(crate) fn words(&self) -> usize {
+        self.words
+    }
+
+    pub(crate) fn sets(&self) -> usize {
+        self.sets
+    }
+
+    pub(crate) fn slots(&self) -> usize {
+        self.sets * WAYS
+    }
+
+    pub(crate) fn scopes(&self) -> usize {
+        self.scopes
+    }
+
+    pub(crate) fn chunks(&self) -> usize {
+        self.chunks
+    }
+
+    pub(crate) fn chunk_words(&self) -> usize {
+        self.chunk_words
+    }
+
+    #[inline]
+    pub(super) fn line_at(&self, set: usize) -> usize {
+        debug_assert!(set < self.sets, "set {set} of {}", self.sets);
+        self.lines_at + set * LINE_WORDS
+    }
+
+    #[inline]
+    pub(super) fn slot_at(&self, slot: usize) -> usize {
+        debug_assert!(slot < self.slots(), "slot {slot} of {}", self.slots());
+        self.slots_at + slot * SLOT_WORDS
+    }
+
+    pub(super) fn scope_at(&self, scope: usize) -> usize {
+        debug_assert!(scope < self.scopes, "scope {scope} of {}", self.scopes);
+        self.scopes_at + scope * SCOPE_WORDS
+    }
+
+    #[inline]
+    pub(super) fn chunk_entry_at(&self, chunk: usize) -> usize {
+        debug_assert!(chunk < self.chunks, "chunk {chunk} of {}", self.chunks);
+        self.directory_at + chunk * CHUNK_ENTRY_WORDS
+    }
+
+    #[inline]
+    pub(super) fn chunk_at(&self, chunk: usize) -> usize {
+        debug_assert!(chunk < self.chunks, "chunk {chunk} of {}", self.chunks);
+        self.chunks_at + chunk * self.chunk_words
+    }
+}
+
+const _: () = assert!(super::header::WORDS % LINE_WORDS == 0, "lines start on a cache line");
+const _: () = assert!(WAYS.is_power_of_two() && WAYS % 4 == 0, "tags fill whole words");

@@ -1,0 +1,20 @@
+//! Prefetch: the one processor hint that the look-up needs.
+#![allow(unsafe_code)]
+
+use crate::sync::AtomicU64;
+
+/// Asks the processor to load the line of `word`.
+#[inline(always)]
+pub(crate) fn line(word: &AtomicU64) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let address = std::ptr::from_ref(word).cast::<i8>();
+        // SAFETY: SSE is part of the x86-64 baseline, and a prefetch reads no memory in the
+        // abstract machine: any address is allowed, and this one comes from a live reference.
+        unsafe {
+            std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(address);
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = word;
+}

@@ -1,0 +1,46 @@
+//! The one door to atomics, threads and locks: the standard library's, or the model checker's.
+//!
+//! Everything that belongs to a protocol comes through here, so that a model runs the shipped
+//! code. [`plain`] holds what no protocol depends on (counters, injected time): it stays out of
+//! the models, which keeps them small.
+
+pub(crate) mod planted;
+
+#[cfg(not(oncegate_loom))]
+mod imp {
+    pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
+    pub(crate) use std::sync::{Mutex, MutexGuard};
+    pub(crate) use std::thread::{Thread, current};
+
+    /// Sleeps until unparked, or at most for `limit`. May wake early.
+    pub(crate) fn park(limit: Option<std::time::Duration>) {
+        match limit {
+            Some(limit) => std::thread::park_timeout(limit),
+            None => std::thread::park(),
+        }
+    }
+}
+
+#[cfg(oncegate_loom)]
+mod imp {
+    pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
+    pub(crate) use loom::sync::{Mutex, MutexGuard};
+    pub(crate) use loom::thread::{Thread, current};
+
+    /// Sleeps until unparked; a model has no time, so a limit never passes.
+    pub(crate) fn park(_limit: Option<std::time::Duration>) {
+        loom::thread::park();
+    }
+}
+
+pub(crate) use imp::{AtomicU64, Mutex, MutexGuard, Ordering, Thread, current, park};
+
+/// Atomics that no protocol depends on. Never modelled.
+pub(crate) mod plain {
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
+}
+
+/// Takes the lock; a panic of another holder leaves plain data behind, so poison means nothing.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}

@@ -1,0 +1,268 @@
+//! The control word: one record's state, holder and fencing counter in 64 bits.
+//!
+//! ```text
+//!  63    61 60  59        48 47                                  0
+//! +--------+---+------------+-------------------------------------+
+//! | state  | W | owner (12) |        fencing counter (48)         |
+//! +--------+---+------------+-------------------------------------+
+//! ```
+//!
+//! `W`: somebody waits for this record to change. `owner`: the process that claimed or leased.
+//! The two low bits of the fencing counter are those of the attempt number.
+//!
+//! # States
+//!
+//! | state | meaning | who may write the slot's other words |
+//! |---|---|---|
+//! | `Vacant` | no record; all bits of the slot are stale | nobody |
+//! | `Claimed` | reserved by one caller, who writes a record into it or vacates it | the claimer, all words |
+//! | `Inserting` | written; exists if and only if the arbitration word names it pending | nobody |
+//! | `Running` | an attempt holds the lease | see the rules below |
+//! | `Waiting` | the next attempt is due at the deadline | nobody |
+//! | `Succeeded` | finished; duplicates get the outcome | the deadline, from lease to window |
+//! | `Failed` | finished for good without success | as `Succeeded` |
+//! | `Unknown` | nobody knows whether the attempt took effect | the outcome, by its holder or a resolver |
+//!
+//! # Transitions (each one compare-and-swap, here and nowhere else)
+//!
+//! | from | to | by | success | failure |
+//! |---|---|---|---|---|
+//! | `Vacant(f)`, or a record `(f)` that may go | `Claimed(g)`, g > f | anyone | AcqRel | Acquire |
+//! | `Claimed(f)` | `Inserting(f)` | the claimer | Release | Relaxed |
+//! | `Claimed(f)`, `Inserting(f)` | `Vacant(f)` | the claimer | Release | Relaxed |
+//! | `Inserting(f)` | `Running(f)` | anyone who saw it pending | AcqRel | Acquire |
+//! | `Running(f)` lapsed, `Waiting(f)` due | `Running(g)`, g > f | anyone | AcqRel | Acquire |
+//! | `Running(f)` | `Succeeded(f)`, `Failed(f)`, `Waiting(f)`, `Unknown(f)` | the holder, or anyone after the lapse | AcqRel | Acquire |
+//! | `Unknown(f)` | `Succeeded(f)`, `Failed(f)`, `Waiting(f)` | its holder or a resolver | AcqRel | Acquire |
+//! | `W` clear | `W` set, in `Running` and `Waiting` | a waiter | AcqRel | Acquire |
+//!
+//! A slot's fencing counter grows with every claim and every takeover, so each pair of state and
+//! counter occurs once in the life of the region and no compare-and-swap can meet an old value
+//! again (no ABA).
+//!
+//! # Rules of field access (cited as "rule N")
+//!
+//! 1. Fingerprint, scope and digest are written only under `Claimed`. A reader loads the control
+//!    word, the fields, and the control word again; equal counters mean that the fields belong
+//!    together.
+//! 2. The deadline carries the low bits of the fencing counter that it belongs to, and is only
+//!    ever changed by compare-and-swap, so that a stale holder can change nothing.
+//! 3. The outcome reference is set by compare-and-swap by whoever finishes the attempt, before
+//!    the control word says finished. The block that it names carries slot and counter, so a
+//!    reference left by an earlier attempt is never believed.
+//! 4. The attempt number is brought up to date by the winner of a takeover. Its two low bits are
+//!    in the fencing counter, so a reader can tell that it lags by one.
+//! 5. Nobody but the holder of `Claimed` writes a slot's tag.
+
+use crate::sync::{AtomicU64, Ordering};
+
+/// What a record is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub(crate) enum State {
+    Vacant = 0,
+    Claimed = 1,
+    Inserting = 2,
+    Running = 3,
+    Waiting = 4,
+    Succeeded = 5,
+    Failed = 6,
+    Unknown = 7,
+}
+
+impl State {
+    pub(crate) const ALL: [State; 8] = [
+        State::Vacant,
+        State::Claimed,
+        State::Inserting,
+        State::Running,
+        State::Waiting,
+        State::Succeeded,
+        State::Failed,
+        State::Unknown,
+    ];
+
+    /// Whether a slot in this state holds a record that a look-up may find.
+    pub(crate) fn is_record(self) -> bool {
+        matches!(
+            self,
+            State::Running | State::Waiting | State::Succeeded | State::Failed | State::Unknown
+        )
+    }
+
+    /// Whether the record has come to its end, and answers duplicates from its outcome.
+    pub(crate) fn is_finished(self) -> bool {
+        matches!(self, State::Succeeded | State::Failed)
+    }
+}
+
+/// A fencing counter: 48 bits, growing per slot and per home set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Fence(u64);
+
+impl Fence {
+    pub(crate) const MAX: u64 = (1 << FENCE_BITS) - 1;
+    /// How many low bits other words of the slot carry to say which attempt they belong to.
+    pub(crate) const LOW_BITS: u32 = 20;
+
+    /// `None` at the end of the counter.
+    pub(crate) fn new(counter: u64) -> Option<Self> {
+        (counter <= Self::MAX).then_some(Self(counter))
+    }
+
+    pub(crate) fn get(self) -> u64 {
+        self.0
+    }
+
+    pub(crate) fn low(self) -> u64 {
+        self.0 & ((1 << Self::LOW_BITS) - 1)
+    }
+
+    /// The smallest counter above this one that carries the low bits of `attempt`.
+    pub(crate) fn next_for(self, attempt: u32) -> Option<Self> {
+        let want = u64::from(attempt) & ATTEMPT_MASK;
+        let next = self.0 + 1;
+        Self::new(next + (want.wrapping_sub(next) & ATTEMPT_MASK))
+    }
+
+    /// The attempt that this counter belongs to, from a number that lags by at most three.
+    pub(crate) fn attempt(self, recorded: u32) -> u32 {
+        let behind = self.0.wrapping_sub(u64::from(recorded)) & ATTEMPT_MASK;
+        recorded + behind as u32
+    }
+}
+
+/// A plain copy of a control word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Snapshot {
+    pub(crate) state: State,
+    pub(crate) waiters: bool,
+    pub(crate) owner: u16,
+    pub(crate) fence: Fence,
+}
+
+impl Snapshot {
+    pub(crate) fn unpack(word: u64) -> Self {
+        Self {
+            state: State::ALL[(word >> STATE_SHIFT) as usize],
+            waiters: word & WAITERS_BIT != 0,
+            owner: ((word >> FENCE_BITS) & OWNER_MASK) as u16,
+            fence: Fence(word & Fence::MAX),
+        }
+    }
+
+    pub(crate) fn pack(self) -> u64 {
+        ((self.state as u64) << STATE_SHIFT)
+            | (u64::from(self.waiters) << WAITERS_SHIFT)
+            | (u64::from(self.owner) & OWNER_MASK) << FENCE_BITS
+            | self.fence.0
+    }
+
+    /// The transitions, as pure functions: what the word becomes, or `None` where that is illegal.
+    pub(crate) fn after(self, step: Step) -> Option<Self> {
+        use State as S;
+        let next = match (step, self.state) {
+            (Step::Claim { fence, owner }, state)
+                if fence > self.fence && !matches!(state, S::Claimed | S::Inserting) =>
+            {
+                Self { state: S::Claimed, waiters: false, owner, fence }
+            }
+            (Step::Present, S::Claimed) => Self { state: S::Inserting, ..self },
+            (Step::Vacate, S::Claimed | S::Inserting) => Self { state: S::Vacant, ..self },
+            (Step::Finish, S::Inserting) => Self { state: S::Running, ..self },
+            (Step::Take { fence, owner }, S::Running | S::Waiting) if fence > self.fence => {
+                Self { state: S::Running, owner, fence, ..self }
+            }
+            (Step::End(state), S::Running) if state.is_record() && state != S::Running => {
+                Self { state, waiters: self.waiters && state == S::Waiting, ..self }
+            }
+            (Step::End(state), S::Unknown) if state.is_finished() || state == S::Waiting => {
+                Self { state, ..self }
+            }
+            (Step::Announce, S::Running | S::Waiting) => Self { waiters: true, ..self },
+            _ => return None,
+        };
+        Some(next)
+    }
+}
+
+/// One arrow of the transition table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Reserve the slot. That the record in it may go is the caller's duty to have checked.
+    Claim { fence: Fence, owner: u16 },
+    /// The claimed slot is written and may be arbitrated for.
+    Present,
+    /// Give a claimed slot back.
+    Vacate,
+    /// The insertion won its arbitration.
+    Finish,
+    /// A new attempt takes the lease.
+    Take { fence: Fence, owner: u16 },
+    /// The attempt ends in this state, or an unknown record is resolved to it.
+    End(State),
+    /// Somebody waits.
+    Announce,
+}
+
+/// A slot's control word.
+#[derive(Clone, Copy)]
+pub(crate) struct ControlWord<'a>(&'a AtomicU64);
+
+impl<'a> ControlWord<'a> {
+    pub(super) fn new(word: &'a AtomicU64) -> Self {
+        Self(word)
+    }
+
+    #[inline]
+    pub(crate) fn load(self) -> Snapshot {
+        // Acquire: pairs with the AcqRel and Release of `advance`; the fields that were written
+        // before the transition are visible to whoever sees its result.
+        Snapshot::unpack(self.0.load(Ordering::Acquire))
+    }
+
+    /// Makes `step` if the word still is `from`. `Err` carries what it is instead.
+    ///
+    /// # Panics
+    ///
+    /// In debug builds, where the step is not in the table: the caller's bug, not an input.
+    #[must_use = "a transition may lose its race"]
+    pub(crate) fn advance(self, from: Snapshot, step: Step) -> Result<Snapshot, Snapshot> {
+        let Some(next) = from.after(step) else {
+            debug_assert!(false, "{step:?} is no step from {from:?}");
+            return Err(self.load());
+        };
+        let success = match step {
+            // Release: publishes the fields written under the claim to the `load` of a reader or
+            // of a helper. Nothing is read on the strength of this step.
+            Step::Present | Step::Vacate => Ordering::Release,
+            // AcqRel: publishes what was written before, and sees what the previous holder wrote.
+            _ => Ordering::AcqRel,
+        };
+        // Acquire on failure: the caller goes on with what it found, and reads that one's fields.
+        match self.0.compare_exchange(from.pack(), next.pack(), success, Ordering::Acquire) {
+            Ok(_) => Ok(next),
+            Err(found) => Err(Snapshot::unpack(found)),
+        }
+    }
+
+    /// Stores the end of an attempt without comparing: the broken twin of [`Self::advance`].
+    pub(super) fn store_end_unchecked(self, end: Snapshot) {
+        // Release: as in `advance`.
+        self.0.store(end.pack(), Ordering::Release);
+    }
+}
+
+const FENCE_BITS: u32 = 48;
+const OWNER_BITS: u32 = 12;
+const OWNER_MASK: u64 = (1 << OWNER_BITS) - 1;
+const WAITERS_SHIFT: u32 = FENCE_BITS + OWNER_BITS;
+const WAITERS_BIT: u64 = 1 << WAITERS_SHIFT;
+const STATE_SHIFT: u32 = WAITERS_SHIFT + 1;
+const ATTEMPT_MASK: u64 = 0b11;
+
+const _: () = assert!(STATE_SHIFT + 3 == u64::BITS, "the fields fill the word");
+const _: () = assert!(Fence::LOW_BITS < FENCE_BITS && ATTEMPT_MASK < 1 << Fence::LOW_BITS);
+
+#[cfg(all(test, not(oncegate_loom)))]
+mod tests;

@@ -1,0 +1,132 @@
+//! The transition table, walked without threads.
+
+use super::*;
+
+fn at(state: State, fence: u64) -> Snapshot {
+    let fence = Fence::new(fence).expect("small");
+    Snapshot { state, waiters: false, owner: 7, fence }
+}
+
+fn all_steps(fence: u64) -> Vec<Step> {
+    let fence = Fence::new(fence).expect("small");
+    let mut steps = vec![
+        Step::Claim { fence, owner: 3 },
+        Step::Present,
+        Step::Vacate,
+        Step::Finish,
+        Step::Take { fence, owner: 3 },
+        Step::Announce,
+    ];
+    steps.extend(State::ALL.map(Step::End));
+    steps
+}
+
+/// The table of the module documentation, written a second time as data.
+fn legal(step: Step, from: State) -> Option<State> {
+    use State as S;
+    match (step, from) {
+        (
+            Step::Claim { .. },
+            S::Vacant | S::Running | S::Waiting | S::Succeeded | S::Failed | S::Unknown,
+        ) => Some(S::Claimed),
+        (Step::Present, S::Claimed) => Some(S::Inserting),
+        (Step::Vacate, S::Claimed | S::Inserting) => Some(S::Vacant),
+        (Step::Finish, S::Inserting) => Some(S::Running),
+        (Step::Take { .. }, S::Running | S::Waiting) => Some(S::Running),
+        (Step::End(to), S::Running) => {
+            matches!(to, S::Succeeded | S::Failed | S::Waiting | S::Unknown).then_some(to)
+        }
+        (Step::End(to), S::Unknown) => {
+            matches!(to, S::Succeeded | S::Failed | S::Waiting).then_some(to)
+        }
+        (Step::Announce, S::Running | S::Waiting) => Some(from),
+        _ => None,
+    }
+}
+
+/// Goal: every legal edge leads where the table says, and no illegal one leads anywhere.
+/// Method: all states times all steps, with a counter that is high enough.
+#[test]
+fn every_edge_is_in_the_table() {
+    let mut edges = 0;
+    for from in State::ALL {
+        for step in all_steps(9) {
+            let next = at(from, 5).after(step);
+            assert_eq!(next.map(|next| next.state), legal(step, from), "{step:?} from {from:?}");
+            edges += usize::from(next.is_some());
+        }
+    }
+    assert_eq!(edges, 6 + 1 + 2 + 1 + 2 + 4 + 3 + 2, "the number of legal edges");
+}
+
+/// Goal: fencing counters only grow. Method: claims and takeovers with the same, a lower and a
+/// higher counter.
+#[test]
+fn a_counter_that_does_not_grow_is_refused() {
+    for fence in [0, 4, 5] {
+        let fence = Fence::new(fence).expect("small");
+        let claim = Step::Claim { fence, owner: 0 };
+        let take = Step::Take { fence, owner: 0 };
+        assert_eq!(at(State::Vacant, 5).after(claim), None);
+        assert_eq!(at(State::Running, 5).after(take), None);
+    }
+}
+
+/// Goal: steps change only what they should. Method: compare counter, owner and `W` around
+/// each legal edge.
+#[test]
+fn each_step_keeps_what_is_not_its_own() {
+    for from in State::ALL {
+        for step in all_steps(9) {
+            for waiters in [false, true] {
+                let before = Snapshot { waiters, ..at(from, 5) };
+                let Some(after) = before.after(step) else { continue };
+                let takes = matches!(step, Step::Claim { .. } | Step::Take { .. });
+                assert_eq!(after.fence.get(), if takes { 9 } else { 5 }, "{step:?}");
+                assert_eq!(after.owner, if takes { 3 } else { 7 }, "{step:?}");
+                let waits = match step {
+                    Step::Announce => true,
+                    Step::Claim { .. } => false,
+                    // Whoever ends an attempt wakes all, unless the next attempt is to come.
+                    Step::End(to) if from == State::Running => waiters && to == State::Waiting,
+                    _ => waiters,
+                };
+                assert_eq!(after.waiters, waits, "{step:?} from {from:?}");
+            }
+        }
+    }
+}
+
+/// Goal: the word holds every field at its largest. Method: pack and unpack the corners.
+#[test]
+fn words_pack_and_unpack() {
+    for state in State::ALL {
+        for waiters in [false, true] {
+            for owner in [0, 1, 0xfff] {
+                for fence in [0, 1, Fence::MAX] {
+                    let fence = Fence::new(fence).expect("within");
+                    let snapshot = Snapshot { state, waiters, owner, fence };
+                    assert_eq!(Snapshot::unpack(snapshot.pack()), snapshot);
+                }
+            }
+        }
+    }
+    assert_eq!(Snapshot::unpack(0).state, State::Vacant, "a fresh region is vacant");
+}
+
+/// Goal: the low bits of a counter name its attempt, and no counter is skipped needlessly.
+/// Method: all starting points modulo four, all attempts, and a recorded number that lags.
+#[test]
+fn counters_carry_their_attempt() {
+    for start in 0..12 {
+        for attempt in 1..9 {
+            let from = Fence::new(start).expect("small");
+            let next = from.next_for(attempt).expect("small");
+            assert!(next > from && next.get() <= start + 4);
+            for lag in 0..4_u32.min(attempt) {
+                assert_eq!(next.attempt(attempt - lag), attempt);
+            }
+        }
+    }
+    assert_eq!(Fence::new(Fence::MAX).and_then(|last| last.next_for(1)), None, "no wrap");
+}

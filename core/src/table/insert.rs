@@ -1,0 +1,257 @@
+//! Insertion: the protocol of the module documentation, step by step.
+
+use super::control::{Fence, Snapshot, State, Step};
+use super::room::Rules;
+use super::search::Probe;
+use super::set::{AGING_PERIOD, Arbitration, SetLine};
+use super::slot::{Deadline, DigestWord, Fields, Kind};
+use super::{LeaseDraft, Table, place};
+use crate::sync::planted::Bug;
+
+/// A record that is not there yet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Draft {
+    pub(crate) scope: u16,
+    pub(crate) digest: DigestWord,
+    pub(crate) lease: LeaseDraft,
+}
+
+/// How an insertion ended.
+#[derive(Clone, Copy, Debug)]
+#[must_use = "an insertion may find a record, or no room"]
+pub(crate) enum Insertion {
+    /// The record is there, running its first attempt; the caller holds its lease.
+    Inserted { slot: usize, seen: Snapshot, replaced: bool },
+    /// Somebody's record is there already, under either key.
+    Found,
+    /// No slot of either set may be taken.
+    Full,
+    /// The keys changed while the insertion was under way: start again with the new ones.
+    KeysChanged,
+    /// The fencing counter came to its end.
+    Exhausted,
+}
+
+/// Whom a slot is claimed for.
+pub(super) struct Wanted<'a> {
+    pub(super) probe: &'a Probe,
+    /// The counter of the new record is above this one, whatever the home's clock says.
+    pub(super) above: Fence,
+}
+
+/// A slot that this insertion holds, presented and not yet arbitrated.
+#[derive(Clone, Copy)]
+struct Held {
+    slot: usize,
+    seen: Snapshot,
+}
+
+impl Table {
+    /// Inserts `draft` for `probe`, unless a record is there that is not over.
+    ///
+    /// `retiring` is the same request under the key that is being rotated out: an insertion must
+    /// find no record there either, and it disturbs that home, so that an insertion which does
+    /// not yet know of the rotation cannot win. `keys_unchanged` is asked after the arbitration
+    /// words were read.
+    pub(crate) fn insert(
+        &self,
+        probe: &Probe,
+        retiring: Option<&Probe>,
+        draft: &Draft,
+        rules: &Rules,
+        keys_unchanged: impl Fn() -> bool,
+    ) -> Insertion {
+        let line = self.line(probe.home);
+        let above = || {
+            // The tokens of a request grow across a rotation, though its home changes.
+            retiring.map_or(0, |old| self.line(old.home).fence_clock())
+        };
+        let mut held: Option<Held> = None;
+        let mut replaced = false;
+        let end = loop {
+            let old_seen = retiring.map(|old| self.settled(self.line(old.home)));
+            let seen = self.settled(line);
+            if !keys_unchanged() {
+                break Insertion::KeysChanged;
+            }
+            if let Some(old) = retiring {
+                match self.search(old) {
+                    Some(found) if !self.is_over(found.slot, found.seen, rules) => {
+                        break Insertion::Found;
+                    }
+                    Some(_) => replaced = true,
+                    None => {}
+                }
+            }
+            if let Some(found) = self.search(probe) {
+                if !self.is_over(found.slot, found.seen, rules) {
+                    break Insertion::Found;
+                }
+                // The record is over: clear it away, then look again.
+                replaced |= self.clear(found.slot, found.seen, rules);
+                continue;
+            }
+            let mine = match held {
+                Some(mine) => mine,
+                None => match self.reserve(probe, draft, rules, seen, above()) {
+                    Ok(mine) => *held.insert(mine),
+                    Err(end) => break end,
+                },
+            };
+            if let (Some(old), Some(old_seen)) = (retiring, old_seen) {
+                let disturbs = old.home != probe.home && !Bug::RotationSkipsOldHome.is_planted();
+                if disturbs && self.line(old.home).disturb(old_seen).is_err() {
+                    continue;
+                }
+            }
+            match self.arbitrate(line, seen, mine, probe) {
+                Some(running) => {
+                    return Insertion::Inserted { slot: mine.slot, seen: running, replaced };
+                }
+                None => continue,
+            }
+        };
+        if let Some(mine) = held {
+            self.give_back(mine.slot, mine.seen);
+        }
+        end
+    }
+
+    /// Makes every insertion fail its arbitration that read its word before this call.
+    pub(crate) fn disturb_all(&self) {
+        for set in 0..self.sets() {
+            let line = self.line(set);
+            while line.disturb(self.settled(line)).is_err() {}
+        }
+    }
+
+    /// The arbitration word of `line` with nothing pending, after helping.
+    fn settled(&self, line: SetLine<'_>) -> Arbitration {
+        loop {
+            let seen = line.arbitration();
+            if !seen.pending {
+                return seen;
+            }
+            self.help(line, seen);
+        }
+    }
+
+    /// Finishes the pending insertion `seen` for whoever stalled in it.
+    fn help(&self, line: SetLine<'_>, seen: Arbitration) {
+        if seen.slot < self.slots() {
+            let control = self.slot(seen.slot).control();
+            let inserting = control.load();
+            // While the word still says `seen`, the slot belongs to the insertion it names; its
+            // fencing bits and the second look keep a late helper from finishing another one.
+            let is_this_one = inserting.state == State::Inserting
+                && inserting.fence.low() == seen.fence_low
+                && line.arbitration() == seen;
+            let careless =
+                Bug::HelperSkipsFence.is_planted() && inserting.state == State::Inserting;
+            if is_this_one || careless {
+                // Whoever else finishes it does the same.
+                let _ = control.advance(inserting, Step::Finish);
+            }
+        }
+        line.settle(seen);
+    }
+
+    /// Steps 4 and 5. `None`: somebody inserted since `seen` was read.
+    fn arbitrate(
+        &self,
+        line: SetLine<'_>,
+        seen: Arbitration,
+        mine: Held,
+        probe: &Probe,
+    ) -> Option<Snapshot> {
+        let won = line.arbitrate(seen, mine.slot, mine.seen.fence);
+        let pending = match won {
+            Ok(pending) => Some(pending),
+            Err(()) if Bug::ArbitrationIgnored.is_planted() => None,
+            Err(()) => return None,
+        };
+        if Bug::TagWrittenLate.is_planted() {
+            let (set, way) = place(mine.slot);
+            self.line(set).set_tag(way, probe.tag);
+        }
+        let control = self.slot(mine.slot).control();
+        let running = mine.seen.after(Step::Finish)?;
+        // A helper may have been faster, and the record may have moved on since.
+        let _ = control.advance(mine.seen, Step::Finish);
+        if let Some(pending) = pending {
+            line.settle(pending);
+            if pending.age_clock() % AGING_PERIOD == 0 {
+                line.limit_ages(pending.age_clock());
+            }
+        }
+        Some(running)
+    }
+
+    /// Step 3: a slot with the record in it, presented.
+    fn reserve(
+        &self,
+        probe: &Probe,
+        draft: &Draft,
+        rules: &Rules,
+        home_seen: Arbitration,
+        above: u64,
+    ) -> Result<Held, Insertion> {
+        let above = Fence::new(above).ok_or(Insertion::Exhausted)?;
+        let (slot, seen) = self.claim_any(&Wanted { probe, above }, rules)?;
+        let (set, way) = place(slot);
+        let line = self.line(set);
+        let clock = if set == probe.home { home_seen } else { line.arbitration() }.age_clock();
+        let LeaseDraft { until_ms, lapse } = draft.lease;
+        self.slot(slot).write(Fields {
+            identity: probe.identity,
+            scope: draft.scope,
+            attempt: FIRST_ATTEMPT as u16,
+            deadline: Deadline::new(until_ms, lapse, Kind::Lease, seen.fence),
+            digest: draft.digest,
+        });
+        // The version that this insertion will make, so that it counts as just used.
+        line.stamp(way, clock.wrapping_add(u8::from(set == probe.home)));
+        if !Bug::TagWrittenLate.is_planted() {
+            line.set_tag(way, probe.tag);
+        }
+        match self.slot(slot).control().advance(seen, Step::Present) {
+            Ok(seen) => Ok(Held { slot, seen }),
+            // Nobody else may touch a claimed slot; corrupt memory is the only way here.
+            Err(_) => Err(Insertion::Full),
+        }
+    }
+
+    /// Claims `slot`, which the caller saw as `seen` and which may go.
+    pub(super) fn claim(
+        &self,
+        slot: usize,
+        seen: Snapshot,
+        wanted: &Wanted<'_>,
+    ) -> Option<Snapshot> {
+        let above = seen.fence.max(wanted.above);
+        let fence = self.next_fence(wanted.probe.home, above, FIRST_ATTEMPT)?;
+        let step = Step::Claim { fence, owner: self.owner };
+        let claimed = self.slot(slot).control().advance(seen, step).ok()?;
+        if seen.state.is_record() {
+            self.forget(slot, seen);
+        }
+        Some(claimed)
+    }
+
+    /// Vacates a slot that the caller holds, tag first (rule 5).
+    pub(super) fn give_back(&self, slot: usize, held: Snapshot) {
+        let (set, way) = place(slot);
+        self.line(set).set_tag(way, 0);
+        // The holder alone may leave `Claimed` and an `Inserting` that is not pending.
+        let _ = self.slot(slot).control().advance(held, Step::Vacate);
+    }
+
+    /// The next counter for `attempt` of a fingerprint of this home.
+    pub(super) fn next_fence(&self, home: usize, above: Fence, attempt: u32) -> Option<Fence> {
+        let floor = self.fence_floor()?;
+        self.line(home).next_fence(above.max(floor), attempt)
+    }
+}
+
+/// Attempts are counted from one.
+pub(super) const FIRST_ATTEMPT: u32 = 1;

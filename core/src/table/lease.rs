@@ -1,0 +1,202 @@
+//! Leases: renewal, lapse, takeover, and the end of an attempt.
+
+use super::Table;
+use super::control::{Snapshot, State, Step};
+use super::room::Rules;
+use super::slot::{Deadline, Kind, Lapse};
+use crate::sync::planted::Bug;
+
+/// A lease that is wanted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LeaseDraft {
+    /// Milliseconds since the region was opened.
+    pub(crate) until_ms: u64,
+    pub(crate) lapse: Lapse,
+}
+
+/// The lease of an attempt is closed: what its policy says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Lapsed(pub(crate) Lapse);
+
+/// The lease lasts, until then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Lasts {
+    pub(crate) until_ms: u64,
+}
+
+/// Why a takeover did not happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotTaken {
+    /// The record changed meanwhile.
+    Changed,
+    /// The attempt number or the fencing counter is at its end.
+    Exhausted,
+}
+
+impl Table {
+    /// Closes the lease of the attempt `seen` if it has lapsed, so that nobody can renew it.
+    ///
+    /// Renewal and lapse are decided by the deadline word alone: either the holder moves the
+    /// deadline, or somebody closes it.
+    pub(crate) fn close_lease(
+        &self,
+        slot: usize,
+        seen: Snapshot,
+        rules: &Rules,
+    ) -> Result<Lapsed, Lasts> {
+        let at = self.slot(slot);
+        loop {
+            let deadline = at.deadline();
+            if !deadline.belongs_to(seen.fence) {
+                if at.control().load().fence != seen.fence {
+                    // Another attempt's deadline; what the caller does next will fail.
+                    return Err(Lasts { until_ms: deadline.at_ms });
+                }
+                // The winner of a takeover stalled before it wrote its deadline: give it one, so
+                // that its attempt cannot last for ever. Until its own word is there the record
+                // follows the cautious policy only if it asked for it; the default reclaims.
+                let until_ms = rules.now_ms.saturating_add(rules.default_lease_ms);
+                let given = Deadline::new(until_ms, Lapse::Reclaim, Kind::Lease, seen.fence);
+                let _ = at.change_deadline(deadline, given);
+                continue;
+            }
+            if deadline.kind == Kind::Closed {
+                return Ok(Lapsed(deadline.lapse));
+            }
+            if deadline.at_ms > rules.now_ms {
+                return Err(Lasts { until_ms: deadline.at_ms });
+            }
+            if Bug::TakeoverWithoutFreeze.is_planted()
+                || at.change_deadline(deadline, deadline.with_kind(Kind::Closed)).is_ok()
+            {
+                return Ok(Lapsed(deadline.lapse));
+            }
+        }
+    }
+
+    /// Starts the next attempt of the record in `slot`, which is due or whose lease is closed.
+    pub(crate) fn take(
+        &self,
+        slot: usize,
+        seen: Snapshot,
+        home: usize,
+        lease: LeaseDraft,
+    ) -> Result<(Snapshot, u32), NotTaken> {
+        let at = self.slot(slot);
+        let attempt = seen.fence.attempt(u32::from(at.fields().attempt));
+        // The last winner may have stalled before it wrote its number (rule 4).
+        at.raise_attempt(attempt);
+        if attempt >= LAST_ATTEMPT {
+            return Err(NotTaken::Exhausted);
+        }
+        let fence = self.next_fence(home, seen.fence, attempt + 1).ok_or(NotTaken::Exhausted)?;
+        let taken = at
+            .control()
+            .advance(seen, Step::Take { fence, owner: self.owner })
+            .map_err(|_| NotTaken::Changed)?;
+        at.raise_attempt(attempt + 1);
+        self.write_lease(slot, taken, lease);
+        Ok((taken, attempt + 1))
+    }
+
+    /// Writes the deadline of an attempt that was just taken.
+    fn write_lease(&self, slot: usize, taken: Snapshot, lease: LeaseDraft) {
+        let at = self.slot(slot);
+        let mine = Deadline::new(lease.until_ms, lease.lapse, Kind::Lease, taken.fence);
+        let mut found = at.deadline();
+        // Whatever stands there is an earlier attempt's, or a helper's for this one. A closed one
+        // of this attempt means that it lapsed while its winner stalled: that decision holds.
+        while !(found.belongs_to(taken.fence) && found.kind == Kind::Closed) {
+            match at.change_deadline(found, mine) {
+                Ok(()) => return,
+                Err(now) => found = now,
+            }
+            if at.control().load().fence != taken.fence {
+                return;
+            }
+        }
+    }
+
+    /// Moves the deadline of the attempt `seen` to `until_ms`. False: the lease is lost.
+    pub(crate) fn renew(&self, slot: usize, seen: Snapshot, until_ms: u64) -> bool {
+        let at = self.slot(slot);
+        loop {
+            let deadline = at.deadline();
+            if !deadline.belongs_to(seen.fence) || deadline.kind != Kind::Lease {
+                return false;
+            }
+            let next = Deadline::new(until_ms, deadline.lapse, Kind::Lease, seen.fence);
+            if at.change_deadline(deadline, next).is_ok() {
+                return true;
+            }
+        }
+    }
+
+    /// Sets when the next attempt is due, before the attempt `seen` ends in `Waiting`.
+    ///
+    /// Until it does, its lease lasts that long. False: the lease is lost.
+    pub(crate) fn set_due(&self, slot: usize, seen: Snapshot, due_ms: u64) -> bool {
+        let at = self.slot(slot);
+        loop {
+            let deadline = at.deadline();
+            if !deadline.belongs_to(seen.fence) || deadline.kind == Kind::Closed {
+                return false;
+            }
+            let due = Deadline::new(due_ms, deadline.lapse, Kind::Due, seen.fence);
+            if at.change_deadline(deadline, due).is_ok() {
+                return true;
+            }
+        }
+    }
+
+    /// Makes an unknown record due at `due_ms`, whatever its deadline was.
+    pub(crate) fn set_due_unknown(&self, slot: usize, seen: Snapshot, due_ms: u64) {
+        let at = self.slot(slot);
+        let mut found = at.deadline();
+        while found.belongs_to(seen.fence) {
+            let due = Deadline::new(due_ms, found.lapse, Kind::Due, seen.fence);
+            match at.change_deadline(found, due) {
+                Ok(()) => return,
+                Err(now) => found = now,
+            }
+        }
+    }
+
+    /// Turns the deadline of a finished record into the end of its dedup window.
+    ///
+    /// Called by whoever finished it, and by anyone who finds it still undone: then nothing but
+    /// the first of them has an effect.
+    pub(crate) fn open_window(&self, slot: usize, finished: Snapshot, until_ms: u64) {
+        let at = self.slot(slot);
+        let mut found = at.deadline();
+        while found.belongs_to(finished.fence) && found.kind != Kind::Window {
+            let window = Deadline::new(until_ms, found.lapse, Kind::Window, finished.fence);
+            match at.change_deadline(found, window) {
+                Ok(()) => return,
+                Err(now) => found = now,
+            }
+        }
+    }
+
+    /// Ends the attempt `seen` in `state`. `Err` carries what the record is instead.
+    pub(crate) fn end(
+        &self,
+        slot: usize,
+        seen: Snapshot,
+        state: State,
+    ) -> Result<Snapshot, Snapshot> {
+        let control = self.slot(slot).control();
+        if Bug::CompleteIgnoresFence.is_planted() {
+            let end = Snapshot { state, ..seen };
+            control.store_end_unchecked(end);
+            return Ok(end);
+        }
+        let ended = control.advance(seen, Step::End(state))?;
+        self.counters.live(seen.state, -1);
+        self.counters.live(state, 1);
+        Ok(ended)
+    }
+}
+
+/// The attempt number has 16 bits and never wraps.
+const LAST_ATTEMPT: u32 = u16::MAX as u32;

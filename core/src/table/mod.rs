@@ -1,0 +1,111 @@
+//! The table: fingerprints to records, lock-free, in a region.
+//!
+//! Each fingerprint has a home set and an alternate set of [`WAYS`] slots; its record lies in
+//! either. Every set is a shard of its own: the arbitration word and the fencing clock of a
+//! fingerprint are those of its home, and no word is shared by all insertions.
+//!
+//! # Insertion
+//!
+//! 1. Read the home's arbitration word; finish the insertion that it names, if it is pending.
+//! 2. Search both sets. Found: no insertion.
+//! 3. Claim a slot that is vacant, over, or may be evicted; write the record and its tag; present
+//!    it (`Inserting`). A presented slot does not exist yet.
+//! 4. Swap the arbitration word from what step 1 read to {next version, pending, slot, fence}.
+//!    **This is the linearization point.** If it fails, somebody inserted since: go to 1, keeping
+//!    the slot.
+//! 5. Finish: `Inserting` becomes `Running`, then the pending flag is cleared. Anyone who meets
+//!    the flag does the same, so a stalled inserter blocks nobody.
+//!
+//! All insertions of one fingerprint pass through one word, so two of them cannot both win
+//! between one's search and its swap.
+//!
+//! # Fencing counters
+//!
+//! A home's clock works like a Lamport clock: an attempt's counter is above the home's clock and
+//! above the counter that the slot carries. So counters grow per fingerprint for ever, whichever
+//! slots its records come to lie in, and they grow per slot, whichever homes its records come
+//! from. The clock lies on the line that an insertion owns anyway.
+//!
+//! # Cost
+//!
+//! A look-up waits for two dependent lines at most: both set lines and the predicted slot are
+//! fetched together. An insertion touches both set lines, the slot, and the oldest record of
+//! each set.
+
+pub(crate) mod control;
+mod insert;
+mod lease;
+mod room;
+pub(crate) mod scope;
+mod search;
+pub(crate) mod set;
+pub(crate) mod slot;
+mod sweep;
+
+pub(crate) use insert::{Draft, Insertion};
+pub(crate) use lease::{Lapsed, Lasts, LeaseDraft, NotTaken};
+pub(crate) use room::Rules;
+pub(crate) use search::{Found, Probe};
+pub(crate) use sweep::Met;
+
+use std::sync::Arc;
+
+use crate::observe::Counters;
+use crate::region::{Region, WAYS, header};
+use crate::sync::Ordering;
+use crate::wait::WaitQueue;
+
+use set::SetLine;
+use slot::Slot;
+
+/// The table of one region, as one process sees it.
+pub(crate) struct Table {
+    region: Arc<Region>,
+    counters: Arc<Counters>,
+    waiters: Arc<WaitQueue>,
+    /// Index of this process in the region's registry; a private region has one process.
+    owner: u16,
+}
+
+impl Table {
+    pub(crate) fn new(
+        region: Arc<Region>,
+        counters: Arc<Counters>,
+        waiters: Arc<WaitQueue>,
+    ) -> Self {
+        Self { region, counters, waiters, owner: 0 }
+    }
+
+    pub(crate) fn sets(&self) -> usize {
+        self.region.geometry().sets()
+    }
+
+    pub(crate) fn slots(&self) -> usize {
+        self.region.geometry().slots()
+    }
+
+    #[inline]
+    pub(crate) fn slot(&self, slot: usize) -> Slot<'_> {
+        Slot::new(self.region.slot(slot))
+    }
+
+    #[inline]
+    fn line(&self, set: usize) -> SetLine<'_> {
+        SetLine::new(self.region.set_line(set))
+    }
+
+    /// The highest fencing counter that any home gave out. Reads every set: cold paths only.
+    pub(crate) fn highest_fence(&self) -> u64 {
+        (0..self.sets()).map(|set| self.line(set).fence_clock()).max().unwrap_or(0)
+    }
+
+    /// No fencing counter from now on is at or below `floor`.
+    pub(crate) fn raise_fence_floor(&self, floor: u64) {
+        // Relaxed: a rotation publishes the floor with its generation (see `engine::rotation`).
+        self.region.header(header::FENCE_FLOOR).fetch_max(floor, Ordering::Relaxed);
+    }
+}
+
+fn place(slot: usize) -> (usize, usize) {
+    (slot / WAYS, slot % WAYS)
+}

@@ -1,0 +1,221 @@
+//! Room: which slot a new record takes, and which records may go.
+
+use super::control::{Fence, Snapshot, State, Step};
+use super::insert::{Insertion, Wanted};
+use super::set::Ways;
+use super::slot::{Kind, Lapse};
+use super::{Table, place};
+use crate::observe::Event;
+use crate::region::{WAYS, header};
+use crate::sync::Ordering;
+use crate::sync::planted::Bug;
+
+/// What decides over the end of records, at one moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rules {
+    /// Milliseconds since the region was opened.
+    pub(crate) now_ms: u64,
+    /// How long a record stays that waits for an attempt nobody asks for.
+    pub(crate) idle_retention_ms: u64,
+    /// A lease that a helper installs for a holder who stalled before writing its own.
+    pub(crate) default_lease_ms: u64,
+    /// Whether a finished record may go before its window is over.
+    pub(crate) evict_lru: bool,
+}
+
+impl Table {
+    /// Whether the record's time is over, so that a new one may take its place.
+    ///
+    /// Lapsed leases and due attempts that nobody asks for are over after a retention; running,
+    /// waiting and unknown records are never over before.
+    pub(crate) fn is_over(&self, slot: usize, seen: Snapshot, rules: &Rules) -> bool {
+        let deadline = self.slot(slot).deadline();
+        if !deadline.belongs_to(seen.fence) {
+            // The holder has not written its deadline yet.
+            return false;
+        }
+        let after = |ms: u64| deadline.at_ms.saturating_add(ms) <= rules.now_ms;
+        match seen.state {
+            // A finished record whose window is still being written is inside it.
+            State::Succeeded | State::Failed => deadline.kind == Kind::Window && after(0),
+            State::Waiting => deadline.kind == Kind::Due && after(rules.idle_retention_ms),
+            State::Running => deadline.lapse == Lapse::Reclaim && after(rules.idle_retention_ms),
+            _ => false,
+        }
+    }
+
+    /// Takes away a record that is over. False where somebody else was faster.
+    pub(super) fn clear(&self, slot: usize, seen: Snapshot, rules: &Rules) -> bool {
+        if seen.state == State::Running && self.close_lease(slot, seen, rules).is_err() {
+            return false;
+        }
+        let Some(next) = seen.fence.next_for(super::insert::FIRST_ATTEMPT) else {
+            return false;
+        };
+        if Bug::SweepWithoutClaim.is_planted() {
+            let (set, way) = place(slot);
+            self.line(set).set_tag(way, 0);
+        }
+        let step = Step::Claim { fence: next, owner: self.owner };
+        match self.slot(slot).control().advance(seen, step) {
+            Ok(claimed) => {
+                self.forget(slot, seen);
+                self.counters.add(Event::EvictedExpired);
+                self.give_back(slot, claimed);
+                if seen.waiters {
+                    self.waiters.wake_all(slot);
+                }
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// A claimed slot for `probe`: a vacant one of the emptier set, else one whose record may go.
+    pub(super) fn claim_any(
+        &self,
+        wanted: &Wanted<'_>,
+        rules: &Rules,
+    ) -> Result<(usize, Snapshot), Insertion> {
+        let probe = wanted.probe;
+        // Records mostly end in the order of their last use, so the oldest of each set says
+        // whether there is anything to clear.
+        self.tend(probe.home, rules);
+        self.tend(probe.alternate, rules);
+        if let Some(claimed) = self.claim_vacant(wanted) {
+            return Ok(claimed);
+        }
+        if self.fence_floor().is_none() {
+            return Err(Insertion::Exhausted);
+        }
+        if !rules.evict_lru {
+            self.clear_set(probe.home, rules);
+            self.clear_set(probe.alternate, rules);
+        }
+        self.claim_vacant(wanted).or_else(|| self.evict(wanted, rules)).ok_or(Insertion::Full)
+    }
+
+    /// Clears the oldest record of `set` if it is over.
+    fn tend(&self, set: usize, rules: &Rules) {
+        let line = self.line(set);
+        let ages = line.ages(line.arbitration().age_clock());
+        let vacant = line.vacant();
+        let used = (0..WAYS).filter(|way| !vacant.contains(*way));
+        if let Some(way) = used.max_by_key(|way| ages[*way]) {
+            self.clear_if_over(set * WAYS + way, rules);
+        }
+    }
+
+    fn clear_set(&self, set: usize, rules: &Rules) {
+        for way in 0..WAYS {
+            self.clear_if_over(set * WAYS + way, rules);
+        }
+    }
+
+    fn clear_if_over(&self, slot: usize, rules: &Rules) -> bool {
+        let seen = self.slot(slot).control().load();
+        seen.state.is_record() && self.is_over(slot, seen, rules) && self.clear(slot, seen, rules)
+    }
+
+    fn claim_vacant(&self, wanted: &Wanted<'_>) -> Option<(usize, Snapshot)> {
+        let probe = wanted.probe;
+        let home = self.line(probe.home).vacant();
+        let alternate = self.line(probe.alternate).vacant();
+        let home_first = home.count() >= alternate.count();
+        let (first, second) = ((probe.home, home), (probe.alternate, alternate));
+        let order = if home_first { [first, second] } else { [second, first] };
+        order.into_iter().find_map(|(set, ways)| self.claim_vacant_in(set, ways, wanted))
+    }
+
+    fn claim_vacant_in(
+        &self,
+        set: usize,
+        mut ways: Ways,
+        wanted: &Wanted<'_>,
+    ) -> Option<(usize, Snapshot)> {
+        while let Some(way) = ways.first_from(wanted.probe.way) {
+            let (slot, seen) = self.look(set, way);
+            if seen.state == State::Vacant {
+                if let Some(claimed) = self.claim(slot, seen, wanted) {
+                    return Some((slot, claimed));
+                }
+            }
+            ways = ways.without(way);
+        }
+        None
+    }
+
+    /// Claims the least recently used finished record of both sets, preferring one that is over.
+    fn evict(&self, wanted: &Wanted<'_>, rules: &Rules) -> Option<(usize, Snapshot)> {
+        if !rules.evict_lru {
+            return None;
+        }
+        let mut by_age = OldestFirst::new(self, [wanted.probe.home, wanted.probe.alternate]);
+        if by_age.clone().take(LOOKED_AT).any(|slot| self.clear_if_over(slot, rules)) {
+            if let Some(claimed) = self.claim_vacant(wanted) {
+                return Some(claimed);
+            }
+        }
+        by_age.find_map(|slot| {
+            let seen = self.slot(slot).control().load();
+            let evictable = seen.state.is_finished()
+                || Bug::EvictsRunning.is_planted() && seen.state == State::Running;
+            let claimed = evictable.then(|| self.claim(slot, seen, wanted)).flatten()?;
+            self.counters.add(Event::EvictedEarly);
+            Some((slot, claimed))
+        })
+    }
+
+    /// Takes a record that was just claimed off the counts it was part of.
+    pub(super) fn forget(&self, slot: usize, record: Snapshot) {
+        self.counters.live(record.state, -1);
+        let scope = self.slot(slot).fields().scope;
+        self.release_scope(scope);
+    }
+
+    /// The slot of a way, and what its control word says.
+    fn look(&self, set: usize, way: usize) -> (usize, Snapshot) {
+        let slot = set * WAYS + way;
+        (slot, self.slot(slot).control().load())
+    }
+
+    /// The counter that every new one is above; `None` at the end of the counter.
+    pub(super) fn fence_floor(&self) -> Option<Fence> {
+        // Relaxed: see `raise_fence_floor`.
+        Fence::new(self.region.header(header::FENCE_FLOOR).load(Ordering::Relaxed))
+    }
+}
+
+/// The slots of two sets, least recently used first.
+#[derive(Clone)]
+struct OldestFirst {
+    sets: [usize; 2],
+    ages: [[u8; WAYS]; 2],
+    left: [u32; 2],
+}
+
+impl OldestFirst {
+    fn new(table: &Table, sets: [usize; 2]) -> Self {
+        let ages = sets.map(|set| {
+            let line = table.line(set);
+            line.ages(line.arbitration().age_clock())
+        });
+        Self { sets, ages, left: [(1 << WAYS) - 1; 2] }
+    }
+}
+
+impl Iterator for OldestFirst {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        let ways = (0..2).flat_map(|i| (0..WAYS).map(move |way| (i, way)));
+        let (i, way) = ways
+            .filter(|(i, way)| self.left[*i] >> way & 1 == 1)
+            .max_by_key(|(i, way)| self.ages[*i][*way])?;
+        self.left[i] &= !(1 << way);
+        Some(self.sets[i] * WAYS + way)
+    }
+}
+
+/// How many of the oldest records are asked whether they are over before a live one goes.
+const LOOKED_AT: usize = 4;

@@ -1,0 +1,154 @@
+//! Scope entries: how many live records a scope has, and how fast it makes new ones.
+//!
+//! ```text
+//! word 0   keyed hash of the scope; zero: free
+//! word 1   live records
+//! word 2   limit of live records
+//! word 3   nanoseconds that one new record costs; zero: no rate
+//! word 4   nanoseconds of burst that may be spent in advance
+//! word 5   theoretical arrival time, in nanoseconds since the region was opened
+//! ```
+//!
+//! The rate is the generic cell rate algorithm (ITU-T I.371), one word per scope. An entry, once
+//! made, stays for the life of the region.
+
+use std::time::Duration;
+
+use super::Table;
+use crate::sync::{AtomicU64, Ordering};
+
+/// The limits of one scope, as its entry stores them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ScopeLimits {
+    pub(crate) max_live: u64,
+    pub(crate) nanos_each: u64,
+    pub(crate) burst_nanos: u64,
+}
+
+impl ScopeLimits {
+    /// No limit at all.
+    pub(crate) const NONE: Self = Self { max_live: u64::MAX, nanos_each: 0, burst_nanos: 0 };
+}
+
+/// Why a scope may make no new record now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// It has as many live records as it may.
+    Live { limit: u64 },
+    /// It makes them too fast.
+    Rate { retry_after: Duration },
+}
+
+impl Table {
+    /// The entry of the scope that hashes to `hash`, if it has one.
+    pub(crate) fn known_scope(&self, hash: u64) -> Option<u16> {
+        // Acquire: pairs with the AcqRel of `scope_entry`.
+        let hash_at = |entry| self.region.scope(entry)[HASH].load(Ordering::Acquire);
+        let held = self.scope_probes(hash).take_while(|entry| hash_at(*entry) != 0);
+        held.into_iter()
+            .find(|entry| hash_at(*entry) == hash)
+            .and_then(|entry| u16::try_from(entry).ok())
+    }
+
+    /// The entry of the scope that hashes to `hash`, made with `limits` if it is new. `None`: no
+    /// entry is free. Entry 0 stands for scopes without a quota.
+    pub(crate) fn scope_entry(&self, hash: u64, limits: &dyn Fn() -> ScopeLimits) -> Option<u16> {
+        self.scope_probes(hash).find_map(|entry| {
+            let words = self.region.scope(entry);
+            // Acquire: pairs with the AcqRel below.
+            let mut found = words[HASH].load(Ordering::Acquire);
+            if found == 0 {
+                // AcqRel: publishes the entry to the load above. Acquire on failure: as above.
+                let swap =
+                    words[HASH].compare_exchange(0, hash, Ordering::AcqRel, Ordering::Acquire);
+                found = match swap {
+                    Ok(_) => {
+                        write_limits(words, limits());
+                        hash
+                    }
+                    Err(other) => other,
+                };
+            }
+            (found == hash).then(|| u16::try_from(entry).ok()).flatten()
+        })
+    }
+
+    /// The entries in which a scope may lie, in the order in which they are tried.
+    fn scope_probes(&self, hash: u64) -> impl Iterator<Item = usize> {
+        let usable = self.region.geometry().scopes().saturating_sub(1);
+        let first = (hash % usable.max(1) as u64) as usize;
+        (0..PROBED.min(usable)).map(move |step| 1 + (first + step) % usable)
+    }
+
+    pub(crate) fn set_scope_limits(&self, entry: u16, limits: ScopeLimits) {
+        write_limits(self.region.scope(usize::from(entry)), limits);
+    }
+
+    /// Counts one new record for `entry`, or says why not.
+    pub(crate) fn charge_scope(&self, entry: u16, now: Duration) -> Result<(), Refusal> {
+        if entry == 0 {
+            return Ok(());
+        }
+        let words = self.region.scope(usize::from(entry));
+        // Relaxed, everywhere in this function: the counts order nothing; each is exact by the
+        // modification order of its own word.
+        let limit = words[MAX_LIVE].load(Ordering::Relaxed).saturating_sub(1);
+        words[LIVE]
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |live| {
+                (live < limit).then_some(live + 1)
+            })
+            .map_err(|_| Refusal::Live { limit })?;
+        let charged = charge_rate(words, now);
+        if charged.is_err() {
+            self.release_scope(entry);
+        }
+        charged
+    }
+
+    /// Takes one record of `entry` off its count.
+    pub(crate) fn release_scope(&self, entry: u16) {
+        if entry != 0 && usize::from(entry) < self.region.geometry().scopes() {
+            let live = &self.region.scope(usize::from(entry))[LIVE];
+            // Relaxed, both: as in `charge_scope`.
+            let _ =
+                live.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |live| live.checked_sub(1));
+        }
+    }
+}
+
+fn charge_rate(words: &[AtomicU64], now: Duration) -> Result<(), Refusal> {
+    // Relaxed, everywhere in this function: as in `charge_scope`.
+    let each = words[NANOS_EACH].load(Ordering::Relaxed);
+    if each == 0 {
+        return Ok(());
+    }
+    let burst = words[BURST_NANOS].load(Ordering::Relaxed);
+    let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
+    words[ARRIVAL]
+        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |arrival| {
+            let at = arrival.max(now);
+            (at - now <= burst).then(|| at.saturating_add(each))
+        })
+        .map(|_| ())
+        .map_err(|arrival| Refusal::Rate {
+            retry_after: Duration::from_nanos(arrival.saturating_sub(now).saturating_sub(burst)),
+        })
+}
+
+fn write_limits(words: &[AtomicU64], limits: ScopeLimits) {
+    // Relaxed, all: limits are read one by one, and any mix of old and new ones is some limit.
+    // The live limit is stored plus one: zero, the state of a fresh region, admits nothing until
+    // the limits are written.
+    words[NANOS_EACH].store(limits.nanos_each, Ordering::Relaxed);
+    words[BURST_NANOS].store(limits.burst_nanos, Ordering::Relaxed);
+    words[MAX_LIVE].store(limits.max_live.saturating_add(1), Ordering::Relaxed);
+}
+
+/// How many entries are tried for one scope.
+const PROBED: usize = 64;
+const HASH: usize = 0;
+const LIVE: usize = 1;
+const MAX_LIVE: usize = 2;
+const NANOS_EACH: usize = 3;
+const BURST_NANOS: usize = 4;
+const ARRIVAL: usize = 5;

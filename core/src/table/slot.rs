@@ -1,0 +1,253 @@
+//! A slot: one cache line that holds one record.
+//!
+//! ```text
+//! word 0..2   fingerprint, first 192 bits
+//! word 3      fingerprint, next 32 bits | scope entry (16) | attempt (16)
+//! word 4      control word
+//! word 5      deadline in ms (40) | lapse policy (2) | kind (2) | low bits of the fence (20)
+//! word 6      payload digest (56) | digest version (4) | key id (4)
+//! word 7      outcome reference: chunk (20) | offset in the chunk (16) | chunk's sequence (28)
+//! ```
+//!
+//! The record is identified by 224 bits of its fingerprint; the last 32 bits give their place to
+//! scope and attempt, which keeps a record within one line. A truncated HMAC-SHA-256 of that
+//! length is as strong as SHA-224.
+
+use super::control::{ControlWord, Fence};
+use crate::sync::{AtomicU64, Ordering};
+
+/// What a record's fields say, apart from its control word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fields {
+    pub(crate) identity: Identity,
+    pub(crate) scope: u16,
+    pub(crate) attempt: u16,
+    pub(crate) deadline: Deadline,
+    pub(crate) digest: DigestWord,
+}
+
+/// The part of a fingerprint that a slot stores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Identity([u64; 4]);
+
+impl Identity {
+    pub(crate) fn new(fingerprint: [u64; 4]) -> Self {
+        let [a, b, c, d] = fingerprint;
+        Self([a, b, c, d & IDENTITY_MASK])
+    }
+}
+
+/// A payload digest as a slot stores it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct DigestWord {
+    /// 56 bits of the keyed digest.
+    pub(crate) digest: u64,
+    pub(crate) version: u8,
+    pub(crate) key_id: u8,
+}
+
+impl DigestWord {
+    pub(crate) fn new(digest: u64, version: u8, key_id: u8) -> Self {
+        Self { digest: digest >> 8, version: version & 0xf, key_id: key_id & 0xf }
+    }
+
+    fn unpack(word: u64) -> Self {
+        Self { digest: word >> 8, version: (word >> 4 & 0xf) as u8, key_id: (word & 0xf) as u8 }
+    }
+
+    fn pack(self) -> u64 {
+        self.digest << 8 | u64::from(self.version) << 4 | u64::from(self.key_id)
+    }
+}
+
+/// What a deadline means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Kind {
+    /// The lease lasts until then.
+    Lease = 0,
+    /// The lease has lapsed and can no longer be renewed.
+    Closed = 1,
+    /// The finished record answers duplicates until then.
+    Window = 2,
+    /// The next attempt may start then.
+    Due = 3,
+}
+
+/// What happens to an attempt whose lease lapsed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Lapse {
+    Reclaim = 0,
+    Unknown = 1,
+    Failed = 2,
+}
+
+/// A point in time with its meaning, tied to one attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Deadline {
+    /// Milliseconds since the region was opened.
+    pub(crate) at_ms: u64,
+    pub(crate) lapse: Lapse,
+    pub(crate) kind: Kind,
+    low: u64,
+}
+
+impl Deadline {
+    /// The latest time that fits, 34 years after the region was opened.
+    pub(crate) const MAX_MS: u64 = (1 << 40) - 1;
+
+    pub(crate) fn new(at_ms: u64, lapse: Lapse, kind: Kind, fence: Fence) -> Self {
+        Self { at_ms: at_ms.min(Self::MAX_MS), lapse, kind, low: fence.low() }
+    }
+
+    /// Whether it was written for the attempt that holds `fence`.
+    pub(crate) fn belongs_to(self, fence: Fence) -> bool {
+        self.low == fence.low()
+    }
+
+    pub(crate) fn with_kind(self, kind: Kind) -> Self {
+        Self { kind, ..self }
+    }
+
+    fn unpack(word: u64) -> Self {
+        let lapse = match word >> 22 & 0b11 {
+            0 => Lapse::Reclaim,
+            2 => Lapse::Failed,
+            // 1, and 3 which nobody writes: the reading that runs nothing again.
+            _ => Lapse::Unknown,
+        };
+        let kind = match word >> 20 & 0b11 {
+            0 => Kind::Lease,
+            1 => Kind::Closed,
+            2 => Kind::Window,
+            _ => Kind::Due,
+        };
+        Self { at_ms: word >> 24, lapse, kind, low: word & LOW_MASK }
+    }
+
+    fn pack(self) -> u64 {
+        self.at_ms << 24 | (self.lapse as u64) << 22 | (self.kind as u64) << 20 | self.low
+    }
+}
+
+/// One slot of the region.
+#[derive(Clone, Copy)]
+pub(crate) struct Slot<'a> {
+    words: &'a [AtomicU64],
+}
+
+impl<'a> Slot<'a> {
+    pub(super) fn new(words: &'a [AtomicU64]) -> Self {
+        debug_assert_eq!(words.len(), crate::region::SLOT_WORDS);
+        Self { words }
+    }
+
+    #[inline]
+    pub(crate) fn control(self) -> ControlWord<'a> {
+        ControlWord::new(&self.words[CONTROL])
+    }
+
+    /// Whether the stored identity is `identity`. Believe it only under rule 1.
+    #[inline]
+    pub(super) fn holds(self, identity: Identity) -> bool {
+        let [a, b, c, d] = identity.0;
+        // Acquire: pairs with the Release stores of `write`, so that a reader who sees a later
+        // record's word also sees that record's claim when it reads the control word again.
+        let word = |i: usize| self.words[i].load(Ordering::Acquire);
+        word(0) == a && word(1) == b && word(2) == c && word(3) & IDENTITY_MASK == d
+    }
+
+    /// Everything but the control word. Consistent only under rule 1.
+    pub(crate) fn fields(self) -> Fields {
+        // Acquire: as in `holds`.
+        let word = |i: usize| self.words[i].load(Ordering::Acquire);
+        let last = word(3);
+        Fields {
+            identity: Identity([word(0), word(1), word(2), last & IDENTITY_MASK]),
+            scope: (last >> 16) as u16,
+            attempt: last as u16,
+            deadline: Deadline::unpack(word(DEADLINE)),
+            digest: DigestWord::unpack(word(DIGEST)),
+        }
+    }
+
+    /// Writes a new record into a slot that the caller has claimed.
+    pub(super) fn write(self, fields: Fields) {
+        let [a, b, c, d] = fields.identity.0;
+        let last = d | u64::from(fields.scope) << 16 | u64::from(fields.attempt);
+        let values = [a, b, c, last];
+        // Release: pairs with the Acquire loads of `holds` and `fields`; a reader that sees one
+        // of these words sees the claim that came before it.
+        for (word, value) in self.words.iter().zip(values) {
+            word.store(value, Ordering::Release);
+        }
+        // Release: as above.
+        self.words[DEADLINE].store(fields.deadline.pack(), Ordering::Release);
+        self.words[DIGEST].store(fields.digest.pack(), Ordering::Release);
+        self.words[OUTCOME].store(0, Ordering::Release);
+    }
+
+    #[inline]
+    pub(crate) fn deadline(self) -> Deadline {
+        // Acquire: pairs with the AcqRel of `change_deadline`; whoever sees a closed lease also
+        // sees everything that its holder did before a renewal that came earlier.
+        Deadline::unpack(self.words[DEADLINE].load(Ordering::Acquire))
+    }
+
+    /// Puts `to` in the place of `from` (rule 2). `Err` carries what stands there instead.
+    pub(super) fn change_deadline(self, from: Deadline, to: Deadline) -> Result<(), Deadline> {
+        // AcqRel, and Acquire on failure: pairs with `deadline` and with itself; renewal and
+        // lapse of one lease are ordered by this word alone.
+        self.words[DEADLINE]
+            .compare_exchange(from.pack(), to.pack(), Ordering::AcqRel, Ordering::Acquire)
+            .map(|_| ())
+            .map_err(Deadline::unpack)
+    }
+
+    /// Brings the recorded attempt number up to `attempt` (rule 4). It never goes back.
+    pub(super) fn raise_attempt(self, attempt: u32) {
+        let attempt = u64::from(u16::try_from(attempt).unwrap_or(u16::MAX));
+        // Relaxed: the number is believed only together with a fencing counter (rule 4), and the
+        // identity in the same word does not change while the record lives.
+        let mut word = self.words[3].load(Ordering::Relaxed);
+        while word & ATTEMPT_WORD_MASK < attempt {
+            let next = word & !ATTEMPT_WORD_MASK | attempt;
+            // Release, so that a reader of this word keeps seeing the claim that wrote its
+            // identity; Relaxed on failure: the loop reads nothing on the strength of it.
+            let swap =
+                self.words[3].compare_exchange(word, next, Ordering::Release, Ordering::Relaxed);
+            match swap {
+                Ok(_) => return,
+                Err(found) => word = found,
+            }
+        }
+    }
+
+    /// The outcome reference; zero for none.
+    #[inline]
+    pub(crate) fn outcome(self) -> u64 {
+        // Acquire: pairs with the Release of `change_outcome`; the block is written before it is
+        // referred to.
+        self.words[OUTCOME].load(Ordering::Acquire)
+    }
+
+    /// Puts the reference `to` in the place of `from` (rule 3).
+    pub(crate) fn change_outcome(self, from: u64, to: u64) -> Result<(), u64> {
+        // AcqRel: publishes the block to the Acquire of `outcome`. Acquire on failure: the block
+        // that stands there instead will be read.
+        self.words[OUTCOME]
+            .compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire)
+            .map(|_| ())
+    }
+}
+
+const CONTROL: usize = 4;
+const DEADLINE: usize = 5;
+const DIGEST: usize = 6;
+const OUTCOME: usize = 7;
+const IDENTITY_MASK: u64 = !0 << 32;
+const ATTEMPT_WORD_MASK: u64 = 0xffff;
+const LOW_MASK: u64 = (1 << Fence::LOW_BITS) - 1;
+
+const _: () = assert!(24 + 40 == u64::BITS && 20 == Fence::LOW_BITS, "the deadline fills a word");

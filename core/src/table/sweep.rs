@@ -1,0 +1,71 @@
+//! The sweep: clears what is over, one slot after the other, as far as it is told.
+
+use super::Table;
+use super::control::{Snapshot, State};
+use super::room::Rules;
+use super::search::Found;
+use crate::region::{WAYS, header};
+use crate::sync::Ordering;
+
+/// What a sweep met that the engine has to see to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Met {
+    /// Nothing, or nothing to do.
+    Nothing,
+    /// A record that was over; it is gone.
+    Cleared,
+    /// A running attempt whose lease has lapsed.
+    Lapsed(Found),
+    /// A record whose next attempt is due, and somebody waits for it.
+    Due(Found),
+    /// A finished record whose window was never written.
+    Unsettled(Found),
+}
+
+impl Table {
+    /// The next set in turn. Each call goes one further, whoever calls.
+    pub(crate) fn next_set(&self) -> usize {
+        // Relaxed: the cursor only spreads the work; two sweeps of one set do no harm.
+        let turn = self.region.header(header::SWEEP_CURSOR).fetch_add(1, Ordering::Relaxed);
+        (turn % self.sets() as u64) as usize
+    }
+
+    /// Visits the slots of `set`, clears what is over, and hands what it met to `see_to`.
+    pub(crate) fn sweep_set(&self, set: usize, rules: &Rules, mut see_to: impl FnMut(Met)) {
+        let vacant = self.line(set).vacant();
+        for way in (0..WAYS).filter(|way| !vacant.contains(*way)) {
+            let slot = set * WAYS + way;
+            let seen = self.slot(slot).control().load();
+            see_to(self.meet(slot, seen, rules));
+        }
+    }
+
+    /// How many records that are not over were made under the key with this short id.
+    pub(crate) fn count_made_under(&self, key_id: u8, rules: &Rules) -> usize {
+        let under = |slot: &usize| {
+            let seen = self.slot(*slot).control().load();
+            seen.state.is_record()
+                && self.slot(*slot).fields().digest.key_id == key_id
+                && !self.is_over(*slot, seen, rules)
+        };
+        (0..self.slots()).filter(under).count()
+    }
+
+    fn meet(&self, slot: usize, seen: Snapshot, rules: &Rules) -> Met {
+        if !seen.state.is_record() {
+            return Met::Nothing;
+        }
+        if self.is_over(slot, seen, rules) {
+            return if self.clear(slot, seen, rules) { Met::Cleared } else { Met::Nothing };
+        }
+        let deadline = self.slot(slot).deadline();
+        let passed = deadline.belongs_to(seen.fence) && deadline.at_ms <= rules.now_ms;
+        let found = Found { slot, seen };
+        match seen.state {
+            State::Running if passed => Met::Lapsed(found),
+            State::Waiting if passed && seen.waiters => Met::Due(found),
+            State::Succeeded | State::Failed if passed => Met::Unsettled(found),
+            _ => Met::Nothing,
+        }
+    }
+}

@@ -1,0 +1,38 @@
+# Shared by the scripts of this folder; sourced, never run.
+
+# Where a suite leaves the one line that the summary prints for it.
+notes="${CARGO_TARGET_DIR:-target}/test-notes"
+
+# say WORDS...: progress, on stderr, so that output stays clean.
+say() { printf '== %s\n' "$*" >&2; }
+
+# die WORDS...: stop with a reason.
+die() { printf 'error: %s\n' "$*" >&2; exit 1; }
+
+# have COMMAND: whether it can be run.
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# note SUITE WORDS...: what a suite checked, for the summary.
+note() {
+  local suite=$1; shift
+  mkdir -p "$notes"
+  printf '%s\n' "$*" >> "$notes/$suite"
+}
+
+# must_have_run REASON: a skip that only the network excuses is none. A skip for any other reason
+# is a failure where everything is required.
+must_have_run() {
+  if [ "${ONCEGATE_REQUIRE_ALL:-0}" = 1 ]; then
+    die "$1, and ONCEGATE_REQUIRE_ALL=1 allows no such skip"
+  fi
+}
+
+# minimum_rust: the version that the workspace states.
+minimum_rust() {
+  sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml | head -n 1
+}
+
+# older A B: whether version A is older than version B.
+older() {
+  [ "$1" != "$2" ] && [ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n 1)" = "$1" ]
+}

@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# Installs what the project needs, and nothing that is already there.
+#   scripts/setup.sh build   a C linker, make, curl, and Rust
+#   scripts/setup.sh test    the same, with rustfmt, clippy and cargo-deny
+# ONCEGATE_NO_INSTALL=1 only reports what is missing.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/lib.sh
+
+DENY_VERSION=0.20.2
+PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
+
+may_install() {
+  [ "${ONCEGATE_NO_INSTALL:-0}" = 1 ] && die "$1 is missing, and ONCEGATE_NO_INSTALL=1"
+  say "installing $1"
+}
+
+# The C toolchain links the program; curl fetches Rust.
+system_packages() {
+  local missing=()
+  have cc || have gcc || missing+=(gcc libc6-dev)
+  have make || missing+=(make)
+  have curl || missing+=(curl ca-certificates)
+  [ ${#missing[@]} -eq 0 ] && return
+  have apt-get || die "missing: ${missing[*]}; install them with your system's package manager"
+  local root=()
+  if [ "$(id -u)" != 0 ]; then
+    have sudo || die "missing: ${missing[*]}; run as root: apt-get install ${missing[*]}"
+    root=(sudo)
+  fi
+  may_install "${missing[*]}"
+  "${root[@]}" apt-get update -qq
+  "${root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y -qq --no-install-recommends "${missing[@]}"
+}
+
+# Rust comes from rustup: the compilers that Debian 12 and 13 package (1.63, 1.85) are too old.
+rust() {
+  local minimum; minimum=$(minimum_rust)
+  if ! have cargo; then
+    may_install "Rust through rustup"
+    local installer; installer=$(mktemp)
+    curl --proto '=https' --tlsv1.2 -sSf -o "$installer" https://sh.rustup.rs ||
+      curl --proto '=https' --tlsv1.2 -sSf -o "$installer" \
+        https://static.rust-lang.org/rustup/rustup-init.sh ||
+      die "cannot fetch rustup; install Rust $minimum or newer from https://rustup.rs"
+    sh "$installer" -y --profile minimal --default-toolchain stable --no-modify-path
+    rm -f "$installer"
+    say "Rust is in ${CARGO_HOME:-$HOME/.cargo}/bin; put that into your PATH to use it by hand"
+  fi
+  local version; version=$(rustc --version | cut -d' ' -f2)
+  if older "$version" "$minimum"; then
+    die "rustc $version is older than $minimum; run: rustup update stable"
+  fi
+}
+
+components() {
+  local missing=()
+  cargo fmt --version >/dev/null 2>&1 || missing+=(rustfmt)
+  cargo clippy --version >/dev/null 2>&1 || missing+=(clippy)
+  [ ${#missing[@]} -eq 0 ] && return
+  have rustup || die "missing: ${missing[*]}; install them where your Rust comes from"
+  may_install "${missing[*]}"
+  rustup component add "${missing[@]}"
+}
+
+deny() {
+  [ "$(cargo deny --version 2>/dev/null)" = "cargo-deny $DENY_VERSION" ] && return
+  may_install "cargo-deny $DENY_VERSION (compiles for several minutes, once)"
+  cargo install cargo-deny --locked --version "$DENY_VERSION" \
+    --target-dir "${CARGO_TARGET_DIR:-target}/tools"
+  rm -rf "${CARGO_TARGET_DIR:-target}/tools"
+}
+
+case "${1:-test}" in
+  build) system_packages; rust ;;
+  test) system_packages; rust; components; deny ;;
+  *) die "usage: scripts/setup.sh [build|test]" ;;
+esac

@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Runs every suite and prints, at the end, one line each: what was checked, and what was skipped.
+# A suite that fails does not stop the others.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/lib.sh
+PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
+export PATH
+
+suites=(lint tidy unit loom deny msrv)
+logs="${CARGO_TARGET_DIR:-target}/test-logs"
+rm -rf "$notes" "$logs"
+mkdir -p "$notes" "$logs"
+
+# passed LOG: how many tests the runs in LOG passed, and in how many binaries.
+passed() {
+  awk '/^test result:/ { runs++; passed += $4; failed += $6; ignored += $8 }
+       END { printf "%d tests passed", passed
+             if (failed) printf ", %d failed", failed
+             if (ignored) printf ", %d ignored", ignored
+             printf " in %d binaries", runs }' "$1"
+}
+
+# checked SUITE LOG: what the suite looked at, for its line.
+checked() {
+  case "$1" in
+    lint) echo "rustfmt; clippy, all targets and features; rustdoc; warnings denied" ;;
+    tidy) grep -o 'tidy: .*' "$2" | sed 's/^tidy: /house rules: /' || echo "did not run" ;;
+    unit) echo "$(passed "$2") (unit, integration, property, documentation)" ;;
+    loom) echo "$(passed "$2"): the models, each with its broken twin" ;;
+    *) cat "$notes/$1" 2>/dev/null || echo "nothing noted" ;;
+  esac
+}
+
+failures=0
+summary=()
+for suite in "${suites[@]}"; do
+  say "$suite"
+  log="$logs/$suite"
+  started=$SECONDS
+  result=ok
+  if ! make --no-print-directory "$suite" LOCKED="${LOCKED:-}" 2>&1 | tee "$log"; then
+    result=FAILED
+    failures=$((failures + 1))
+  fi
+  first=1
+  while IFS= read -r line; do
+    label=$suite; [ "$first" = 1 ] || label=; outcome=$result; [ "$first" = 1 ] || outcome=
+    time="$((SECONDS - started)) s"; [ "$first" = 1 ] || time=
+    summary+=("$(printf '%-5s %-6s %6s  %s' "$label" "$outcome" "$time" "$line")")
+    first=0
+  done < <(checked "$suite" "$log")
+done
+
+printf '\n'
+printf '%s\n' "${summary[@]}"
+if [ "$failures" -gt 0 ]; then
+  die "$failures of ${#suites[@]} suites failed; their output is in $logs"
+fi

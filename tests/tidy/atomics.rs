@@ -1,0 +1,125 @@
+//! The lock-free part: each ordering explained, each `unsafe` justified, each model with a twin.
+
+use crate::scan::{Source, words};
+use crate::tree::Tree;
+use crate::{Check, Report};
+
+/// The files that may hold `unsafe`. Those of the engine are named in `core/src/lib.rs` too.
+pub(crate) const UNSAFE_FILES: &[&str] = &[
+    // Maps the memory, and lends it out as atomics.
+    "core/src/region/private.rs",
+    // Prefetches are intrinsics.
+    "core/src/region/prefetch.rs",
+    // Registers the at-fork handler.
+    "core/src/fork.rs",
+];
+
+const ENGINE_ROOT: &str = "core/src/lib.rs";
+const ORDERINGS: &[&str] = &["Relaxed", "Acquire", "Release", "AcqRel"];
+/// How far above an atomic operation its sentence may stand.
+const ORDERING_REACH: usize = 8;
+/// How far above an `unsafe` block its sentence may stand.
+const SAFETY_REACH: usize = 6;
+
+pub(crate) const CHECK: Check = Check {
+    rules: &[
+        "ordering-comment",
+        "ordering-spelled",
+        "safety-comment",
+        "unsafe-file",
+        "broken-twin",
+    ],
+    run,
+};
+
+fn run(tree: &Tree, report: &mut Report) {
+    for (path, source) in tree.rust() {
+        if path.starts_with("core/src/") {
+            orderings(path, source, report);
+        }
+        unsafe_code(path, source, report);
+        broken_twin(path, source, report);
+    }
+    unsafe_list(tree, report);
+}
+
+fn orderings(path: &str, source: &Source, report: &mut Report) {
+    for (line, code) in source.shipped() {
+        if code.trim_start().starts_with("use ") && code.contains("Ordering::") {
+            let message = "spell out `Ordering::X` at each operation".to_owned();
+            report.add(path, line, "ordering-spelled", message);
+            continue;
+        }
+        for &ordering in ORDERINGS {
+            let spelled = format!("Ordering::{ordering}");
+            let used = words(code, &spelled).next().is_some();
+            let said = source.comments_near(line, ORDERING_REACH);
+            if used && words(&said, ordering).next().is_none() {
+                let message =
+                    format!("no comment within {ORDERING_REACH} lines says why `{ordering}`");
+                report.add(path, line, "ordering-comment", message);
+            }
+        }
+    }
+}
+
+fn unsafe_code(path: &str, source: &Source, report: &mut Report) {
+    for (line, code) in source.all() {
+        for at in words(code, "unsafe") {
+            let rest = code[at + "unsafe".len()..].trim_start();
+            let kinds = ["{", "impl", "trait", "extern", "fn ", "const fn "];
+            // At the end of a line the block opens on the next one; `unsafe fn(` is a type.
+            if !rest.is_empty() && !kinds.iter().any(|kind| rest.starts_with(kind)) {
+                continue;
+            }
+            let said = source.comments_near(line, SAFETY_REACH);
+            if !said.contains("SAFETY:") && !said.contains("# Safety") {
+                let message = "no SAFETY comment says who guarantees what".to_owned();
+                report.add(path, line, "safety-comment", message);
+            }
+            if !UNSAFE_FILES.contains(&path) {
+                let message = "not among the files that may hold `unsafe`".to_owned();
+                report.add(path, line, "unsafe-file", message);
+            }
+        }
+    }
+}
+
+/// The list is alive, and the engine's root names what is on it and denies the rest.
+fn unsafe_list(tree: &Tree, report: &mut Report) {
+    let Some(root) = tree.files.get(ENGINE_ROOT).and_then(|file| file.rust.as_ref()) else {
+        return;
+    };
+    let root_code = root.joined();
+    let root_prose = root.comments.join("\n");
+    if !root_code.contains("deny(unsafe_code)") && !root_code.contains("forbid(unsafe_code)") {
+        report.add(ENGINE_ROOT, 0, "unsafe-file", "does not deny `unsafe_code`".to_owned());
+    }
+    for &path in UNSAFE_FILES {
+        let source = tree.files.get(path).and_then(|file| file.rust.as_ref());
+        let used = source.is_some_and(|source| words(&source.joined(), "unsafe").next().is_some());
+        if !used {
+            let message = "on the list of files with `unsafe`, but holds none".to_owned();
+            report.add(path, 0, "unsafe-file", message);
+            continue;
+        }
+        let Some(inside) = path.strip_prefix("core/src/") else { continue };
+        let module = inside.trim_end_matches(".rs").trim_end_matches("/mod");
+        if !root_prose.contains(module) && !root_prose.contains(&module.replace('/', "::")) {
+            let message = format!("does not name `{module}`, which holds `unsafe`");
+            report.add(ENGINE_ROOT, 0, "unsafe-file", message);
+        }
+    }
+}
+
+/// A model that cannot fail proves nothing: each has a twin with a planted error.
+fn broken_twin(path: &str, source: &Source, report: &mut Report) {
+    let Some(name) = path.strip_prefix("tests/loom/") else { return };
+    if !name.contains("_vs_") {
+        return;
+    }
+    if !source.joined().contains("fn broken_") {
+        let message = "no `fn broken_...`: the model has no twin that must fail".to_owned();
+        report.add(path, 0, "broken-twin", message);
+    }
+}
