@@ -48,6 +48,7 @@ pub struct EngineBuilder {
     pub(crate) max_waiters: u64,
     pub(crate) prefault: bool,
     pub(crate) fill: Option<FillWatch>,
+    tiny: bool,
 }
 
 impl EngineBuilder {
@@ -76,6 +77,7 @@ impl EngineBuilder {
             max_waiters: 16_384,
             prefault: false,
             fill: None,
+            tiny: false,
         }
     }
 
@@ -330,6 +332,22 @@ impl EngineBuilder {
         self
     }
 
+    /// The smallest engine: two sets, and room for a dozen outcomes of at most 64 bytes. For tests
+    /// that want to see it full; overrides `capacity`, `outcome_bytes` and `outcome_limit`.
+    ///
+    /// ```
+    /// # use oncegate::Engine;
+    /// assert!(Engine::builder().tiny().build()?.stats().bytes < 16 << 10);
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    pub fn tiny(mut self) -> Self {
+        self.tiny = true;
+        self.capacity = 2 * WAYS;
+        self.outcome_limit = TINY_OUTCOME;
+        self.max_scopes = 8;
+        self
+    }
+
     /// Opens the engine.
     ///
     /// # Errors
@@ -349,8 +367,10 @@ impl EngineBuilder {
 
     /// The sizes of the region, after checking every limit.
     fn geometry(&self) -> Result<Geometry, Error> {
-        within("capacity", self.capacity, 16..=200_000_000)?;
-        within("outcome_limit", self.outcome_limit, 64..=1_000_000)?;
+        if !self.tiny {
+            within("capacity", self.capacity, 16..=200_000_000)?;
+            within("outcome_limit", self.outcome_limit, 64..=1_000_000)?;
+        }
         self.key_rules.validate()?;
         within("max_scopes", self.max_scopes, 2..=65_535)?;
         lasts("lease_duration", self.lease, YEAR)?;
@@ -361,13 +381,17 @@ impl EngineBuilder {
         if let Some(fill) = &self.fill {
             fill.check()?;
         }
+        let too_large =
+            || Error::new(ErrorCode::InvalidConfig, "region", "sizes beyond the address space", "");
+        if self.tiny {
+            let [chunks, words] = TINY_CHUNKS;
+            return Geometry::new(2, self.max_scopes + 1, chunks, words).ok_or_else(too_large);
+        }
         let slots = self.capacity + self.capacity / 4;
         let sets = slots.div_ceil(WAYS).max(2);
         debug_assert!(sets * WAYS <= MAX_SLOTS);
         let (chunks, chunk_words) = self.chunks()?;
-        Geometry::new(sets, self.max_scopes + 1, chunks, chunk_words).ok_or_else(|| {
-            Error::new(ErrorCode::InvalidConfig, "region", "sizes beyond the address space", "")
-        })
+        Geometry::new(sets, self.max_scopes + 1, chunks, chunk_words).ok_or_else(too_large)
     }
 
     /// How the outcome budget is cut into chunks: each holds some of the largest outcomes, and
@@ -434,6 +458,9 @@ pub(crate) fn check_duration(
     Err(Error::new(code, field, format!("{} ms", found.as_millis()), limit))
 }
 
+/// Number and words of the chunks of a tiny engine; a model needs even smaller ones.
+const TINY_CHUNKS: [usize; 2] = if cfg!(oncegate_loom) { [2, 8] } else { [4, 48] };
+const TINY_OUTCOME: usize = if cfg!(oncegate_loom) { 8 } else { 64 };
 /// The longest lease.
 pub(crate) const YEAR: Duration = Duration::from_secs(366 * 24 * 3600);
 /// The longest dedup window.

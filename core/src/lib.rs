@@ -28,6 +28,8 @@ mod engine;
 mod error;
 mod fingerprint;
 mod fork;
+#[cfg(feature = "tower")]
+pub mod http;
 mod observe;
 mod outcome;
 mod region;

@@ -87,7 +87,7 @@ pub(crate) struct StormArgs {
 /// Options of `oncegate bench`.
 #[derive(Debug, Args)]
 pub(crate) struct BenchArgs {
-    /// Rounds of each measurement, of which the median counts, 1 to 25
+    /// Rounds of each measurement, of which the median counts, 1 to 25; fewer on a busy machine
     #[arg(long, value_name = "N", default_value_t = 5,
         value_parser = clap::value_parser!(u16).range(1..=25))]
     pub(crate) rounds: u16,

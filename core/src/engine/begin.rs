@@ -12,7 +12,7 @@ use crate::observe::Event;
 use crate::outcome::{Outcome, Reading};
 use crate::table::control::{Snapshot, State};
 use crate::table::slot::{DigestWord, Kind, Lapse};
-use crate::table::{Draft, Found, Insertion, Lapsed, Lasts, LeaseDraft, NotTaken, Probe, Rules};
+use crate::table::{Draft, Found, Insertion, Lapsed, LeaseDraft, NotTaken, Open, Probe, Rules};
 
 /// A request whose digests are made: hashing once, beginning as often as needed.
 ///
@@ -166,6 +166,14 @@ impl Engine {
         Ok(self.admission(answer, options))
     }
 
+    /// The sets of `request`, for models that need two requests to meet.
+    #[cfg(oncegate_loom)]
+    #[doc(hidden)]
+    pub fn sets_of(&self, request: &Request<'_>) -> Result<[usize; 2], Error> {
+        let probe = self.prepare(request)?.probe;
+        Ok(probe.sets())
+    }
+
     /// Looks until there is an answer, without waiting.
     pub(super) fn decide(
         &self,
@@ -265,9 +273,10 @@ impl Engine {
         let attempt = seen.fence.attempt(u32::from(fields.attempt));
         Ok(match seen.state {
             State::Running => match self.table.close_lease(slot, seen, rules) {
-                Err(Lasts { until_ms }) => {
+                Err(Open::Until(until_ms)) => {
                     Met::Answer(Answer::InProgress { at: found, attempt, until_ms })
                 }
+                Err(Open::Changed) => Met::Changed,
                 Ok(Lapsed(Lapse::Reclaim)) => {
                     let taken = self.take(found, home, lease, Status::Expired)?;
                     if matches!(taken, Met::Answer(Answer::Admitted { .. })) {
@@ -282,7 +291,9 @@ impl Engine {
             },
             State::Waiting => {
                 let deadline = at.deadline();
-                if !deadline.belongs_to(seen.fence) || deadline.kind != Kind::Due {
+                // Closed: somebody found the due time past before the attempt had quite ended.
+                let is_due_time = matches!(deadline.kind, Kind::Due | Kind::Closed);
+                if !deadline.belongs_to(seen.fence) || !is_due_time {
                     Met::Changed
                 } else if deadline.at_ms > rules.now_ms {
                     let (next_attempt, due_ms) = (attempt + 1, deadline.at_ms);

@@ -109,7 +109,7 @@ impl Engine {
 
     /// Tends a little, after a new record of this thread.
     pub(super) fn after_creation(&self) {
-        if self.counters.own(Event::Created) % SWEEP_EVERY == 0 {
+        if self.counters.own(Event::Created) % SWEEP_EVERY == SWEEP_EVERY - 1 {
             self.sweep_one(&self.rules(), &mut Swept::default());
         }
         self.watch_fill();

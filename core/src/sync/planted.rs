@@ -57,6 +57,11 @@ mod switch {
             PLANTED.with(|cell| cell.set(Some(self)));
         }
 
+        /// Plants nothing from now on.
+        pub fn clear() {
+            PLANTED.with(|cell| cell.set(None));
+        }
+
         pub(crate) fn is_planted(self) -> bool {
             PLANTED.with(Cell::get) == Some(self)
         }

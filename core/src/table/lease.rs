@@ -18,10 +18,13 @@ pub(crate) struct LeaseDraft {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Lapsed(pub(crate) Lapse);
 
-/// The lease lasts, until then.
+/// Why a lease was not closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Lasts {
-    pub(crate) until_ms: u64,
+pub(crate) enum Open {
+    /// It lasts until then, in milliseconds since the region was opened.
+    Until(u64),
+    /// The record changed meanwhile.
+    Changed,
 }
 
 /// Why a takeover did not happen.
@@ -43,14 +46,13 @@ impl Table {
         slot: usize,
         seen: Snapshot,
         rules: &Rules,
-    ) -> Result<Lapsed, Lasts> {
+    ) -> Result<Lapsed, Open> {
         let at = self.slot(slot);
         loop {
             let deadline = at.deadline();
             if !deadline.belongs_to(seen.fence) {
                 if at.control().load().fence != seen.fence {
-                    // Another attempt's deadline; what the caller does next will fail.
-                    return Err(Lasts { until_ms: deadline.at_ms });
+                    return Err(Open::Changed);
                 }
                 // The winner of a takeover stalled before it wrote its deadline: give it one, so
                 // that its attempt cannot last for ever. Until its own word is there the record
@@ -60,11 +62,14 @@ impl Table {
                 let _ = at.change_deadline(deadline, given);
                 continue;
             }
-            if deadline.kind == Kind::Closed {
-                return Ok(Lapsed(deadline.lapse));
+            match deadline.kind {
+                Kind::Closed => return Ok(Lapsed(deadline.lapse)),
+                // The attempt has finished since.
+                Kind::Window => return Err(Open::Changed),
+                Kind::Lease | Kind::Due => {}
             }
             if deadline.at_ms > rules.now_ms {
-                return Err(Lasts { until_ms: deadline.at_ms });
+                return Err(Open::Until(deadline.at_ms));
             }
             if Bug::TakeoverWithoutFreeze.is_planted()
                 || at.change_deadline(deadline, deadline.with_kind(Kind::Closed)).is_ok()

@@ -43,7 +43,7 @@ pub(crate) mod slot;
 mod sweep;
 
 pub(crate) use insert::{Draft, Insertion};
-pub(crate) use lease::{Lapsed, Lasts, LeaseDraft, NotTaken};
+pub(crate) use lease::{Lapsed, LeaseDraft, NotTaken, Open};
 pub(crate) use room::Rules;
 pub(crate) use search::{Found, Probe};
 pub(crate) use sweep::Met;

@@ -38,7 +38,7 @@ impl Table {
         match seen.state {
             // A finished record whose window is still being written is inside it.
             State::Succeeded | State::Failed => deadline.kind == Kind::Window && after(0),
-            State::Waiting => deadline.kind == Kind::Due && after(rules.idle_retention_ms),
+            State::Waiting => after(rules.idle_retention_ms),
             State::Running => deadline.lapse == Lapse::Reclaim && after(rules.idle_retention_ms),
             _ => false,
         }

@@ -44,6 +44,13 @@ impl Probe {
     }
 }
 
+#[cfg(oncegate_loom)]
+impl Probe {
+    pub(crate) fn sets(&self) -> [usize; 2] {
+        [self.home, self.alternate]
+    }
+}
+
 impl Table {
     #[inline]
     pub(crate) fn probe(&self, fingerprint: [u64; 4]) -> Probe {

@@ -123,6 +123,17 @@ mod tests {
         assert_eq!((overlap.most(), overlap.most_leased), (2, 1));
     }
 
+    /// Goal: a handler that starts when its lease is over holds none. Method: one such beside one
+    /// whose lease lasts, and one that takes no time.
+    #[test]
+    fn an_execution_without_time_under_a_lease_counts_for_none() {
+        let late = vec![execution(0, 20, 40, 10), execution(0, 15, 30, 50)];
+        let overlap = Overlap::measure(late, ms(40), 0);
+        assert_eq!((overlap.most(), overlap.most_leased), (2, 1));
+        let instant = vec![execution(0, 20, 20, 50), execution(0, 10, 15, 50)];
+        assert_eq!(Overlap::measure(instant, ms(40), 2).timeline, [1, 0]);
+    }
+
     /// Goal: nothing to show is no error. Method: no executions, and no slices.
     #[test]
     fn an_empty_storm_is_flat() {

@@ -333,17 +333,16 @@ proptest! {
         prop_assert_eq!(digits(&text), digits(&format!("{value:e}")));
     }
 
-    /// Goal: equal means equal in value. Method: two integers of up to 30 digits, written with
+    /// Goal: equal means equal in value. Method: two integers of 2 to 30 digits, written with
     /// different exponents, agree only if they are the same number.
     #[test]
     fn integers_of_any_size_are_exact(
-        a in "[1-9][0-9]{0,29}",
+        a in "[1-9][0-9]{1,29}",
         change in 0_u8..2,
         zeros in 0_usize..4,
     ) {
         let last = (a.as_bytes()[a.len() - 1] - b'0' + change) % 10;
         let b = format!("{}{last}", &a[..a.len() - 1]);
-        prop_assume!(!b.is_empty() && (b.len() == 1 || !b.starts_with('0')));
         let spelled = format!("{b}{}e-{zeros}", "0".repeat(zeros));
         prop_assert_eq!(absorbed(&a) == absorbed(&spelled), a == b);
     }

@@ -1,0 +1,19 @@
+//! Models of the shipped engine: one race, one file.
+//!
+//! Built with `--cfg oncegate_loom` the model checker runs each body under every schedule within
+//! its preemption bound, and each model has a broken twin that must fail. Built without, the same
+//! bodies run on real threads, so that they always compile and mean something.
+
+mod support;
+
+mod begin_vs_begin;
+mod begin_vs_begin_across_sets;
+mod complete_vs_takeover;
+mod evict_vs_begin;
+mod expire_vs_begin;
+mod renew_vs_lapse;
+mod ring_wrap_vs_read;
+mod rotate_vs_begin;
+mod stale_complete_vs_begin;
+mod sweep_vs_begin;
+mod wait_vs_complete_vs_fail;

@@ -1,0 +1,36 @@
+//! The secret is rotated while callers begin one request.
+//!
+//! Threads: two. Bound: two preemptions. Property: a request is admitted once across the rotation
+//! (I1), whichever key its callers know. Left out: the end of the rotation.
+
+use crate::support::*;
+use std::sync::Arc;
+
+fn rotation_meets_begin() {
+    let Small { engine, .. } = small();
+    let (left, right) = (Arc::clone(&engine), Arc::clone(&engine));
+    let (one, two) = race(
+        move || begin(&left, "k"),
+        move || {
+            right.rotate_secret(secret(9)).expect("no rotation before");
+            begin(&right, "k")
+        },
+    );
+    let admitted = [&one, &two].iter().filter(|got| got.token().is_some()).count();
+    assert_eq!(admitted, 1, "{one:?} and {two:?}");
+    assert_eq!(begin(&engine, "k"), Got::InProgress(1));
+}
+
+/// Goal: no request runs twice across a rotation. Method: every schedule of one begin and a
+/// rotation with a begin behind it.
+#[test]
+fn one_begin_is_admitted_across_a_rotation() {
+    model(rotation_meets_begin);
+}
+
+/// Goal: the model bites. Method: an insertion does not disturb the old home.
+#[cfg(oncegate_loom)]
+#[test]
+fn broken_rotation_skips_old_home() {
+    broken(oncegate::Bug::RotationSkipsOldHome, rotation_meets_begin);
+}

@@ -1,0 +1,180 @@
+//! What the models share: threads, small engines, and the broken twins.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use oncegate::{
+    Admission, Engine, FingerprintMode, LeaseToken, ManualClock, Outcome, Request, Scope, Secret,
+};
+
+#[cfg(oncegate_loom)]
+pub(crate) use loom::thread;
+#[cfg(not(oncegate_loom))]
+pub(crate) use std::thread;
+
+/// How many preemptions the checker explores in each schedule, unless the environment says more.
+#[cfg(oncegate_loom)]
+const PREEMPTIONS: usize = 2;
+/// How often a body runs on real threads.
+#[cfg(not(oncegate_loom))]
+const RUNS: usize = 50;
+
+/// Runs `body` under every schedule within the bound, or some times on real threads.
+pub(crate) fn model(body: impl Fn() + Send + Sync + 'static) {
+    bounded(2, body);
+}
+
+/// [`model`] with a preemption bound of its own.
+pub(crate) fn bounded(preemptions: usize, body: impl Fn() + Send + Sync + 'static) {
+    #[cfg(oncegate_loom)]
+    {
+        let mut builder = loom::model::Builder::new();
+        let wanted = std::env::var("LOOM_MAX_PREEMPTIONS").ok();
+        let wanted = wanted.and_then(|bound| bound.parse().ok());
+        builder.preemption_bound = Some(wanted.unwrap_or(preemptions.min(PREEMPTIONS)));
+        builder.max_branches = 50_000;
+        builder.check(body);
+    }
+    #[cfg(not(oncegate_loom))]
+    {
+        let _ = preemptions;
+        (0..RUNS).for_each(|_| body());
+    }
+}
+
+/// Runs the broken twin of a model: with `bug` planted, `body` must fail under some schedule.
+#[cfg(oncegate_loom)]
+pub(crate) fn broken(bug: oncegate::Bug, body: impl Fn() + Send + Sync + 'static) {
+    bug.plant();
+    let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| model(body)));
+    oncegate::Bug::clear();
+    assert!(caught.is_err(), "{bug:?} is planted, and the model did not notice");
+}
+
+/// [`broken`] for a bug that makes a thread sleep for ever: the checker ends the process then, so
+/// the twin runs in a process of its own.
+#[cfg(oncegate_loom)]
+pub(crate) fn broken_by_deadlock(
+    bug: oncegate::Bug,
+    test: &str,
+    body: impl Fn() + Send + Sync + 'static,
+) {
+    const CHILD: &str = "ONCEGATE_BROKEN_TWIN";
+    if std::env::var_os(CHILD).is_some() {
+        bug.plant();
+        return model(body);
+    }
+    let test_binary = std::env::current_exe().expect("this process has a binary");
+    let child = std::process::Command::new(test_binary)
+        .args([test, "--exact", "--nocapture", "--test-threads=1"])
+        .env(CHILD, "1")
+        .output()
+        .expect("the test binary starts again");
+    let said = String::from_utf8_lossy(&child.stderr).into_owned();
+    assert!(!child.status.success(), "{bug:?} is planted, and the model did not notice");
+    assert!(said.contains("deadlock"), "{bug:?} failed for another reason: {said}");
+}
+
+/// A tiny engine whose clock the model moves.
+pub(crate) struct Small {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) clock: ManualClock,
+}
+
+pub(crate) const LEASE: Duration = Duration::from_secs(30);
+pub(crate) const WINDOW: Duration = Duration::from_secs(3600);
+
+pub(crate) fn small() -> Small {
+    small_with(|builder| builder)
+}
+
+pub(crate) fn small_with(
+    configure: impl FnOnce(oncegate::EngineBuilder) -> oncegate::EngineBuilder,
+) -> Small {
+    let clock = ManualClock::new();
+    let builder = Engine::builder()
+        .tiny()
+        .clock(clock.clone())
+        .lease_duration(LEASE)
+        .dedup_window(WINDOW)
+        .fingerprint_mode(FingerprintMode::FastTrusted)
+        .secret(secret(7));
+    let engine = configure(builder).build().expect("a tiny engine");
+    Small { engine: Arc::new(engine), clock }
+}
+
+pub(crate) fn secret(byte: u8) -> Secret {
+    Secret::from_bytes(&[byte; 32]).expect("32 bytes")
+}
+
+pub(crate) fn request(key: &str) -> Request<'_> {
+    Request::new(Scope::single_tenant(), "op", key).expect("a key")
+}
+
+/// What a call of `begin` came to, without the lease's guard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Got {
+    Admitted(LeaseToken),
+    Replayed(Vec<u8>),
+    InProgress(u32),
+    Gone,
+    Other(String),
+}
+
+impl Got {
+    pub(crate) fn token(&self) -> Option<LeaseToken> {
+        match self {
+            Self::Admitted(token) => Some(*token),
+            _ => None,
+        }
+    }
+}
+
+pub(crate) fn got(admission: Admission<'_>) -> Got {
+    match admission {
+        Admission::Admitted(lease) => Got::Admitted(lease.into_token()),
+        Admission::Replayed(outcome) => Got::Replayed(outcome.body().to_vec()),
+        Admission::InProgress { attempt, .. } => Got::InProgress(attempt),
+        Admission::OutcomeGone => Got::Gone,
+        other => Got::Other(format!("{other:?}")),
+    }
+}
+
+pub(crate) fn begin(engine: &Engine, key: &str) -> Got {
+    got(engine.begin(&request(key)).expect("an answer"))
+}
+
+/// Begins and completes `key` with its own name as the outcome.
+pub(crate) fn finish(engine: &Engine, key: &str) {
+    let token = begin(engine, key).token().expect("a new record");
+    engine.complete(&token, &Outcome::new(200, key)).expect("the only holder");
+}
+
+/// Keys whose home set is `home`, in a tiny engine of this configuration.
+///
+/// Without the checker there is no look into the table: then any keys do.
+pub(crate) fn keys_of_home(engine: &Engine, home: usize) -> std::vec::IntoIter<String> {
+    #[cfg(oncegate_loom)]
+    let fits = |key: &String| engine.sets_of(&request(key)).expect("a key")[0] == home;
+    #[cfg(not(oncegate_loom))]
+    let fits = |_: &String| {
+        let _ = (engine, home);
+        true
+    };
+    // As many as any model needs.
+    (0..).map(|i| format!("key-{i}")).filter(fits).take(32).collect::<Vec<_>>().into_iter()
+}
+
+/// Runs `one` and `two` at once and gives what both came to.
+pub(crate) fn race<A: 'static, B: 'static>(
+    one: impl FnOnce() -> A + Send + 'static,
+    two: impl FnOnce() -> B + Send + 'static,
+) -> (A, B)
+where
+    A: Send,
+    B: Send,
+{
+    let other = thread::spawn(two);
+    let first = one();
+    (first, other.join().expect("no panic"))
+}
