@@ -57,12 +57,13 @@ pub(crate) fn broken(bug: oncegate::Bug, body: impl Fn() + Send + Sync + 'static
 pub(crate) fn broken_by_deadlock(
     bug: oncegate::Bug,
     test: &str,
+    preemptions: usize,
     body: impl Fn() + Send + Sync + 'static,
 ) {
     const CHILD: &str = "ONCEGATE_BROKEN_TWIN";
     if std::env::var_os(CHILD).is_some() {
         bug.plant();
-        return model(body);
+        return bounded(preemptions, body);
     }
     let test_binary = std::env::current_exe().expect("this process has a binary");
     let child = std::process::Command::new(test_binary)

@@ -1,6 +1,7 @@
 //! Callers wait for a running attempt that completes, fails, or loses a waiter.
 //!
-//! Threads: two or three. Bound: two preemptions. Property: no wake-up is lost (a lost one is a
+//! Threads: two or three. Bound: two preemptions, one with
+//! three threads. Property: no wake-up is lost (a lost one is a
 //! deadlock that the checker reports); of several waiters exactly one gets the next attempt; a
 //! waiter that leaves hurts nobody. Left out: time limits, which a model has not.
 
@@ -92,6 +93,7 @@ fn broken_waiter_unannounced() {
     broken_by_deadlock(
         oncegate::Bug::WaiterUnannounced,
         "wait_vs_complete_vs_fail::broken_waiter_unannounced",
+        2,
         waiter_gets_the_outcome,
     );
 }
@@ -103,6 +105,7 @@ fn broken_hand_off_lost() {
     broken_by_deadlock(
         oncegate::Bug::HandOffLost,
         "wait_vs_complete_vs_fail::broken_hand_off_lost",
+        1,
         one_waiter_follows_a_failure,
     );
 }

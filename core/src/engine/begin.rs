@@ -276,6 +276,10 @@ impl Engine {
                 Err(Open::Until(until_ms)) => {
                     Met::Answer(Answer::InProgress { at: found, attempt, until_ms })
                 }
+                Err(Open::Failing(due_ms)) => {
+                    self.end_failing(found, due_ms, rules);
+                    Met::Changed
+                }
                 Err(Open::Changed) => Met::Changed,
                 Ok(Lapsed(Lapse::Reclaim)) => {
                     let taken = self.take(found, home, lease, Status::Expired)?;
@@ -291,9 +295,7 @@ impl Engine {
             },
             State::Waiting => {
                 let deadline = at.deadline();
-                // Closed: somebody found the due time past before the attempt had quite ended.
-                let is_due_time = matches!(deadline.kind, Kind::Due | Kind::Closed);
-                if !deadline.belongs_to(seen.fence) || !is_due_time {
+                if !deadline.belongs_to(seen.fence) || deadline.kind != Kind::Due {
                     Met::Changed
                 } else if deadline.at_ms > rules.now_ms {
                     let (next_attempt, due_ms) = (attempt + 1, deadline.at_ms);
@@ -350,11 +352,19 @@ impl Engine {
             if at.outcome() == reference {
                 return Met::Answer(match reference {
                     // A lapse that counted as failure left no outcome.
-                    0 if failed => Answer::Replayed(Outcome::new(options::LAPSED_STATUS, [])),
+                    _ if failed && self.lapsed_without_outcome(found, reference) => {
+                        Answer::Replayed(Outcome::new(options::LAPSED_STATUS, []))
+                    }
                     _ => Answer::OutcomeGone,
                 });
             }
         }
+    }
+
+    /// Whether a failed record has no outcome, or only one that came too late to count.
+    fn lapsed_without_outcome(&self, found: Found, reference: u64) -> bool {
+        let late = self.store.header(reference, found.slot, found.seen.fence);
+        reference == 0 || late.is_some_and(|header| !header.failed)
     }
 
     fn same_payload(&self, stored: DigestWord, prepared: &Prepared<'_>) -> Result<bool, Error> {

@@ -321,29 +321,38 @@ impl Engine {
     }
 
     fn retry_after(&self, token: &LeaseToken, delay: Duration) -> Result<(), Error> {
-        let (slot, mut seen) = self.held(token).ok_or_else(|| self.fenced())?;
-        let due_ms = self.now_ms().saturating_add(millis_up(delay));
+        let (slot, seen) = self.held(token).ok_or_else(|| self.fenced())?;
+        let rules = self.rules();
+        let due_ms = rules.now_ms.saturating_add(millis_up(delay));
         if seen.state == State::Unknown {
             self.table.set_due_unknown(slot, seen, due_ms);
         } else if !self.table.set_due(slot, seen, due_ms) {
             return Err(self.fenced());
         }
-        loop {
-            match self.table.end(slot, seen, State::Waiting) {
-                Ok(_) => break,
-                Err(now) if now.fence == seen.fence && is_open(now.state) => seen = now,
-                Err(_) => return Err(self.fenced()),
-            }
-        }
-        if seen.waiters && !crate::sync::planted::Bug::HandOffLost.is_planted() {
-            if delay.is_zero() {
-                self.hand_over(slot);
-            } else {
-                // All look at the new due time; the first to find it passed gets the attempt.
-                self.waiters.wake_all(slot);
-            }
-        }
+        // The deadline decided it; if somebody else has ended the attempt since, it was so.
+        self.end_failing(Found { slot, seen }, due_ms, &rules);
         Ok(())
+    }
+
+    /// Ends in `Waiting` an attempt whose deadline says that its holder gives it back.
+    pub(super) fn end_failing(&self, found: Found, due_ms: u64, rules: &Rules) {
+        let Found { slot, mut seen } = found;
+        let fence = seen.fence;
+        while let Err(now) = self.table.end(slot, seen, State::Waiting) {
+            if now.fence != fence || !is_open(now.state) {
+                return;
+            }
+            seen = now;
+        }
+        if !seen.waiters || crate::sync::planted::Bug::HandOffLost.is_planted() {
+            return;
+        }
+        if due_ms <= rules.now_ms {
+            self.hand_over(slot);
+        } else {
+            // All look at the new due time; the first to find it passed gets the attempt.
+            self.waiters.wake_all(slot);
+        }
     }
 
     /// Wakes the one waiter who gets the next attempt.

@@ -13,7 +13,7 @@ use crate::sync::Ordering;
 
 /// The hashers of one engine.
 pub(crate) struct KeyRing {
-    hashers: Box<[OnceLock<KeyedHasher>]>,
+    hashers: Box<[OnceLock<Box<KeyedHasher>>]>,
     mode: FingerprintMode,
 }
 
@@ -53,7 +53,7 @@ impl KeyState {
 impl KeyRing {
     pub(crate) fn new(secret: &Secret, mode: FingerprintMode) -> Self {
         let ring = Self { hashers: (0..KEYS).map(|_| OnceLock::new()).collect(), mode };
-        ring.hashers[0].get_or_init(|| KeyedHasher::new(secret, mode));
+        ring.hashers[0].get_or_init(|| Box::new(KeyedHasher::new(secret, mode)));
         ring
     }
 
@@ -61,7 +61,7 @@ impl KeyRing {
     pub(crate) fn add(&self, secret: &Secret, after: KeyState) -> Result<u8, Error> {
         let exhausted = || Error::new(ErrorCode::Exhausted, "secret", "256 rotations", "255");
         let id = after.current.checked_add(1).ok_or_else(exhausted)?;
-        let hasher = KeyedHasher::new(secret, self.mode);
+        let hasher = Box::new(KeyedHasher::new(secret, self.mode));
         if let Some(known) = self.hashers[usize::from(id)].get() {
             // A rotation that failed half way left it; only the same secret may go on.
             if known.key_check() != hasher.key_check() {

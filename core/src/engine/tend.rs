@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorCode};
 use crate::observe::Event;
 use crate::region::WAYS;
 use crate::table::slot::Lapse;
-use crate::table::{Lapsed, Met, Rules};
+use crate::table::{Lapsed, Met, Open, Rules};
 
 /// What one call of [`Engine::sweep`] did.
 ///
@@ -126,9 +126,10 @@ impl Engine {
             Met::Cleared => swept.cleared += 1,
             Met::Due(found) => self.hand_over(found.slot),
             Met::Lapsed(found) => {
-                let Ok(Lapsed(policy)) = self.table.close_lease(found.slot, found.seen, rules)
-                else {
-                    return;
+                let policy = match self.table.close_lease(found.slot, found.seen, rules) {
+                    Ok(Lapsed(policy)) => policy,
+                    Err(Open::Failing(due_ms)) => return self.end_failing(found, due_ms, rules),
+                    Err(Open::Until(_) | Open::Changed) => return,
                 };
                 swept.lapsed += 1;
                 self.lapse(found, policy, rules);

@@ -23,6 +23,8 @@ pub(crate) struct Lapsed(pub(crate) Lapse);
 pub(crate) enum Open {
     /// It lasts until then, in milliseconds since the region was opened.
     Until(u64),
+    /// Its holder is giving it back, and the next attempt is due then.
+    Failing(u64),
     /// The record changed meanwhile.
     Changed,
 }
@@ -66,7 +68,9 @@ impl Table {
                 Kind::Closed => return Ok(Lapsed(deadline.lapse)),
                 // The attempt has finished since.
                 Kind::Window => return Err(Open::Changed),
-                Kind::Lease | Kind::Due => {}
+                // Decided, and not a lapse: whoever meets it helps the holder to the end.
+                Kind::Due => return Err(Open::Failing(deadline.at_ms)),
+                Kind::Lease => {}
             }
             if deadline.at_ms > rules.now_ms {
                 return Err(Open::Until(deadline.at_ms));
@@ -137,14 +141,14 @@ impl Table {
         }
     }
 
-    /// Sets when the next attempt is due, before the attempt `seen` ends in `Waiting`.
+    /// Decides that the attempt `seen` ends in `Waiting`, and when the next one is due.
     ///
-    /// Until it does, its lease lasts that long. False: the lease is lost.
+    /// From here on anyone may take the record there. False: the lease is lost.
     pub(crate) fn set_due(&self, slot: usize, seen: Snapshot, due_ms: u64) -> bool {
         let at = self.slot(slot);
         loop {
             let deadline = at.deadline();
-            if !deadline.belongs_to(seen.fence) || deadline.kind == Kind::Closed {
+            if !deadline.belongs_to(seen.fence) || deadline.kind != Kind::Lease {
                 return false;
             }
             let due = Deadline::new(due_ms, deadline.lapse, Kind::Due, seen.fence);

@@ -39,7 +39,10 @@ impl Table {
             // A finished record whose window is still being written is inside it.
             State::Succeeded | State::Failed => deadline.kind == Kind::Window && after(0),
             State::Waiting => after(rules.idle_retention_ms),
-            State::Running => deadline.lapse == Lapse::Reclaim && after(rules.idle_retention_ms),
+            State::Running => {
+                let lapses = matches!(deadline.kind, Kind::Lease | Kind::Closed);
+                lapses && deadline.lapse == Lapse::Reclaim && after(rules.idle_retention_ms)
+            }
             _ => false,
         }
     }
