@@ -4,9 +4,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use oncegate::{
-    Admission, BeginOptions, Engine, Error, ErrorCode, Failure, FingerprintMode, Lease,
-    LeaseToken, ManualClock, OnConflict, Payload, Request, Resolution, Scope, Secret, Stats,
-    Status,
+    Admission, BeginOptions, Engine, Error, ErrorCode, Failure, FingerprintMode, Lease, LeaseToken,
+    ManualClock, OnConflict, Payload, Request, Resolution, Scope, Secret, Stats, Status,
 };
 
 use crate::model::{Answer, Ask, End, Oracle, Rules, Verdict, ms_up};
@@ -107,9 +106,7 @@ pub(crate) fn run(setup: Setup, ops: &[Op]) -> Result<(), String> {
 impl<'e> Drive<'e> {
     fn step(&mut self, op: &Op) -> Result<(), String> {
         match *op {
-            Op::Begin { key, payload, options, guard } => {
-                self.begin(key, payload, options, guard)
-            }
+            Op::Begin { key, payload, options, guard } => self.begin(key, payload, options, guard),
             Op::Complete { token, outcome: index } => {
                 self.end(token, &End::Complete(outcome(index)))
             }
@@ -297,8 +294,7 @@ impl<'e> Drive<'e> {
             Verdict::Failed(outcome) => Resolution::Failed(outcome),
             Verdict::RunAgain => Resolution::RunAgain,
         };
-        let resolved =
-            with_request(key, 0, |request| self.engine.resolve(request, resolution));
+        let resolved = with_request(key, 0, |request| self.engine.resolve(request, resolution));
         let answer = match resolved {
             Ok(()) => Answer::Done,
             Err(error) => Answer::Refused(error.code()),
@@ -356,7 +352,8 @@ impl<'e> Drive<'e> {
         let live = stats.live;
         let found = [live.running, live.waiting, live.succeeded, live.failed, live.unknown];
         let expected = self.oracle.live();
-        let agrees = |(found, (fewest, most)): (&u64, &(u64, u64))| (fewest..=most).contains(&found);
+        let agrees =
+            |(found, (fewest, most)): (&u64, &(u64, u64))| (fewest..=most).contains(&found);
         if !found.iter().zip(&expected).all(agrees) {
             return Err(format!("live {found:?}, expected {expected:?}"));
         }
@@ -427,9 +424,8 @@ fn chosen(options: Options) -> BeginOptions {
 }
 
 fn retryable(delay_us: Option<u64>) -> Failure {
-    delay_us.map_or_else(Failure::retryable, |us| {
-        Failure::retryable_after(Duration::from_micros(us))
-    })
+    delay_us
+        .map_or_else(Failure::retryable, |us| Failure::retryable_after(Duration::from_micros(us)))
 }
 
 fn expect_code(error: &Error, code: ErrorCode) -> Result<(), String> {

@@ -55,9 +55,8 @@ pub(crate) fn op() -> impl Strategy<Value = Op> {
 }
 
 pub(crate) fn setup() -> impl Strategy<Value = Setup> {
-    (any::<(bool, bool)>(), 1..12_u64, 1..=255_u8).prop_map(
-        |((reject, rotates), quota, secret)| Setup { reject, quota, secret, rotates },
-    )
+    (any::<(bool, bool)>(), 1..12_u64, 1..=255_u8)
+        .prop_map(|((reject, rotates), quota, secret)| Setup { reject, quota, secret, rotates })
 }
 
 /// What became of a request, as its callers know.
@@ -194,8 +193,7 @@ impl Run {
             }
             Then::Retry { delay_ms } => {
                 let delay = Failure::retryable_after(Duration::from_millis(delay_ms));
-                let waiting =
-                    Known::Waiting { attempt: token.attempt(), due: self.now + delay_ms };
+                let waiting = Known::Waiting { attempt: token.attempt(), due: self.now + delay_ms };
                 (self.engine.fail(&token, delay), waiting)
             }
             Then::GiveUp => (self.engine.fail(&token, Failure::unknown()), Known::Unknown),
@@ -217,9 +215,8 @@ impl Run {
 
     fn refused(&self, key: u8, known: Option<&Known>, code: ErrorCode) -> Result<(), String> {
         let live = self.known.iter().filter(|(_, known)| !is_over(known, self.now));
-        let rejected = |known: &Known| {
-            self.setup.reject || !matches!(known, Known::Finished { .. })
-        };
+        let rejected =
+            |known: &Known| self.setup.reject || !matches!(known, Known::Finished { .. });
         let kept = live.clone().filter(|(_, known)| rejected(known)).count();
         let of_scope = live.filter(|(key, _)| scope_of(**key) == limited()).count();
         // An eviction may have taken a record that its callers still believe in.

@@ -57,10 +57,20 @@ impl Record {
 /// What a call answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
-    Admitted { attempt: u32, status: Status, remaining_ms: u64 },
+    Admitted {
+        attempt: u32,
+        status: Status,
+        remaining_ms: u64,
+    },
     Replayed(Outcome),
-    InProgress { attempt: u32, remaining_ms: u64 },
-    Scheduled { next_attempt: u32, due_in_ms: u64 },
+    InProgress {
+        attempt: u32,
+        remaining_ms: u64,
+    },
+    Scheduled {
+        next_attempt: u32,
+        due_in_ms: u64,
+    },
     Mismatched,
     Unresolved,
     OutcomeGone,
@@ -165,12 +175,7 @@ impl Oracle {
     }
 
     /// Every record was swept; how many were cleared, and how many leases had lapsed.
-    pub(crate) fn swept(
-        &mut self,
-        now: u64,
-        cleared: usize,
-        lapsed: usize,
-    ) -> Result<(), String> {
+    pub(crate) fn swept(&mut self, now: u64, cleared: usize, lapsed: usize) -> Result<(), String> {
         let rules = &self.rules;
         let (mut over, mut late) = ([0, 0], [0, 0]);
         for worlds in self.worlds.values_mut() {
@@ -190,7 +195,8 @@ impl Oracle {
         Err(format!("swept {cleared} and {lapsed}, expected {over:?} and {late:?}"))
     }
 
-    /// A rotation could be finished, or not: then a record is left from before `era`.
+    /// A rotation could be finished, or not: then a record is left from before `era`. Either way
+    /// every record was swept.
     pub(crate) fn finished_rotation(
         &mut self,
         now: u64,
@@ -198,9 +204,11 @@ impl Oracle {
         finished: bool,
     ) -> Result<(), String> {
         let rules = &self.rules;
-        let is_left = |world: &World| {
-            !is_over(rules, world, now) && world.as_ref().is_some_and(|record| record.era < era)
-        };
+        let is_left = |world: &World| world.as_ref().is_some_and(|record| record.era < era);
+        for worlds in self.worlds.values_mut() {
+            let after = worlds.drain(..).map(|world| tended(rules, world, now)).collect();
+            *worlds = distinct(after);
+        }
         if !finished {
             let left = self.worlds.values().flatten().any(is_left);
             return left.then_some(()).ok_or_else(|| "no record is left".to_owned());
@@ -226,14 +234,12 @@ impl Oracle {
     /// Fewest and most records in each state: running, waiting, succeeded, failed, unknown.
     pub(crate) fn live(&self) -> [(u64, u64); 5] {
         std::array::from_fn(|state| {
-            let is_in = |world: &World| world.as_ref().is_some_and(|record| record.place() == state);
+            let is_in =
+                |world: &World| world.as_ref().is_some_and(|record| record.place() == state);
             let count = |tells: &dyn Fn(&Vec<World>) -> bool| {
                 self.worlds.values().filter(|worlds| tells(worlds)).count() as u64
             };
-            (
-                count(&|worlds| worlds.iter().all(is_in)),
-                count(&|worlds| worlds.iter().any(is_in)),
-            )
+            (count(&|worlds| worlds.iter().all(is_in)), count(&|worlds| worlds.iter().any(is_in)))
         })
     }
 
@@ -262,9 +268,8 @@ impl Oracle {
     ) -> Result<(), String> {
         let worlds = self.worlds.entry(key).or_insert_with(|| vec![None]);
         let outcomes: Vec<(Answer, World)> = worlds.iter().cloned().map(call).collect();
-        let possible = |(expected, _): &&(Answer, World)| {
-            expected == answer || *answer == Answer::Dropped
-        };
+        let possible =
+            |(expected, _): &&(Answer, World)| expected == answer || *answer == Answer::Dropped;
         let next = outcomes.iter().filter(possible).map(|(_, world)| world.clone()).collect();
         let next: Vec<World> = distinct(next);
         if next.is_empty() {
@@ -300,9 +305,7 @@ fn begin(rules: &Rules, world: World, now: u64, ask: &Ask) -> (Answer, World) {
         State::Running { noticed: true, .. } => {
             return admit(attempt + 1, Status::Expired, payload, era);
         }
-        State::Running { until, .. } => {
-            Answer::InProgress { attempt, remaining_ms: until - now }
-        }
+        State::Running { until, .. } => Answer::InProgress { attempt, remaining_ms: until - now },
         State::Waiting { due } if *due <= now => {
             return admit(attempt + 1, Status::Retried, payload, era);
         }
@@ -324,8 +327,7 @@ fn end(
     end: &End,
 ) -> (Answer, World) {
     let fenced = Answer::Refused(ErrorCode::Fenced);
-    let is_open =
-        |record: &Record| matches!(record.state, State::Running { .. } | State::Unknown);
+    let is_open = |record: &Record| matches!(record.state, State::Running { .. } | State::Unknown);
     let held = world.as_ref().is_some_and(|record| record.token == token && is_open(record));
     let Some(mut record) = world.clone().filter(|_| held) else {
         return (fenced, world);
@@ -431,7 +433,8 @@ fn is_late(world: &World, now: u64) -> bool {
 }
 
 fn kept(rules: &Rules, outcome: &Outcome) -> Option<Outcome> {
-    let metadata: usize = outcome.metadata().map(|(name, value)| 3 + name.len() + value.len()).sum();
+    let metadata: usize =
+        outcome.metadata().map(|(name, value)| 3 + name.len() + value.len()).sum();
     let prefix = if metadata == 0 { 0 } else { 8 };
     let size = outcome.body().len() + metadata + prefix;
     (size <= rules.outcome_limit).then(|| outcome.clone())

@@ -8,21 +8,58 @@ use proptest::prelude::*;
 /// One step of a run. Indexes are taken modulo what there is.
 #[derive(Clone, Debug)]
 pub(crate) enum Op {
-    Begin { key: usize, payload: usize, options: Options, guard: bool },
-    Complete { token: usize, outcome: usize },
-    Terminal { token: usize, outcome: usize },
-    Retry { token: usize, delay_us: Option<u64> },
-    GiveUp { token: usize },
-    Renew { token: usize, lease_us: u64 },
-    DropGuard { guard: usize },
-    ResolveTo { key: usize, success: bool, outcome: usize },
-    RunAgain { key: usize },
+    Begin {
+        key: usize,
+        payload: usize,
+        options: Options,
+        guard: bool,
+    },
+    Complete {
+        token: usize,
+        outcome: usize,
+    },
+    Terminal {
+        token: usize,
+        outcome: usize,
+    },
+    Retry {
+        token: usize,
+        delay_us: Option<u64>,
+    },
+    GiveUp {
+        token: usize,
+    },
+    Renew {
+        token: usize,
+        lease_us: u64,
+    },
+    DropGuard {
+        guard: usize,
+    },
+    ResolveTo {
+        key: usize,
+        success: bool,
+        outcome: usize,
+    },
+    RunAgain {
+        key: usize,
+    },
     SweepAll,
-    SweepSome { slots: usize },
+    SweepSome {
+        slots: usize,
+    },
     /// To a moment at which something changes for this request, or next to it.
-    AdvanceTo { key: usize, moment: usize, off_ms: i64 },
-    AdvanceBy { us: u64 },
-    Rotate { secret: u8 },
+    AdvanceTo {
+        key: usize,
+        moment: usize,
+        off_ms: i64,
+    },
+    AdvanceBy {
+        us: u64,
+    },
+    Rotate {
+        secret: u8,
+    },
     FinishRotation,
 }
 

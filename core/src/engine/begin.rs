@@ -10,6 +10,7 @@ use crate::error::{Error, ErrorCode};
 use crate::fingerprint::{DigestVersion, Request};
 use crate::observe::Event;
 use crate::outcome::{Outcome, Reading};
+use crate::region::WAYS;
 use crate::table::control::{Snapshot, State};
 use crate::table::slot::{DigestWord, Kind, Lapse};
 use crate::table::{Draft, Found, Insertion, Lapsed, LeaseDraft, NotTaken, Open, Probe, Rules};
@@ -27,6 +28,8 @@ use crate::table::{Draft, Found, Insertion, Lapsed, LeaseDraft, NotTaken, Open, 
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Prepared<'r> {
+    /// The epoch of the engine that prepared it: two engines of a process differ in it.
+    epoch: u64,
     request: Request<'r>,
     keys: KeyState,
     probe: Probe,
@@ -152,9 +155,13 @@ impl Engine {
     ) -> Result<Admission<'_>, Error> {
         self.fork.check()?;
         options.check()?;
-        let timed = self.counters.own(Event::Begun) % SAMPLE_EVERY == 0;
+        let timed = self.counters.own(Event::Begun).is_multiple_of(SAMPLE_EVERY);
         let started = timed.then(|| PreciseClock.now());
         let mut prepared = *prepared;
+        if prepared.epoch != self.epoch {
+            // Another engine's digests are made under another secret, for another table.
+            prepared = self.prepare(&prepared.request)?;
+        }
         let answer = self.decide(&mut prepared, options)?;
         if let Some(started) = started {
             self.begin_latency.record(nanos(PreciseClock.now() - started));
@@ -180,6 +187,7 @@ impl Engine {
         prepared: &mut Prepared<'_>,
         options: &BeginOptions,
     ) -> Result<Answer, Error> {
+        let mut over = None;
         loop {
             let keys = keys::load(&self.region);
             if keys != prepared.keys {
@@ -199,24 +207,30 @@ impl Engine {
                 match self.meet(found, home, prepared, &rules, lease)? {
                     Met::Answer(answer) => return Ok(answer),
                     Met::Changed => continue,
-                    Met::Over => {}
+                    Met::Over => {
+                        // At once: under a key that is being retired it would hide the new one.
+                        self.table.clear(found.slot, found.seen, &rules);
+                        over = Some(found.slot / WAYS);
+                        continue;
+                    }
                 }
             }
-            if let Some(answer) = self.create(prepared, &rules, lease)? {
+            if let Some(answer) = self.create(prepared, &rules, lease, over)? {
                 return Ok(answer);
             }
         }
     }
 
-    /// Inserts a new record. `None`: look again.
+    /// Inserts a new record. `None`: look again. `over`: the set of the record that it replaces.
     fn create(
         &self,
         prepared: &Prepared<'_>,
         rules: &Rules,
         lease: LeaseDraft,
+        over: Option<usize>,
     ) -> Result<Option<Answer>, Error> {
         let scope = self.scope_entry(prepared.request.scope())?;
-        self.charge(scope)?;
+        self.charge(scope, || self.tend_for_quota(over, rules))?;
         let draft = Draft { scope, digest: prepared.digest, lease };
         let unchanged = || keys::load(&self.region) == prepared.keys;
         let retiring = prepared.retiring.as_ref();
@@ -228,7 +242,8 @@ impl Engine {
         let insertion = self.table.insert(&prepared.probe, retiring, &draft, rules, unchanged);
         match insertion {
             Insertion::Inserted { slot, seen, replaced } => {
-                let status = if replaced { Status::Expired } else { Status::Created };
+                let status =
+                    if replaced || over.is_some() { Status::Expired } else { Status::Created };
                 self.counters.live(State::Running, 1);
                 self.after_creation();
                 let until_ms = lease.until_ms;
@@ -399,7 +414,7 @@ impl Engine {
             }
             None => None,
         };
-        Ok(Prepared { request: *request, keys, probe, retiring, digest })
+        Ok(Prepared { epoch: self.epoch, request: *request, keys, probe, retiring, digest })
     }
 
     fn lease_draft(&self, options: &BeginOptions, rules: &Rules) -> LeaseDraft {

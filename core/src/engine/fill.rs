@@ -88,10 +88,10 @@ impl fmt::Debug for FillWatch {
 impl Engine {
     /// Looks at the fill once in some new records of this thread.
     pub(super) fn watch_fill(&self) {
-        if let Some(watch) = &self.fill {
-            if self.counters.own(Event::Created) % LOOK_EVERY == 0 {
-                watch.look(self.counters.records() as f64 / self.capacity as f64);
-            }
+        if let Some(watch) = &self.fill
+            && self.counters.own(Event::Created).is_multiple_of(LOOK_EVERY)
+        {
+            watch.look(self.counters.records() as f64 / self.capacity as f64);
         }
     }
 }

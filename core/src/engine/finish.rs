@@ -118,7 +118,7 @@ impl Engine {
     /// ```
     pub fn complete(&self, token: &LeaseToken, outcome: &Outcome) -> Result<Completed, Error> {
         self.fork.check()?;
-        let timed = self.counters.own(Event::Completed) % SAMPLE_EVERY == 0;
+        let timed = self.counters.own(Event::Completed).is_multiple_of(SAMPLE_EVERY);
         let started = timed.then(|| PreciseClock.now());
         let completed = self.finish(token, outcome, State::Succeeded)?;
         if let Some(started) = started {

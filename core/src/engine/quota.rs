@@ -162,8 +162,19 @@ impl Engine {
     }
 
     /// Counts one new record, or refuses it.
-    pub(super) fn charge(&self, entry: u16) -> Result<(), Error> {
-        self.table.charge_scope(entry, self.now()).map_err(|refusal| {
+    ///
+    /// Records that are over count until somebody clears them. So a scope without a live record
+    /// left gets a second chance after `tend`.
+    pub(super) fn charge(&self, entry: u16, tend: impl FnOnce()) -> Result<(), Error> {
+        let now = self.now();
+        let charged = self.table.charge_scope(entry, now).or_else(|refusal| match refusal {
+            Refusal::Live { .. } => {
+                tend();
+                self.table.charge_scope(entry, now)
+            }
+            Refusal::Rate { .. } => Err(refusal),
+        });
+        charged.map_err(|refusal| {
             self.counters.add(Event::Quota);
             match refusal {
                 Refusal::Live { limit } => {

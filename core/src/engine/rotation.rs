@@ -79,7 +79,11 @@ impl Engine {
         // Whoever inserts without knowing of the rotation fails from here on; what such a call
         // inserted before is seen below.
         self.table.disturb_all();
-        let left = self.table.count_made_under(keys::short(old), &self.rules());
+        // What is over goes, so that no holder can end a record that nobody finds any more; what
+        // was not over before the sweep is counted.
+        let rules = self.rules();
+        self.sweep(usize::MAX)?;
+        let left = self.table.count_made_under(keys::short(old), &rules);
         if left > 0 {
             let found = format!("{left} records under the old secret");
             return Err(Error::new(ErrorCode::RotationPending, "secret", found, "none"));

@@ -115,6 +115,17 @@ impl Engine {
         self.watch_fill();
     }
 
+    /// Clears what is over in `set` and in some sets in turn, for a scope at its quota.
+    pub(super) fn tend_for_quota(&self, set: Option<usize>, rules: &Rules) {
+        let mut swept = Swept::default();
+        if let Some(set) = set {
+            self.table.sweep_set(set, rules, |met| self.see_to(met, rules, &mut swept));
+        }
+        for _ in 0..SWEPT_FOR_QUOTA {
+            self.sweep_one(rules, &mut swept);
+        }
+    }
+
     fn sweep_one(&self, rules: &Rules, swept: &mut Swept) {
         let set = self.table.next_set();
         self.table.sweep_set(set, rules, |met| self.see_to(met, rules, swept));
@@ -197,4 +208,6 @@ impl Drop for Ticker {
 
 /// One new record in so many sweeps one more set.
 const SWEEP_EVERY: u64 = 16;
+/// How many sets a refused scope sweeps: a microsecond's work.
+const SWEPT_FOR_QUOTA: usize = 8;
 const STACK_BYTES: usize = 256 << 10;

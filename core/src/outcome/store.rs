@@ -177,10 +177,10 @@ impl OutcomeStore {
         let turn = self.region.header(header::CHUNK_CURSOR).load(Ordering::Relaxed);
         if let Some((opened, chunk)) = self.hint() {
             // A chunk that is soon to be recycled takes no new outcomes.
-            if turn.wrapping_sub(opened) <= (chunks / 4).max(1) as u64 {
-                if let Some(place) = self.append(chunk, words) {
-                    return Some(place);
-                }
+            if turn.wrapping_sub(opened) <= (chunks / 4).max(1) as u64
+                && let Some(place) = self.append(chunk, words)
+            {
+                return Some(place);
             }
         }
         (0..TRIED.min(chunks)).find_map(|_| {

@@ -118,5 +118,6 @@ impl Geometry {
     }
 }
 
-const _: () = assert!(super::header::WORDS % LINE_WORDS == 0, "lines start on a cache line");
-const _: () = assert!(WAYS.is_power_of_two() && WAYS % 4 == 0, "tags fill whole words");
+const _: () =
+    assert!(super::header::WORDS.is_multiple_of(LINE_WORDS), "lines start on a cache line");
+const _: () = assert!(WAYS.is_power_of_two() && WAYS.is_multiple_of(4), "tags fill whole words");

@@ -79,7 +79,10 @@ impl Table {
                     Some(found) if !self.is_over(found.slot, found.seen, rules) => {
                         break Insertion::Found;
                     }
-                    Some(_) => replaced = true,
+                    Some(found) => {
+                        replaced |= self.clear(found.slot, found.seen, rules);
+                        continue;
+                    }
                     None => {}
                 }
             }

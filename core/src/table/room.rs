@@ -48,7 +48,7 @@ impl Table {
     }
 
     /// Takes away a record that is over. False where somebody else was faster.
-    pub(super) fn clear(&self, slot: usize, seen: Snapshot, rules: &Rules) -> bool {
+    pub(crate) fn clear(&self, slot: usize, seen: Snapshot, rules: &Rules) -> bool {
         if seen.state == State::Running && self.close_lease(slot, seen, rules).is_err() {
             return false;
         }
@@ -138,10 +138,10 @@ impl Table {
     ) -> Option<(usize, Snapshot)> {
         while let Some(way) = ways.first_from(wanted.probe.way) {
             let (slot, seen) = self.look(set, way);
-            if seen.state == State::Vacant {
-                if let Some(claimed) = self.claim(slot, seen, wanted) {
-                    return Some((slot, claimed));
-                }
+            if seen.state == State::Vacant
+                && let Some(claimed) = self.claim(slot, seen, wanted)
+            {
+                return Some((slot, claimed));
             }
             ways = ways.without(way);
         }
@@ -154,10 +154,10 @@ impl Table {
             return None;
         }
         let mut by_age = OldestFirst::new(self, [wanted.probe.home, wanted.probe.alternate]);
-        if by_age.clone().take(LOOKED_AT).any(|slot| self.clear_if_over(slot, rules)) {
-            if let Some(claimed) = self.claim_vacant(wanted) {
-                return Some(claimed);
-            }
+        if by_age.clone().take(LOOKED_AT).any(|slot| self.clear_if_over(slot, rules))
+            && let Some(claimed) = self.claim_vacant(wanted)
+        {
+            return Some(claimed);
         }
         by_age.find_map(|slot| {
             let seen = self.slot(slot).control().load();

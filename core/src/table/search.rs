@@ -29,7 +29,7 @@ impl Probe {
     #[inline]
     pub(crate) fn new(fingerprint: [u64; 4], sets: usize) -> Self {
         let [first, second, ..] = fingerprint;
-        let spread = |bits: u64| ((bits & 0xffff_ffff) * sets as u64 >> 32) as usize;
+        let spread = |bits: u64| (((bits & 0xffff_ffff) * sets as u64) >> 32) as usize;
         let home = spread(first);
         let other = spread(first >> 32);
         let alternate = if other == home { (home + 1) % sets } else { other };

@@ -75,7 +75,7 @@ fn unused_records_stay_old() {
     for version in 1..5_000_u32 {
         let clock = version as u8;
         line.touch(1, clock);
-        if clock % AGING_PERIOD == 0 {
+        if clock.is_multiple_of(AGING_PERIOD) {
             line.limit_ages(clock);
         }
         let ages = line.ages(clock);

@@ -1,0 +1,1 @@
+//! Measurements: see `operations.rs` beside this crate's manifest.

@@ -1,0 +1,104 @@
+//! A holder whose lease lapsed comes back late.
+//!
+//! Seen in idempotency libraries whose update and delete are unconditional: the late failure of
+//! an expired holder deletes the new holder's record, and the request runs a third time.
+
+use oncegate::{Admission, Failure, LeaseToken, Status};
+
+use crate::support::{LEASE, WINDOW, admitted, build, done, engine, replayed, request, token};
+
+/// Goal: whatever an expired holder does late changes nothing of the new holder's record (I3).
+/// Method: take a lapsed lease over, then complete, fail, abandon and renew with the old token;
+/// the new holder completes, and its outcome is what duplicates get.
+#[test]
+fn late_write_changes_nothing() {
+    let (engine, clock) = engine();
+    let old = token(&engine, &request("k"));
+    clock.advance(LEASE);
+    let new = admitted(&engine, &request("k"));
+    assert_eq!((new.status(), new.attempt()), (Status::Expired, 2));
+    assert!(new.fencing_token() > old.fencing_token());
+
+    let late = [
+        engine.complete(&old, &done("late")).map(|_| ()),
+        engine.fail(&old, Failure::retryable()),
+        engine.fail(&old, Failure::retryable_after(LEASE)),
+        engine.fail(&old, Failure::terminal(done("late"))),
+        engine.fail(&old, Failure::unknown()),
+        engine.abandon(&old),
+        engine.renew(&old, WINDOW).map(|_| ()),
+    ];
+    for answer in late {
+        let error = answer.expect_err("stale");
+        assert!(error.is_fenced() && !error.is_retriable(), "{error}");
+    }
+    let met = engine.begin(&request("k")).expect("an answer");
+    assert!(matches!(met, Admission::InProgress { attempt: 2, remaining } if remaining == LEASE));
+
+    new.complete(&done("new")).expect("it holds the lease");
+    assert_eq!(replayed(&engine, &request("k")), done("new"));
+    assert_eq!(engine.stats().fenced, 7);
+}
+
+/// Goal: a guard that was dropped late changes nothing either. Method: as above, by drop.
+#[test]
+fn late_drop_changes_nothing() {
+    let (engine, clock) = engine();
+    let old = admitted(&engine, &request("k"));
+    clock.advance(LEASE);
+    let _new = token(&engine, &request("k"));
+    drop(old);
+    let met = engine.begin(&request("k")).expect("an answer");
+    assert!(matches!(met, Admission::InProgress { attempt: 2, .. }), "{met:?}");
+}
+
+/// Goal: two ends of one attempt: the first counts, the second is fenced and changes nothing.
+/// Method: complete twice, and fail after complete, with one token.
+#[test]
+fn second_end_is_fenced() {
+    let (engine, _clock) = engine();
+    let token = token(&engine, &request("k"));
+    engine.complete(&token, &done("first")).expect("held");
+    assert!(engine.complete(&token, &done("second")).expect_err("ended").is_fenced());
+    assert!(engine.fail(&token, Failure::retryable()).expect_err("ended").is_fenced());
+    assert_eq!(replayed(&engine, &request("k")), done("first"));
+}
+
+/// Goal: a token of another engine, or one that was made up, is fenced and changes nothing.
+/// Method: end an attempt with another engine's token of the same request, and with every byte
+/// of a right token changed in turn.
+#[test]
+fn foreign_token_is_fenced() {
+    let (engine, _clock) = engine();
+    let (other, _) = build(oncegate::Engine::builder().capacity(100_000));
+    let right = token(&engine, &request("k"));
+    let foreign = token(&other, &request("k"));
+    assert!(engine.complete(&foreign, &done("x")).expect_err("foreign").is_fenced());
+    assert!(other.complete(&right, &done("x")).expect_err("foreign").is_fenced());
+
+    let bytes = right.to_bytes();
+    // The slot and the fencing token say which attempt is meant.
+    for at in 8..24 {
+        let mut changed = bytes;
+        changed[at] ^= 0x15;
+        let forged = LeaseToken::from_bytes(&changed).expect("well-formed");
+        assert!(engine.complete(&forged, &done("x")).expect_err("forged").is_fenced(), "{at}");
+    }
+    assert!(LeaseToken::from_bytes(&bytes[1..]).is_err());
+    assert!(LeaseToken::from_bytes(&[]).is_err());
+    engine.complete(&right, &done("right")).expect("untouched");
+}
+
+/// Goal: a lease crosses threads as plain bytes. Method: complete it in another thread.
+#[test]
+fn token_crosses_threads_as_bytes() {
+    let (engine, _clock) = engine();
+    let bytes = token(&engine, &request("k")).to_bytes();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let token = LeaseToken::from_bytes(&bytes).expect("well-formed");
+            engine.complete(&token, &done("there")).expect("held");
+        });
+    });
+    assert_eq!(replayed(&engine, &request("k")), done("there"));
+}

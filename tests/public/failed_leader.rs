@@ -1,0 +1,182 @@
+//! The leader fails while others wait.
+//!
+//! Seen in coalescing layers: every waiter gets the leader's error, or all of them run at once,
+//! or they spin.
+
+use std::pin::pin;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, mpsc};
+use std::task::Poll;
+use std::time::Duration;
+
+use oncegate::{Admission, BeginOptions, Engine, ErrorCode, Failure, OnConflict};
+
+use crate::support::{
+    LEASE, Woken, admitted, build, done, engine, poll, replayed, request, token, until,
+    until_waiting,
+};
+
+const WAITERS: u64 = 6;
+
+fn patient() -> BeginOptions {
+    BeginOptions::new().on_conflict(OnConflict::Wait(Duration::from_secs(60)))
+}
+
+/// Goal: when the leader fails, exactly one waiter becomes the next attempt, and the others get
+/// its outcome. Method: blocked threads wait; the leader fails; the one that is admitted
+/// completes.
+#[test]
+fn one_waiter_runs_next() {
+    let (engine, _clock) = engine();
+    let leader = admitted(&engine, &request("k"));
+    let (ran, replays) = (AtomicU32::new(0), AtomicU32::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..WAITERS {
+            scope.spawn(|| match engine.begin_with(&request("k"), &patient()) {
+                Ok(Admission::Admitted(lease)) => {
+                    assert_eq!(lease.attempt(), 2);
+                    ran.fetch_add(1, Ordering::Relaxed);
+                    lease.complete(&done("second")).expect("held");
+                }
+                Ok(Admission::Replayed(outcome)) => {
+                    assert_eq!(outcome, done("second"));
+                    replays.fetch_add(1, Ordering::Relaxed);
+                }
+                other => panic!("{other:?}"),
+            });
+        }
+        until_waiting(&engine, WAITERS);
+        leader.fail(Failure::retryable()).expect("held");
+    });
+    assert_eq!((ran.into_inner(), u64::from(replays.into_inner())), (1, WAITERS - 1));
+    let stats = engine.stats();
+    assert_eq!((stats.hand_offs, stats.waiters, stats.retried), (1, 0, 1));
+}
+
+/// Goal: the same for futures: one is woken when the leader fails, all when it succeeds.
+/// Method: poll futures by hand, and count their wake-ups.
+#[test]
+fn one_future_runs_next() {
+    let (engine, _clock) = engine();
+    let asked = request("k");
+    let leader = admitted(&engine, &asked);
+    let options = BeginOptions::new();
+    let woken: Vec<_> = (0..3).map(|_| Arc::new(Woken::default())).collect();
+    let mut joins: Vec<_> =
+        (0..3).map(|_| Box::pin(engine.join(&asked, &options))).collect();
+    for (join, woken) in joins.iter_mut().zip(&woken) {
+        assert!(poll(join.as_mut(), woken).is_pending());
+    }
+    leader.fail(Failure::retryable()).expect("held");
+    let times = || woken.iter().map(|woken| woken.times()).collect::<Vec<_>>();
+    assert_eq!(times(), [1, 0, 0], "the one that waited longest");
+    let Poll::Ready(Ok(Admission::Admitted(second))) = poll(joins[0].as_mut(), &woken[0]) else {
+        panic!("not admitted")
+    };
+    assert!(poll(joins[1].as_mut(), &woken[1]).is_pending());
+    second.complete(&done("second")).expect("held");
+    assert_eq!(times(), [1, 1, 1]);
+    for at in [1, 2] {
+        let answer = poll(joins[at].as_mut(), &woken[at]);
+        let Poll::Ready(Ok(Admission::Replayed(outcome))) = answer else { panic!("{answer:?}") };
+        assert_eq!(outcome, done("second"));
+    }
+}
+
+/// Goal: a waiter that is cancelled affects neither the leader nor the other waiters, not even
+/// when it was the one to run next. Method: drop a waiting future, and one that was woken.
+#[test]
+fn cancelled_waiter_passes_its_turn_on() {
+    let (engine, _clock) = engine();
+    let asked = request("k");
+    let leader = admitted(&engine, &asked);
+    let options = BeginOptions::new();
+    let woken: Vec<_> = (0..3).map(|_| Arc::new(Woken::default())).collect();
+    let mut joins: Vec<_> =
+        (0..3).map(|_| Some(Box::pin(engine.join(&asked, &options)))).collect();
+    for (join, woken) in joins.iter_mut().zip(&woken) {
+        assert!(poll(join.as_mut().expect("kept").as_mut(), woken).is_pending());
+    }
+    joins[0] = None;
+    assert_eq!(engine.stats().waiters, 2);
+    leader.fail(Failure::retryable()).expect("untouched by the waiter that left");
+    assert_eq!(woken[1].times(), 1);
+    joins[1] = None;
+    assert_eq!(woken[2].times(), 1, "the turn was passed on");
+    let answer = poll(joins[2].as_mut().expect("kept").as_mut(), &woken[2]);
+    assert!(matches!(answer, Poll::Ready(Ok(Admission::Admitted(_)))), "{answer:?}");
+}
+
+/// Goal: a waiter that gives up gets `InProgress`, and the leader goes on.
+/// Method: wait for 20 ms of real time for a leader that does not end.
+#[test]
+fn timeout_says_in_progress() {
+    let engine = Engine::builder().capacity(100).precise_clock().build().expect("valid");
+    let leader = admitted(&engine, &request("k"));
+    let short = BeginOptions::new().on_conflict(OnConflict::Wait(Duration::from_millis(20)));
+    let met = engine.begin_with(&request("k"), &short).expect("an answer");
+    assert!(matches!(met, Admission::InProgress { attempt: 1, .. }), "{met:?}");
+    assert_eq!(engine.stats().waiters, 0);
+    leader.complete(&done("in time")).expect("held");
+    assert_eq!(replayed(&engine, &request("k")), done("in time"));
+}
+
+/// Goal: a leader that dies does not keep its waiters: after the lapse one of them takes over.
+/// Method: leak the lease, move the clock, sweep; the waiting future is woken and admitted.
+#[test]
+fn dead_leader_is_replaced() {
+    let (engine, clock) = engine();
+    let asked = request("k");
+    let _leaked = token(&engine, &asked);
+    let woken = Arc::new(Woken::default());
+    let mut join = pin!(engine.join(&asked, &BeginOptions::new()));
+    assert!(poll(join.as_mut(), &woken).is_pending());
+    clock.advance(LEASE);
+    assert_eq!(engine.sweep(usize::MAX).expect("not forked").lapsed, 1);
+    assert_eq!(woken.times(), 1);
+    let answer = poll(join, &woken);
+    let Poll::Ready(Ok(Admission::Admitted(lease))) = answer else { panic!("{answer:?}") };
+    assert_eq!(lease.attempt(), 2);
+}
+
+/// Goal: a waiting thread costs no processor time. Method: a thread measures its own processor
+/// time over a wait during which this one keeps the processor busy for much longer.
+#[test]
+fn waiting_costs_no_processor_time() {
+    let (engine, _clock) = engine();
+    let leader = admitted(&engine, &request("k"));
+    let (used, spent) = mpsc::channel();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let before = thread_time();
+            let answer = engine.begin_with(&request("k"), &patient()).expect("an answer");
+            assert!(matches!(answer, Admission::Replayed(_)));
+            used.send(thread_time() - before).expect("received");
+        });
+        until_waiting(&engine, 1);
+        let start = thread_time();
+        until("300 ms of work", || thread_time() - start > Duration::from_millis(300));
+        leader.complete(&done("then")).expect("held");
+    });
+    let used = spent.recv().expect("sent");
+    assert!(used < Duration::from_millis(100), "{used:?}");
+}
+
+/// Goal: as many wait as may, and the next one is told so at once.
+/// Method: an engine that lets nobody wait.
+#[test]
+fn too_many_waiters_is_an_answer() {
+    let (engine, _clock) = build(Engine::builder().capacity(100).max_waiters(0));
+    let _leader = admitted(&engine, &request("k"));
+    let error = engine.begin_with(&request("k"), &patient()).expect_err("nobody may wait");
+    assert_eq!(error.code(), ErrorCode::TooManyWaiters);
+    assert!(error.is_retriable());
+}
+
+fn thread_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a timespec that lives through the call.
+    let done = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
+    assert_eq!(done, 0);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}

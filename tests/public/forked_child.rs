@@ -1,0 +1,107 @@
+//! The process forks.
+//!
+//! Seen in prefork servers with an in-memory store: each worker has its own copy, and a request
+//! runs once in every worker.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use oncegate::{
+    Admission, BeginOptions, Engine, Error, ErrorCode, Failure, Quota, Resolution, Scope, Secret,
+};
+
+use crate::support::{Woken, admitted, done, poll, replayed, request};
+
+/// Goal: in a forked child every call answers `Forked`, the parent is unaffected, and the child
+/// can open an engine of its own. Method: `fork`; the child makes every call, and tells by its
+/// exit status which one was wrong.
+#[test]
+fn every_call_answers_forked() {
+    // SAFETY: the child only calls the engine and `_exit`; see `in_child`.
+    in_child(|| unsafe { libc::fork() });
+}
+
+/// Goal: the same for a child that no handler was told of. Method: a raw `clone`.
+#[test]
+#[cfg(target_os = "linux")]
+fn raw_clone_is_noticed() {
+    let clone = || {
+        let (flags, none) = (libc::SIGCHLD, 0);
+        // SAFETY: without a stack and without flags but the signal this is a fork; see `in_child`.
+        let child = unsafe { libc::syscall(libc::SYS_clone, flags, none, none, none, none) };
+        child as libc::pid_t
+    };
+    in_child(clone);
+}
+
+fn in_child(fork: impl FnOnce() -> libc::pid_t) {
+    let engine = Arc::new(Engine::builder().capacity(100).build().expect("valid"));
+    let lease = admitted(&engine, &request("running"));
+    match fork() {
+        0 => {
+            // Other threads of the parent do not exist here: no panic, no unwinding, no exit
+            // handlers. The allocator is usable after a fork; a raw clone allocates little.
+            let wrong = calls(&engine, &lease).map_or(0, |at| at + 1);
+            drop(lease);
+            let status = if wrong != 0 { wrong } else { own_engine() };
+            // SAFETY: ends the child without running anything of the parent's.
+            unsafe { libc::_exit(status) };
+        }
+        child => {
+            assert!(child > 0, "no child");
+            let mut status = 0;
+            // SAFETY: waits for the child made above, into a status that lives here.
+            assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+            assert!(libc::WIFEXITED(status), "the child crashed: {status}");
+            assert_eq!(libc::WEXITSTATUS(status), 0, "which call was wrong");
+        }
+    }
+    assert_eq!(engine.stats().live.running, 1, "the child's drop touched the parent");
+    lease.complete(&done("parent")).expect("the parent's lease goes on");
+    assert_eq!(replayed(&engine, &request("running")), done("parent"));
+}
+
+/// The first call that did not answer `Forked`.
+fn calls(engine: &Arc<Engine>, lease: &oncegate::Lease<'_>) -> Option<i32> {
+    let (asked, options) = (request("running"), BeginOptions::new());
+    let token = lease.token();
+    let joined = poll(Box::pin(engine.join(&asked, &options)).as_mut(), &Arc::new(Woken::default()));
+    let forked = |answer: Result<(), Error>| {
+        answer.is_err_and(|error| error.code() == ErrorCode::Forked && !error.is_retriable())
+    };
+    let secret = Secret::from_bytes(&[1; 32]).ok()?;
+    let answers = [
+        engine.begin(&asked).map(drop),
+        engine.begin(&request("new")).map(drop),
+        engine.prepare(&asked).map(drop),
+        engine.renew(token, Duration::from_secs(1)).map(drop),
+        engine.complete(token, &done("child")).map(drop),
+        engine.fail(token, Failure::retryable()),
+        engine.fail(token, Failure::terminal(done("child"))),
+        engine.fail(token, Failure::unknown()),
+        engine.abandon(token),
+        engine.resolve(&asked, Resolution::RunAgain),
+        engine.sweep(16).map(drop),
+        engine.set_quota(Scope::single_tenant(), Quota::unlimited()),
+        engine.rotate_secret(secret),
+        engine.finish_rotation(),
+        engine.ticker(Duration::from_secs(1)).map(drop),
+        engine.run(&asked, || Ok::<_, ()>(done("child"))).map(drop),
+        match joined {
+            std::task::Poll::Ready(answer) => answer.map(drop),
+            std::task::Poll::Pending => Ok(()),
+        },
+    ];
+    answers.into_iter().map(forked).position(|right| !right).map(|at| at as i32)
+}
+
+/// Zero if an engine that was opened in the child works.
+fn own_engine() -> i32 {
+    let Ok(own) = Engine::builder().capacity(16).build() else { return 100 };
+    let Ok(Admission::Admitted(lease)) = own.begin(&request("own")) else { return 101 };
+    if lease.complete(&done("own")).is_err() {
+        return 102;
+    }
+    let again = own.begin(&request("own"));
+    if matches!(again, Ok(Admission::Replayed(_))) { 0 } else { 103 }
+}

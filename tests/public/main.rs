@@ -1,0 +1,19 @@
+//! One file for each failure that users of other systems have met. Each is a promise of
+//! `docs/guarantees.md`, held through the public interface alone.
+
+mod allocations;
+mod crashed_holder;
+mod cross_tenant;
+mod dropped_lease;
+mod expired_holder;
+mod failed_leader;
+mod forked_child;
+mod full_table;
+mod leaked_content;
+mod noisy_tenant;
+mod outcomes;
+mod refused_input;
+mod rotated_secret;
+mod support;
+mod swapped_payload;
+mod threads;
