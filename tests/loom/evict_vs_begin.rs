@@ -62,6 +62,41 @@ fn a_victim_is_replayed_or_new() {
     bounded(1, victim_is_replayed_or_new);
 }
 
+fn same_request_in_a_full_table() {
+    let Small { engine, .. } = small();
+    for i in 1..SLOTS {
+        assert!(begin(&engine, &format!("r{i}")).token().is_some());
+    }
+    finish(&engine, "victim");
+    let run = |engine: Arc<oncegate::Engine>| {
+        move || {
+            let begun = engine.begin(&request("new")).map(got);
+            if let Ok(Got::Admitted(token)) = &begun {
+                engine.complete(token, &oncegate::Outcome::new(200, "new")).expect("the holder");
+            }
+            begun
+        }
+    };
+    let (one, two) = race(run(Arc::clone(&engine)), run(Arc::clone(&engine)));
+    let both = [&one, &two];
+    let admitted = both.iter().filter(|got| matches!(got, Ok(Got::Admitted(_)))).count();
+    assert_eq!(admitted, 1, "{both:?}");
+}
+
+/// Goal: two callers of one new request in a full table do not evict each other's record.
+/// Method: one record may go, so both choose it; whoever comes first finishes at once.
+#[test]
+fn a_new_record_is_not_taken_for_the_oldest() {
+    bounded(1, same_request_in_a_full_table);
+}
+
+/// Goal: the model bites. Method: eviction trusts ages from before the other's eviction.
+#[cfg(oncegate_loom)]
+#[test]
+fn broken_evicts_by_old_age() {
+    broken(oncegate::Bug::EvictsByOldAge, same_request_in_a_full_table);
+}
+
 /// Goal: the model bites. Method: eviction claims running records too.
 #[cfg(oncegate_loom)]
 #[test]

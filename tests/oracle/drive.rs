@@ -366,7 +366,9 @@ impl<'e> Drive<'e> {
     fn token(&self, index: usize) -> Option<(usize, LeaseToken, u64)> {
         // Half of the calls come with the latest token, the others with any, mostly stale.
         let last = self.tokens.len().checked_sub(1)?;
-        self.tokens.get(if index % 2 == 0 { last } else { index / 2 % (last + 1) }).copied()
+        self.tokens
+            .get(if index.is_multiple_of(2) { last } else { index / 2 % (last + 1) })
+            .copied()
     }
 
     /// Milliseconds since the engine was opened, from one on.
@@ -438,6 +440,6 @@ fn may_last(us: u64, most_us: u64) -> bool {
 }
 
 fn whole_ms(duration: Duration) -> Result<u64, String> {
-    let whole = duration.subsec_nanos() % 1_000_000 == 0;
+    let whole = duration.subsec_nanos().is_multiple_of(1_000_000);
     whole.then_some(duration.as_millis() as u64).ok_or_else(|| format!("{duration:?}"))
 }

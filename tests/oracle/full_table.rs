@@ -280,7 +280,7 @@ fn is_over(known: &Known, now: u64) -> bool {
 }
 
 fn scope_of(key: u8) -> Scope<'static> {
-    if key % 4 == 0 { limited() } else { Scope::single_tenant() }
+    if key.is_multiple_of(4) { limited() } else { Scope::single_tenant() }
 }
 
 fn limited() -> Scope<'static> {

@@ -2,6 +2,7 @@
 //!
 //! `PROPTEST_CASES` sets how many cases each property tries. Every run prints its seed; set
 //! `PROPTEST_RNG_SEED` to it to repeat the run.
+#![cfg(not(oncegate_loom))]
 
 mod drive;
 mod full_table;

@@ -141,7 +141,7 @@ impl Lockstep {
             spins += 1;
             // A panic elsewhere would leave the others here for ever; the run is bounded.
             assert!(spins < 1 << 28, "a thread is missing");
-            if spins % 64 == 0 { std::thread::yield_now() } else { std::hint::spin_loop() }
+            if spins.is_multiple_of(64) { std::thread::yield_now() } else { std::hint::spin_loop() }
         }
     }
 }

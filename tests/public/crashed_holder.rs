@@ -31,8 +31,7 @@ fn key_is_free_after_the_lease() {
 #[test]
 fn no_duration_given_is_the_default() {
     let (engine, _clock) = engine();
-    let Ok(Admission::Admitted(lease)) =
-        engine.begin_with(&request("k"), &BeginOptions::new())
+    let Ok(Admission::Admitted(lease)) = engine.begin_with(&request("k"), &BeginOptions::new())
     else {
         panic!("not admitted")
     };

@@ -40,9 +40,7 @@ fn replay_stays_in_its_scope() {
 #[test]
 fn nested_operations_do_not_share() {
     let (engine, _clock) = engine();
-    let of = |operation| {
-        Request::new(Scope::single_tenant(), operation, "key").expect("valid")
-    };
+    let of = |operation| Request::new(Scope::single_tenant(), operation, "key").expect("valid");
     let outer = admitted(&engine, &of("checkout"));
     let inner = admitted(&engine, &of("charge"));
     inner.complete(&done("charged")).expect("held");

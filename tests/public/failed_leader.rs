@@ -62,8 +62,7 @@ fn one_future_runs_next() {
     let leader = admitted(&engine, &asked);
     let options = BeginOptions::new();
     let woken: Vec<_> = (0..3).map(|_| Arc::new(Woken::default())).collect();
-    let mut joins: Vec<_> =
-        (0..3).map(|_| Box::pin(engine.join(&asked, &options))).collect();
+    let mut joins: Vec<_> = (0..3).map(|_| Box::pin(engine.join(&asked, &options))).collect();
     for (join, woken) in joins.iter_mut().zip(&woken) {
         assert!(poll(join.as_mut(), woken).is_pending());
     }
@@ -92,8 +91,7 @@ fn cancelled_waiter_passes_its_turn_on() {
     let leader = admitted(&engine, &asked);
     let options = BeginOptions::new();
     let woken: Vec<_> = (0..3).map(|_| Arc::new(Woken::default())).collect();
-    let mut joins: Vec<_> =
-        (0..3).map(|_| Some(Box::pin(engine.join(&asked, &options)))).collect();
+    let mut joins: Vec<_> = (0..3).map(|_| Some(Box::pin(engine.join(&asked, &options)))).collect();
     for (join, woken) in joins.iter_mut().zip(&woken) {
         assert!(poll(join.as_mut().expect("kept").as_mut(), woken).is_pending());
     }

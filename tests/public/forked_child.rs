@@ -65,7 +65,8 @@ fn in_child(fork: impl FnOnce() -> libc::pid_t) {
 fn calls(engine: &Arc<Engine>, lease: &oncegate::Lease<'_>) -> Option<i32> {
     let (asked, options) = (request("running"), BeginOptions::new());
     let token = lease.token();
-    let joined = poll(Box::pin(engine.join(&asked, &options)).as_mut(), &Arc::new(Woken::default()));
+    let joined =
+        poll(Box::pin(engine.join(&asked, &options)).as_mut(), &Arc::new(Woken::default()));
     let forked = |answer: Result<(), Error>| {
         answer.is_err_and(|error| error.code() == ErrorCode::Forked && !error.is_retriable())
     };

@@ -45,9 +45,8 @@ fn card_number_is_shown_nowhere() {
     let mut shown = Shown::default();
     let scope = Scope::new(CANARY).expect("short");
     let json = format!(r#"{{"card": "{CANARY}"}}"#);
-    let request = Request::new(scope, CANARY, CANARY)
-        .expect("short")
-        .payload(Payload::json(json.as_bytes()));
+    let request =
+        Request::new(scope, CANARY, CANARY).expect("short").payload(Payload::json(json.as_bytes()));
     let outcome = Outcome::new(200, CANARY).with_metadata(CANARY, CANARY).expect("small");
     let secret = || Secret::from_bytes(CANARY.repeat(2).as_bytes()).expect("32 bytes");
     let (engine, clock) =

@@ -93,7 +93,7 @@ fn rate_is_exact() {
     let mut key = 0_u32;
     let mut begin = || {
         key += 1;
-        engine.begin(&of(scope, &key.to_le_bytes())).map(|met| drop(met))
+        engine.begin(&of(scope, &key.to_le_bytes())).map(drop)
     };
     for _ in 0..5 {
         begin().expect("within the burst");

@@ -47,7 +47,11 @@ fn honest_retry_is_replayed() {
     let body = br#"{"amount": 100, "currency": "EUR"}"#;
     admitted(&engine, &paying("k", body)).abandon().expect("held");
     admitted(&engine, &paying("k", body)).complete(&done("paid")).expect("held");
-    for same in [&body[..], br#"{"currency":"EUR","amount":100}"#, br#"{ "amount": 1e2, "currency": "EUR" }"#] {
+    for same in [
+        &body[..],
+        br#"{"currency":"EUR","amount":100}"#,
+        br#"{ "amount": 1e2, "currency": "EUR" }"#,
+    ] {
         assert_eq!(replayed(&engine, &paying("k", same)), done("paid"));
     }
 }

@@ -23,6 +23,8 @@ pub enum Bug {
     TakeoverWithoutFreeze,
     /// Eviction claims whatever it finds.
     EvictsRunning,
+    /// Eviction trusts the ages that it read before somebody else evicted.
+    EvictsByOldAge,
     /// The outcome's bytes are published without release.
     RelaxedOutcome,
     /// A chunk is recycled while somebody writes to it.

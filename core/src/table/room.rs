@@ -154,19 +154,30 @@ impl Table {
             return None;
         }
         let mut by_age = OldestFirst::new(self, [wanted.probe.home, wanted.probe.alternate]);
-        if by_age.clone().take(LOOKED_AT).any(|slot| self.clear_if_over(slot, rules))
+        if by_age.clone().take(LOOKED_AT).any(|(slot, _)| self.clear_if_over(slot, rules))
             && let Some(claimed) = self.claim_vacant(wanted)
         {
             return Some(claimed);
         }
-        by_age.find_map(|slot| {
+        by_age.find_map(|(slot, age)| {
             let seen = self.slot(slot).control().load();
+            // Somebody may have evicted the oldest record before us and put the newest there: its
+            // stamp came before the state that was just loaded.
+            let stands = self.age_now(slot) >= age || Bug::EvictsByOldAge.is_planted();
             let evictable = seen.state.is_finished()
                 || Bug::EvictsRunning.is_planted() && seen.state == State::Running;
-            let claimed = evictable.then(|| self.claim(slot, seen, wanted)).flatten()?;
+            let may_go = stands && evictable;
+            let claimed = may_go.then(|| self.claim(slot, seen, wanted)).flatten()?;
             self.counters.add(Event::EvictedEarly);
             Some((slot, claimed))
         })
+    }
+
+    /// How many insertions ago the record in `slot` was last used.
+    fn age_now(&self, slot: usize) -> u8 {
+        let (set, way) = place(slot);
+        let line = self.line(set);
+        line.ages(line.arbitration().age_clock())[way]
     }
 
     /// Takes a record that was just claimed off the counts it was part of.
@@ -208,17 +219,17 @@ impl OldestFirst {
 }
 
 impl Iterator for OldestFirst {
-    type Item = usize;
+    type Item = (usize, u8);
 
-    fn next(&mut self) -> Option<usize> {
+    fn next(&mut self) -> Option<(usize, u8)> {
         let ways = (0..2).flat_map(|i| (0..WAYS).map(move |way| (i, way)));
         let (i, way) = ways
             .filter(|(i, way)| self.left[*i] >> way & 1 == 1)
             .max_by_key(|(i, way)| self.ages[*i][*way])?;
         self.left[i] &= !(1 << way);
-        Some(self.sets[i] * WAYS + way)
+        Some((self.sets[i] * WAYS + way, self.ages[i][way]))
     }
 }
 
 /// How many of the oldest records are asked whether they are over before a live one goes.
-const LOOKED_AT: usize = 4;
+const LOOKED_AT: usize = 2 * WAYS;

@@ -159,14 +159,16 @@ impl<'a> SetLine<'a> {
         });
     }
 
-    /// How many insertions ago each way was last used, up to 255.
+    /// How many insertions ago each way was last used. A stamp that is ahead of `clock`, because
+    /// somebody inserted since it was read, is the newest and not the oldest.
     pub(super) fn ages(self, clock: u8) -> [u8; WAYS] {
         let mut ages = [0; WAYS];
         for (word, ages) in self.words[AGES_AT..].iter().zip(ages.chunks_mut(8)) {
             // Relaxed: as in `touch`.
             let stamps = word.load(Ordering::Relaxed).to_le_bytes();
             for (age, stamp) in ages.iter_mut().zip(stamps) {
-                *age = clock.wrapping_sub(stamp);
+                let behind = clock.wrapping_sub(stamp);
+                *age = if behind > OLDEST + AGING_PERIOD { 0 } else { behind };
             }
         }
         ages

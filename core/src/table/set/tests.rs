@@ -65,6 +65,21 @@ fn a_late_stamp_changes_nothing() {
     }
 }
 
+/// Goal: a record that is used while somebody looks at the ages is not taken for the oldest.
+/// Method: stamps a little ahead of the clock that the ages are told by.
+#[test]
+fn a_stamp_ahead_is_the_newest() {
+    let words = words();
+    let line = SetLine::new(&words);
+    for clock in [0_u8, 100, 255] {
+        line.stamp(1, clock.wrapping_sub(5));
+        line.stamp(2, clock.wrapping_add(1));
+        line.stamp(3, clock.wrapping_add(9));
+        let ages = line.ages(clock);
+        assert_eq!((ages[1], ages[2], ages[3]), (5, 0, 0), "at clock {clock}");
+    }
+}
+
 /// Goal: an unused record stays the oldest however many insertions pass. Method: thousands of
 /// versions with the aging call as often as the insertion makes it.
 #[test]
