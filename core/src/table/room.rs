@@ -98,13 +98,14 @@ impl Table {
         self.claim_vacant(wanted).or_else(|| self.evict(wanted, rules)).ok_or(Insertion::Full)
     }
 
-    /// Clears the oldest record of `set` if it is over.
+    /// Clears the oldest records of `set` that are over, a few at most.
     fn tend(&self, set: usize, rules: &Rules) {
         let line = self.line(set);
         let ages = line.ages(line.arbitration().age_clock());
-        let vacant = line.vacant();
-        let used = (0..WAYS).filter(|way| !vacant.contains(*way));
-        if let Some(way) = used.max_by_key(|way| ages[*way]) {
+        let mut used = !line.vacant();
+        for _ in 0..TENDED {
+            let Some(way) = used.max_by_key(|way| ages[*way]) else { return };
+            used = used.without(way);
             self.clear_if_over(set * WAYS + way, rules);
         }
     }
@@ -231,5 +232,7 @@ impl Iterator for OldestFirst {
     }
 }
 
+/// How many of the oldest records of a set an insertion asks whether they are over.
+const TENDED: usize = 3;
 /// How many of the oldest records are asked whether they are over before a live one goes.
 const LOOKED_AT: usize = 2 * WAYS;

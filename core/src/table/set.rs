@@ -49,6 +49,14 @@ impl Ways {
     }
 }
 
+impl std::ops::Not for Ways {
+    type Output = Self;
+
+    fn not(self) -> Self {
+        Self(!self.0 & ((1 << WAYS) - 1))
+    }
+}
+
 impl Iterator for Ways {
     type Item = usize;
 
