@@ -1,7 +1,7 @@
 //! Two callers find a finished record whose dedup window is over.
 //!
-//! Threads: two. Bound: one preemption; two take an hour. Property: one of them gets the new attempt (I1), with a
-//! higher fencing token (I2). Left out: eviction.
+//! Threads: two. Bound: one preemption; two take very long. Property: one of them gets the new
+//! attempt (I1), with a higher fencing token (I2). Left out: eviction.
 
 use crate::support::*;
 use std::sync::Arc;

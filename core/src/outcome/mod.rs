@@ -23,7 +23,8 @@ use crate::error::{Error, ErrorCode};
 /// ```
 /// use oncegate::Outcome;
 ///
-/// let outcome = Outcome::new(201, b"{\"id\":7}").with_metadata("content-type", "application/json")?;
+/// let outcome = Outcome::new(201, b"{\"id\":7}")
+///     .with_metadata("content-type", "application/json")?;
 /// assert_eq!(outcome.status(), 201);
 /// assert_eq!(outcome.body(), b"{\"id\":7}");
 /// assert_eq!(outcome.metadata().next(), Some(("content-type", "application/json")));
