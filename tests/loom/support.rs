@@ -167,14 +167,10 @@ pub(crate) fn keys_of_home(engine: &Engine, home: usize) -> std::vec::IntoIter<S
 }
 
 /// Runs `one` and `two` at once and gives what both came to.
-pub(crate) fn race<A: 'static, B: 'static>(
+pub(crate) fn race<A: Send + 'static, B: Send + 'static>(
     one: impl FnOnce() -> A + Send + 'static,
     two: impl FnOnce() -> B + Send + 'static,
-) -> (A, B)
-where
-    A: Send,
-    B: Send,
-{
+) -> (A, B) {
     let other = thread::spawn(two);
     let first = one();
     (first, other.join().expect("no panic"))
