@@ -3,18 +3,21 @@
 //! Seen in caches that compare keys alone: the second charge gets the first one's receipt. And
 //! in those that lose the payload's digest on completion, or refuse an honest retry.
 
-use oncegate::{Admission, Failure, OnConflict, Payload, Request, Scope};
+use std::time::Duration;
 
-use crate::support::{admitted, build, done, engine, paying, replayed, request, token};
+use oncegate::{Admission, Engine, Failure, OnConflict, Payload, Request, Scope};
+
+use crate::support::{admitted, done, engine, paying, replayed, request, token};
 
 /// Goal: the same key with another amount is a mismatch in every state of the record, wins over
 /// every other answer, and leaves the record as it is.
 /// Method: bring a record into each state, and ask with another payload, also with a wait.
 #[test]
 fn is_a_mismatch() {
-    let patient = OnConflict::Wait(std::time::Duration::from_secs(3600));
-    let builder = oncegate::Engine::builder().capacity(1_000).on_conflict(patient);
-    let (engine, _clock) = build(builder);
+    // A real clock and a short wait: whoever waits all the same fails the test, and soon.
+    let patient = OnConflict::Wait(Duration::from_millis(20));
+    let builder = Engine::builder().capacity(1_000).on_conflict(patient).precise_clock();
+    let engine = builder.build().expect("valid");
     let (right, wrong) = (paying("k", br#"{"amount": 100}"#), paying("k", br#"{"amount": 900}"#));
     let mismatched = |state: &str| {
         let met = engine.begin(&wrong).expect("an answer");

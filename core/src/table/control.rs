@@ -102,6 +102,8 @@ pub(crate) struct Fence(u64);
 
 impl Fence {
     pub(crate) const MAX: u64 = (1 << FENCE_BITS) - 1;
+    /// The end of the counter.
+    pub(crate) const LAST: Self = Self(Self::MAX);
     /// How many low bits other words of the slot carry to say which attempt they belong to.
     pub(crate) const LOW_BITS: u32 = 20;
 

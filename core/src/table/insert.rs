@@ -32,11 +32,22 @@ pub(crate) enum Insertion {
     Exhausted,
 }
 
+/// Why no slot was claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoSlot {
+    Full,
+    Exhausted,
+    /// Somebody inserted since the search: search again before evicting anything.
+    Changed,
+}
+
 /// Whom a slot is claimed for.
 pub(super) struct Wanted<'a> {
     pub(super) probe: &'a Probe,
     /// The counter of the new record is above this one, whatever the home's clock says.
     pub(super) above: Fence,
+    /// Whether nobody inserted on its homes since they were searched.
+    pub(super) unchanged: &'a dyn Fn() -> bool,
 }
 
 /// A slot that this insertion holds, presented and not yet arbitrated.
@@ -96,10 +107,20 @@ impl Table {
             }
             let mine = match held {
                 Some(mine) => mine,
-                None => match self.reserve(probe, draft, rules, seen, above()) {
-                    Ok(mine) => *held.insert(mine),
-                    Err(end) => break end,
-                },
+                None => {
+                    let unchanged = || {
+                        line.arbitration() == seen
+                            && retiring.map(|old| self.line(old.home).arbitration()) == old_seen
+                    };
+                    let above = Fence::new(above()).unwrap_or(Fence::LAST);
+                    let wanted = Wanted { probe, above, unchanged: &unchanged };
+                    match self.reserve(&wanted, draft, rules, seen) {
+                        Ok(mine) => *held.insert(mine),
+                        Err(NoSlot::Changed) => continue,
+                        Err(NoSlot::Full) => break Insertion::Full,
+                        Err(NoSlot::Exhausted) => break Insertion::Exhausted,
+                    }
+                }
             };
             if let (Some(old), Some(old_seen)) = (retiring, old_seen) {
                 let disturbs = old.home != probe.home && !Bug::RotationSkipsOldHome.is_planted();
@@ -193,14 +214,13 @@ impl Table {
     /// Step 3: a slot with the record in it, presented.
     fn reserve(
         &self,
-        probe: &Probe,
+        wanted: &Wanted<'_>,
         draft: &Draft,
         rules: &Rules,
         home_seen: Arbitration,
-        above: u64,
-    ) -> Result<Held, Insertion> {
-        let above = Fence::new(above).ok_or(Insertion::Exhausted)?;
-        let (slot, seen) = self.claim_any(&Wanted { probe, above }, rules)?;
+    ) -> Result<Held, NoSlot> {
+        let probe = wanted.probe;
+        let (slot, seen) = self.claim_any(wanted, rules)?;
         let (set, way) = place(slot);
         let line = self.line(set);
         let clock = if set == probe.home { home_seen } else { line.arbitration() }.age_clock();
@@ -220,7 +240,7 @@ impl Table {
         match self.slot(slot).control().advance(seen, Step::Present) {
             Ok(seen) => Ok(Held { slot, seen }),
             // Nobody else may touch a claimed slot; corrupt memory is the only way here.
-            Err(_) => Err(Insertion::Full),
+            Err(_) => Err(NoSlot::Full),
         }
     }
 

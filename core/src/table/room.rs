@@ -1,7 +1,7 @@
 //! Room: which slot a new record takes, and which records may go.
 
 use super::control::{Fence, Snapshot, State, Step};
-use super::insert::{Insertion, Wanted};
+use super::insert::{NoSlot, Wanted};
 use super::set::Ways;
 use super::slot::{Kind, Lapse};
 use super::{Table, place};
@@ -79,7 +79,7 @@ impl Table {
         &self,
         wanted: &Wanted<'_>,
         rules: &Rules,
-    ) -> Result<(usize, Snapshot), Insertion> {
+    ) -> Result<(usize, Snapshot), NoSlot> {
         let probe = wanted.probe;
         // Records mostly end in the order of their last use, so the oldest of each set says
         // whether there is anything to clear.
@@ -89,13 +89,20 @@ impl Table {
             return Ok(claimed);
         }
         if self.fence_floor().is_none() {
-            return Err(Insertion::Exhausted);
+            return Err(NoSlot::Exhausted);
         }
         if !rules.evict_lru {
             self.clear_set(probe.home, rules);
             self.clear_set(probe.alternate, rules);
         }
-        self.claim_vacant(wanted).or_else(|| self.evict(wanted, rules)).ok_or(Insertion::Full)
+        if let Some(claimed) = self.claim_vacant(wanted) {
+            return Ok(claimed);
+        }
+        match self.evict(wanted, rules) {
+            // What keeps the sets full may be the very record that is asked for.
+            Err(NoSlot::Full) if !(wanted.unchanged)() => Err(NoSlot::Changed),
+            ended => ended,
+        }
     }
 
     /// Clears the oldest records of `set` that are over, a few at most.
@@ -150,28 +157,38 @@ impl Table {
     }
 
     /// Claims the least recently used finished record of both sets, preferring one that is over.
-    fn evict(&self, wanted: &Wanted<'_>, rules: &Rules) -> Option<(usize, Snapshot)> {
+    fn evict(&self, wanted: &Wanted<'_>, rules: &Rules) -> Result<(usize, Snapshot), NoSlot> {
         if !rules.evict_lru {
-            return None;
+            return Err(NoSlot::Full);
         }
         let mut by_age = OldestFirst::new(self, [wanted.probe.home, wanted.probe.alternate]);
-        if by_age.clone().take(LOOKED_AT).any(|(slot, _)| self.clear_if_over(slot, rules))
+        if by_age.clone().any(|(slot, _)| self.clear_if_over(slot, rules))
             && let Some(claimed) = self.claim_vacant(wanted)
         {
-            return Some(claimed);
+            return Ok(claimed);
         }
-        by_age.find_map(|(slot, age)| {
+        let trusting = Bug::EvictsByOldAge.is_planted();
+        for (slot, age) in by_age.by_ref() {
             let seen = self.slot(slot).control().load();
-            // Somebody may have evicted the oldest record before us and put the newest there: its
-            // stamp came before the state that was just loaded.
-            let stands = self.age_now(slot) >= age || Bug::EvictsByOldAge.is_planted();
+            // Somebody may have inserted the very record that is asked for, and finished it: then
+            // the arbitration word moved before the state that was just loaded.
+            if !(wanted.unchanged)() && !trusting {
+                return Err(NoSlot::Changed);
+            }
+            // Or somebody evicted the oldest record before us and put a new one there: its stamp
+            // came before that state.
+            let stands = self.age_now(slot) >= age || trusting;
             let evictable = seen.state.is_finished()
                 || Bug::EvictsRunning.is_planted() && seen.state == State::Running;
-            let may_go = stands && evictable;
-            let claimed = may_go.then(|| self.claim(slot, seen, wanted)).flatten()?;
-            self.counters.add(Event::EvictedEarly);
-            Some((slot, claimed))
-        })
+            if stands
+                && evictable
+                && let Some(claimed) = self.claim(slot, seen, wanted)
+            {
+                self.counters.add(Event::EvictedEarly);
+                return Ok((slot, claimed));
+            }
+        }
+        Err(NoSlot::Full)
     }
 
     /// How many insertions ago the record in `slot` was last used.
@@ -234,5 +251,3 @@ impl Iterator for OldestFirst {
 
 /// How many of the oldest records of a set an insertion asks whether they are over.
 const TENDED: usize = 3;
-/// How many of the oldest records are asked whether they are over before a live one goes.
-const LOOKED_AT: usize = 2 * WAYS;
