@@ -85,19 +85,9 @@ impl Table {
             if !keys_unchanged() {
                 break Insertion::KeysChanged;
             }
-            if let Some(old) = retiring {
-                match self.search(old) {
-                    Some(found) if !self.is_over(found.slot, found.seen, rules) => {
-                        break Insertion::Found;
-                    }
-                    Some(found) => {
-                        replaced |= self.clear(found.slot, found.seen, rules);
-                        continue;
-                    }
-                    None => {}
-                }
-            }
-            if let Some(found) = self.search(probe) {
+            if let Some(found) =
+                retiring.and_then(|old| self.search(old)).or_else(|| self.search(probe))
+            {
                 if !self.is_over(found.slot, found.seen, rules) {
                     break Insertion::Found;
                 }
