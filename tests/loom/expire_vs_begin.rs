@@ -4,12 +4,13 @@
 //! attempt (I1), with a higher fencing token (I2). Left out: eviction.
 
 use crate::support::*;
+use oncegate::{Engine, Outcome, Payload};
 use std::sync::Arc;
 
 fn both_find_it_over() {
     let Small { engine, clock } = small();
     let first = begin(&engine, "k").token().expect("new");
-    engine.complete(&first, &oncegate::Outcome::new(200, "old")).expect("the holder");
+    engine.complete(&first, &Outcome::new(200, "old")).expect("the holder");
     clock.advance(WINDOW);
     let (left, right) = (Arc::clone(&engine), Arc::clone(&engine));
     let (one, two) = race(move || begin(&left, "k"), move || begin(&right, "k"));
@@ -23,6 +24,37 @@ fn both_find_it_over() {
 #[test]
 fn one_begin_follows_the_window() {
     bounded(1, both_find_it_over);
+}
+
+fn slot_changes_hands() {
+    let Small { engine, clock } = small();
+    let [old, new] = lookalikes(&engine);
+    let asks = |engine: &Engine, key, payload: &'static [u8]| {
+        let request = request(key).payload(Payload::raw(payload));
+        got(engine.begin(&request).expect("an answer"))
+    };
+    let token = asks(&engine, old, b"old").token().expect("a new record");
+    engine.complete(&token, &Outcome::new(200, "old")).expect("the only holder");
+    clock.advance(WINDOW);
+    let (left, right) = (Arc::clone(&engine), Arc::clone(&engine));
+    let (one, two) = race(move || asks(&left, new, b"new"), move || asks(&right, new, b"new"));
+    let admitted = [&one, &two].iter().filter(|got| got.token().is_some()).count();
+    assert_eq!(admitted, 1, "{one:?} and {two:?}");
+    assert!([one, two].contains(&Got::InProgress(1)));
+}
+
+/// Goal: nobody gets another request's outcome. Method: a new record takes the slot of one that
+/// is over and looks like it, while a duplicate searches.
+#[test]
+fn a_slot_that_changes_hands_is_looked_at_again() {
+    bounded(1, slot_changes_hands);
+}
+
+/// Goal: the model bites. Method: a record is believed that changed since it was found.
+#[cfg(oncegate_loom)]
+#[test]
+fn broken_match_not_rechecked() {
+    broken(oncegate::Bug::MatchNotRechecked, slot_changes_hands);
 }
 
 /// Goal: the model bites. Method: the arbitration's failure is ignored.

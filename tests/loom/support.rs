@@ -12,14 +12,11 @@ pub(crate) use loom::thread;
 #[cfg(not(oncegate_loom))]
 pub(crate) use std::thread;
 
-/// How many preemptions the checker explores in each schedule, unless the environment says more.
-#[cfg(oncegate_loom)]
-const PREEMPTIONS: usize = 2;
 /// How often a body runs on real threads.
 #[cfg(not(oncegate_loom))]
 const RUNS: usize = 50;
 
-/// Runs `body` under every schedule within the bound, or some times on real threads.
+/// Runs `body` under every schedule of two preemptions, unless the environment says more, or some times on real threads.
 pub(crate) fn model(body: impl Fn() + Send + Sync + 'static) {
     bounded(2, body);
 }
@@ -31,7 +28,7 @@ pub(crate) fn bounded(preemptions: usize, body: impl Fn() + Send + Sync + 'stati
         let mut builder = loom::model::Builder::new();
         let wanted = std::env::var("LOOM_MAX_PREEMPTIONS").ok();
         let wanted = wanted.and_then(|bound| bound.parse().ok());
-        builder.preemption_bound = Some(wanted.unwrap_or(preemptions.min(PREEMPTIONS)));
+        builder.preemption_bound = Some(wanted.unwrap_or(preemptions));
         builder.max_branches = 50_000;
         builder.check(body);
     }
@@ -45,10 +42,27 @@ pub(crate) fn bounded(preemptions: usize, body: impl Fn() + Send + Sync + 'stati
 /// Runs the broken twin of a model: with `bug` planted, `body` must fail under some schedule.
 #[cfg(oncegate_loom)]
 pub(crate) fn broken(bug: oncegate::Bug, body: impl Fn() + Send + Sync + 'static) {
+    broken_within(2, bug, body);
+}
+
+/// [`broken`] with a preemption bound of its own.
+#[cfg(oncegate_loom)]
+pub(crate) fn broken_within(
+    preemptions: usize,
+    bug: oncegate::Bug,
+    body: impl Fn() + Send + Sync + 'static,
+) {
     bug.plant();
-    let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| model(body)));
+    let search = || bounded(preemptions, body);
+    let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(search));
     oncegate::Bug::clear();
-    assert!(caught.is_err(), "{bug:?} is planted, and the model did not notice");
+    let Err(panic) = caught else {
+        panic!("{bug:?} is planted, and the model did not notice");
+    };
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or_default();
+    let by_checker = ["exploration", "maximum number of branches"];
+    assert!(!by_checker.iter().any(|own| text.contains(own)), "the model itself failed: {text}");
 }
 
 /// [`broken`] for a bug that makes a thread sleep for ever: the checker ends the process then, so
@@ -156,7 +170,7 @@ pub(crate) fn finish(engine: &Engine, key: &str) {
 /// Without the checker there is no look into the table: then any keys do.
 pub(crate) fn keys_of_home(engine: &Engine, home: usize) -> std::vec::IntoIter<String> {
     #[cfg(oncegate_loom)]
-    let fits = |key: &String| engine.sets_of(&request(key)).expect("a key")[0] == home;
+    let fits = |key: &String| engine.place_of(&request(key)).expect("a key").0[0] == home;
     #[cfg(not(oncegate_loom))]
     let fits = |_: &String| {
         let _ = (engine, home);
@@ -164,6 +178,20 @@ pub(crate) fn keys_of_home(engine: &Engine, home: usize) -> std::vec::IntoIter<S
     };
     // As many as any model needs.
     (0..).map(|i| format!("key-{i}")).filter(fits).take(32).collect::<Vec<_>>().into_iter()
+}
+
+/// Two keys that a search takes for each other until it compares the fingerprints: they have one
+/// home, one way and one tag in a tiny engine.
+pub(crate) fn lookalikes(engine: &Engine) -> [&'static str; 2] {
+    let pair = ["key-402", "key-1475"];
+    #[cfg(oncegate_loom)]
+    {
+        let places = pair.map(|key| engine.place_of(&request(key)).expect("a key"));
+        assert_eq!(places[0], places[1], "the hash has changed: look for another pair");
+    }
+    #[cfg(not(oncegate_loom))]
+    let _ = engine;
+    pair
 }
 
 /// Runs `one` and `two` at once and gives what both came to.

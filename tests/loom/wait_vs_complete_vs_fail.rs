@@ -1,8 +1,7 @@
 //! Callers wait for a running attempt that completes, fails, or loses a waiter.
 //!
-//! Threads: two or three. Bound: two preemptions, one with
-//! three threads. Property: no wake-up is lost (a lost one is a
-//! deadlock that the checker reports); of several waiters exactly one gets the next attempt; a
+//! Threads: two or three. Bound: two preemptions, one with three threads. Property: no wake-up is
+//! lost (a lost one is a deadlock that the checker reports); of several waiters exactly one gets the next attempt; a
 //! waiter that leaves hurts nobody. Left out: time limits, which a model has not.
 
 use crate::support::*;
@@ -56,6 +55,24 @@ fn one_waiter_follows_a_failure() {
     assert!(all.contains(&Got::Replayed(b"second".to_vec())), "{all:?}");
 }
 
+fn waiter_follows_a_failure() {
+    let Small { engine, .. } = small();
+    let leader = begin(&engine, "k").token().expect("new");
+    let other = Arc::clone(&engine);
+    let (failed, waited) = race(
+        move || engine.fail(&leader, Failure::retryable()).is_ok(),
+        move || waits(&other).token().map(|token| token.attempt()),
+    );
+    assert!(failed);
+    assert_eq!(waited, Some(2));
+}
+
+/// Goal: a waiter gets the attempt after a failure. Method: every schedule of both.
+#[test]
+fn a_waiter_gets_the_next_attempt() {
+    model(waiter_follows_a_failure);
+}
+
 /// Goal: exactly one waiter gets the next attempt, and the other its outcome. Method: every
 /// schedule of a failing leader and two waiters.
 #[test]
@@ -105,7 +122,7 @@ fn broken_hand_off_lost() {
     broken_by_deadlock(
         oncegate::Bug::HandOffLost,
         "wait_vs_complete_vs_fail::broken_hand_off_lost",
-        1,
-        one_waiter_follows_a_failure,
+        2,
+        waiter_follows_a_failure,
     );
 }

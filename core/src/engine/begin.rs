@@ -11,6 +11,7 @@ use crate::fingerprint::{DigestVersion, Request};
 use crate::observe::Event;
 use crate::outcome::{Outcome, Reading};
 use crate::region::WAYS;
+use crate::sync::planted::Bug;
 use crate::table::control::{Snapshot, State};
 use crate::table::slot::{DigestWord, Kind, Lapse};
 use crate::table::{Draft, Found, Insertion, Lapsed, LeaseDraft, NotTaken, Open, Probe, Rules};
@@ -173,12 +174,11 @@ impl Engine {
         Ok(self.admission(answer, options))
     }
 
-    /// The sets of `request`, for models that need two requests to meet.
+    /// The sets of `request`, its way and its tag, for models that need two requests to meet.
     #[cfg(oncegate_loom)]
     #[doc(hidden)]
-    pub fn sets_of(&self, request: &Request<'_>) -> Result<[usize; 2], Error> {
-        let probe = self.prepare(request)?.probe;
-        Ok(probe.sets())
+    pub fn place_of(&self, request: &Request<'_>) -> Result<([usize; 2], usize, u16), Error> {
+        Ok(self.prepare(request)?.probe.place())
     }
 
     /// Looks until there is an answer, without waiting.
@@ -276,7 +276,8 @@ impl Engine {
         let Found { slot, seen } = found;
         let at = self.table.slot(slot);
         let fields = at.fields();
-        if at.control().load().fence != seen.fence {
+        let stale = at.control().load().fence != seen.fence;
+        if stale && !Bug::MatchNotRechecked.is_planted() {
             return Ok(Met::Changed);
         }
         if self.table.is_over(slot, seen, rules) {

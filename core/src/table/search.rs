@@ -46,8 +46,8 @@ impl Probe {
 
 #[cfg(oncegate_loom)]
 impl Probe {
-    pub(crate) fn sets(&self) -> [usize; 2] {
-        [self.home, self.alternate]
+    pub(crate) fn place(&self) -> ([usize; 2], usize, u16) {
+        ([self.home, self.alternate], self.way, self.tag)
     }
 }
 
