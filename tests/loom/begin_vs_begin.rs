@@ -39,35 +39,6 @@ fn two_requests_of_one_home_are_both_admitted() {
     });
 }
 
-fn helper_meets_the_next_insertion() {
-    let Small { engine, clock } = small();
-    let mut keys = keys_of_home(&engine, 0);
-    let [first, second, third] = [(); 3].map(|()| keys.next().expect("a key"));
-    let (left, right) = (Arc::clone(&engine), Arc::clone(&engine));
-    let two_in_one_slot = move || {
-        finish(&left, &first);
-        clock.advance(WINDOW);
-        begin(&left, &second)
-    };
-    let (one, other) = race(two_in_one_slot, move || begin(&right, &third));
-    assert!(one.token().is_some(), "{one:?}");
-    assert!(other.token().is_some(), "{other:?}");
-}
-
-/// Goal: a late helper finishes the insertion that it saw and no other. Method: the slot of the
-/// pending insertion is used again before the helper gets to it.
-#[test]
-fn a_late_helper_hurts_nobody() {
-    bounded(1, helper_meets_the_next_insertion);
-}
-
-/// Goal: the model bites. Method: a helper finishes whatever it finds in the slot.
-#[cfg(oncegate_loom)]
-#[test]
-fn broken_helper_skips_fence() {
-    broken_within(3, oncegate::Bug::HelperSkipsFence, helper_meets_the_next_insertion);
-}
-
 /// Goal: the model bites. Method: the arbitration's failure is ignored.
 #[cfg(oncegate_loom)]
 #[test]

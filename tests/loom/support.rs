@@ -42,18 +42,8 @@ pub(crate) fn bounded(preemptions: usize, body: impl Fn() + Send + Sync + 'stati
 /// Runs the broken twin of a model: with `bug` planted, `body` must fail under some schedule.
 #[cfg(oncegate_loom)]
 pub(crate) fn broken(bug: oncegate::Bug, body: impl Fn() + Send + Sync + 'static) {
-    broken_within(2, bug, body);
-}
-
-/// [`broken`] with a preemption bound of its own.
-#[cfg(oncegate_loom)]
-pub(crate) fn broken_within(
-    preemptions: usize,
-    bug: oncegate::Bug,
-    body: impl Fn() + Send + Sync + 'static,
-) {
     bug.plant();
-    let search = || bounded(preemptions, body);
+    let search = || model(body);
     let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(search));
     oncegate::Bug::clear();
     let Err(panic) = caught else {
@@ -165,17 +155,20 @@ pub(crate) fn finish(engine: &Engine, key: &str) {
     engine.complete(&token, &Outcome::new(200, key)).expect("the only holder");
 }
 
-/// Keys whose home set is `home`, in a tiny engine of this configuration.
-///
-/// Without the checker there is no look into the table: then any keys do.
-pub(crate) fn keys_of_home(engine: &Engine, home: usize) -> std::vec::IntoIter<String> {
+/// The home set of `key`. Without the checker there is no look into the table: then any will do.
+pub(crate) fn home_of(engine: &Engine, key: &str) -> usize {
     #[cfg(oncegate_loom)]
-    let fits = |key: &String| engine.place_of(&request(key)).expect("a key").0[0] == home;
+    return engine.place_of(&request(key)).expect("a key").0[0];
     #[cfg(not(oncegate_loom))]
-    let fits = |_: &String| {
-        let _ = (engine, home);
-        true
-    };
+    {
+        let _ = (engine, key);
+        0
+    }
+}
+
+/// Keys whose home set is `home`, in a tiny engine of this configuration.
+pub(crate) fn keys_of_home(engine: &Engine, home: usize) -> std::vec::IntoIter<String> {
+    let fits = |key: &String| home_of(engine, key) == home;
     // As many as any model needs.
     (0..).map(|i| format!("key-{i}")).filter(fits).take(32).collect::<Vec<_>>().into_iter()
 }

@@ -11,8 +11,6 @@ use super::Ordering;
 pub enum Bug {
     /// The insertion ignores that its arbitration was lost.
     ArbitrationIgnored,
-    /// A helper finishes an insertion without comparing the fencing bits.
-    HelperSkipsFence,
     /// The tag is written after the arbitration.
     TagWrittenLate,
     /// Only the home set is searched.

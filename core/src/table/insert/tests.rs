@@ -1,0 +1,69 @@
+//! Steps of an insertion, one at a time, without threads.
+
+use super::*;
+use crate::observe::Counters;
+use crate::region::{Geometry, Region};
+use crate::table::slot::Lapse;
+use crate::wait::WaitQueue;
+use std::sync::Arc;
+
+const RULES: Rules =
+    Rules { now_ms: 1, idle_retention_ms: 1_000, default_lease_ms: 1_000, evict_lru: true };
+
+fn table() -> Table {
+    let geometry = Geometry::new(2, 1, 1, 8).expect("small");
+    let region = Arc::new(Region::private(geometry, false).expect("a page"));
+    Table::new(region, Arc::new(Counters::new()), Arc::new(WaitQueue::new(1)))
+}
+
+fn presented(table: &Table, probe: &Probe) -> Held {
+    let lease = LeaseDraft { until_ms: 1_000, lapse: Lapse::Reclaim };
+    let draft = Draft { scope: 0, digest: DigestWord::new(0, 0, 0), lease };
+    let above = Fence::new(0).expect("small");
+    let wanted = Wanted { probe, above, unchanged: &|| true };
+    let seen = table.line(probe.home).arbitration();
+    table.reserve(&wanted, &draft, &RULES, seen).expect("an empty table")
+}
+
+/// Goal: a helper that stalled between reading the arbitration word and looking at the slot
+/// leaves a later insertion into that slot alone. Method: the inserter stalls before it clears
+/// the flag; its lease lapses, and the slot is cleared and presented again.
+#[test]
+fn a_late_helper_finishes_no_other_insertion() {
+    let table = table();
+    let probe = table.probe([1, 2, 3, 4]);
+    let line = table.line(probe.home);
+    let before = line.arbitration();
+    let first = presented(&table, &probe);
+    let pending = line.arbitrate(before, first.slot, first.seen.fence).expect("nobody else");
+
+    let other = table.probe([1, 2, 3, 5]);
+    let control = table.slot(first.slot).control();
+    let finished = control.advance(first.seen, Step::Finish).expect("nobody helps");
+    let over = Rules { now_ms: 10_000, ..RULES };
+    assert!(table.clear(first.slot, finished, &over));
+    let second = presented(&table, &other);
+    assert_eq!(second.slot, first.slot, "the slot is used again");
+
+    assert_eq!(line.arbitration(), pending);
+    table.help(line, pending);
+    assert_eq!(control.load(), second.seen);
+}
+
+/// Goal: whoever meets a pending insertion finishes it. Method: an inserter that stops after it
+/// won its arbitration, and a search by somebody else.
+#[test]
+fn a_stalled_inserter_is_helped() {
+    let table = table();
+    let probe = table.probe([1, 2, 3, 4]);
+    let line = table.line(probe.home);
+    let before = line.arbitration();
+    let first = presented(&table, &probe);
+    assert_eq!(table.search(&probe), None, "a presented slot is no record yet");
+    let _ = line.arbitrate(before, first.slot, first.seen.fence).expect("nobody else");
+
+    let settled = table.settled(line);
+    assert!(!settled.pending);
+    let found = table.search(&probe).expect("its record");
+    assert_eq!((found.slot, found.seen.state), (first.slot, State::Running));
+}
