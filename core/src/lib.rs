@@ -55,3 +55,8 @@ pub use outcome::{Outcome, OutcomePolicy, Verdict};
 #[cfg(oncegate_loom)]
 #[doc(hidden)]
 pub use sync::planted::Bug;
+
+/// The examples of the first page are compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+mod readme {}

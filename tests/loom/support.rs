@@ -16,7 +16,8 @@ pub(crate) use std::thread;
 #[cfg(not(oncegate_loom))]
 const RUNS: usize = 50;
 
-/// Runs `body` under every schedule of two preemptions, unless the environment says more, or some times on real threads.
+/// Runs `body` under every schedule of two preemptions, or of as many as the environment says;
+/// without the checker, some times on real threads.
 pub(crate) fn model(body: impl Fn() + Send + Sync + 'static) {
     bounded(2, body);
 }

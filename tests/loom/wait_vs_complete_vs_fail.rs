@@ -1,8 +1,9 @@
 //! Callers wait for a running attempt that completes, fails, or loses a waiter.
 //!
 //! Threads: two or three. Bound: two preemptions, one with three threads. Property: no wake-up is
-//! lost (a lost one is a deadlock that the checker reports); of several waiters exactly one gets the next attempt; a
-//! waiter that leaves hurts nobody. Left out: time limits, which a model has not.
+//! lost (a lost one is a deadlock that the checker reports); of several waiters exactly one gets
+//! the next attempt; a waiter that leaves hurts nobody. Left out: time limits, which a model has
+//! not.
 
 use crate::support::*;
 use oncegate::{BeginOptions, Engine, Failure, OnConflict, Outcome};

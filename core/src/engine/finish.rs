@@ -29,8 +29,8 @@ use crate::table::{Found, Rules};
 pub enum Completed {
     /// Duplicates get the outcome.
     Stored,
-    /// The record is finished and never runs again inside its window, but the outcome was over
-    /// the limit or found no room: duplicates get `OutcomeGone`.
+    /// The record is finished and never runs again inside its window, but the outcome was
+    /// withheld, over the limit, or found no room: duplicates get `OutcomeGone`.
     WithoutBytes,
 }
 
@@ -253,7 +253,7 @@ impl Engine {
         let failed = state == State::Failed;
         let window = WindowCode::new(window_ms);
         let header = Header::new(slot, seen.fence, failed, window, outcome);
-        let fits = outcome.data_len() <= self.outcome_limit;
+        let fits = outcome.data_len() <= self.outcome_limit && !outcome.is_withheld();
         let written = fits
             .then(|| self.store.write(&header, outcome, window_end, self.room(&rules), &self.table))
             .flatten();

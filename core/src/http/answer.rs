@@ -10,7 +10,7 @@ use http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde_json::json;
 
 use super::body::LayerBody;
-use super::settings::{LARGEST_OUTCOME, Settings};
+use super::settings::Settings;
 use crate::{Admission, Error, ErrorCode, Outcome};
 
 /// Why the layer answers in the handler's place.
@@ -148,12 +148,6 @@ pub(super) fn keep(parts: &Parts, body: &Bytes, settings: &Settings) -> Option<O
         }
     }
     Some(outcome)
-}
-
-/// An outcome that is too large for every engine: it finishes the record, and its duplicates
-/// learn that the response was not kept.
-pub(super) fn without_bytes(status: StatusCode) -> Outcome {
-    Outcome::new(status.as_u16(), vec![0; LARGEST_OUTCOME + 1])
 }
 
 fn replay<B>(outcome: &Outcome, settings: &Settings) -> Response<LayerBody<B>> {

@@ -16,7 +16,8 @@ use super::payload::PayloadKind;
 use super::settings::Settings;
 use super::{RunningAttempt, ScopeSource, key};
 use crate::{
-    Admission, Error, Failure, Lease, MethodClass, OutcomePolicy, Scope, Verdict, method_class,
+    Admission, Error, Failure, Lease, MethodClass, Outcome, OutcomePolicy, Scope, Verdict,
+    method_class,
 };
 
 /// What a request is recognised by, without its payload.
@@ -177,7 +178,7 @@ where
     };
     let ended = match judge(&settings.policy, parts.status) {
         Verdict::Final => {
-            let outcome = kept.unwrap_or_else(|| answer::without_bytes(parts.status));
+            let outcome = kept.unwrap_or_else(|| Outcome::withheld(parts.status.as_u16()));
             lease.complete(&outcome).map(drop)
         }
         verdict => lease.fail(failure(verdict)),

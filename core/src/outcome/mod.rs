@@ -35,6 +35,8 @@ pub struct Outcome {
     status: u16,
     /// How many bytes at the start are metadata.
     metadata_len: u16,
+    /// Whether duplicates never get it.
+    withheld: bool,
     bytes: Vec<u8>,
 }
 
@@ -47,7 +49,27 @@ impl Outcome {
     /// ```
     #[must_use]
     pub fn new(status: u16, body: impl AsRef<[u8]>) -> Self {
-        Self { status, metadata_len: 0, bytes: body.as_ref().to_vec() }
+        Self { status, metadata_len: 0, withheld: false, bytes: body.as_ref().to_vec() }
+    }
+
+    /// An outcome that is not stored: the attempt ends, the request never runs again inside its
+    /// dedup window, and its duplicates get `OutcomeGone`. For results that are streamed, or that
+    /// may not be kept.
+    ///
+    /// ```
+    /// use oncegate::{Admission, Engine, Outcome, Request, Scope};
+    ///
+    /// let engine = Engine::builder().capacity(1_000).build()?;
+    /// let request = Request::new(Scope::single_tenant(), "op", "key-1")?;
+    /// if let Admission::Admitted(lease) = engine.begin(&request)? {
+    ///     lease.complete(&Outcome::withheld(200))?;
+    /// }
+    /// assert!(matches!(engine.begin(&request)?, Admission::OutcomeGone));
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    #[must_use]
+    pub fn withheld(status: u16) -> Self {
+        Self { status, withheld: true, ..Self::default() }
     }
 
     /// Adds an entry of metadata, such as a header that is to be replayed.
@@ -136,6 +158,10 @@ impl Outcome {
     #[must_use]
     pub fn stored_bytes(&self) -> usize {
         block::words_for(self.data_len()) * size_of::<u64>()
+    }
+
+    pub(crate) fn is_withheld(&self) -> bool {
+        self.withheld
     }
 
     /// Length of what follows the header in a block.
