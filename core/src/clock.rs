@@ -1,7 +1,8 @@
 //! Time is injected: the engine asks a [`Clock`], and only this file knows a real one.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Waker;
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
@@ -26,6 +27,22 @@ use crate::sync::plain::AtomicU64;
 pub trait Clock: Send + Sync + fmt::Debug {
     /// The time since this clock's origin.
     fn now(&self) -> Duration;
+
+    /// Asks a clock that can jump to wake `waker` at its next jump. Called by a thread that is
+    /// about to sleep until a time on this clock; it sleeps no longer than that much real time.
+    ///
+    /// Clocks that run by themselves have nothing to do, which is the default.
+    ///
+    /// ```
+    /// use std::task::Waker;
+    /// use oncegate::{Clock, ManualClock};
+    ///
+    /// let clock = ManualClock::new();
+    /// clock.wake_on_jump(Waker::noop());
+    /// ```
+    fn wake_on_jump(&self, waker: &Waker) {
+        let _ = waker;
+    }
 }
 
 /// The kernel's coarse monotonic clock: about 3 ns a call, a resolution of 1 to 10 ms.
@@ -66,8 +83,9 @@ impl Clock for PreciseClock {
 
 /// A clock that moves when told to, for tests. Clones show the same time.
 ///
-/// After moving it, call [`Engine::sweep`](crate::Engine::sweep) to let waiting callers notice a
-/// lapsed lease.
+/// Moving it wakes the threads that wait for an attempt, so that they notice a lapsed lease or
+/// their own time limit. Futures notice a lapsed lease at the next
+/// [`Engine::sweep`](crate::Engine::sweep).
 ///
 /// ```
 /// use std::time::Duration;
@@ -80,7 +98,13 @@ impl Clock for PreciseClock {
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct ManualClock {
-    nanos: Arc<AtomicU64>,
+    shared: Arc<Manual>,
+}
+
+#[derive(Debug, Default)]
+struct Manual {
+    nanos: AtomicU64,
+    sleepers: Mutex<Vec<Waker>>,
 }
 
 impl ManualClock {
@@ -107,16 +131,30 @@ impl ManualClock {
     pub fn advance(&self, step: Duration) {
         let step = u64::try_from(step.as_nanos()).unwrap_or(u64::MAX);
         // Relaxed, both: the time orders nothing; whoever advances it synchronises by other means.
-        let _ = self.nanos.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |now| {
+        let _ = self.shared.nanos.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |now| {
             Some(now.saturating_add(step))
         });
+        // The lock orders this jump and a sleeper: either it is in the list, or it sees the time.
+        let sleepers = std::mem::take(&mut *self.sleepers());
+        sleepers.into_iter().for_each(Waker::wake);
+    }
+
+    fn sleepers(&self) -> std::sync::MutexGuard<'_, Vec<Waker>> {
+        self.shared.sleepers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> Duration {
         // Relaxed: see `advance`.
-        Duration::from_nanos(self.nanos.load(Ordering::Relaxed))
+        Duration::from_nanos(self.shared.nanos.load(Ordering::Relaxed))
+    }
+
+    fn wake_on_jump(&self, waker: &Waker) {
+        let mut sleepers = self.sleepers();
+        if !sleepers.iter().any(|other| other.will_wake(waker)) {
+            sleepers.push(waker.clone());
+        }
     }
 }
 
@@ -135,6 +173,12 @@ impl TimeSource {
             Self::Coarse => CoarseClock.now(),
             Self::Precise => PreciseClock.now(),
             Self::Given(clock) => clock.now(),
+        }
+    }
+
+    pub(crate) fn wake_on_jump(&self, waker: &Waker) {
+        if let Self::Given(clock) = self {
+            clock.wake_on_jump(waker);
         }
     }
 }

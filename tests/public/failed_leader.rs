@@ -119,6 +119,29 @@ fn timeout_says_in_progress() {
     assert_eq!(replayed(&engine, &request("k")), done("in time"));
 }
 
+/// Goal: time is the injected clock's for a blocked thread too. Method: one waiter whose limit is
+/// before the lapse and one that waits beyond it; the clock jumps twice, and nobody sweeps.
+#[test]
+fn blocked_threads_follow_the_clock() {
+    let (engine, clock) = engine();
+    let _leaked = token(&engine, &request("k"));
+    let waits = |limit| {
+        let options = BeginOptions::new().on_conflict(OnConflict::Wait(limit));
+        engine.begin_with(&request("k"), &options).expect("an answer")
+    };
+    std::thread::scope(|scope| {
+        let short = scope.spawn(|| waits(LEASE / 2));
+        let long = scope.spawn(|| waits(LEASE * 2));
+        until_waiting(&engine, 2);
+        clock.advance(LEASE / 2);
+        let met = short.join().expect("no panic");
+        assert!(matches!(met, Admission::InProgress { attempt: 1, .. }), "{met:?}");
+        clock.advance(LEASE / 2);
+        let met = long.join().expect("no panic");
+        assert!(matches!(&met, Admission::Admitted(lease) if lease.attempt() == 2), "{met:?}");
+    });
+}
+
 /// Goal: a leader that dies does not keep its waiters: after the lapse one of them takes over.
 /// Method: leak the lease, move the clock, sweep; the waiting future is woken and admitted.
 #[test]

@@ -97,6 +97,7 @@ impl Engine {
             if ticket.poll(waker) {
                 return true;
             }
+            self.time.wake_on_jump(waker);
             let now = self.now();
             // `now_ms` counts from one, so this is the first moment at which it is past.
             let over = Duration::from_millis(until_ms.saturating_sub(1));
