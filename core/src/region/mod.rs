@@ -115,6 +115,15 @@ impl Region {
         let _ = (home, alternate, slot);
     }
 
+    /// Asks for the line of `slot`. A hint, as [`prefetch`](Self::prefetch).
+    #[inline]
+    pub(crate) fn prefetch_slot(&self, slot: usize) {
+        #[cfg(not(oncegate_loom))]
+        prefetch::line(&self.slot(slot)[0]);
+        #[cfg(oncegate_loom)]
+        let _ = slot;
+    }
+
     #[inline]
     fn words(&self) -> &[AtomicU64] {
         #[cfg(not(oncegate_loom))]

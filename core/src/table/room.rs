@@ -83,8 +83,7 @@ impl Table {
         let probe = wanted.probe;
         // Records mostly end in the order of their last use, so the oldest of each set says
         // whether there is anything to clear.
-        self.tend(probe.home, rules);
-        self.tend(probe.alternate, rules);
+        self.tend([probe.home, probe.alternate], rules);
         if let Some(claimed) = self.claim_vacant(wanted) {
             return Ok(claimed);
         }
@@ -105,15 +104,23 @@ impl Table {
         }
     }
 
-    /// Clears the oldest records of `set` that are over, a few at most.
-    fn tend(&self, set: usize, rules: &Rules) {
-        let line = self.line(set);
-        let ages = line.ages(line.arbitration().age_clock());
-        let mut used = !line.vacant();
-        for _ in 0..TENDED {
-            let Some(way) = used.max_by_key(|way| ages[*way]) else { return };
-            used = used.without(way);
-            self.clear_if_over(set * WAYS + way, rules);
+    /// Clears the oldest records of both sets that are over, a few at most.
+    fn tend(&self, sets: [usize; 2], rules: &Rules) {
+        let oldest = sets.map(|set| {
+            let line = self.line(set);
+            let ages = line.ages(line.arbitration().age_clock());
+            let mut used = !line.vacant();
+            [(); TENDED].map(|()| {
+                let way = used.max_by_key(|way| ages[*way])?;
+                used = used.without(way);
+                let slot = set * WAYS + way;
+                self.region.prefetch_slot(slot);
+                Some(slot)
+            })
+        });
+        // All of them are on their way before the first is waited for.
+        for slot in oldest.into_iter().flatten().flatten() {
+            self.clear_if_over(slot, rules);
         }
     }
 
