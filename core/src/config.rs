@@ -337,7 +337,7 @@ impl EngineBuilder {
     ///
     /// ```
     /// # use oncegate::Engine;
-    /// assert!(Engine::builder().tiny().build()?.stats().bytes < 16 << 10);
+    /// assert!(Engine::builder().tiny().build()?.stats()?.bytes < 16 << 10);
     /// # Ok::<(), oncegate::Error>(())
     /// ```
     pub fn tiny(mut self) -> Self {

@@ -15,6 +15,7 @@ use std::task::{Wake, Waker};
 
 use crossbeam_utils::CachePadded;
 
+use crate::fork::ForkGuard;
 use crate::sync::plain::AtomicU64;
 use crate::sync::planted::Bug;
 use crate::sync::{Mutex, Ordering, Thread, current, lock};
@@ -25,6 +26,7 @@ pub(crate) struct WaitQueue {
     waiting: AtomicU64,
     tickets: AtomicU64,
     limit: u64,
+    fork: Arc<ForkGuard>,
 }
 
 struct Waiter {
@@ -52,13 +54,14 @@ pub(crate) enum NotQueued {
 }
 
 impl WaitQueue {
-    pub(crate) fn new(limit: u64) -> Self {
+    pub(crate) fn new(limit: u64, fork: Arc<ForkGuard>) -> Self {
         let buckets = if cfg!(oncegate_loom) { 1 } else { BUCKETS };
         Self {
             buckets: (0..buckets).map(|_| CachePadded::new(Mutex::default())).collect(),
             waiting: AtomicU64::new(0),
             tickets: AtomicU64::new(0),
             limit,
+            fork,
         }
     }
 
@@ -156,6 +159,10 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
+        // In a forked child the queue is the parent's, and a thread that is not here may hold it.
+        if self.queue.fork.check().is_err() {
+            return;
+        }
         if !self.spent && !self.remove() {
             self.queue.wake_one(self.slot);
         }

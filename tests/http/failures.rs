@@ -94,7 +94,7 @@ async fn a_response_that_comes_too_late_is_discarded() {
         let late = first.await.expect("no panic").expect("an answer");
         assert_eq!(late.problem(), (409, "fenced"));
         assert_eq!(site.send(&call).await.text(), "from attempt 2");
-        assert_eq!(site.engine.stats().fenced, 1);
+        assert_eq!(site.engine.stats().expect("not forked").fenced, 1);
     })
     .await;
 }

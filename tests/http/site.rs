@@ -158,7 +158,7 @@ impl Site {
 
     /// Ends when the engine's statistics are as `expected` says.
     pub(crate) async fn until(&self, expected: impl Fn(&Stats) -> bool) {
-        while !expected(&self.engine.stats()) {
+        while !expected(&self.engine.stats().expect("not forked")) {
             tokio::task::yield_now().await;
         }
     }

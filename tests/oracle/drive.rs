@@ -348,7 +348,7 @@ impl<'e> Drive<'e> {
     /// After a sweep nothing is uncertain, and all counts add up.
     fn finish(mut self) -> Result<(), String> {
         self.sweep_all()?;
-        let stats = self.engine.stats();
+        let stats = self.engine.stats().expect("not forked");
         let live = stats.live;
         let found = [live.running, live.waiting, live.succeeded, live.failed, live.unknown];
         let expected = self.oracle.live();

@@ -233,7 +233,7 @@ impl Run {
 
     fn finish(mut self) -> Result<(), String> {
         self.engine.sweep(usize::MAX).map_err(|error| error.to_string())?;
-        let stats = self.engine.stats();
+        let stats = self.engine.stats().expect("not forked");
         self.known.retain(|_, known| !is_over(known, self.now));
         let count = |tells: fn(&Known) -> bool| {
             self.known.values().filter(|known| tells(known)).count() as u64

@@ -77,7 +77,7 @@ pub(crate) fn run(setup: Setup, ops: &[Op]) -> Result<(), String> {
             run.begin(key, 0, 1_000).map_err(|why| format!("at the end, request {key}: {why}"))?;
         }
     }
-    let stats = run.engine.stats();
+    let stats = run.engine.stats().expect("not forked");
     let counted = if run.reject { 0 } else { stats.outcomes_evicted };
     if run.gone <= counted && stats.evicted_early == 0 && (0.0..=1.0).contains(&stats.outcome_fill)
     {

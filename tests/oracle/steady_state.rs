@@ -23,7 +23,7 @@ fn the_capacity_holds_in_the_steady_state() {
         let mut first_window = 0;
         for arrival in 0..5 * CAPACITY {
             if arrival == CAPACITY {
-                first_window = engine.stats().evicted_early;
+                first_window = engine.stats().expect("not forked").evicted_early;
             }
             clock.advance(Duration::from_millis(1));
             let key = (arrival as u64).to_le_bytes();
@@ -33,7 +33,7 @@ fn the_capacity_holds_in_the_steady_state() {
             };
             lease.complete(&Outcome::new(200, b"done")).expect("held");
         }
-        let evicted = engine.stats().evicted_early - first_window;
+        let evicted = engine.stats().expect("not forked").evicted_early - first_window;
         let insertions = 4 * CAPACITY;
         println!("secret {secret}: {evicted} evicted early in {insertions} insertions");
         assert!(evicted as f64 <= 0.000_2 * insertions as f64, "{evicted} of {insertions}");

@@ -37,7 +37,7 @@ fn late_write_changes_nothing() {
 
     new.complete(&done("new")).expect("it holds the lease");
     assert_eq!(replayed(&engine, &request("k")), done("new"));
-    assert_eq!(engine.stats().fenced, 7);
+    assert_eq!(engine.stats().expect("not forked").fenced, 7);
 }
 
 /// Goal: a guard that was dropped late changes nothing either. Method: as above, by drop.

@@ -4,6 +4,7 @@
 //! runs once in every worker.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use oncegate::{
@@ -47,19 +48,75 @@ fn in_child(fork: impl FnOnce() -> libc::pid_t) {
             // SAFETY: ends the child without running anything of the parent's.
             unsafe { libc::_exit(status) };
         }
-        child => {
-            assert!(child > 0, "no child");
-            let mut status = 0;
-            // SAFETY: waits for the child made above, into a status that lives here.
-            assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
-            assert!(libc::WIFEXITED(status), "the child crashed: {status}");
-            assert_eq!(libc::WEXITSTATUS(status), 0, "which call was wrong");
-        }
+        child => assert_eq!(exit_status(child), Some(0), "which call was wrong"),
     }
-    assert_eq!(engine.stats().live.running, 1, "the child's drop touched the parent");
+    assert_eq!(
+        engine.stats().expect("not forked").live.running,
+        1,
+        "the child's drop touched the parent"
+    );
     lease.complete(&done("parent")).expect("the parent's lease goes on");
     assert_eq!(replayed(&engine, &request("running")), done("parent"));
 }
+
+/// Goal: a child may drop what it got from the parent while threads of the parent use it: nothing
+/// waits for a lock whose holder is not there. Method: parent threads join the queue and leave it
+/// and set quotas; children drop a queued future and ask for a quota, and end on an alarm if they
+/// hang.
+#[test]
+fn children_wait_for_no_lock_of_the_parent() {
+    let engine = Arc::new(Engine::builder().capacity(100).build().expect("valid"));
+    let lease = admitted(&engine, &request("running"));
+    let (asked, options) = (request("running"), BeginOptions::new());
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let woken = Arc::new(Woken::default());
+                // Relaxed: the flag orders nothing.
+                while !stop.load(Ordering::Relaxed) {
+                    let mut join = Box::pin(engine.join(&asked, &options));
+                    assert!(poll(join.as_mut(), &woken).is_pending());
+                    let scope = Scope::single_tenant();
+                    engine.set_quota(scope, Quota::unlimited()).expect("not forked");
+                }
+            });
+        }
+        let mut held = 0;
+        for _ in 0..FORKS {
+            let mut join = Box::pin(engine.join(&asked, &options));
+            assert!(poll(join.as_mut(), &Arc::new(Woken::default())).is_pending());
+            // SAFETY: the child only drops what it holds, asks the engine, and ends by `_exit`.
+            match unsafe { libc::fork() } {
+                0 => {
+                    // SAFETY: an alarm in this process, whose default action ends it.
+                    unsafe { libc::alarm(5) };
+                    drop(join);
+                    let forked = engine.quota(Scope::single_tenant()).is_err();
+                    // SAFETY: ends the child without running anything of the parent's.
+                    unsafe { libc::_exit(i32::from(!forked)) };
+                }
+                child => held += i32::from(exit_status(child) != Some(0)),
+            }
+        }
+        // Relaxed: as above.
+        stop.store(true, Ordering::Relaxed);
+        assert_eq!(held, 0, "children that hung or got an answer");
+    });
+    lease.complete(&done("parent")).expect("the parent's lease goes on");
+}
+
+/// How `child` exited; `None`: a signal ended it.
+fn exit_status(child: libc::pid_t) -> Option<i32> {
+    assert!(child > 0, "no child");
+    let mut status = 0;
+    // SAFETY: waits for a child of this process, into a status that lives here.
+    assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+    libc::WIFEXITED(status).then(|| libc::WEXITSTATUS(status))
+}
+
+/// Enough that some of them fork while another thread holds a lock.
+const FORKS: usize = 300;
 
 /// The first call that did not answer `Forked`.
 fn calls(engine: &Arc<Engine>, lease: &oncegate::Lease<'_>) -> Option<i32> {
@@ -84,6 +141,8 @@ fn calls(engine: &Arc<Engine>, lease: &oncegate::Lease<'_>) -> Option<i32> {
         engine.resolve(&asked, Resolution::RunAgain),
         engine.sweep(16).map(drop),
         engine.set_quota(Scope::single_tenant(), Quota::unlimited()),
+        engine.quota(Scope::single_tenant()).map(drop),
+        engine.stats().map(drop),
         engine.rotate_secret(secret),
         engine.finish_rotation(),
         engine.ticker(Duration::from_secs(1)).map(drop),

@@ -77,7 +77,7 @@ fn pushed_out_is_gone_and_never_runs_again() {
         }
     }
     assert!(gone > 400 && gone < 500, "{gone}");
-    assert_eq!(engine.stats().outcomes_evicted, gone);
+    assert_eq!(engine.stats().expect("not forked").outcomes_evicted, gone);
 }
 
 /// Goal: the presets drive `run` as they say. Method: a status each, run twice.

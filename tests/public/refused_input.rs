@@ -50,7 +50,13 @@ fn durations_are_typed() {
     }
     let failed = engine.fail(&held, Failure::retryable_after(YEARS)).expect_err("refused");
     assert_eq!(failed.code(), ErrorCode::InvalidOption);
-    assert_eq!((engine.stats().live.running, engine.stats().live.total()), (1, 1));
+    assert_eq!(
+        (
+            engine.stats().expect("not forked").live.running,
+            engine.stats().expect("not forked").live.total()
+        ),
+        (1, 1)
+    );
     engine.complete(&held, &done("untouched")).expect("held");
 }
 

@@ -69,7 +69,7 @@ pub(crate) fn done(body: &str) -> Outcome {
 /// Yields until so many callers wait. Bounded, so that a lost waiter fails the test.
 #[track_caller]
 pub(crate) fn until_waiting(engine: &Engine, waiters: u64) {
-    until("waiters", || engine.stats().waiters == waiters);
+    until("waiters", || engine.stats().expect("not forked").waiters == waiters);
 }
 
 #[track_caller]

@@ -96,7 +96,7 @@ pub struct Engine {
     begin_latency: Histogram,
     complete_latency: Histogram,
     rotation: std::sync::Mutex<()>,
-    fork: ForkGuard,
+    fork: Arc<ForkGuard>,
 }
 
 /// What a call does that says nothing else.
@@ -130,7 +130,8 @@ impl Engine {
         // Relaxed: nobody else has the region yet; sharing the engine publishes it.
         region.header(header::EPOCH).store(epoch, Ordering::Relaxed);
         let counters = Arc::new(Counters::new());
-        let waiters = Arc::new(WaitQueue::new(config.max_waiters));
+        let fork = Arc::new(ForkGuard::new()?);
+        let waiters = Arc::new(WaitQueue::new(config.max_waiters, Arc::clone(&fork)));
         let unauthenticated = config
             .unauthenticated_quota
             .unwrap_or_else(|| Quota::unlimited().max_live((config.capacity as u64 / 16).max(1)));
@@ -157,7 +158,7 @@ impl Engine {
             begin_latency: Histogram::new(),
             complete_latency: Histogram::new(),
             rotation: std::sync::Mutex::new(()),
-            fork: ForkGuard::new()?,
+            fork,
             region,
             counters,
             waiters,
@@ -167,15 +168,17 @@ impl Engine {
     /// One snapshot of all counters. Reads every counter and every chunk of outcomes: for
     /// metrics, not for the hot path.
     ///
-    /// In a forked child it tells what the parent had counted until the fork.
+    /// # Errors
+    ///
+    /// [`ErrorCode::Forked`](crate::ErrorCode::Forked) in a forked child.
     ///
     /// ```
     /// let engine = oncegate::Engine::builder().capacity(1_000).build()?;
-    /// assert_eq!(engine.stats().live.total(), 0);
+    /// assert_eq!(engine.stats()?.live.total(), 0);
     /// # Ok::<(), oncegate::Error>(())
     /// ```
-    #[must_use]
-    pub fn stats(&self) -> Stats {
+    pub fn stats(&self) -> Result<Stats, Error> {
+        self.fork.check()?;
         let total = |event| self.counters.total(event);
         let live = Live {
             running: self.counters.in_state(State::Running),
@@ -191,7 +194,7 @@ impl Engine {
             Event::Unresolved,
             Event::OutcomeGone,
         ];
-        Stats {
+        Ok(Stats {
             begun: total(Event::Begun),
             created: total(Event::Created),
             reused: duplicates.into_iter().map(total).sum(),
@@ -220,7 +223,7 @@ impl Engine {
             begin: latency(&self.begin_latency),
             complete: latency(&self.complete_latency),
             live,
-        }
+        })
     }
 
     /// Time since the region was opened.

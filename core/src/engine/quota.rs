@@ -130,18 +130,23 @@ impl Engine {
 
     /// The quota that applies to `scope`.
     ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::Forked`] in a forked child.
+    ///
     /// ```
     /// # use oncegate::{Engine, Quota, Scope};
     /// let engine = Engine::builder().capacity(1_000).build()?;
     /// let scope = Scope::new("acme")?;
-    /// assert_eq!(engine.quota(scope), Quota::unlimited());
+    /// assert_eq!(engine.quota(scope)?, Quota::unlimited());
     /// engine.set_quota(scope, Quota::unlimited().max_live(10))?;
-    /// assert_eq!(engine.quota(scope), Quota::unlimited().max_live(10));
+    /// assert_eq!(engine.quota(scope)?, Quota::unlimited().max_live(10));
     /// # Ok::<(), oncegate::Error>(())
     /// ```
-    pub fn quota(&self, scope: Scope<'_>) -> Quota {
+    pub fn quota(&self, scope: Scope<'_>) -> Result<Quota, Error> {
+        self.fork.check()?;
         let set = self.quotas.of_scope.get(&self.scope_hash(scope)).map(|quota| *quota);
-        set.unwrap_or_else(|| self.quotas.of_unknown(scope))
+        Ok(set.unwrap_or_else(|| self.quotas.of_unknown(scope)))
     }
 
     /// The entry that new records of `scope` are counted in; 0 where nothing limits it.

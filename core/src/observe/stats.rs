@@ -8,7 +8,7 @@
 /// let engine = Engine::builder().capacity(1_000).build()?;
 /// let request = Request::new(Scope::single_tenant(), "op", "key-1")?;
 /// let _admission = engine.begin(&request)?;
-/// let stats = engine.stats();
+/// let stats = engine.stats()?;
 /// assert_eq!((stats.begun, stats.created, stats.live.running), (1, 1, 1));
 /// # Ok::<(), oncegate::Error>(())
 /// ```

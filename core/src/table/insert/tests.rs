@@ -1,6 +1,7 @@
 //! Steps of an insertion, one at a time, without threads.
 
 use super::*;
+use crate::fork::ForkGuard;
 use crate::observe::Counters;
 use crate::region::{Geometry, Region};
 use crate::table::slot::Lapse;
@@ -13,7 +14,8 @@ const RULES: Rules =
 fn table() -> Table {
     let geometry = Geometry::new(2, 1, 1, 8).expect("small");
     let region = Arc::new(Region::private(geometry, false).expect("a page"));
-    Table::new(region, Arc::new(Counters::new()), Arc::new(WaitQueue::new(1)))
+    let fork = Arc::new(ForkGuard::new().expect("a page"));
+    Table::new(region, Arc::new(Counters::new()), Arc::new(WaitQueue::new(1, fork)))
 }
 
 fn presented(table: &Table, probe: &Probe) -> Held {
