@@ -215,14 +215,19 @@ impl Run {
 
     fn refused(&self, key: u8, known: Option<&Known>, code: ErrorCode) -> Result<(), String> {
         let live = self.known.iter().filter(|(_, known)| !is_over(known, self.now));
-        let rejected =
-            |known: &Known| self.setup.reject || !matches!(known, Known::Finished { .. });
-        let kept = live.clone().filter(|(_, known)| rejected(known)).count();
+        // The limit of live records reserves them.
+        let reserved = |other| scope_of(other) == limited() && scope_of(key) != limited();
+        let rejected = |other, known: &Known| {
+            let may_go = matches!(known, Known::Finished { .. }) && !reserved(other);
+            self.setup.reject || !may_go
+        };
+        let kept = live.clone().filter(|(key, known)| rejected(**key, known)).count();
         let of_scope = live.filter(|(key, _)| scope_of(**key) == limited()).count();
         // An eviction may have taken a record that its callers still believe in.
-        let is_new = known.is_none_or(|known| !rejected(known));
+        let is_new = known.is_none_or(|known| !rejected(key, known));
         let right = match code {
-            ErrorCode::Full => is_new && kept == SLOTS,
+            // Of those that are reserved, some were evicted for others of their scope.
+            ErrorCode::Full => is_new && kept >= SLOTS,
             ErrorCode::QuotaExceeded => {
                 is_new && scope_of(key) == limited() && of_scope as u64 >= self.setup.quota
             }

@@ -48,6 +48,74 @@ fn quota_protects_the_others() {
     }
 }
 
+/// Goal: quotas that ask for more than there is hurt only those who come late: they evict their
+/// own, and nobody else's. Method: two scopes fill a table that holds one and a third of them.
+#[test]
+fn quota_reserves_what_it_grants() {
+    let (early, late) = (Scope::new("early").expect("short"), Scope::new("late").expect("short"));
+    let (engine, _clock) = build(Engine::builder().capacity(1_024));
+    for scope in [early, late] {
+        engine.set_quota(scope, Quota::unlimited().max_live(800)).expect("valid");
+    }
+    for scope in [early, late] {
+        for key in 0..800_u32 {
+            admitted(&engine, &of(scope, &key.to_le_bytes())).complete(&done("x")).expect("held");
+        }
+    }
+    assert!(engine.stats().expect("not forked").evicted_early > 0, "there was room for all");
+    for key in 0..800_u32 {
+        assert_eq!(replayed(&engine, &of(early, &key.to_le_bytes())), done("x"));
+    }
+}
+
+/// Goal: neither scopes without a quota nor traffic without credentials push out a tenant that
+/// has one. Method: both flood a table in which the tenant used its quota up.
+#[test]
+fn quota_is_kept_from_those_without() {
+    let tenant = Scope::new("tenant").expect("short");
+    let (engine, _clock) = build(Engine::builder().capacity(1_024));
+    engine.set_quota(tenant, Quota::unlimited().max_live(500)).expect("valid");
+    let complete = |scope, key: u32| {
+        let begun = engine.begin(&of(scope, &key.to_le_bytes()));
+        if let Ok(Admission::Admitted(lease)) = begun {
+            lease.complete(&done("x")).expect("held");
+        }
+    };
+    (0..500).for_each(|key| complete(tenant, key));
+    for key in 0..5_000 {
+        complete(Scope::new("unlimited").expect("short"), key);
+        complete(Scope::unauthenticated(), key);
+    }
+    assert!(engine.stats().expect("not forked").evicted_early > 1_000);
+    for key in 0..500_u32 {
+        assert_eq!(replayed(&engine, &of(tenant, &key.to_le_bytes())), done("x"));
+    }
+}
+
+/// Goal: traffic without credentials evicts no tenant's record, not even one without a quota.
+/// Method: a tenant fills the table; the flood finds only what is left.
+#[test]
+fn unauthenticated_traffic_evicts_nobody() {
+    let tenant = Scope::new("tenant").expect("short");
+    let (engine, _clock) = build(Engine::builder().capacity(1_024));
+    for key in 0..1_000_u32 {
+        admitted(&engine, &of(tenant, &key.to_le_bytes())).complete(&done("x")).expect("held");
+    }
+    let evicted = engine.stats().expect("not forked").evicted_early;
+    for key in 0..1_000_u32 {
+        match engine.begin(&of(Scope::unauthenticated(), &key.to_le_bytes())) {
+            Ok(Admission::Admitted(lease)) => {
+                lease.complete(&done("x")).expect("held");
+            }
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => {
+                assert!(matches!(error.code(), ErrorCode::QuotaExceeded | ErrorCode::Full));
+            }
+        }
+    }
+    assert_eq!(engine.stats().expect("not forked").evicted_early, evicted);
+}
+
 /// Goal: a scope at its quota gets on when its records' time is over, without anybody sweeping.
 /// Method: use the quota up, let the windows run out, and begin an old and a new request; the
 /// new one may be refused a few times while the table is tended, but not for ever.

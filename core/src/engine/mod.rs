@@ -39,11 +39,12 @@ use crate::error::Error;
 use crate::fingerprint::{KeyRules, Secret};
 use crate::fork::ForkGuard;
 use crate::observe::{Counters, Event, Histogram, Latency, Live, Stats};
-use crate::outcome::{Header, OutcomeStore, References, Room};
+use crate::outcome::{Header, LiveBlock, OutcomeStore, References, Room};
 use crate::region::{Geometry, Region, header};
 use crate::sync::Ordering;
 use crate::sync::plain::AtomicU64;
 use crate::table::control::State;
+use crate::table::scope::RoomOf;
 use crate::table::slot::Kind;
 use crate::table::{Rules, Table};
 use crate::wait::WaitQueue;
@@ -254,7 +255,7 @@ impl Engine {
 }
 
 impl References for Table {
-    fn window_end(&self, header: &Header, reference: u64) -> Option<u64> {
+    fn live(&self, header: &Header, reference: u64) -> Option<LiveBlock> {
         if header.slot >= self.slots() {
             return None;
         }
@@ -266,8 +267,9 @@ impl References for Table {
             && slot.outcome() == reference
             && deadline.belongs_to(seen.fence);
         // A window that is still being written has not ended.
-        let end = if deadline.kind == Kind::Window { deadline.at_ms } else { u64::MAX };
-        refers.then_some(end)
+        let window_end = if deadline.kind == Kind::Window { deadline.at_ms } else { u64::MAX };
+        let reserved = self.room_of(slot.fields().scope) == RoomOf::Reserved;
+        refers.then_some(LiveBlock { window_end, reserved })
     }
 
     fn redirect(&self, header: &Header, from: u64, to: u64) -> bool {

@@ -1,4 +1,9 @@
-//! Quotas: one scope can neither evict nor exhaust another.
+//! Quotas: what a scope may use, and what nobody takes from it.
+//!
+//! A limit of live records is a reservation too: the records of a scope that has one are never
+//! evicted for another scope's. So such scopes can neither evict nor exhaust each other, as long
+//! as their limits together are within the capacity. Scopes without a limit share the rest and
+//! evict each other; traffic that nobody vouches for evicts nobody.
 
 use std::time::Duration;
 
@@ -13,6 +18,12 @@ use crate::sync::plain::AtomicBool;
 use crate::table::scope::{Refusal, ScopeLimits};
 
 /// What one scope may use. Limits count new records; duplicates and retries are free.
+///
+/// A limit of live records reserves them: nobody else evicts them, and there is room for all of
+/// them as long as the limits of all scopes together, the unauthenticated one's included, are
+/// within the capacity. A scope without one shares what is left with the others like it, and any
+/// scope but the unauthenticated one may evict its finished records. The bytes of outcomes have
+/// one budget for all scopes.
 ///
 /// ```
 /// use oncegate::{Engine, Quota, Scope};
@@ -74,7 +85,7 @@ impl Quota {
             }
         };
         let max_live = self.max_live.unwrap_or(u64::MAX);
-        Ok(ScopeLimits { max_live, nanos_each, burst_nanos })
+        Ok(ScopeLimits { max_live, nanos_each, burst_nanos, guest: false })
     }
 }
 
@@ -95,8 +106,7 @@ impl Quotas {
     }
 
     fn of_unknown(&self, scope: Scope<'_>) -> Quota {
-        let is_unauthenticated = scope == Scope::unauthenticated();
-        if is_unauthenticated { self.unauthenticated } else { self.default }
+        if is_guest(scope) { self.unauthenticated } else { self.default }
     }
 }
 
@@ -118,7 +128,7 @@ impl Engine {
     /// ```
     pub fn set_quota(&self, scope: Scope<'_>, quota: Quota) -> Result<(), Error> {
         self.fork.check()?;
-        let limits = quota.limits()?;
+        let limits = ScopeLimits { guest: is_guest(scope), ..quota.limits()? };
         let hash = self.scope_hash(scope);
         let entry = self.table.scope_entry(hash, &|| limits).ok_or_else(too_many_scopes)?;
         self.table.set_scope_limits(entry, limits);
@@ -153,7 +163,7 @@ impl Engine {
     pub(super) fn scope_entry(&self, scope: Scope<'_>) -> Result<u16, Error> {
         // Relaxed: see `set_quota`.
         let any_set = self.quotas.any_set.load(Ordering::Relaxed);
-        if !any_set && scope != Scope::unauthenticated() {
+        if !any_set && !is_guest(scope) {
             return Ok(0);
         }
         let hash = self.scope_hash(scope);
@@ -161,8 +171,11 @@ impl Engine {
             return Ok(entry);
         }
         match self.quotas.of_unknown(scope).limits()? {
-            limits if limits == ScopeLimits::NONE => Ok(0),
-            limits => self.table.scope_entry(hash, &|| limits).ok_or_else(too_many_scopes),
+            limits if limits == ScopeLimits::NONE && !is_guest(scope) => Ok(0),
+            limits => {
+                let limits = ScopeLimits { guest: is_guest(scope), ..limits };
+                self.table.scope_entry(hash, &|| limits).ok_or_else(too_many_scopes)
+            }
         }
     }
 
@@ -199,6 +212,10 @@ impl Engine {
     fn scope_hash(&self, scope: Scope<'_>) -> u64 {
         self.keys.hasher(0).scope_hash(scope)
     }
+}
+
+fn is_guest(scope: Scope<'_>) -> bool {
+    scope == Scope::unauthenticated()
 }
 
 fn too_many_scopes() -> Error {

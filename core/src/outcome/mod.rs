@@ -8,7 +8,7 @@ pub use policy::{OutcomePolicy, Verdict};
 
 pub(crate) use block::{Header, WindowCode};
 pub(crate) use store::{
-    MAX_CHUNK_WORDS, MAX_CHUNKS, OutcomeStore, Reading, References, Room, WITHOUT_BYTES,
+    LiveBlock, MAX_CHUNK_WORDS, MAX_CHUNKS, OutcomeStore, Reading, References, Room, WITHOUT_BYTES,
 };
 
 use std::fmt;

@@ -19,7 +19,8 @@
 //!   it copied was recycled meanwhile.
 //! - Recycling is exclusive: one compare-and-swap to `Recycling`, during which old references
 //!   stay readable. The few records whose windows outlast their neighbours' are carried to
-//!   another chunk first; under `reject` a chunk with more of them is left alone.
+//!   another chunk first. So are those that must stay: all under `reject`, and always those of
+//!   scopes with a limit of live records. A chunk full of them is left alone.
 
 use std::sync::Arc;
 
@@ -33,10 +34,18 @@ use crate::table::control::Fence;
 
 /// What the store asks of the table when it recycles a chunk.
 pub(crate) trait References {
-    /// The end of the window of the record that refers to this block, if it still does.
-    fn window_end(&self, header: &Header, reference: u64) -> Option<u64>;
+    /// The finished record that refers to this block, if it still does.
+    fn live(&self, header: &Header, reference: u64) -> Option<LiveBlock>;
     /// Makes that record refer to `to`. False where it has moved on.
     fn redirect(&self, header: &Header, from: u64, to: u64) -> bool;
+}
+
+/// A record that refers to a block.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LiveBlock {
+    pub(crate) window_end: u64,
+    /// Nobody else's outcome takes its place.
+    pub(crate) reserved: bool,
 }
 
 /// What may be overwritten to make room.
@@ -243,7 +252,8 @@ impl OutcomeStore {
         Some(Place { chunk, offset: 0, sequence })
     }
 
-    /// Carries the records on that outlast their neighbours. False: too many live here.
+    /// Makes a chunk free of live records: carries on what must stay, and what outlasts its
+    /// neighbours. False: too much must stay here, and nothing was given up.
     fn clear_out(
         &self,
         chunk: usize,
@@ -256,23 +266,37 @@ impl OutcomeStore {
         let live = || {
             Blocks { words, filled: entry.filled, at: 0 }.filter_map(|(offset, header)| {
                 let place = Place { chunk, offset, sequence: entry.sequence };
-                let end = table.window_end(&header, place.pack())?;
-                (end > room.now_ms).then_some((header, place, end))
+                let live = table.live(&header, place.pack())?;
+                (live.window_end > room.now_ms).then_some((header, place, live))
             })
         };
-        let live_words: usize = live().map(|(header, ..)| header.words()).sum();
-        let few = live_words <= self.region.geometry().chunk_words() / MINORITY;
-        let mut left = 0;
-        for (header, place, end) in live() {
-            let carried = carry && few && self.carry(&header, place, end, room, table);
-            let event = if carried { Event::OutcomesCarried } else { Event::OutcomesEvicted };
-            if !carried && !room.evict {
-                left += 1;
-                continue;
-            }
-            self.counters.add(event);
+        let must_stay = |live: &LiveBlock| live.reserved || !room.evict;
+        let size = self.region.geometry().chunk_words();
+        let (mut all, mut staying) = (0, 0);
+        for (header, _, live) in live() {
+            all += header.words();
+            staying += if must_stay(&live) { header.words() } else { 0 };
         }
-        left == 0
+        if staying > 0 && (!carry || staying > size / 4 * MOST_STAYING) {
+            return false;
+        }
+        let carried = |header: &Header, place, live: &LiveBlock| {
+            let carried = self.carry(header, place, live.window_end, room, table);
+            if carried {
+                self.counters.add(Event::OutcomesCarried);
+            }
+            carried
+        };
+        if !live().filter(|(.., live)| must_stay(live)).all(|(h, at, live)| carried(&h, at, &live))
+        {
+            return false;
+        }
+        for (header, place, live) in live().filter(|(.., live)| !must_stay(live)) {
+            if !(carry && all <= size / MINORITY && carried(&header, place, &live)) {
+                self.counters.add(Event::OutcomesEvicted);
+            }
+        }
+        true
     }
 
     fn carry(
@@ -465,8 +489,10 @@ const CHUNK_BITS: u32 = 20;
 const CHUNK_MASK: u64 = (1 << CHUNK_BITS) - 1;
 /// How many chunks in turn an allocation tries.
 const TRIED: usize = 8;
-/// Live records are carried on where they fill at most this part of a chunk.
+/// Live records that may go are carried on where they fill at most this part of a chunk.
 const MINORITY: usize = 4;
+/// Those that must stay are carried on where they fill at most so many quarters.
+const MOST_STAYING: usize = 3;
 const CHUNKS_PER_STRIPE: usize = 8;
 const MAX_STRIPES: usize = 16;
 

@@ -44,6 +44,7 @@ pub(super) enum NoSlot {
 /// Whom a slot is claimed for.
 pub(super) struct Wanted<'a> {
     pub(super) probe: &'a Probe,
+    pub(super) scope: u16,
     /// The counter of the new record is above this one, whatever the home's clock says.
     pub(super) above: Fence,
     /// Whether nobody inserted on its homes since they were searched.
@@ -103,7 +104,8 @@ impl Table {
                             && retiring.map(|old| self.line(old.home).arbitration()) == old_seen
                     };
                     let above = Fence::new(above()).unwrap_or(Fence::LAST);
-                    let wanted = Wanted { probe, above, unchanged: &unchanged };
+                    let scope = draft.scope;
+                    let wanted = Wanted { probe, scope, above, unchanged: &unchanged };
                     match self.reserve(&wanted, draft, rules, seen) {
                         Ok(mine) => *held.insert(mine),
                         Err(NoSlot::Changed) => continue,

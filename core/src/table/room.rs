@@ -2,6 +2,7 @@
 
 use super::control::{Fence, Snapshot, State, Step};
 use super::insert::{NoSlot, Wanted};
+use super::scope::RoomOf;
 use super::set::Ways;
 use super::slot::{Kind, Lapse};
 use super::{Table, place};
@@ -130,6 +131,11 @@ impl Table {
         }
     }
 
+    /// Clears one record of `set` that is over, if there is one.
+    fn clear_one(&self, set: usize, rules: &Rules) -> bool {
+        (0..WAYS).any(|way| self.clear_if_over(set * WAYS + way, rules))
+    }
+
     fn clear_if_over(&self, slot: usize, rules: &Rules) -> bool {
         let seen = self.slot(slot).control().load();
         seen.state.is_record() && self.is_over(slot, seen, rules) && self.clear(slot, seen, rules)
@@ -168,14 +174,14 @@ impl Table {
         if !rules.evict_lru {
             return Err(NoSlot::Full);
         }
-        let mut by_age = OldestFirst::new(self, [wanted.probe.home, wanted.probe.alternate]);
-        if by_age.clone().any(|(slot, _)| self.clear_if_over(slot, rules))
+        let sets = [wanted.probe.home, wanted.probe.alternate];
+        if sets.into_iter().any(|set| self.clear_one(set, rules))
             && let Some(claimed) = self.claim_vacant(wanted)
         {
             return Ok(claimed);
         }
         let trusting = Bug::EvictsByOldAge.is_planted();
-        for (slot, age) in by_age.by_ref() {
+        for (slot, age) in OldestFirst::new(self, sets) {
             let seen = self.slot(slot).control().load();
             // Somebody may have inserted the very record that is asked for, and finished it: then
             // the arbitration word moved before the state that was just loaded.
@@ -189,6 +195,7 @@ impl Table {
                 || Bug::EvictsRunning.is_planted() && seen.state == State::Running;
             if stands
                 && evictable
+                && self.may_evict(wanted.scope, slot)
                 && let Some(claimed) = self.claim(slot, seen, wanted)
             {
                 self.counters.add(Event::EvictedEarly);
@@ -196,6 +203,17 @@ impl Table {
             }
         }
         Err(NoSlot::Full)
+    }
+
+    /// Whether a new record of `scope` may take the place of the one in `slot`, which is finished.
+    fn may_evict(&self, scope: u16, slot: usize) -> bool {
+        // If the slot changed hands since, the claim that follows fails.
+        let other = self.slot(slot).fields().scope;
+        match self.room_of(scope) {
+            _ if other == scope => true,
+            RoomOf::Guest => false,
+            RoomOf::Reserved | RoomOf::Shared => self.room_of(other) != RoomOf::Reserved,
+        }
     }
 
     /// How many insertions ago the record in `slot` was last used.
@@ -226,7 +244,6 @@ impl Table {
 }
 
 /// The slots of two sets, least recently used first.
-#[derive(Clone)]
 struct OldestFirst {
     sets: [usize; 2],
     ages: [[u8; WAYS]; 2],

@@ -7,6 +7,7 @@
 //! word 3   nanoseconds that one new record costs; zero: no rate
 //! word 4   nanoseconds of burst that may be spent in advance
 //! word 5   theoretical arrival time, in nanoseconds since the region was opened
+//! word 6   one: a guest
 //! ```
 //!
 //! The rate is the generic cell rate algorithm (ITU-T I.371), one word per scope. An entry, once
@@ -23,11 +24,24 @@ pub(crate) struct ScopeLimits {
     pub(crate) max_live: u64,
     pub(crate) nanos_each: u64,
     pub(crate) burst_nanos: u64,
+    pub(crate) guest: bool,
 }
 
 impl ScopeLimits {
     /// No limit at all.
-    pub(crate) const NONE: Self = Self { max_live: u64::MAX, nanos_each: 0, burst_nanos: 0 };
+    pub(crate) const NONE: Self =
+        Self { max_live: u64::MAX, nanos_each: 0, burst_nanos: 0, guest: false };
+}
+
+/// Whose room a scope's records take, when the table is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RoomOf {
+    /// It has a limit of live records: nobody else evicts them.
+    Reserved,
+    /// It has no such limit: anybody but a guest may evict its records.
+    Shared,
+    /// Traffic that nobody vouches for: it evicts nobody else's records, and anybody its.
+    Guest,
 }
 
 /// Why a scope may make no new record now.
@@ -82,6 +96,22 @@ impl Table {
 
     pub(crate) fn set_scope_limits(&self, entry: u16, limits: ScopeLimits) {
         write_limits(self.region.scope(usize::from(entry)), limits);
+    }
+
+    /// Whose room the records of `entry` take.
+    pub(crate) fn room_of(&self, entry: u16) -> RoomOf {
+        if entry == 0 || usize::from(entry) >= self.region.geometry().scopes() {
+            return RoomOf::Shared;
+        }
+        let words = self.region.scope(usize::from(entry));
+        // Relaxed, both: limits that change meanwhile hold from the next record on.
+        if words[GUEST].load(Ordering::Relaxed) != 0 {
+            RoomOf::Guest
+        } else if words[MAX_LIVE].load(Ordering::Relaxed) == u64::MAX {
+            RoomOf::Shared
+        } else {
+            RoomOf::Reserved
+        }
     }
 
     /// Counts one new record for `entry`, or says why not.
@@ -141,6 +171,7 @@ fn write_limits(words: &[AtomicU64], limits: ScopeLimits) {
     // the limits are written.
     words[NANOS_EACH].store(limits.nanos_each, Ordering::Relaxed);
     words[BURST_NANOS].store(limits.burst_nanos, Ordering::Relaxed);
+    words[GUEST].store(limits.guest.into(), Ordering::Relaxed);
     words[MAX_LIVE].store(limits.max_live.saturating_add(1), Ordering::Relaxed);
 }
 
@@ -152,3 +183,4 @@ const MAX_LIVE: usize = 2;
 const NANOS_EACH: usize = 3;
 const BURST_NANOS: usize = 4;
 const ARRIVAL: usize = 5;
+const GUEST: usize = 6;

@@ -22,7 +22,7 @@ fn presented(table: &Table, probe: &Probe) -> Held {
     let lease = LeaseDraft { until_ms: 1_000, lapse: Lapse::Reclaim };
     let draft = Draft { scope: 0, digest: DigestWord::new(0, 0, 0), lease };
     let above = Fence::new(0).expect("small");
-    let wanted = Wanted { probe, above, unchanged: &|| true };
+    let wanted = Wanted { probe, scope: 0, above, unchanged: &|| true };
     let seen = table.line(probe.home).arbitration();
     table.reserve(&wanted, &draft, &RULES, seen).expect("an empty table")
 }
