@@ -32,6 +32,8 @@ pub(crate) struct WaitQueue {
 struct Waiter {
     slot: usize,
     ticket: u64,
+    /// When it looks again by itself, in milliseconds since the region was opened.
+    until_ms: u64,
     waker: Waker,
 }
 
@@ -65,10 +67,12 @@ impl WaitQueue {
         }
     }
 
-    /// Queues `waker` for `slot`. `announce` sets the `W` bit; false means the record changed.
+    /// Queues `waker` for `slot`, by itself until `until_ms`. `announce` sets the `W` bit; false
+    /// means the record changed.
     pub(crate) fn enter(
         self: &Arc<Self>,
         slot: usize,
+        until_ms: u64,
         waker: Waker,
         announce: impl FnOnce() -> bool,
     ) -> Result<Ticket, NotQueued> {
@@ -82,7 +86,7 @@ impl WaitQueue {
         if !Bug::WaiterUnannounced.is_planted() && !announce() {
             return Err(NotQueued::Changed);
         }
-        bucket.push_back(Waiter { slot, ticket: number, waker });
+        bucket.push_back(Waiter { slot, ticket: number, until_ms, waker });
         // Relaxed: as above.
         self.waiting.fetch_add(1, Ordering::Relaxed);
         Ok(Ticket { queue: Arc::clone(self), slot, number, spent: false })
@@ -90,9 +94,20 @@ impl WaitQueue {
 
     /// Wakes everybody who waits for `slot`.
     pub(crate) fn wake_all(&self, slot: usize) {
+        self.wake(slot, |_| true);
+    }
+
+    /// Wakes those who wait for `slot` and would look again only after `until_ms`, the new end of
+    /// what they wait for.
+    pub(crate) fn wake_sooner(&self, slot: usize, until_ms: u64) {
+        self.wake(slot, |waiter| waiter.until_ms > until_ms);
+    }
+
+    fn wake(&self, slot: usize, whom: impl Fn(&Waiter) -> bool) {
         let woken: VecDeque<Waiter> = {
             let mut bucket = lock(self.bucket(slot));
-            let (out, keep) = bucket.drain(..).partition(|waiter| waiter.slot == slot);
+            let (out, keep) =
+                bucket.drain(..).partition(|waiter| waiter.slot == slot && whom(waiter));
             *bucket = keep;
             out
         };

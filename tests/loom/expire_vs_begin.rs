@@ -50,6 +50,39 @@ fn a_slot_that_changes_hands_is_looked_at_again() {
     bounded(1, slot_changes_hands);
 }
 
+fn record_comes_and_goes() {
+    let Small { engine, clock } = small();
+    let (left, right) = (Arc::clone(&engine), Arc::clone(&engine));
+    let (one, other) = race(
+        move || begin(&left, "k").token(),
+        move || {
+            let token = begin(&right, "k").token()?;
+            right.complete(&token, &Outcome::new(200, "")).expect("the holder");
+            clock.advance(WINDOW);
+            right.sweep(usize::MAX).expect("not forked");
+            Some(token)
+        },
+    );
+    // Where both were admitted, the first caller came after the other's record was gone.
+    if let (Some(one), Some(other)) = (one, other) {
+        assert!(one.fencing_token() > other.fencing_token(), "{one:?} after {other:?}");
+    }
+}
+
+/// Goal: tokens rise though the record in between is gone (I2). Method: an insertion stalls with
+/// its slot claimed while another record of the request comes and goes.
+#[test]
+fn a_stalled_insertion_draws_a_new_counter() {
+    model(record_comes_and_goes);
+}
+
+/// Goal: the model bites. Method: the stalled insertion keeps the counter of its claim.
+#[cfg(oncegate_loom)]
+#[test]
+fn broken_counter_kept() {
+    broken(oncegate::Bug::CounterKept, record_comes_and_goes);
+}
+
 /// Goal: the model bites. Method: a record is believed that changed since it was found.
 #[cfg(oncegate_loom)]
 #[test]

@@ -45,6 +45,41 @@ fn one_begin_is_admitted_across_a_rotation() {
     model(rotation_meets_begin);
 }
 
+fn rotation_ends_beside_a_sweep() {
+    let Small { engine, clock } = small();
+    let key = keys_of_home(&engine, 1).next().expect("a key");
+    let token = begin(&engine, &key).token().expect("new");
+    engine.rotate_secret(secret(8)).expect("no rotation before");
+    clock.advance(LEASE + WINDOW);
+    let (left, right) = (Arc::clone(&engine), Arc::clone(&engine));
+    let (twice, _) = race(
+        move || {
+            if left.finish_rotation().is_err() {
+                return false;
+            }
+            let late = left.complete(&token, &oncegate::Outcome::new(200, "old")).is_ok();
+            late && begin(&left, &key).token().is_some()
+        },
+        move || right.sweep(1).is_ok(),
+    );
+    assert!(!twice, "completed after the rotation, and runs again inside its window");
+}
+
+/// Goal: a rotation does not end over a record that is still there. Method: another sweep takes
+/// sets out of the turn.
+#[test]
+fn a_rotation_ends_when_its_records_are_gone() {
+    model(rotation_ends_beside_a_sweep);
+}
+
+/// Goal: the model bites. Method: the end of a rotation sweeps in turn with everybody else, and
+/// believes that what is over is gone.
+#[cfg(oncegate_loom)]
+#[test]
+fn broken_rotation_sweeps_in_turn() {
+    broken(oncegate::Bug::RotationSweepsInTurn, rotation_ends_beside_a_sweep);
+}
+
 /// Goal: the model bites. Method: an insertion does not disturb the old home.
 #[cfg(oncegate_loom)]
 #[test]

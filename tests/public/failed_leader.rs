@@ -142,6 +142,70 @@ fn blocked_threads_follow_the_clock() {
     });
 }
 
+/// Goal: waiters follow a lease that ends sooner than the one they began to wait for. Method: the
+/// leader has a minute; it fails, one waiter gets the next attempt for 20 ms of real time and
+/// dies; the other is admitted long before the minute is over.
+#[test]
+fn waiters_follow_a_shorter_lease() {
+    let builder = Engine::builder().capacity(100).lease_duration(Duration::from_secs(60));
+    let engine = builder.precise_clock().build().expect("valid");
+    let leader = admitted(&engine, &request("k"));
+    let waits = || {
+        let options = BeginOptions::new()
+            .lease_duration(Duration::from_millis(20))
+            .on_conflict(OnConflict::Wait(Duration::from_secs(20)));
+        match engine.begin_with(&request("k"), &options).expect("an answer") {
+            Admission::Admitted(lease) => lease.into_token().attempt(),
+            other => panic!("{other:?}"),
+        }
+    };
+    std::thread::scope(|scope| {
+        let (one, two) = (scope.spawn(waits), scope.spawn(waits));
+        until_waiting(&engine, 2);
+        leader.fail(Failure::retryable()).expect("held");
+        let mut attempts = [one, two].map(|waiter| waiter.join().expect("no panic"));
+        attempts.sort_unstable();
+        assert_eq!(attempts, [2, 3]);
+    });
+}
+
+/// Goal: the same where a renewal makes the lease shorter. Method: the waiter began to wait for a
+/// minute; the leader renews for 20 ms of real time and dies.
+#[test]
+fn waiters_follow_a_shorter_renewal() {
+    let builder = Engine::builder().capacity(100).lease_duration(Duration::from_secs(60));
+    let engine = builder.precise_clock().build().expect("valid");
+    let leader = token(&engine, &request("k"));
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| {
+            let options = BeginOptions::new().on_conflict(OnConflict::Wait(LEASE));
+            engine.begin_with(&request("k"), &options)
+        });
+        until_waiting(&engine, 1);
+        engine.renew(&leader, Duration::from_millis(20)).expect("held");
+        let met = waiter.join().expect("no panic").expect("an answer");
+        assert!(matches!(&met, Admission::Admitted(lease) if lease.attempt() == 2), "{met:?}");
+    });
+}
+
+/// Goal: a future that is polled after the lease notices the lapse, without a sweep. Method: move
+/// the clock and poll again.
+#[test]
+fn polled_future_notices_the_lapse() {
+    let (engine, clock) = engine();
+    let asked = request("k");
+    let _leaked = token(&engine, &asked);
+    let woken = Arc::new(Woken::default());
+    let mut join = pin!(engine.join(&asked, &BeginOptions::new()));
+    assert!(poll(join.as_mut(), &woken).is_pending());
+    clock.advance(LEASE - Duration::from_millis(1));
+    assert!(poll(join.as_mut(), &woken).is_pending());
+    clock.advance(Duration::from_millis(1));
+    let answer = poll(join, &woken);
+    assert!(matches!(&answer, Poll::Ready(Ok(Admission::Admitted(_)))), "{answer:?}");
+    assert_eq!(engine.stats().expect("not forked").waiters, 0);
+}
+
 /// Goal: a leader that dies does not keep its waiters: after the lapse one of them takes over.
 /// Method: leak the lease, move the clock, sweep; the waiting future is woken and admitted.
 #[test]

@@ -130,3 +130,27 @@ fn fill_levels_warn_once() {
     let fill = engine.stats().expect("not forked").fill;
     assert!((0.99..=1.0).contains(&fill), "{fill}");
 }
+
+/// Goal: a small table warns too. Method: fewer records than any thread makes between two looks
+/// at a large one.
+#[test]
+fn small_tables_warn_too() {
+    let (tell, told) = std::sync::mpsc::channel();
+    let warn = move |event: oncegate::FillEvent| tell.send(event.level()).expect("received");
+    let (engine, _clock) = build(Engine::builder().capacity(60).on_fill(&[0.5, 0.8, 0.95], warn));
+    for record in 0..60_usize {
+        admitted(&engine, &ask(&record.to_le_bytes())).complete(&done("x")).expect("held");
+    }
+    assert_eq!(told.try_iter().collect::<Vec<_>>(), [0.5, 0.8, 0.95]);
+}
+
+/// Goal: a callback that panics costs nobody a lease. Method: the call that crosses the level
+/// panics; its request may run again at once.
+#[test]
+fn panicking_callback_gives_the_lease_back() {
+    let warn = |_| panic!("in the callback");
+    let (engine, _clock) = build(Engine::builder().capacity(60).on_fill(&[0.01], warn));
+    let first = std::panic::AssertUnwindSafe(|| engine.begin(&ask(b"k")).is_ok());
+    std::panic::catch_unwind(first).expect_err("the callback panics");
+    assert_eq!(admitted(&engine, &ask(b"k")).attempt(), 2);
+}

@@ -104,10 +104,12 @@ fn the_end_of_time_overflows_nowhere() {
         clock.advance(Duration::from_secs(366 * 24 * 3600));
         let _ = lease.complete(&done(key));
     }
+    let mut held = admitted(&engine, &request("d"));
     clock.advance(Duration::MAX);
+    let _ = held.renew(Duration::from_secs(366 * 24 * 3600));
+    let _ = held.complete(&done("d"));
     engine.sweep(usize::MAX).expect("not forked");
-    let mut lease = admitted(&engine, &request("d"));
-    let _ = lease.renew(Duration::from_secs(366 * 24 * 3600));
-    let _ = lease.complete(&done("d"));
-    let _ = engine.begin(&request("d")).expect("an answer");
+    // No lease would last: two callers would be admitted at once.
+    let error = engine.begin(&request("d")).expect_err("no time is left");
+    assert_eq!((error.code(), error.field()), (ErrorCode::Exhausted, "clock"));
 }

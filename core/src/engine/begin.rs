@@ -9,11 +9,11 @@ use crate::clock::{Clock, PreciseClock};
 use crate::error::{Error, ErrorCode};
 use crate::fingerprint::{DigestVersion, Request};
 use crate::observe::Event;
-use crate::outcome::{Outcome, Reading};
+use crate::outcome::{Outcome, Reading, lapsed};
 use crate::region::WAYS;
 use crate::sync::planted::Bug;
 use crate::table::control::{Snapshot, State};
-use crate::table::slot::{DigestWord, Kind, Lapse};
+use crate::table::slot::{Deadline, DigestWord, Kind, Lapse};
 use crate::table::{Draft, Found, Insertion, Lapsed, LeaseDraft, NotTaken, Open, Probe, Rules};
 
 /// A request whose digests are made: hashing once, beginning as often as needed.
@@ -195,6 +195,10 @@ impl Engine {
             }
             self.table.prefetch(&prepared.probe);
             let rules = self.rules();
+            if rules.now_ms >= Deadline::MAX_MS {
+                // No lease would last: each would be taken over at once.
+                return Err(Error::of(ErrorCode::Exhausted, "clock"));
+            }
             let lease = self.lease_draft(options, &rules);
             let found = prepared
                 .retiring
@@ -230,11 +234,16 @@ impl Engine {
         over: Option<usize>,
     ) -> Result<Option<Answer>, Error> {
         let scope = self.scope_entry(prepared.request.scope())?;
-        self.charge(scope, || self.tend_for_quota(over, rules))?;
+        if let Err(refused) = self.charge(scope, || self.tend_for_quota(over, rules)) {
+            // A duplicate that was faster may have taken the last of it.
+            let found = |probe: &Probe| self.table.search(probe).is_some();
+            let exists = found(&prepared.probe) || prepared.retiring.as_ref().is_some_and(found);
+            return if exists { Ok(None) } else { Err(self.refused_by_quota(refused)) };
+        }
         let draft = Draft { scope, digest: prepared.digest, lease };
         let unchanged = || keys::load(&self.region) == prepared.keys;
         let retiring = prepared.retiring.as_ref();
-        let refund = || self.table.release_scope(scope);
+        let refund = || self.table.refund_scope(scope);
         if !rules.evict_lru && !self.store.has_room(self.largest_block(), self.room(rules)) {
             refund();
             return Err(self.full("outcomes"));
@@ -245,7 +254,6 @@ impl Engine {
                 let status =
                     if replaced || over.is_some() { Status::Expired } else { Status::Created };
                 self.counters.live(State::Running, 1);
-                self.after_creation();
                 let until_ms = lease.until_ms;
                 Ok(Some(Answer::Admitted { slot, seen, attempt: 1, status, until_ms }))
             }
@@ -305,7 +313,7 @@ impl Engine {
                     taken
                 }
                 Ok(Lapsed(policy)) => {
-                    self.lapse(found, policy, rules);
+                    self.lapse(found, policy);
                     Met::Changed
                 }
             },
@@ -324,7 +332,14 @@ impl Engine {
                 self.table.touch(slot);
                 self.replay(found)
             }
-            State::Unknown => Met::Answer(Answer::Unresolved),
+            State::Unknown => match at.deadline() {
+                // Somebody decided that it runs again, and has not said so in the control word.
+                due if due.belongs_to(seen.fence) && due.kind == Kind::Due => {
+                    self.end_failing(found, due.at_ms, rules);
+                    Met::Changed
+                }
+                _ => Met::Answer(Answer::Unresolved),
+            },
             State::Vacant | State::Claimed | State::Inserting => Met::Changed,
         })
     }
@@ -339,9 +354,11 @@ impl Engine {
         let Found { slot, seen } = found;
         match self.table.take(slot, seen, home, lease) {
             Ok((taken, attempt)) => {
-                self.counters.live(seen.state, -1);
-                self.counters.live(State::Running, 1);
                 let until_ms = lease.until_ms;
+                if taken.waiters {
+                    // They count on the lease or the delay before.
+                    self.waiters.wake_sooner(slot, until_ms);
+                }
                 let seen = taken;
                 Ok(Met::Answer(Answer::Admitted { slot, seen, attempt, status, until_ms }))
             }
@@ -368,19 +385,13 @@ impl Engine {
             if at.outcome() == reference {
                 return Met::Answer(match reference {
                     // A lapse that counted as failure left no outcome.
-                    _ if failed && self.lapsed_without_outcome(found, reference) => {
+                    _ if failed && reference == lapsed(seen.fence) => {
                         Answer::Replayed(Outcome::new(options::LAPSED_STATUS, []))
                     }
                     _ => Answer::OutcomeGone,
                 });
             }
         }
-    }
-
-    /// Whether a failed record has no outcome, or only one that came too late to count.
-    fn lapsed_without_outcome(&self, found: Found, reference: u64) -> bool {
-        let late = self.store.header(reference, found.slot, found.seen.fence);
-        reference == 0 || late.is_some_and(|header| !header.failed)
     }
 
     fn same_payload(&self, stored: DigestWord, prepared: &Prepared<'_>) -> Result<bool, Error> {
@@ -456,6 +467,10 @@ impl Engine {
             Answer::Unresolved => (Event::Unresolved, Admission::Unresolved),
             Answer::OutcomeGone => (Event::OutcomeGone, Admission::OutcomeGone),
         };
+        if matches!(event, Event::Created | Event::Expired) {
+            // Behind the lease, which is given back if the callback for a fill level panics.
+            self.after_creation();
+        }
         self.counters.add(event);
         admission
     }

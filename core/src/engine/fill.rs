@@ -89,14 +89,21 @@ impl Engine {
     /// Looks at the fill once in some new records of this thread.
     pub(super) fn watch_fill(&self) {
         if let Some(watch) = &self.fill
-            && self.counters.own(Event::Created).is_multiple_of(LOOK_EVERY)
+            && self.counters.own(Event::Created).is_multiple_of(self.look_every())
         {
             watch.look(self.counters.records() as f64 / self.capacity as f64);
         }
+    }
+
+    fn look_every(&self) -> u64 {
+        (self.capacity as u64 / LOOK_PART).clamp(1, LOOK_EVERY)
     }
 }
 
 /// A level warns again after the fill was below this share of it.
 const REARM: f64 = 0.9;
 const MAX_LEVELS: usize = 16;
+/// A thread looks at most this seldom,
 const LOOK_EVERY: u64 = 64;
+/// and in a small table after so much of it that it added itself.
+const LOOK_PART: u64 = 256;

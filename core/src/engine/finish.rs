@@ -8,7 +8,8 @@ use crate::clock::{Clock, PreciseClock};
 use crate::config::{YEAR, check_duration};
 use crate::error::{Error, ErrorCode};
 use crate::observe::Event;
-use crate::outcome::{Header, Outcome, WITHOUT_BYTES, WindowCode};
+use crate::outcome::{Header, Outcome, WITHOUT_BYTES, WindowCode, lapsed};
+use crate::sync::planted::Bug;
 use crate::table::control::{Fence, Snapshot, State};
 use crate::table::slot::Lapse;
 use crate::table::{Found, Rules};
@@ -206,7 +207,14 @@ impl Engine {
             .filter(|(_, seen)| seen.state == State::Running)
             .ok_or_else(|| self.fenced())?;
         let until_ms = self.now_ms().saturating_add(millis_up(duration));
-        if self.table.renew(slot, seen, until_ms) { Ok(until_ms) } else { Err(self.fenced()) }
+        if !self.table.renew(slot, seen, until_ms) {
+            return Err(self.fenced());
+        }
+        if self.table.slot(slot).control().load().waiters {
+            // They count on the lease as it was.
+            self.waiters.wake_sooner(slot, until_ms);
+        }
+        Ok(until_ms)
     }
 
     /// What a dropped lease does.
@@ -258,27 +266,34 @@ impl Engine {
             .then(|| self.store.write(&header, outcome, window_end, self.room(&rules), &self.table))
             .flatten();
         let reference = written.as_ref().map_or(WITHOUT_BYTES, |written| written.reference);
-        let ended = self
-            .refer(slot, seen.fence, reference)
-            .and_then(|()| self.end(slot, seen, state))
-            .map(|ended| self.table.open_window(slot, ended, window_end));
+        let ended = self.refer(slot, seen.fence, reference).and_then(|()| {
+            let ended =
+                self.end(slot, seen, state).inspect(|_| self.counters.add(Event::Completed));
+            // A helper that came first has counted it.
+            ended.or_else(|| self.helped(slot, seen.fence, state, reference))
+        });
+        if let Some(ended) = ended {
+            self.table.open_window(slot, ended, window_end);
+        }
         let completed = if written.is_some() { Completed::Stored } else { Completed::WithoutBytes };
         if let Some(written) = written {
             self.store.published(written);
         }
-        match ended {
-            Some(()) => {
-                self.counters.add(Event::Completed);
-                Ok(completed)
-            }
-            None => Err(self.fenced()),
-        }
+        ended.map(|_| completed).ok_or_else(|| self.fenced())
+    }
+
+    /// The record, if somebody else has ended the attempt as its holder decided.
+    fn helped(&self, slot: usize, fence: Fence, state: State, reference: u64) -> Option<Snapshot> {
+        let at = self.table.slot(slot);
+        let now = at.control().load();
+        let as_decided = now.fence == fence && now.state == state && at.outcome() == reference;
+        as_decided.then_some(now)
     }
 
     /// Makes the record refer to `reference`, unless another call is finishing the same attempt.
     ///
-    /// Two calls with one token are arbitrated by the reference: the first one's outcome is the
-    /// attempt's, and the other call helps it to its end.
+    /// Two calls with one token, and the holder and its lapse, are arbitrated by the reference:
+    /// the first one's outcome is the attempt's, and the other helps it to its end.
     fn refer(&self, slot: usize, fence: Fence, reference: u64) -> Option<()> {
         let at = self.table.slot(slot);
         loop {
@@ -294,6 +309,10 @@ impl Engine {
                     self.table.open_window(slot, ended, window_end);
                     self.counters.add(Event::Completed);
                 }
+                return None;
+            }
+            if current == lapsed(fence) {
+                self.end_lapsed(slot, seen);
                 return None;
             }
             if at.change_outcome(current, reference).is_ok() {
@@ -324,28 +343,34 @@ impl Engine {
         let (slot, seen) = self.held(token).ok_or_else(|| self.fenced())?;
         let rules = self.rules();
         let due_ms = rules.now_ms.saturating_add(millis_up(delay));
-        if seen.state == State::Unknown {
-            self.table.set_due_unknown(slot, seen, due_ms);
-        } else if !self.table.set_due(slot, seen, due_ms) {
+        let unknown = seen.state == State::Unknown;
+        let decided = if unknown {
+            self.table.set_due_unknown(slot, seen, due_ms)
+        } else {
+            self.table.set_due(slot, seen, due_ms)
+        };
+        if !decided {
             return Err(self.fenced());
         }
-        // The deadline decided it; if somebody else has ended the attempt since, it was so.
-        self.end_failing(Found { slot, seen }, due_ms, &rules);
-        Ok(())
+        let ended = self.end_failing(Found { slot, seen }, due_ms, &rules);
+        // Of a running attempt the deadline decided it, whoever has ended it since. Of an unknown
+        // one it is the control word that decides between its holder and a resolver.
+        if ended || !unknown { Ok(()) } else { Err(self.fenced()) }
     }
 
-    /// Ends in `Waiting` an attempt whose deadline says that its holder gives it back.
-    pub(super) fn end_failing(&self, found: Found, due_ms: u64, rules: &Rules) {
+    /// Ends in `Waiting` an attempt whose deadline says that its holder gives it back. False:
+    /// somebody else has ended it.
+    pub(super) fn end_failing(&self, found: Found, due_ms: u64, rules: &Rules) -> bool {
         let Found { slot, mut seen } = found;
         let fence = seen.fence;
         while let Err(now) = self.table.end(slot, seen, State::Waiting) {
             if now.fence != fence || !is_open(now.state) {
-                return;
+                return false;
             }
             seen = now;
         }
-        if !seen.waiters || crate::sync::planted::Bug::HandOffLost.is_planted() {
-            return;
+        if !seen.waiters || Bug::HandOffLost.is_planted() {
+            return true;
         }
         if due_ms <= rules.now_ms {
             self.hand_over(slot);
@@ -353,6 +378,7 @@ impl Engine {
             // All look at the new due time; the first to find it passed gets the attempt.
             self.waiters.wake_all(slot);
         }
+        true
     }
 
     /// Wakes the one waiter who gets the next attempt.
@@ -371,22 +397,34 @@ impl Engine {
     }
 
     /// Ends an attempt whose lease is closed, by its policy. Does nothing for `Reclaim`.
-    pub(super) fn lapse(&self, found: Found, policy: Lapse, rules: &Rules) {
+    pub(super) fn lapse(&self, found: Found, policy: Lapse) {
         let Found { slot, seen } = found;
-        let state = match policy {
-            Lapse::Reclaim => return,
-            Lapse::Unknown => State::Unknown,
-            Lapse::Failed => State::Failed,
-        };
-        if let Ok(ended) = self.table.end(slot, seen, state) {
+        match policy {
+            Lapse::Reclaim => {}
+            Lapse::Unknown => {
+                if self.table.end(slot, seen, State::Unknown).is_ok() {
+                    self.counters.add(Event::Lapsed);
+                    if seen.waiters {
+                        self.waiters.wake_all(slot);
+                    }
+                }
+            }
+            Lapse::Failed => {
+                if Bug::LapseUnarbitrated.is_planted()
+                    || self.refer(slot, seen.fence, lapsed(seen.fence)).is_some()
+                {
+                    self.end_lapsed(slot, seen);
+                }
+            }
+        }
+    }
+
+    /// Ends in `Failed` an attempt whose reference says that it lapsed.
+    fn end_lapsed(&self, slot: usize, seen: Snapshot) {
+        if let Some(ended) = self.end(slot, seen, State::Failed) {
+            let window = millis_up(self.defaults.window);
+            self.table.open_window(slot, ended, self.now_ms().saturating_add(window));
             self.counters.add(Event::Lapsed);
-            if state.is_finished() {
-                let window = millis_up(self.defaults.window);
-                self.table.open_window(slot, ended, rules.now_ms.saturating_add(window));
-            }
-            if seen.waiters {
-                self.waiters.wake_all(slot);
-            }
         }
     }
 

@@ -17,14 +17,22 @@ use crate::wait::{NotQueued, Ticket, thread_waker};
 
 /// A future that becomes ready when the request has an answer other than "in progress".
 ///
-/// Made by [`Engine::join`].
+/// Made by [`Engine::join`]; see there for an example.
 #[must_use = "a future does nothing until it is polled"]
 pub struct Join<'e, 'r> {
     engine: &'e Engine,
     request: Request<'r>,
     options: BeginOptions,
     prepared: Option<Prepared<'r>>,
-    place: Option<(usize, Ticket)>,
+    place: Option<Place>,
+}
+
+/// Where a future waits.
+struct Place {
+    slot: usize,
+    /// When what it waits for is over, in milliseconds since the region was opened.
+    until_ms: u64,
+    ticket: Ticket,
 }
 
 impl Engine {
@@ -32,8 +40,10 @@ impl Engine {
     ///
     /// While it waits it costs no processor time. If the leader fails, exactly one of those who
     /// wait gets the next attempt. Dropping the future affects nobody else. There is no time
-    /// limit: use the runtime's own. A lease that lapses is noticed by the next
-    /// [`sweep`](Self::sweep), so run a [`ticker`](Self::ticker) where leaders may die.
+    /// limit: use the runtime's own. Nobody wakes the future when a lease lapses or a delay is
+    /// over but a [`sweep`](Self::sweep), so run a [`ticker`](Self::ticker) where leaders may die;
+    /// a future that is polled after that time, by a timeout of the runtime for example, notices
+    /// it too.
     ///
     /// # Errors
     ///
@@ -76,7 +86,7 @@ impl Engine {
                 break;
             }
             let waker = thread_waker();
-            let woken = match self.enter(at, waker.clone()) {
+            let woken = match self.enter(at, until_ms, waker.clone()) {
                 Ok(ticket) => self.sleep(ticket, &waker, give_up, until_ms),
                 Err(NotQueued::Changed) => false,
                 Err(NotQueued::TooMany) => return Err(too_many()),
@@ -110,8 +120,8 @@ impl Engine {
     }
 
     /// Queues for a change of the record that was seen.
-    fn enter(&self, at: Found, waker: Waker) -> Result<Ticket, NotQueued> {
-        self.waiters.enter(at.slot, waker, || {
+    fn enter(&self, at: Found, until_ms: u64, waker: Waker) -> Result<Ticket, NotQueued> {
+        self.waiters.enter(at.slot, until_ms, waker, || {
             let control = self.table.slot(at.slot).control();
             match control.advance(at.seen, Step::Announce) {
                 Ok(_) => true,
@@ -145,12 +155,12 @@ impl<'e> Join<'e, '_> {
                     return Poll::Ready(Err(error));
                 }
             };
-            let Some((at, _)) = answer.pending() else {
+            let Some((at, until_ms)) = answer.pending() else {
                 return Poll::Ready(Ok(answer));
             };
-            match self.engine.enter(at, waker.clone()) {
+            match self.engine.enter(at, until_ms, waker.clone()) {
                 Ok(ticket) => {
-                    self.place = Some((at.slot, ticket));
+                    self.place = Some(Place { slot: at.slot, until_ms, ticket });
                     return Poll::Pending;
                 }
                 Err(NotQueued::Changed) => {}
@@ -176,12 +186,14 @@ impl<'e> Future for Join<'e, '_> {
         let this = self.get_mut();
         this.engine.fork.check()?;
         let mut woken = None;
-        if let Some((slot, ticket)) = this.place.as_mut() {
-            if !ticket.poll(context.waker()) {
+        if let Some(mut place) = this.place.take() {
+            let called = place.ticket.poll(context.waker());
+            // `now_ms` counts from one, so this is the first moment at which it is past.
+            if !called && this.engine.now_ms() < place.until_ms {
+                this.place = Some(place);
                 return Poll::Pending;
             }
-            woken = Some(*slot);
-            this.place = None;
+            woken = (called || place.ticket.leave()).then_some(place.slot);
         }
         let looked = this.look(context.waker(), woken);
         looked.map_ok(|answer| this.engine.admission(answer, &this.options))

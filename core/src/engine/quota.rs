@@ -183,29 +183,30 @@ impl Engine {
     ///
     /// Records that are over count until somebody clears them. So a scope without a live record
     /// left gets a second chance after `tend`.
-    pub(super) fn charge(&self, entry: u16, tend: impl FnOnce()) -> Result<(), Error> {
+    pub(super) fn charge(&self, entry: u16, tend: impl FnOnce()) -> Result<(), Refusal> {
         let now = self.now();
-        let charged = self.table.charge_scope(entry, now).or_else(|refusal| match refusal {
+        self.table.charge_scope(entry, now).or_else(|refusal| match refusal {
             Refusal::Live { .. } => {
                 tend();
                 self.table.charge_scope(entry, now)
             }
             Refusal::Rate { .. } => Err(refusal),
-        });
-        charged.map_err(|refusal| {
-            self.counters.add(Event::Quota);
-            match refusal {
-                Refusal::Live { limit } => {
-                    let found = "no live record left";
-                    let limit = format!("{limit} live records");
-                    Error::new(ErrorCode::QuotaExceeded, "scope", found, limit)
-                }
-                Refusal::Rate { retry_after } => {
-                    let wait = retry_after.max(Duration::from_millis(1));
-                    Error::of(ErrorCode::QuotaExceeded, "scope").with_retry_after(wait)
-                }
-            }
         })
+    }
+
+    pub(super) fn refused_by_quota(&self, refusal: Refusal) -> Error {
+        self.counters.add(Event::Quota);
+        match refusal {
+            Refusal::Live { limit } => {
+                let found = "no live record left";
+                let limit = format!("{limit} live records");
+                Error::new(ErrorCode::QuotaExceeded, "scope", found, limit)
+            }
+            Refusal::Rate { retry_after } => {
+                let wait = retry_after.max(Duration::from_millis(1));
+                Error::of(ErrorCode::QuotaExceeded, "scope").with_retry_after(wait)
+            }
+        }
     }
 
     /// Scopes are hashed under the first secret for the life of the engine.

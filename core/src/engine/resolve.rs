@@ -63,7 +63,8 @@ impl Engine {
                 self.finish_at(slot, seen, &outcome, State::Failed, window_ms)
             }
             Resolution::RunAgain => {
-                self.table.set_due_unknown(slot, seen, self.now_ms());
+                // False: somebody decided before that it runs again; then this helps it to that.
+                let _ = self.table.set_due_unknown(slot, seen, self.now_ms());
                 let again = self.table.end(slot, seen, State::Waiting);
                 return again.map(|_| ()).map_err(|_| not_found());
             }

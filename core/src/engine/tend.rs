@@ -126,6 +126,14 @@ impl Engine {
         }
     }
 
+    /// Sweeps every set, whatever other sweeps are under way.
+    pub(super) fn sweep_all(&self, rules: &Rules) {
+        let mut swept = Swept::default();
+        for set in 0..self.table.sets() {
+            self.table.sweep_set(set, rules, |met| self.see_to(met, rules, &mut swept));
+        }
+    }
+
     fn sweep_one(&self, rules: &Rules, swept: &mut Swept) {
         let set = self.table.next_set();
         self.table.sweep_set(set, rules, |met| self.see_to(met, rules, swept));
@@ -139,11 +147,14 @@ impl Engine {
             Met::Lapsed(found) => {
                 let policy = match self.table.close_lease(found.slot, found.seen, rules) {
                     Ok(Lapsed(policy)) => policy,
-                    Err(Open::Failing(due_ms)) => return self.end_failing(found, due_ms, rules),
+                    Err(Open::Failing(due_ms)) => {
+                        self.end_failing(found, due_ms, rules);
+                        return;
+                    }
                     Err(Open::Until(_) | Open::Changed) => return,
                 };
                 swept.lapsed += 1;
-                self.lapse(found, policy, rules);
+                self.lapse(found, policy);
                 if policy == Lapse::Reclaim && found.seen.waiters {
                     // The waiter that is woken takes the record over.
                     self.hand_over(found.slot);

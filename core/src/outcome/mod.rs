@@ -9,6 +9,7 @@ pub use policy::{OutcomePolicy, Verdict};
 pub(crate) use block::{Header, WindowCode};
 pub(crate) use store::{
     LiveBlock, MAX_CHUNK_WORDS, MAX_CHUNKS, OutcomeStore, Reading, References, Room, WITHOUT_BYTES,
+    lapsed,
 };
 
 use std::fmt;

@@ -466,6 +466,11 @@ fn no_hint() -> crate::sync::plain::AtomicU64 {
 
 /// The reference of a record that finished without bytes: no block has sequence zero.
 pub(crate) const WITHOUT_BYTES: u64 = 1 << SEQUENCE_BITS;
+/// The reference of an attempt that failed by its lapse: no block has sequence zero. It names the
+/// attempt, so that a later one does not believe it.
+pub(crate) fn lapsed(fence: Fence) -> u64 {
+    fence.low() << (UNIT_BITS + SEQUENCE_BITS) | 2 << SEQUENCE_BITS
+}
 /// The most words of a chunk that references can reach.
 pub(crate) const MAX_CHUNK_WORDS: usize = UNIT_WORDS << UNIT_BITS;
 /// The most chunks that references can name.
@@ -498,3 +503,4 @@ const MAX_STRIPES: usize = 16;
 
 const _: () = assert!(CHUNK_BITS + UNIT_BITS + SEQUENCE_BITS == u64::BITS);
 const _: () = assert!(MAX_CHUNK_WORDS <= FILLED_MASK as usize);
+const _: () = assert!(Fence::LOW_BITS <= CHUNK_BITS, "a reference has room for an attempt");

@@ -37,6 +37,16 @@ pub enum Bug {
     SweepWithoutClaim,
     /// An expired record is believed after it was claimed.
     MatchNotRechecked,
+    /// The winner of a takeover writes its lease without looking whose turn it is.
+    LeaseWrittenLate,
+    /// A stalled insertion keeps the fencing counter of its claim.
+    CounterKept,
+    /// An unknown record's due time is written whatever was decided.
+    DueUnarbitrated,
+    /// A lapse that counts as failure leaves the outcome to whoever comes.
+    LapseUnarbitrated,
+    /// The end of a rotation sweeps in turn with everybody else.
+    RotationSweepsInTurn,
     /// A rotation does not tell the old key's home of an insertion.
     RotationSkipsOldHome,
 }

@@ -74,14 +74,11 @@ impl Table {
         keys_unchanged: impl Fn() -> bool,
     ) -> Insertion {
         let line = self.line(probe.home);
-        let above = || {
-            // The tokens of a request grow across a rotation, though its home changes.
-            retiring.map_or(0, |old| self.line(old.home).fence_clock())
-        };
+        let old_line = retiring.map(|old| self.line(old.home));
         let mut held: Option<Held> = None;
         let mut replaced = false;
         let end = loop {
-            let old_seen = retiring.map(|old| self.settled(self.line(old.home)));
+            let old_seen = old_line.map(|old| self.settled(old));
             let seen = self.settled(line);
             if !keys_unchanged() {
                 break Insertion::KeysChanged;
@@ -96,14 +93,22 @@ impl Table {
                 replaced |= self.clear(found.slot, found.seen, rules);
                 continue;
             }
+            // The tokens of a request grow across a rotation, though its home changes.
+            let above = line.fence_clock().max(old_line.map_or(0, SetLine::fence_clock));
+            // A record of this request may have come and gone since the slot was claimed: then
+            // its attempts drew counters that this one must be above.
+            if let Some(late) =
+                held.take_if(|mine| mine.seen.fence.get() < above && !Bug::CounterKept.is_planted())
+            {
+                self.give_back(late.slot, late.seen);
+            }
             let mine = match held {
                 Some(mine) => mine,
                 None => {
                     let unchanged = || {
-                        line.arbitration() == seen
-                            && retiring.map(|old| self.line(old.home).arbitration()) == old_seen
+                        line.arbitration() == seen && old_line.map(SetLine::arbitration) == old_seen
                     };
-                    let above = Fence::new(above()).unwrap_or(Fence::LAST);
+                    let above = Fence::new(above).unwrap_or(Fence::LAST);
                     let scope = draft.scope;
                     let wanted = Wanted { probe, scope, above, unchanged: &unchanged };
                     match self.reserve(&wanted, draft, rules, seen) {
@@ -114,23 +119,26 @@ impl Table {
                     }
                 }
             };
-            if let (Some(old), Some(old_seen)) = (retiring, old_seen) {
-                let disturbs = old.home != probe.home && !Bug::RotationSkipsOldHome.is_planted();
-                if disturbs && self.line(old.home).disturb(old_seen).is_err() {
-                    continue;
-                }
+            if let (Some(old), Some(old_seen)) = (retiring, old_seen)
+                && !self.disturb_old_home(old, old_seen, probe.home)
+            {
+                continue;
             }
-            match self.arbitrate(line, seen, mine, probe) {
-                Some(running) => {
-                    return Insertion::Inserted { slot: mine.slot, seen: running, replaced };
-                }
-                None => continue,
+            if let Some(running) = self.arbitrate(line, seen, mine, probe) {
+                return Insertion::Inserted { slot: mine.slot, seen: running, replaced };
             }
         };
         if let Some(mine) = held {
             self.give_back(mine.slot, mine.seen);
         }
         end
+    }
+
+    /// Makes an insertion under the old key fail that does not know of the new one. False:
+    /// somebody inserted on the old home since `seen` was read.
+    fn disturb_old_home(&self, old: &Probe, seen: Arbitration, new_home: usize) -> bool {
+        let needed = old.home != new_home && !Bug::RotationSkipsOldHome.is_planted();
+        !needed || self.line(old.home).disturb(seen).is_ok()
     }
 
     /// Makes every insertion fail its arbitration that read its word before this call.

@@ -93,8 +93,11 @@ impl Table {
     ) -> Result<(Snapshot, u32), NotTaken> {
         let at = self.slot(slot);
         let attempt = seen.fence.attempt(u32::from(at.fields().attempt));
+        if at.control().load().fence != seen.fence {
+            return Err(NotTaken::Changed);
+        }
         // The last winner may have stalled before it wrote its number (rule 4).
-        at.raise_attempt(attempt);
+        at.raise_attempt(seen.fence, attempt);
         if attempt >= LAST_ATTEMPT {
             return Err(NotTaken::Exhausted);
         }
@@ -103,27 +106,37 @@ impl Table {
             .control()
             .advance(seen, Step::Take { fence, owner: self.owner })
             .map_err(|_| NotTaken::Changed)?;
-        at.raise_attempt(attempt + 1);
-        self.write_lease(slot, taken, lease);
-        Ok((taken, attempt + 1))
+        self.counters.live(seen.state, -1);
+        self.counters.live(State::Running, 1);
+        at.raise_attempt(taken.fence, attempt + 1);
+        // A lease that was lost before it was written was never anybody's.
+        if self.write_lease(slot, taken, lease) {
+            Ok((taken, attempt + 1))
+        } else {
+            Err(NotTaken::Changed)
+        }
     }
 
-    /// Writes the deadline of an attempt that was just taken.
-    fn write_lease(&self, slot: usize, taken: Snapshot, lease: LeaseDraft) {
+    /// Writes the deadline of an attempt that was just taken. False: it was lost before.
+    fn write_lease(&self, slot: usize, taken: Snapshot, lease: LeaseDraft) -> bool {
         let at = self.slot(slot);
         let mine = Deadline::new(lease.until_ms, lease.lapse, Kind::Lease, taken.fence);
         let mut found = at.deadline();
         // Whatever stands there is an earlier attempt's, or a helper's for this one. A closed one
         // of this attempt means that it lapsed while its winner stalled: that decision holds.
         while !(found.belongs_to(taken.fence) && found.kind == Kind::Closed) {
+            // After the load of `found`: whoever takes the record next closes this attempt's
+            // deadline first, so the swap below fails if that happens after this look.
+            let is_mine = at.control().load().fence == taken.fence;
+            if !is_mine && !Bug::LeaseWrittenLate.is_planted() {
+                return false;
+            }
             match at.change_deadline(found, mine) {
-                Ok(()) => return,
+                Ok(()) => return true,
                 Err(now) => found = now,
             }
-            if at.control().load().fence != taken.fence {
-                return;
-            }
         }
+        false
     }
 
     /// Moves the deadline of the attempt `seen` to `until_ms`. False: the lease is lost.
@@ -158,17 +171,21 @@ impl Table {
         }
     }
 
-    /// Makes an unknown record due at `due_ms`, whatever its deadline was.
-    pub(crate) fn set_due_unknown(&self, slot: usize, seen: Snapshot, due_ms: u64) {
+    /// Makes an unknown record due at `due_ms`. False: somebody has decided otherwise.
+    pub(crate) fn set_due_unknown(&self, slot: usize, seen: Snapshot, due_ms: u64) -> bool {
         let at = self.slot(slot);
         let mut found = at.deadline();
-        while found.belongs_to(seen.fence) {
+        let undecided = |found: Deadline| {
+            matches!(found.kind, Kind::Lease | Kind::Closed) || Bug::DueUnarbitrated.is_planted()
+        };
+        while found.belongs_to(seen.fence) && undecided(found) {
             let due = Deadline::new(due_ms, found.lapse, Kind::Due, seen.fence);
             match at.change_deadline(found, due) {
-                Ok(()) => return,
+                Ok(()) => return true,
                 Err(now) => found = now,
             }
         }
+        false
     }
 
     /// Turns the deadline of a finished record into the end of its dedup window.

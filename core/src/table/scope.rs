@@ -135,6 +135,14 @@ impl Table {
         charged
     }
 
+    /// Takes back a charge for a record that was not made.
+    pub(crate) fn refund_scope(&self, entry: u16) {
+        if entry != 0 && usize::from(entry) < self.region.geometry().scopes() {
+            refund_rate(self.region.scope(usize::from(entry)));
+        }
+        self.release_scope(entry);
+    }
+
     /// Takes one record of `entry` off its count.
     pub(crate) fn release_scope(&self, entry: u16) {
         if entry != 0 && usize::from(entry) < self.region.geometry().scopes() {
@@ -144,6 +152,13 @@ impl Table {
                 live.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |live| live.checked_sub(1));
         }
     }
+}
+
+fn refund_rate(words: &[AtomicU64]) {
+    // Relaxed, everywhere in this function: as in `charge_scope`.
+    let each = words[NANOS_EACH].load(Ordering::Relaxed);
+    let _ = words[ARRIVAL]
+        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |at| Some(at.saturating_sub(each)));
 }
 
 fn charge_rate(words: &[AtomicU64], now: Duration) -> Result<(), Refusal> {

@@ -205,18 +205,26 @@ impl<'a> Slot<'a> {
             .map_err(Deadline::unpack)
     }
 
-    /// Brings the recorded attempt number up to `attempt` (rule 4). It never goes back.
-    pub(super) fn raise_attempt(self, attempt: u32) {
+    /// Brings the recorded attempt number up to `attempt`, while `fence` is the record's (rule 4).
+    /// It never goes back.
+    ///
+    /// A caller that stalls before the swap, while the record goes and the same request comes to
+    /// lie in the same slot again, leaves a number there that is too high by four. Nothing but
+    /// what callers are told depends on it: fencing counters decide.
+    pub(super) fn raise_attempt(self, fence: Fence, attempt: u32) {
         let attempt = u64::from(u16::try_from(attempt).unwrap_or(u16::MAX));
-        // Relaxed: the number is believed only together with a fencing counter (rule 4), and the
-        // identity in the same word does not change while the record lives.
-        let mut word = self.words[3].load(Ordering::Relaxed);
+        // Acquire: pairs with the Release of `write`, so that the counter that is loaded next is
+        // not older than the record whose word this is.
+        let mut word = self.words[3].load(Ordering::Acquire);
         while word & ATTEMPT_WORD_MASK < attempt {
+            if self.control().load().fence != fence {
+                return;
+            }
             let next = word & !ATTEMPT_WORD_MASK | attempt;
-            // Release, so that a reader of this word keeps seeing the claim that wrote its
-            // identity; Relaxed on failure: the loop reads nothing on the strength of it.
+            // AcqRel: a reader of this word keeps seeing the claim that wrote its identity.
+            // Acquire on failure: as for the load.
             let swap =
-                self.words[3].compare_exchange(word, next, Ordering::Release, Ordering::Relaxed);
+                self.words[3].compare_exchange(word, next, Ordering::AcqRel, Ordering::Acquire);
             match swap {
                 Ok(_) => return,
                 Err(found) => word = found,

@@ -41,12 +41,10 @@ impl Table {
     }
 
     /// How many records that are not over were made under the key with this short id.
-    pub(crate) fn count_made_under(&self, key_id: u8, rules: &Rules) -> usize {
+    pub(crate) fn count_made_under(&self, key_id: u8) -> usize {
         let under = |slot: &usize| {
             let seen = self.slot(*slot).control().load();
-            seen.state.is_record()
-                && self.slot(*slot).fields().digest.key_id == key_id
-                && !self.is_over(*slot, seen, rules)
+            seen.state.is_record() && self.slot(*slot).fields().digest.key_id == key_id
         };
         (0..self.slots()).filter(under).count()
     }
