@@ -143,49 +143,41 @@ fn blocked_threads_follow_the_clock() {
 }
 
 /// Goal: waiters follow a lease that ends sooner than the one they began to wait for. Method: the
-/// leader has a minute; it fails, one waiter gets the next attempt for 20 ms of real time and
-/// dies; the other is admitted long before the minute is over.
+/// leader fails, and the future that is woken takes the next attempt for a shorter time: then the
+/// other is called to look again, and not where the time is the same.
 #[test]
 fn waiters_follow_a_shorter_lease() {
-    let builder = Engine::builder().capacity(100).lease_duration(Duration::from_secs(60));
-    let engine = builder.precise_clock().build().expect("valid");
-    let leader = admitted(&engine, &request("k"));
-    let waits = || {
-        let options = BeginOptions::new()
-            .lease_duration(Duration::from_millis(20))
-            .on_conflict(OnConflict::Wait(Duration::from_secs(20)));
-        match engine.begin_with(&request("k"), &options).expect("an answer") {
-            Admission::Admitted(lease) => lease.into_token().attempt(),
-            other => panic!("{other:?}"),
-        }
-    };
-    std::thread::scope(|scope| {
-        let (one, two) = (scope.spawn(waits), scope.spawn(waits));
-        until_waiting(&engine, 2);
+    for (lease, called) in [(LEASE, 0), (LEASE / 2, 1)] {
+        let (engine, _clock) = engine();
+        let leader = admitted(&engine, &request("k"));
+        let (asked, options) = (request("k"), BeginOptions::new().lease_duration(lease));
+        let mut first = pin!(engine.join(&asked, &options));
+        let mut second = pin!(engine.join(&asked, &options));
+        let woken = [(); 2].map(|()| Arc::new(Woken::default()));
+        assert!(poll(first.as_mut(), &woken[0]).is_pending());
+        assert!(poll(second.as_mut(), &woken[1]).is_pending());
         leader.fail(Failure::retryable()).expect("held");
-        let mut attempts = [one, two].map(|waiter| waiter.join().expect("no panic"));
-        attempts.sort_unstable();
-        assert_eq!(attempts, [2, 3]);
-    });
+        assert_eq!([woken[0].times(), woken[1].times()], [1, 0]);
+        let answer = poll(first, &woken[0]);
+        assert!(matches!(&answer, Poll::Ready(Ok(Admission::Admitted(_)))), "{answer:?}");
+        assert_eq!(woken[1].times(), called);
+        assert!(poll(second, &woken[1]).is_pending());
+    }
 }
 
-/// Goal: the same where a renewal makes the lease shorter. Method: the waiter began to wait for a
-/// minute; the leader renews for 20 ms of real time and dies.
+/// Goal: the same where a renewal moves the end of the lease. Method: a longer and a shorter one.
 #[test]
 fn waiters_follow_a_shorter_renewal() {
-    let builder = Engine::builder().capacity(100).lease_duration(Duration::from_secs(60));
-    let engine = builder.precise_clock().build().expect("valid");
+    let (engine, _clock) = engine();
     let leader = token(&engine, &request("k"));
-    std::thread::scope(|scope| {
-        let waiter = scope.spawn(|| {
-            let options = BeginOptions::new().on_conflict(OnConflict::Wait(LEASE));
-            engine.begin_with(&request("k"), &options)
-        });
-        until_waiting(&engine, 1);
-        engine.renew(&leader, Duration::from_millis(20)).expect("held");
-        let met = waiter.join().expect("no panic").expect("an answer");
-        assert!(matches!(&met, Admission::Admitted(lease) if lease.attempt() == 2), "{met:?}");
-    });
+    let asked = request("k");
+    let woken = Arc::new(Woken::default());
+    let mut join = pin!(engine.join(&asked, &BeginOptions::new()));
+    assert!(poll(join.as_mut(), &woken).is_pending());
+    engine.renew(&leader, LEASE * 2).expect("held");
+    assert_eq!(woken.times(), 0);
+    engine.renew(&leader, LEASE / 2).expect("held");
+    assert_eq!(woken.times(), 1);
 }
 
 /// Goal: a future that is polled after the lease notices the lapse, without a sweep. Method: move
