@@ -9,7 +9,7 @@ use crate::engine::Engine;
 use crate::engine::{FillEvent, FillWatch, OnConflict, OnDrop, OnFull, OnLapse, Quota};
 use crate::error::{Error, ErrorCode};
 use crate::fingerprint::{FingerprintMode, KeyRules, Secret};
-use crate::outcome::{self, Outcome};
+use crate::outcome::{self, Outcome, OutcomePolicy};
 use crate::region::{Geometry, WAYS};
 use crate::table::set::MAX_SLOTS;
 
@@ -37,6 +37,7 @@ pub struct EngineBuilder {
     pub(crate) on_conflict: OnConflict,
     pub(crate) on_lapse: OnLapse,
     pub(crate) on_drop: OnDrop,
+    pub(crate) policy: OutcomePolicy,
     pub(crate) on_full: OnFull,
     pub(crate) secret: Option<Secret>,
     pub(crate) mode: FingerprintMode,
@@ -66,6 +67,7 @@ impl EngineBuilder {
             on_conflict: OnConflict::Conflict,
             on_lapse: OnLapse::Reclaim,
             on_drop: OnDrop::Retry,
+            policy: OutcomePolicy::ietf(),
             on_full: OnFull::EvictLru,
             secret: None,
             mode: FingerprintMode::Keyed,
@@ -182,6 +184,18 @@ impl EngineBuilder {
         self
     }
 
+    /// Which results of [`Engine::run`] are final. Default: [`OutcomePolicy::ietf`].
+    ///
+    /// ```
+    /// # use oncegate::{Engine, OutcomePolicy, Verdict};
+    /// let careful = OutcomePolicy::ietf().on_error(Verdict::Unknown);
+    /// assert!(Engine::builder().outcome_policy(careful).build().is_ok());
+    /// ```
+    pub fn outcome_policy(mut self, policy: OutcomePolicy) -> Self {
+        self.policy = policy;
+        self
+    }
+
     /// What gives way when there is no room. Default: [`OnFull::EvictLru`].
     ///
     /// ```
@@ -278,11 +292,16 @@ impl EngineBuilder {
         self
     }
 
-    /// How many scopes with a quota there may be, from 2 to 65,535. Default: 4,096.
+    /// How many scopes may have a quota at once, from 2 to 32,000. Default: 4,096. Takes 128 bytes
+    /// each.
+    ///
+    /// Scopes that were named to [`Engine::set_quota`] count for ever; those under the
+    /// [`default_quota`](Self::default_quota) while they have live records, or have used their
+    /// rate up. One scope more gets [`ErrorCode::QuotaExceeded`], field `scopes`.
     ///
     /// ```
     /// # use oncegate::Engine;
-    /// assert!(Engine::builder().max_scopes(65_536).build().is_err());
+    /// assert!(Engine::builder().max_scopes(32_001).build().is_err());
     /// ```
     pub fn max_scopes(mut self, scopes: usize) -> Self {
         self.max_scopes = scopes;
@@ -367,12 +386,17 @@ impl EngineBuilder {
 
     /// The sizes of the region, after checking every limit.
     fn geometry(&self) -> Result<Geometry, Error> {
-        if !self.tiny {
-            within("capacity", self.capacity, 16..=200_000_000)?;
-            within("outcome_limit", self.outcome_limit, 64..=1_000_000)?;
-        }
+        let [least_records, least_outcome] = if self.tiny { [1, 1] } else { [16, 64] };
+        within("capacity", self.capacity, least_records..=200_000_000)?;
+        within("outcome_limit", self.outcome_limit, least_outcome..=1_000_000)?;
         self.key_rules.validate()?;
-        within("max_scopes", self.max_scopes, 2..=65_535)?;
+        within("max_scopes", self.max_scopes, 2..=32_000)?;
+        self.default_quota.check("default_quota")?;
+        if let Some(quota) = self.unauthenticated_quota {
+            quota.check("unauthenticated_quota")?;
+        }
+        // Twice as many entries: half empty, they are found within a few probes.
+        let scopes = 2 * self.max_scopes + 1;
         lasts("lease_duration", self.lease, YEAR)?;
         lasts("dedup_window", self.window, TEN_YEARS)?;
         if let OnConflict::Wait(limit) = self.on_conflict {
@@ -385,13 +409,13 @@ impl EngineBuilder {
             || Error::new(ErrorCode::InvalidConfig, "region", "sizes beyond the address space", "");
         if self.tiny {
             let [chunks, words] = TINY_CHUNKS;
-            return Geometry::new(2, self.max_scopes + 1, chunks, words).ok_or_else(too_large);
+            return Geometry::new(2, scopes, chunks, words).ok_or_else(too_large);
         }
         let slots = self.capacity + self.capacity / 4;
         let sets = slots.div_ceil(WAYS).max(2);
         debug_assert!(sets * WAYS <= MAX_SLOTS);
         let (chunks, chunk_words) = self.chunks()?;
-        Geometry::new(sets, self.max_scopes + 1, chunks, chunk_words).ok_or_else(too_large)
+        Geometry::new(sets, scopes, chunks, chunk_words).ok_or_else(too_large)
     }
 
     /// How the outcome budget is cut into chunks: each holds some of the largest outcomes, and

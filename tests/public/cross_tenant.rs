@@ -9,6 +9,7 @@ use crate::support::{admitted, done, engine, replayed};
 
 /// Goal: no request meets a record of another scope, another operation, or another kind of
 /// scope. Method: the same key, and parts whose texts run together, each with its own outcome.
+/// Each part also differs alone and at equal length, so that no length tells the two apart.
 #[test]
 fn replay_stays_in_its_scope() {
     let (engine, _clock) = engine();
@@ -16,12 +17,16 @@ fn replay_stays_in_its_scope() {
     let asks = [
         (scope("acme"), "charge", "key"),
         (scope("other"), "charge", "key"),
+        (scope("evil"), "charge", "key"),
         (scope("acme"), "refund", "key"),
+        (scope("acme"), "charge", "kez"),
         (scope("acmec"), "harge", "key"),
         (scope("acme"), "chargek", "ey"),
         (scope("single tenant"), "charge", "key"),
         (Scope::single_tenant(), "charge", "key"),
         (Scope::unauthenticated(), "charge", "key"),
+        (Scope::unauthenticated(), "refund", "key"),
+        (Scope::unauthenticated(), "charge", "kez"),
     ];
     let requests: Vec<Request<'_>> = asks
         .iter()

@@ -3,7 +3,7 @@
 //! Seen in idempotency libraries whose update and delete are unconditional: the late failure of
 //! an expired holder deletes the new holder's record, and the request runs a third time.
 
-use oncegate::{Admission, Failure, LeaseToken, Status};
+use oncegate::{Admission, ErrorCode, Failure, LeaseToken, Ran, Status};
 
 use crate::support::{LEASE, WINDOW, admitted, build, done, engine, replayed, request, token};
 
@@ -77,16 +77,43 @@ fn foreign_token_is_fenced() {
     assert!(other.complete(&right, &done("x")).expect_err("foreign").is_fenced());
 
     let bytes = right.to_bytes();
-    // The slot and the fencing token say which attempt is meant.
-    for at in 8..24 {
+    // All but the window, which is the holder's to say, within its limits.
+    for at in 0..24 {
         let mut changed = bytes;
         changed[at] ^= 0x15;
-        let forged = LeaseToken::from_bytes(&changed).expect("well-formed");
-        assert!(engine.complete(&forged, &done("x")).expect_err("forged").is_fenced(), "{at}");
+        let forged = LeaseToken::from_bytes(&changed);
+        if let Ok(forged) = forged {
+            let refused = engine.complete(&forged, &done("x")).expect_err("forged");
+            assert!(refused.is_fenced(), "{at}");
+        }
+    }
+    for window in [0, u64::MAX] {
+        let mut changed = bytes;
+        changed[24..].copy_from_slice(&window.to_le_bytes());
+        let error = LeaseToken::from_bytes(&changed).expect_err("no such window");
+        assert_eq!(error.code(), ErrorCode::InvalidToken);
     }
     assert!(LeaseToken::from_bytes(&bytes[1..]).is_err());
     assert!(LeaseToken::from_bytes(&[]).is_err());
     engine.complete(&right, &done("right")).expect("untouched");
+}
+
+/// Goal: what the work left is not lost with its lease. Method: `run` whose work outlives its
+/// lease while another attempt starts, with a result and with an error.
+#[test]
+fn run_gives_back_what_is_fenced() {
+    for result in [Ok(done("charged")), Err("declined")] {
+        let (engine, clock) = engine();
+        let ran = engine.run(&request("k"), || {
+            clock.advance(LEASE);
+            let _second = token(&engine, &request("k"));
+            result.clone()
+        });
+        let ran = ran.expect("the work ran");
+        assert!(ran.outcome().is_none(), "it does not count");
+        let Ran::Fenced(left) = ran else { panic!("{ran:?}") };
+        assert_eq!(left, result);
+    }
 }
 
 /// Goal: a lease crosses threads as plain bytes. Method: complete it in another thread.

@@ -11,6 +11,7 @@ mod failed_leader;
 mod forked_child;
 mod full_table;
 mod leaked_content;
+mod many_tenants;
 mod noisy_tenant;
 mod outcomes;
 mod refused_input;

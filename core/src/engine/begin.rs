@@ -1,5 +1,6 @@
 //! Begin: one request's way through the table.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::keys::{self, KeyState};
@@ -27,7 +28,7 @@ use crate::table::{Draft, Found, Insertion, Lapsed, LeaseDraft, NotTaken, Open, 
 /// let _first = engine.begin_prepared(&prepared, &BeginOptions::new())?;
 /// # Ok::<(), oncegate::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Prepared<'r> {
     /// The epoch of the engine that prepared it: two engines of a process differ in it.
     epoch: u64,
@@ -36,6 +37,13 @@ pub struct Prepared<'r> {
     probe: Probe,
     retiring: Option<Probe>,
     digest: DigestWord,
+}
+
+impl fmt::Debug for Prepared<'_> {
+    /// Without the digests: by them a guess at the content could be checked.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prepared").field("request", &self.request).finish_non_exhaustive()
+    }
 }
 
 /// What one look at the table came to.

@@ -431,8 +431,12 @@ impl Engine {
     /// The slot of `token` and what its control word says, if the attempt has not ended.
     fn held(&self, token: &LeaseToken) -> Option<(usize, Snapshot)> {
         let (slot, fence) = self.locate(token)?;
-        let seen = self.table.slot(slot).control().load();
-        (seen.fence == fence && is_open(seen.state)).then_some((slot, seen))
+        let at = self.table.slot(slot);
+        let seen = at.control().load();
+        let attempt = fence.attempt(u32::from(at.fields().attempt));
+        // A recorded number may be too high by four (see `Slot::raise_attempt`).
+        let is_attempt = [attempt, attempt.wrapping_sub(4)].contains(&token.attempt);
+        (seen.fence == fence && is_open(seen.state) && is_attempt).then_some((slot, seen))
     }
 
     pub(super) fn fenced(&self) -> Error {

@@ -92,6 +92,29 @@ impl<'e> Lease<'e> {
         self.status
     }
 
+    /// When the lease lapses, on the engine's [`Clock`](crate::Clock). A renewal through the
+    /// [`token`](Self::token) is not seen here.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use oncegate::{Admission, Clock, Engine, ManualClock, Request, Scope};
+    ///
+    /// let clock = ManualClock::new();
+    /// let lasts = Duration::from_secs(10);
+    /// let builder = Engine::builder().capacity(1_000).lease_duration(lasts);
+    /// let engine = builder.clock(clock.clone()).build()?;
+    /// let request = Request::new(Scope::single_tenant(), "op", "key-1")?;
+    /// let Admission::Admitted(lease) = engine.begin(&request)? else { unreachable!() };
+    /// assert_eq!(lease.deadline(), clock.now() + lasts);
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    #[must_use]
+    pub fn deadline(&self) -> Duration {
+        // Milliseconds count from one.
+        let since_open = Duration::from_millis(self.until_ms.saturating_sub(1));
+        self.engine.origin.saturating_add(since_open)
+    }
+
     /// How long until the lease lapses, by the engine's clock. Zero: it may have been taken over.
     ///
     /// ```

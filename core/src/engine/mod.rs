@@ -39,7 +39,7 @@ use crate::error::Error;
 use crate::fingerprint::{KeyRules, Secret};
 use crate::fork::ForkGuard;
 use crate::observe::{Counters, Event, Histogram, Latency, Live, Stats};
-use crate::outcome::{Header, LiveBlock, OutcomeStore, References, Room};
+use crate::outcome::{Header, LiveBlock, OutcomePolicy, OutcomeStore, References, Room};
 use crate::region::{Geometry, Region, header};
 use crate::sync::Ordering;
 use crate::sync::plain::AtomicU64;
@@ -108,6 +108,7 @@ struct Defaults {
     on_lapse: OnLapse,
     on_drop: OnDrop,
     on_full: OnFull,
+    policy: OutcomePolicy,
 }
 
 impl Engine {
@@ -141,7 +142,7 @@ impl Engine {
             store: OutcomeStore::new(Arc::clone(&region), Arc::clone(&counters)),
             keys: KeyRing::new(&secret, config.mode),
             key_rules: config.key_rules,
-            quotas: Quotas::new(config.default_quota, unauthenticated)?,
+            quotas: Quotas::new(config.default_quota, unauthenticated),
             defaults: Defaults {
                 lease: config.lease,
                 window: config.window,
@@ -149,6 +150,7 @@ impl Engine {
                 on_lapse: config.on_lapse,
                 on_drop: config.on_drop,
                 on_full: config.on_full,
+                policy: config.policy,
             },
             origin: config.time.now(),
             time: config.time,

@@ -87,7 +87,9 @@ pub enum OnFull {
     /// The least recently used finished record, even inside its dedup window; it is counted. The
     /// oldest outcome's bytes go first. Running, waiting and unknown records never go.
     EvictLru,
-    /// The newcomer: it gets [`ErrorCode::Full`](crate::ErrorCode::Full).
+    /// The newcomer: it gets [`ErrorCode::Full`](crate::ErrorCode::Full). Room for its outcome is
+    /// looked for when it begins, and not set aside: where many attempts end at once in a store
+    /// that is almost full, the last of them finish without bytes.
     Reject,
 }
 
@@ -197,11 +199,11 @@ impl BeginOptions {
 #[must_use]
 pub struct RunOptions {
     pub(crate) begin: BeginOptions,
-    pub(crate) policy: OutcomePolicy,
+    pub(crate) policy: Option<OutcomePolicy>,
 }
 
 impl RunOptions {
-    /// The engine's own, and [`OutcomePolicy::ietf`].
+    /// The engine's own.
     ///
     /// ```
     /// assert_eq!(oncegate::RunOptions::new(), oncegate::RunOptions::default());
@@ -221,14 +223,15 @@ impl RunOptions {
         self
     }
 
-    /// Which results are final.
+    /// Which results are final. Default: the engine's
+    /// [`outcome_policy`](crate::EngineBuilder::outcome_policy).
     ///
     /// ```
     /// # use oncegate::{OutcomePolicy, RunOptions};
     /// let _ = RunOptions::new().policy(OutcomePolicy::oasis());
     /// ```
     pub fn policy(mut self, policy: OutcomePolicy) -> Self {
-        self.policy = policy;
+        self.policy = Some(policy);
         self
     }
 }

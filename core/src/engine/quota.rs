@@ -70,6 +70,12 @@ impl Quota {
         self
     }
 
+    pub(crate) fn check(self, field: &'static str) -> Result<(), Error> {
+        let limit = "0.001 to 1e9 a second, a burst of at least 1";
+        let refuse = |_| Error::new(ErrorCode::InvalidConfig, field, "a rate out of range", limit);
+        self.limits().map(|_| ()).map_err(refuse)
+    }
+
     fn limits(self) -> Result<ScopeLimits, Error> {
         let (nanos_each, burst_nanos) = match self.rate {
             None => (0, 0),
@@ -85,7 +91,7 @@ impl Quota {
             }
         };
         let max_live = self.max_live.unwrap_or(u64::MAX);
-        Ok(ScopeLimits { max_live, nanos_each, burst_nanos, guest: false })
+        Ok(ScopeLimits { max_live, nanos_each, burst_nanos, guest: false, pinned: false })
     }
 }
 
@@ -98,11 +104,9 @@ pub(super) struct Quotas {
 }
 
 impl Quotas {
-    pub(super) fn new(default: Quota, unauthenticated: Quota) -> Result<Self, Error> {
-        default.limits()?;
-        unauthenticated.limits()?;
+    pub(super) fn new(default: Quota, unauthenticated: Quota) -> Self {
         let any_set = AtomicBool::new(default != Quota::unlimited());
-        Ok(Self { of_scope: DashMap::new(), any_set, default, unauthenticated })
+        Self { of_scope: DashMap::new(), any_set, default, unauthenticated }
     }
 
     fn of_unknown(&self, scope: Scope<'_>) -> Quota {
@@ -128,9 +132,9 @@ impl Engine {
     /// ```
     pub fn set_quota(&self, scope: Scope<'_>, quota: Quota) -> Result<(), Error> {
         self.fork.check()?;
-        let limits = ScopeLimits { guest: is_guest(scope), ..quota.limits()? };
+        let limits = ScopeLimits { guest: is_guest(scope), pinned: true, ..quota.limits()? };
         let hash = self.scope_hash(scope);
-        let entry = self.table.scope_entry(hash, &|| limits).ok_or_else(too_many_scopes)?;
+        let entry = self.table.scope_entry(hash, limits, self.now()).ok_or_else(too_many_scopes)?;
         self.table.set_scope_limits(entry, limits);
         self.quotas.of_scope.insert(hash, quota);
         // Relaxed: a call that does not see the flag yet came before this one returned.
@@ -174,7 +178,7 @@ impl Engine {
             limits if limits == ScopeLimits::NONE && !is_guest(scope) => Ok(0),
             limits => {
                 let limits = ScopeLimits { guest: is_guest(scope), ..limits };
-                self.table.scope_entry(hash, &|| limits).ok_or_else(too_many_scopes)
+                self.table.scope_entry(hash, limits, self.now()).ok_or_else(too_many_scopes)
             }
         }
     }

@@ -31,6 +31,9 @@ pub enum Ran<E> {
     Failed(E),
     /// The work did not run.
     Declined(Declined),
+    /// The work ran now, and its lease was lost meanwhile: another attempt has taken over, or has
+    /// ended the record. What the work left is here and nowhere else; it may have to be undone.
+    Fenced(Result<Outcome, E>),
 }
 
 /// Why work did not run.
@@ -70,7 +73,7 @@ pub enum Declined {
 }
 
 impl<E> Ran<E> {
-    /// What the work left, now or before.
+    /// What the work left, now or before, if it counts.
     ///
     /// ```
     /// # use oncegate::{Declined, Ran};
@@ -80,7 +83,7 @@ impl<E> Ran<E> {
     pub fn outcome(&self) -> Option<&Outcome> {
         match self {
             Self::Executed(outcome) | Self::Replayed(outcome) => Some(outcome),
-            Self::Failed(_) | Self::Declined(_) => None,
+            Self::Failed(_) | Self::Declined(_) | Self::Fenced(_) => None,
         }
     }
 }
@@ -88,15 +91,15 @@ impl<E> Ran<E> {
 impl Engine {
     /// Runs `work` if `request` has not run, and gives duplicates the stored outcome.
     ///
-    /// The outcome policy is [`OutcomePolicy::ietf`]: a final result is stored, a retryable one
-    /// or an error lets the next attempt start. If `work` panics, the record is resolved by
+    /// The outcome policy is the engine's, [`OutcomePolicy::ietf`] unless it was set: a final
+    /// result is stored, a retryable one **or an error lets the next attempt start**. Where an
+    /// error does not mean that nothing happened, as after a timeout, use a policy with
+    /// `on_error(Verdict::Unknown)`. If `work` panics, the record is resolved by
     /// [`OnDrop`](crate::OnDrop) and the panic goes on.
     ///
     /// # Errors
     ///
-    /// Those of [`begin`](Self::begin); and [`ErrorCode::Fenced`](crate::ErrorCode::Fenced) if
-    /// the lease lapsed while `work` ran and another attempt took over: then its result was not
-    /// stored.
+    /// Those of [`begin`](Self::begin): the work did not run.
     ///
     /// ```
     /// use oncegate::{Engine, Outcome, Payload, Request, Scope};
@@ -152,7 +155,11 @@ impl Engine {
             other => return Ok(declined(other)),
         };
         let result = work(&mut lease);
-        settle(lease, result, &options.policy)
+        settle(lease, result, self.policy(options))
+    }
+
+    fn policy<'o>(&'o self, options: &'o RunOptions) -> &'o OutcomePolicy {
+        options.policy.as_ref().unwrap_or(&self.defaults.policy)
     }
 
     /// [`run_with`](Self::run_with) for asynchronous work, on any runtime.
@@ -197,7 +204,7 @@ impl Engine {
             other => return Ok(declined(other)),
         };
         let result = work(*lease.token()).await;
-        settle(lease, result, &options.policy)
+        settle(lease, result, self.policy(options))
     }
 
     /// `begin`, joining the running attempt where the options say to wait.
@@ -219,22 +226,20 @@ fn settle<E>(
     result: Result<Outcome, E>,
     policy: &OutcomePolicy,
 ) -> Result<Ran<E>, Error> {
-    match result {
-        Ok(outcome) => {
-            match policy.judge(outcome.status()) {
-                Verdict::Final => lease.complete(&outcome).map(|_| ())?,
-                Verdict::Retryable => lease.fail(Failure::retryable())?,
-                Verdict::Unknown => lease.fail(Failure::unknown())?,
-            }
-            Ok(Ran::Executed(outcome))
-        }
-        Err(error) => {
-            match policy.judge_error() {
-                Verdict::Retryable => lease.fail(Failure::retryable())?,
-                Verdict::Final | Verdict::Unknown => lease.fail(Failure::unknown())?,
-            }
-            Ok(Ran::Failed(error))
-        }
+    let verdict = match &result {
+        Ok(outcome) => policy.judge(outcome.status()),
+        Err(_) => policy.judge_error(),
+    };
+    let ended = match (verdict, &result) {
+        (Verdict::Final, Ok(outcome)) => lease.complete(outcome).map(|_| ()),
+        (Verdict::Retryable, _) => lease.fail(Failure::retryable()),
+        (Verdict::Unknown, _) | (Verdict::Final, Err(_)) => lease.fail(Failure::unknown()),
+    };
+    match (ended, result) {
+        (Ok(()), Ok(outcome)) => Ok(Ran::Executed(outcome)),
+        (Ok(()), Err(error)) => Ok(Ran::Failed(error)),
+        (Err(error), result) if error.is_fenced() => Ok(Ran::Fenced(result)),
+        (Err(error), _) => Err(error),
     }
 }
 

@@ -2,16 +2,19 @@
 
 use std::fmt;
 
-use super::Engine;
+use super::{Engine, millis_up};
+use crate::config::TEN_YEARS;
 use crate::error::{Error, ErrorCode};
 use crate::table::control::Fence;
 
 /// An integer below 2^63 that grows with every attempt of a fingerprint, for ever.
 ///
 /// Pass it to every store that the attempt writes to, and let the store refuse a token that is
-/// lower than one it has seen (`UPDATE … WHERE fence <= $f`). That check, and not the lease,
-/// keeps out an attempt that was paused past its lease (Kleppmann, "How to do distributed
-/// locking", 2016).
+/// lower than one it has seen. That check, and not the lease, keeps out an attempt that was paused
+/// past its lease and writes after its successor (Kleppmann, "How to do distributed locking",
+/// 2016). One that writes before its successor is let in: so the effect itself has to be keyed by
+/// the request, in the same transaction. The page *When can my code run twice?* in `docs/` has
+/// both statements.
 ///
 /// Tokens of a private engine start from wall time, so they grow across restarts as long as the
 /// wall clock is not set back.
@@ -140,8 +143,9 @@ impl LeaseToken {
     ///
     /// # Errors
     ///
-    /// [`ErrorCode::InvalidToken`]: not 32 bytes, or not of this version. A token that was made
-    /// up is not detected here; the engine answers [`ErrorCode::Fenced`] to it.
+    /// [`ErrorCode::InvalidToken`]: not 32 bytes, not of this version, or with a field out of its
+    /// range. The engine answers [`ErrorCode::Fenced`] to a token that names no running attempt;
+    /// but nothing signs the bytes, so take them only from where you sent them.
     ///
     /// ```
     /// assert!(oncegate::LeaseToken::from_bytes(&[0; 32]).is_err());
@@ -150,21 +154,26 @@ impl LeaseToken {
         let (words, rest) = bytes.as_chunks::<8>();
         let malformed = || {
             let found = format!("{} bytes", bytes.len());
-            Error::new(ErrorCode::InvalidToken, "lease_token", found, "32 bytes of version 1")
+            Error::new(
+                ErrorCode::InvalidToken,
+                "lease_token",
+                found,
+                "32 bytes of version 1, fields in range",
+            )
         };
         let ([head, slot, fencing, window], []) = (words, rest) else {
             return Err(malformed());
         };
-        let head = u64::from_le_bytes(*head);
-        if head & u64::from(u32::MAX) != FORMAT {
+        let [head, slot, fencing, window_ms] =
+            [head, slot, fencing, window].map(|word| u64::from_le_bytes(*word));
+        let attempt = (head >> 32) as u32;
+        let in_range = (1..=u32::from(u16::MAX)).contains(&attempt)
+            && fencing < 1 << 63
+            && (1..=millis_up(TEN_YEARS)).contains(&window_ms);
+        if head & u64::from(u32::MAX) != FORMAT || !in_range {
             return Err(malformed());
         }
-        Ok(Self {
-            attempt: (head >> 32) as u32,
-            slot: u64::from_le_bytes(*slot),
-            fencing: FencingToken(u64::from_le_bytes(*fencing)),
-            window_ms: u64::from_le_bytes(*window),
-        })
+        Ok(Self { attempt, slot, fencing: FencingToken(fencing), window_ms })
     }
 }
 

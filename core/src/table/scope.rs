@@ -7,11 +7,12 @@
 //! word 3   nanoseconds that one new record costs; zero: no rate
 //! word 4   nanoseconds of burst that may be spent in advance
 //! word 5   theoretical arrival time, in nanoseconds since the region was opened
-//! word 6   one: a guest
+//! word 6   flags: a guest; pinned, that is limited by name
 //! ```
 //!
-//! The rate is the generic cell rate algorithm (ITU-T I.371), one word per scope. An entry, once
-//! made, stays for the life of the region.
+//! The rate is the generic cell rate algorithm (ITU-T I.371), one word per scope. An entry is
+//! given to another scope when it is not pinned, has no live record and owes no time. A caller
+//! who looked it up just before that charges its one record to the newcomer.
 
 use std::time::Duration;
 
@@ -25,12 +26,14 @@ pub(crate) struct ScopeLimits {
     pub(crate) nanos_each: u64,
     pub(crate) burst_nanos: u64,
     pub(crate) guest: bool,
+    /// Whether the entry stays while nobody uses it.
+    pub(crate) pinned: bool,
 }
 
 impl ScopeLimits {
     /// No limit at all.
     pub(crate) const NONE: Self =
-        Self { max_live: u64::MAX, nanos_each: 0, burst_nanos: 0, guest: false };
+        Self { max_live: u64::MAX, nanos_each: 0, burst_nanos: 0, guest: false, pinned: false };
 }
 
 /// Whose room a scope's records take, when the table is full.
@@ -59,32 +62,42 @@ impl Table {
         // Acquire: pairs with the AcqRel of `scope_entry`.
         let hash_at = |entry| self.region.scope(entry)[HASH].load(Ordering::Acquire);
         let held = self.scope_probes(hash).take_while(|entry| hash_at(*entry) != 0);
+        // Relaxed: without limits the entry is being made, and the caller makes it too.
+        let is_made =
+            |entry: &usize| self.region.scope(*entry)[MAX_LIVE].load(Ordering::Relaxed) != 0;
         held.into_iter()
             .find(|entry| hash_at(*entry) == hash)
+            .filter(is_made)
             .and_then(|entry| u16::try_from(entry).ok())
     }
 
     /// The entry of the scope that hashes to `hash`, made with `limits` if it is new. `None`: no
-    /// entry is free. Entry 0 stands for scopes without a quota.
-    pub(crate) fn scope_entry(&self, hash: u64, limits: &dyn Fn() -> ScopeLimits) -> Option<u16> {
-        self.scope_probes(hash).find_map(|entry| {
-            let words = self.region.scope(entry);
-            // Acquire: pairs with the AcqRel below.
-            let mut found = words[HASH].load(Ordering::Acquire);
-            if found == 0 {
-                // AcqRel: publishes the entry to the load above. Acquire on failure: as above.
-                let swap =
-                    words[HASH].compare_exchange(0, hash, Ordering::AcqRel, Ordering::Acquire);
-                found = match swap {
-                    Ok(_) => {
-                        write_limits(words, limits());
-                        hash
-                    }
-                    Err(other) => other,
-                };
+    /// entry is free or out of use. Entry 0 stands for scopes without a quota.
+    pub(crate) fn scope_entry(&self, hash: u64, limits: ScopeLimits, now: Duration) -> Option<u16> {
+        let made = self.scope_probes(hash).find(|entry| {
+            let words = self.region.scope(*entry);
+            // Acquire: pairs with the AcqRel of `give_entry`.
+            let found = words[HASH].load(Ordering::Acquire);
+            let found = if found == 0 { give_entry(words, 0, hash) } else { found };
+            // Relaxed: whoever finds an entry without limits writes the same ones.
+            if found == hash && words[MAX_LIVE].load(Ordering::Relaxed) == 0 {
+                write_limits(words, limits);
             }
-            (found == hash).then(|| u16::try_from(entry).ok()).flatten()
-        })
+            found == hash
+        });
+        let entry = made.or_else(|| {
+            self.scope_probes(hash).find(|entry| {
+                let words = self.region.scope(*entry);
+                // Acquire: as above.
+                let other = words[HASH].load(Ordering::Acquire);
+                let given = is_idle(words, now) && give_entry(words, other, hash) == hash;
+                if given {
+                    write_limits(words, limits);
+                }
+                given
+            })
+        });
+        entry.and_then(|entry| u16::try_from(entry).ok())
     }
 
     /// The entries in which a scope may lie, in the order in which they are tried.
@@ -105,7 +118,7 @@ impl Table {
         }
         let words = self.region.scope(usize::from(entry));
         // Relaxed, both: limits that change meanwhile hold from the next record on.
-        if words[GUEST].load(Ordering::Relaxed) != 0 {
+        if words[FLAGS].load(Ordering::Relaxed) & GUEST != 0 {
             RoomOf::Guest
         } else if words[MAX_LIVE].load(Ordering::Relaxed) == u64::MAX {
             RoomOf::Shared
@@ -154,6 +167,22 @@ impl Table {
     }
 }
 
+/// Gives the entry of scope `from` to scope `to`, and says whose it is.
+fn give_entry(words: &[AtomicU64], from: u64, to: u64) -> u64 {
+    // AcqRel: publishes the entry to whoever loads the hash. Acquire on failure: as there.
+    let swap = words[HASH].compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire);
+    swap.map_or_else(|other| other, |_| to)
+}
+
+/// Whether nobody would notice if the entry were another scope's.
+fn is_idle(words: &[AtomicU64], now: Duration) -> bool {
+    let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
+    // Relaxed, all: see the module documentation for what a late look may do.
+    words[FLAGS].load(Ordering::Relaxed) & PINNED == 0
+        && words[LIVE].load(Ordering::Relaxed) == 0
+        && words[ARRIVAL].load(Ordering::Relaxed) <= now
+}
+
 fn refund_rate(words: &[AtomicU64]) {
     // Relaxed, everywhere in this function: as in `charge_scope`.
     let each = words[NANOS_EACH].load(Ordering::Relaxed);
@@ -186,7 +215,9 @@ fn write_limits(words: &[AtomicU64], limits: ScopeLimits) {
     // the limits are written.
     words[NANOS_EACH].store(limits.nanos_each, Ordering::Relaxed);
     words[BURST_NANOS].store(limits.burst_nanos, Ordering::Relaxed);
-    words[GUEST].store(limits.guest.into(), Ordering::Relaxed);
+    let flag = |set: bool, flag: u64| if set { flag } else { 0 };
+    let flags = flag(limits.guest, GUEST) | flag(limits.pinned, PINNED);
+    words[FLAGS].store(flags, Ordering::Relaxed);
     words[MAX_LIVE].store(limits.max_live.saturating_add(1), Ordering::Relaxed);
 }
 
@@ -198,4 +229,6 @@ const MAX_LIVE: usize = 2;
 const NANOS_EACH: usize = 3;
 const BURST_NANOS: usize = 4;
 const ARRIVAL: usize = 5;
-const GUEST: usize = 6;
+const FLAGS: usize = 6;
+const GUEST: u64 = 1;
+const PINNED: u64 = 2;
