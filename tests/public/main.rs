@@ -11,6 +11,7 @@ mod failed_leader;
 mod forked_child;
 mod full_table;
 mod leaked_content;
+mod long_windows;
 mod many_tenants;
 mod noisy_tenant;
 mod outcomes;

@@ -252,7 +252,9 @@ impl Engine {
         let unchanged = || keys::load(&self.region) == prepared.keys;
         let retiring = prepared.retiring.as_ref();
         let refund = || self.table.refund_scope(scope);
-        if !rules.evict_lru && !self.store.has_room(self.largest_block(), self.room(rules)) {
+        if !rules.evict_lru
+            && !self.store.make_room(self.largest_block(), self.room(rules), &self.table)
+        {
             refund();
             return Err(self.full("outcomes"));
         }

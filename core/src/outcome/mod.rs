@@ -2,6 +2,7 @@
 
 mod block;
 mod policy;
+mod room;
 mod store;
 
 pub use policy::{OutcomePolicy, Verdict};

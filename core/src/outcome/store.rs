@@ -18,16 +18,15 @@
 //! - A reader copies the block and looks at the entry again: the same sequence means that nothing
 //!   it copied was recycled meanwhile.
 //! - Recycling is exclusive: one compare-and-swap to `Recycling`, during which old references
-//!   stay readable. The few records whose windows outlast their neighbours' are carried to
-//!   another chunk first. So are those that must stay: all under `reject`, and always those of
-//!   scopes with a limit of live records. A chunk full of them is left alone.
+//!   stay readable. What lives in the chunk is carried to another one first, or given up (see
+//!   `room`).
 
 use std::sync::Arc;
 
 use super::Outcome;
 use super::block::{Header, UNIT_WORDS, WindowCode};
-use crate::observe::{Counters, Event};
-use crate::region::{Region, header};
+use crate::observe::Counters;
+use crate::region::Region;
 use crate::sync::planted::Bug;
 use crate::sync::{AtomicU64, Ordering};
 use crate::table::control::Fence;
@@ -66,8 +65,8 @@ pub(crate) enum Reading {
 
 /// The outcomes of one region.
 pub(crate) struct OutcomeStore {
-    region: Arc<Region>,
-    counters: Arc<Counters>,
+    pub(super) region: Arc<Region>,
+    pub(super) counters: Arc<Counters>,
     /// Per stripe of threads, where it appended last. Only a hint.
     current: Box<[crossbeam_utils::CachePadded<crate::sync::plain::AtomicU64>]>,
 }
@@ -79,11 +78,20 @@ pub(crate) struct Written {
     chunk: usize,
 }
 
+impl Written {
+    /// A place that no record refers to.
+    pub(super) fn nothing(place: Place) -> Self {
+        Self { reference: place.pack(), chunk: place.chunk }
+    }
+}
+
 impl OutcomeStore {
     pub(crate) fn new(region: Arc<Region>, counters: Arc<Counters>) -> Self {
         let stripes = (region.geometry().chunks() / CHUNKS_PER_STRIPE).clamp(1, MAX_STRIPES);
         let stripe = |_| crossbeam_utils::CachePadded::new(no_hint());
-        Self { region, counters, current: (0..stripes).map(stripe).collect() }
+        let store = Self { region, counters, current: (0..stripes).map(stripe).collect() };
+        store.set_aside();
+        store
     }
 
     /// Writes a block. `None`: it is too large, or there is no room.
@@ -95,7 +103,7 @@ impl OutcomeStore {
         room: Room,
         table: &impl References,
     ) -> Option<Written> {
-        let place = self.allocate(header.words(), room, table, true)?;
+        let place = self.allocate(header.words(), room, table)?;
         let words = &self.region.chunk(place.chunk)[place.offset..];
         header.write(outcome, words);
         self.outlive(place.chunk, window_end_ms);
@@ -144,23 +152,6 @@ impl OutcomeStore {
         (stands && header.slot == slot && header.fence == fence).then_some(header)
     }
 
-    /// Whether the next outcome would find room, as far as one look tells.
-    pub(crate) fn has_room(&self, words: usize, room: Room) -> bool {
-        let fits = |chunk: usize| {
-            let entry = self.load(chunk);
-            entry.state == OPEN && entry.filled + words <= self.region.geometry().chunk_words()
-        };
-        // Relaxed: a look at what may change at once; `allocate` decides.
-        let next = self.region.header(header::CHUNK_CURSOR).load(Ordering::Relaxed);
-        room.evict
-            || self.hint().is_some_and(|(_, chunk)| fits(chunk))
-            || (0..TRIED as u64).any(|step| {
-                let chunk = self.chunk_of(next.wrapping_add(step));
-                let entry = self.load(chunk);
-                entry.writers == 0 && self.is_over(chunk, entry, room.now_ms)
-            })
-    }
-
     /// The share of chunks that hold an outcome whose window is not over, in thousandths.
     pub(crate) fn fill_per_mille(&self, now_ms: u64) -> u64 {
         let chunks = self.region.geometry().chunks();
@@ -171,38 +162,7 @@ impl OutcomeStore {
         (live.count() * 1000 / chunks) as u64
     }
 
-    fn allocate(
-        &self,
-        words: usize,
-        room: Room,
-        table: &impl References,
-        carry: bool,
-    ) -> Option<Place> {
-        let chunks = self.region.geometry().chunks();
-        if words > self.region.geometry().chunk_words() {
-            return None;
-        }
-        // Relaxed: how far the cursor is only tells how old the hint is.
-        let turn = self.region.header(header::CHUNK_CURSOR).load(Ordering::Relaxed);
-        if let Some((opened, chunk)) = self.hint() {
-            // A chunk that is soon to be recycled takes no new outcomes.
-            if turn.wrapping_sub(opened) <= (chunks / 4).max(1) as u64
-                && let Some(place) = self.append(chunk, words)
-            {
-                return Some(place);
-            }
-        }
-        (0..TRIED.min(chunks)).find_map(|_| {
-            // Relaxed: the cursor only hands out turns; the entry's own swap decides.
-            let turn = self.region.header(header::CHUNK_CURSOR).fetch_add(1, Ordering::Relaxed);
-            let chunk = self.chunk_of(turn);
-            let place = self.recycle(chunk, words, room, table, carry)?;
-            self.set_hint(turn, chunk);
-            Some(place)
-        })
-    }
-
-    fn append(&self, chunk: usize, words: usize) -> Option<Place> {
+    pub(super) fn append(&self, chunk: usize, words: usize) -> Option<Place> {
         let mut entry = self.load(chunk);
         loop {
             let full = entry.filled + words > self.region.geometry().chunk_words();
@@ -220,108 +180,6 @@ impl OutcomeStore {
         }
     }
 
-    /// Takes `chunk` for new outcomes, the first of which has `words` words.
-    fn recycle(
-        &self,
-        chunk: usize,
-        words: usize,
-        room: Room,
-        table: &impl References,
-        carry: bool,
-    ) -> Option<Place> {
-        let entry = self.load(chunk);
-        let busy = entry.writers != 0 && !Bug::RecyclesUnderWriter.is_planted();
-        let over = self.is_over(chunk, entry, room.now_ms);
-        if entry.state != OPEN || busy || !over && !room.evict && !carry {
-            return None;
-        }
-        let taken = Entry { state: RECYCLING, ..entry };
-        self.swap(chunk, entry, taken).ok()?;
-        if !over && !self.clear_out(chunk, entry, room, table, carry) {
-            // Release: as in `swap`; nothing was changed while the chunk was taken.
-            self.entry(chunk)[ENTRY].store(entry.pack(), Ordering::Release);
-            return None;
-        }
-        // Relaxed: published by the store of the entry below.
-        self.entry(chunk)[WINDOW_END].store(0, Ordering::Relaxed);
-        let sequence = entry.sequence % MAX_SEQUENCE + 1;
-        let fresh = Entry { sequence, state: OPEN, writers: 1, filled: words };
-        // Release: pairs with the Acquire of `load`. Nobody else changes an entry that is
-        // `Recycling`, so a store is enough; from here on old references are not believed.
-        self.entry(chunk)[ENTRY].store(fresh.pack(), Ordering::Release);
-        Some(Place { chunk, offset: 0, sequence })
-    }
-
-    /// Makes a chunk free of live records: carries on what must stay, and what outlasts its
-    /// neighbours. False: too much must stay here, and nothing was given up.
-    fn clear_out(
-        &self,
-        chunk: usize,
-        entry: Entry,
-        room: Room,
-        table: &impl References,
-        carry: bool,
-    ) -> bool {
-        let words = self.region.chunk(chunk);
-        let live = || {
-            Blocks { words, filled: entry.filled, at: 0 }.filter_map(|(offset, header)| {
-                let place = Place { chunk, offset, sequence: entry.sequence };
-                let live = table.live(&header, place.pack())?;
-                (live.window_end > room.now_ms).then_some((header, place, live))
-            })
-        };
-        let must_stay = |live: &LiveBlock| live.reserved || !room.evict;
-        let size = self.region.geometry().chunk_words();
-        let (mut all, mut staying) = (0, 0);
-        for (header, _, live) in live() {
-            all += header.words();
-            staying += if must_stay(&live) { header.words() } else { 0 };
-        }
-        if staying > 0 && (!carry || staying > size / 4 * MOST_STAYING) {
-            return false;
-        }
-        let carried = |header: &Header, place, live: &LiveBlock| {
-            let carried = self.carry(header, place, live.window_end, room, table);
-            if carried {
-                self.counters.add(Event::OutcomesCarried);
-            }
-            carried
-        };
-        if !live().filter(|(.., live)| must_stay(live)).all(|(h, at, live)| carried(&h, at, &live))
-        {
-            return false;
-        }
-        for (header, place, live) in live().filter(|(.., live)| !must_stay(live)) {
-            if !(carry && all <= size / MINORITY && carried(&header, place, &live)) {
-                self.counters.add(Event::OutcomesEvicted);
-            }
-        }
-        true
-    }
-
-    fn carry(
-        &self,
-        header: &Header,
-        from: Place,
-        end: u64,
-        room: Room,
-        table: &impl References,
-    ) -> bool {
-        let mut outcome = Outcome::default();
-        let source = &self.region.chunk(from.chunk)[from.offset..];
-        if !header.read_data(source, &mut outcome) {
-            return false;
-        }
-        let Some(to) = self.allocate(header.words(), room, table, false) else {
-            return false;
-        };
-        header.write(&outcome, &self.region.chunk(to.chunk)[to.offset..]);
-        self.outlive(to.chunk, end);
-        table.redirect(header, from.pack(), to.pack());
-        self.published(Written { reference: to.pack(), chunk: to.chunk });
-        true
-    }
-
     fn resolve(&self, reference: u64) -> Option<(Place, &[AtomicU64])> {
         let place = Place::unpack(reference)?;
         let known = place.chunk < self.region.geometry().chunks();
@@ -332,14 +190,14 @@ impl OutcomeStore {
         Some((place, words))
     }
 
-    fn is_over(&self, chunk: usize, entry: Entry, now_ms: u64) -> bool {
+    pub(super) fn is_over(&self, chunk: usize, entry: Entry, now_ms: u64) -> bool {
         // Relaxed: the entry was loaded with Acquire and had no writers, so every window that
         // counts is visible (see `published`).
         let end = self.entry(chunk)[WINDOW_END].load(Ordering::Relaxed);
         entry.sequence == 0 || end <= now_ms
     }
 
-    fn outlive(&self, chunk: usize, window_end_ms: u64) {
+    pub(super) fn outlive(&self, chunk: usize, window_end_ms: u64) {
         // Relaxed: published by the Release of `published`.
         self.entry(chunk)[WINDOW_END].fetch_max(window_end_ms, Ordering::Relaxed);
     }
@@ -348,20 +206,20 @@ impl OutcomeStore {
         self.load(chunk).sequence
     }
 
-    fn chunk_of(&self, turn: u64) -> usize {
+    pub(super) fn chunk_of(&self, turn: u64) -> usize {
         (turn % self.region.geometry().chunks() as u64) as usize
     }
 
-    fn entry(&self, chunk: usize) -> &[AtomicU64] {
+    pub(super) fn entry(&self, chunk: usize) -> &[AtomicU64] {
         self.region.chunk_entry(chunk)
     }
 
-    fn load(&self, chunk: usize) -> Entry {
+    pub(super) fn load(&self, chunk: usize) -> Entry {
         // Acquire: pairs with the Release of `published` and of `recycle`, and with `swap`.
         Entry::unpack(self.entry(chunk)[ENTRY].load(Ordering::Acquire))
     }
 
-    fn swap(&self, chunk: usize, from: Entry, to: Entry) -> Result<(), Entry> {
+    pub(super) fn swap(&self, chunk: usize, from: Entry, to: Entry) -> Result<(), Entry> {
         // AcqRel: what the chunk held before is visible to whoever takes a part of it, and the
         // taking is visible to whoever sees the words written after it. Acquire on failure: the
         // caller goes on with what it found.
@@ -372,13 +230,13 @@ impl OutcomeStore {
     }
 
     /// Where this thread appended last: at which turn it was opened, and which chunk.
-    fn hint(&self) -> Option<(u64, usize)> {
+    pub(super) fn hint(&self) -> Option<(u64, usize)> {
         // Relaxed: a hint.
         let hint = self.stripe().load(Ordering::Relaxed);
         (hint != NO_HINT).then_some((hint >> CHUNK_BITS, (hint & CHUNK_MASK) as usize))
     }
 
-    fn set_hint(&self, turn: u64, chunk: usize) {
+    pub(super) fn set_hint(&self, turn: u64, chunk: usize) {
         // Relaxed: a hint.
         self.stripe().store(turn << CHUNK_BITS | chunk as u64, Ordering::Relaxed);
     }
@@ -388,35 +246,21 @@ impl OutcomeStore {
     }
 }
 
-/// The blocks of a chunk, one after the other.
-struct Blocks<'a> {
-    words: &'a [AtomicU64],
-    filled: usize,
-    at: usize,
-}
-
-impl Iterator for Blocks<'_> {
-    type Item = (usize, Header);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let end = self.filled.min(self.words.len());
-        let header = Header::read(self.words.get(self.at..end)?)?;
-        let offset = self.at;
-        self.at += header.words();
-        Some((offset, header))
-    }
-}
-
 /// A plain copy of a chunk's entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Entry {
-    sequence: u64,
-    state: u64,
-    writers: u64,
-    filled: usize,
+pub(super) struct Entry {
+    pub(super) sequence: u64,
+    pub(super) state: u64,
+    pub(super) writers: u64,
+    pub(super) filled: usize,
 }
 
 impl Entry {
+    /// The sequence of the chunk's next use; never zero.
+    pub(super) fn next_sequence(self) -> u64 {
+        self.sequence % MAX_SEQUENCE + 1
+    }
+
     fn unpack(word: u64) -> Self {
         Self {
             sequence: word >> SEQUENCE_SHIFT,
@@ -426,7 +270,7 @@ impl Entry {
         }
     }
 
-    fn pack(self) -> u64 {
+    pub(super) fn pack(self) -> u64 {
         self.sequence << SEQUENCE_SHIFT
             | self.state << STATE_SHIFT
             | self.writers << WRITERS_SHIFT
@@ -436,14 +280,14 @@ impl Entry {
 
 /// Where a block lies: chunk, word in it, and the chunk's sequence at the time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Place {
-    chunk: usize,
-    offset: usize,
-    sequence: u64,
+pub(super) struct Place {
+    pub(super) chunk: usize,
+    pub(super) offset: usize,
+    pub(super) sequence: u64,
 }
 
 impl Place {
-    fn pack(self) -> u64 {
+    pub(super) fn pack(self) -> u64 {
         (self.chunk as u64) << (UNIT_BITS + SEQUENCE_BITS)
             | ((self.offset / UNIT_WORDS) as u64) << SEQUENCE_BITS
             | self.sequence
@@ -477,10 +321,10 @@ pub(crate) const MAX_CHUNK_WORDS: usize = UNIT_WORDS << UNIT_BITS;
 pub(crate) const MAX_CHUNKS: usize = 1 << CHUNK_BITS;
 
 const NO_HINT: u64 = u64::MAX;
-const OPEN: u64 = 0;
-const RECYCLING: u64 = 1;
-const ENTRY: usize = 0;
-const WINDOW_END: usize = 1;
+pub(super) const OPEN: u64 = 0;
+pub(super) const RECYCLING: u64 = 1;
+pub(super) const ENTRY: usize = 0;
+pub(super) const WINDOW_END: usize = 1;
 const FILLED_MASK: u64 = (1 << WRITERS_SHIFT) - 1;
 const WRITERS_SHIFT: u32 = 24;
 const MAX_WRITERS: u64 = (1 << (STATE_SHIFT - WRITERS_SHIFT)) - 1;
@@ -492,12 +336,6 @@ const UNIT_BITS: u32 = 16;
 const UNIT_MASK: u64 = (1 << UNIT_BITS) - 1;
 const CHUNK_BITS: u32 = 20;
 const CHUNK_MASK: u64 = (1 << CHUNK_BITS) - 1;
-/// How many chunks in turn an allocation tries.
-const TRIED: usize = 8;
-/// Live records that may go are carried on where they fill at most this part of a chunk.
-const MINORITY: usize = 4;
-/// Those that must stay are carried on where they fill at most so many quarters.
-const MOST_STAYING: usize = 3;
 const CHUNKS_PER_STRIPE: usize = 8;
 const MAX_STRIPES: usize = 16;
 

@@ -39,6 +39,8 @@ pub(crate) mod header {
     pub(crate) const KEYS: usize = 2;
     /// The next chunk to recycle.
     pub(crate) const CHUNK_CURSOR: usize = 16;
+    /// One more than the chunk that takes what is carried on; zero: there is none.
+    pub(crate) const CARRY_CHUNK: usize = 24;
     /// The next set to sweep.
     pub(crate) const SWEEP_CURSOR: usize = 32;
     /// How many words the header takes.
