@@ -6,8 +6,9 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 
+use crate::bench::MAX_ROUNDS;
 use crate::input::DERIVATION;
-use crate::storm::{MAX_RATE, Shape};
+use crate::storm::{MAX_RATE, Shape, describe_sums};
 
 /// Everything that the command line takes.
 #[derive(Debug, Parser)]
@@ -50,28 +51,31 @@ pub(crate) struct StormArgs {
     pub(crate) input: PathBuf,
     /// Threads that deliver, 1 to 512
     #[arg(long, value_name = "N", default_value_t = 16,
-        value_parser = clap::value_parser!(u16).range(1..=512))]
+        value_parser = whole::<u16>(1, 512), allow_negative_numbers = true)]
     pub(crate) clients: u16,
     /// Times that each line is delivered, 1 to 100
     #[arg(long, value_name = "M", default_value_t = 4,
-        value_parser = clap::value_parser!(u16).range(1..=100))]
+        value_parser = whole::<u16>(1, 100), allow_negative_numbers = true)]
     pub(crate) copies: u16,
     /// Share of handler runs that fail, 0 to 0.9; about a quarter of them by a panic
-    #[arg(long, value_name = "P", default_value_t = 0.1, value_parser = rate)]
+    #[arg(long, value_name = "P", default_value_t = 0.1, value_parser = rate,
+        allow_negative_numbers = true)]
     pub(crate) fail_rate: f64,
     /// Share of handler runs that outlive their lease, then still try to write, 0 to 0.9
-    #[arg(long, value_name = "P", default_value_t = 0.05, value_parser = rate)]
+    #[arg(long, value_name = "P", default_value_t = 0.05, value_parser = rate,
+        allow_negative_numbers = true)]
     pub(crate) pause_rate: f64,
     /// Where every choice of the storm comes from: the same seed, the same storm
-    #[arg(long, value_name = "S", default_value_t = 1)]
+    #[arg(long, value_name = "S", default_value_t = 1,
+        value_parser = whole::<u64>(0, u64::MAX), allow_negative_numbers = true)]
     pub(crate) seed: u64,
     /// Middle of a handler's working time, in milliseconds, 0 to 10000
     #[arg(long, value_name = "MS", default_value_t = 5,
-        value_parser = clap::value_parser!(u64).range(0..=10_000))]
+        value_parser = whole::<u64>(0, 10_000), allow_negative_numbers = true)]
     pub(crate) work_ms: u64,
     /// How long a lease lasts, and how long a client waits before it sends again, 10 to 60000
     #[arg(long, value_name = "MS", default_value_t = 100,
-        value_parser = clap::value_parser!(u64).range(10..=60_000))]
+        value_parser = whole::<u64>(10, 60_000), allow_negative_numbers = true)]
     pub(crate) lease_ms: u64,
     /// Run without the engine: retry with backoff, no coordination
     #[arg(long, conflicts_with = "compare")]
@@ -87,9 +91,9 @@ pub(crate) struct StormArgs {
 /// Options of `oncegate bench`.
 #[derive(Debug, Args)]
 pub(crate) struct BenchArgs {
-    /// Rounds of each measurement, of which the median counts, 1 to 25; fewer on a busy machine
+    /// Rounds of each measurement, of which the median counts, 1 to 7; fewer where time runs out
     #[arg(long, value_name = "N", default_value_t = 5,
-        value_parser = clap::value_parser!(u16).range(1..=25))]
+        value_parser = whole::<u16>(1, MAX_ROUNDS.into()), allow_negative_numbers = true)]
     pub(crate) rounds: u16,
     /// Print one JSON object and nothing else
     #[arg(long)]
@@ -113,15 +117,41 @@ impl StormArgs {
 
 /// Reads a share; the highest is below 1, so that a storm ends.
 fn rate(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(rate) if (0.0..=MAX_RATE).contains(&rate) => Ok(rate),
-        Ok(_) => Err(format!("out of range; limit: 0 to {MAX_RATE}")),
-        Err(_) => Err(format!("not a number; limit: 0 to {MAX_RATE}")),
+    let found = match text.parse::<f64>() {
+        Ok(rate) if (0.0..=MAX_RATE).contains(&rate) => return Ok(rate),
+        Ok(rate) if rate < 0.0 => "a negative number",
+        Ok(rate) if rate > MAX_RATE => "a number above the limit",
+        _ => "no number",
+    };
+    Err(format!("found {found}; limit: 0 to {MAX_RATE}"))
+}
+
+/// Reads a whole number between two limits, both of which it may be.
+fn whole<T: TryFrom<u64>>(
+    min: u64,
+    max: u64,
+) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync {
+    move |text| {
+        let is_number = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit());
+        let found = match text.parse::<u64>() {
+            Ok(number) if (min..=max).contains(&number) => match T::try_from(number) {
+                Ok(number) => return Ok(number),
+                Err(_) => "a number above the limit",
+            },
+            Ok(number) if number < min => "a number below the limit",
+            Ok(_) => "a number above the limit",
+            Err(_) if text.strip_prefix('-').is_some_and(is_number) => "a negative number",
+            // Of digits alone, and yet no u64.
+            Err(_) if !text.is_empty() && is_number(text) => "a number above the limit",
+            Err(_) => "no whole number",
+        };
+        Err(format!("found {found}; limit: {min} to {max}"))
     }
 }
 
 fn storm_after_help() -> String {
-    format!("{STORM_HELP}\n\n{DERIVATION}\n\n{STORM_COUNTS}\n\n{EXIT_STATUS}")
+    let sums = describe_sums();
+    format!("{STORM_HELP}\n\n{DERIVATION}\n\n{STORM_COUNTS}\n\n{sums}\n\n{EXIT_STATUS}")
 }
 
 const LONG_ABOUT: &str = "\
@@ -181,12 +211,22 @@ these fields among others:
   executed           handler runs, counted by the ledger as they started
   accepted_effects   side effects that the ledger accepted
   duplicate_effects  accepted side effects beyond the first of each request
+  completed          deliveries answered by the completion of their own attempt
+  completed_late     completions of attempts whose client had stopped waiting; through the engine,
+                     these and `completed` are one for each request that it did not refuse
   replayed           duplicates answered with the stored outcome
   in_progress        calls answered that another attempt runs
   mismatched         deliveries refused because the key came with another payload
   fenced             writes that the ledger refused for a stale fencing token
+  fenced_starts      attempts that it refused for the same reason before they ran
+  adopted_effects    attempts that found their predecessor's late effect, and completed with it
+  refused, deferred  deliveries that the engine refused for good; calls that it refused for now
+  unexpected, unanswered
+                     defects, wherever they are not 0: answers that no call may get, and deliveries
+                     without a final answer
   p50_ns, p99_ns, p999_ns
-                     time of `begin` in nanoseconds; 0 in the baseline, which has none
+                     time of `begin` in nanoseconds, with the hashing of the payload, whose sizes
+                     are in median_payload_bytes and largest_payload_bytes; 0 in the baseline
   per_second         deliveries answered for good, per second";
 
 const EXIT_STATUS: &str = "\
@@ -199,7 +239,8 @@ Exit status:
 const BENCH_ABOUT: &str = "\
 Measure the engine on this machine, in less than 20 seconds.
 
-Each measurement runs several rounds, shuffled among the others, and shows the median. The figures \
+Each measurement runs several rounds, shuffled among the others, and shows the median. No round \
+starts after 14 seconds; the table says how many were made. The figures \
 describe this machine at this moment; compare them with each other rather than with another \
 machine's.";
 
@@ -222,20 +263,33 @@ mod tests {
             Cli::try_parse_from(base.iter().chain(args))
         };
         assert!(parse(&["--fail-rate", "0.9", "--seed", "18446744073709551615"]).is_ok());
-        for (flag, value) in [
-            ("--fail-rate", "0.91"),
-            ("--pause-rate", "-1"),
-            ("--fail-rate", "NaN"),
-            ("--clients", "0"),
-            ("--clients", "513"),
-            ("--copies", "0"),
-            ("--copies", "101"),
-            ("--lease-ms", "9"),
-            ("--work-ms", "10001"),
+        for (flag, value, found, limit) in [
+            ("--fail-rate", "0.91", "above", "0 to 0.9"),
+            ("--fail-rate", "-0.1", "negative", "0 to 0.9"),
+            ("--pause-rate", "-1", "negative", "0 to 0.9"),
+            ("--pause-rate", "NaN", "no number", "0 to 0.9"),
+            ("--clients", "0", "below", "1 to 512"),
+            ("--clients", "-5", "negative", "1 to 512"),
+            ("--clients", "99999999999999999999", "above", "1 to 512"),
+            ("--clients", "513", "above", "1 to 512"),
+            ("--copies", "0", "below", "1 to 100"),
+            ("--copies", "101", "above", "1 to 100"),
+            ("--copies", "1.5", "no whole number", "1 to 100"),
+            ("--lease-ms", "9", "below", "10 to 60000"),
+            ("--work-ms", "10001", "above", "0 to 10000"),
+            ("--work-ms", "-1", "negative", "0 to 10000"),
+            ("--seed", "-1", "negative", "0 to 18446744073709551615"),
+            ("--seed", "18446744073709551616", "above", "0 to 18446744073709551615"),
         ] {
-            let joined = format!("{flag}={value}");
-            assert!(parse(&[&joined]).is_err(), "{joined} was taken");
+            for args in [&[&*format!("{flag}={value}")][..], &[flag, value]] {
+                let error = parse(args).unwrap_err().to_string();
+                for part in [flag, found, limit] {
+                    assert!(error.contains(part), "{args:?}: {part:?} is missing in: {error}");
+                }
+            }
         }
+        let bench = |rounds| Cli::try_parse_from(["oncegate", "bench", "--rounds", rounds]);
+        assert!(bench("7").is_ok() && bench("8").is_err() && bench("-1").is_err());
         assert!(parse(&["--baseline", "--compare"]).is_err());
     }
 }

@@ -1,11 +1,15 @@
 //! The `oncegate` command: a storm of retried requests on real input, and a quick measurement.
 
+// These macros panic when the stream is closed or full; see `print` and `warn`.
+#![deny(clippy::print_stderr, clippy::print_stdout)]
+
 mod bench;
 mod cli;
 mod input;
 mod rng;
 mod storm;
 
+use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -33,7 +37,7 @@ fn main() -> ExitCode {
             ExitCode::from(Exit::Done as u8)
         }
         Err(failure) => {
-            eprintln!("oncegate: {failure}");
+            warn(format_args!("{failure}"));
             ExitCode::from(Exit::Failed as u8)
         }
     }
@@ -69,7 +73,7 @@ enum Failure {
 fn run_storm(args: &StormArgs) -> Result<Exit, Failure> {
     let input = input::load(&args.input)?;
     for skipped in &input.skipped {
-        eprintln!("oncegate: line {}: skipped: {}", skipped.number, skipped.reason);
+        warn(format_args!("line {}: skipped: {}", skipped.number, skipped.reason));
     }
     let found = input.lines.len() * usize::from(args.copies);
     if found > MAX_DELIVERIES {
@@ -78,16 +82,16 @@ fn run_storm(args: &StormArgs) -> Result<Exit, Failure> {
     let shape = args.shape();
     let mut storms = Vec::new();
     if args.baseline || args.compare {
-        storms.push(Storm::baseline(&input, shape));
+        storms.push(Storm::baseline(&input, shape)?);
     }
     if !args.baseline {
         storms.push(Storm::engine(&input, shape)?);
     }
     for (line, reason) in storms.iter().flat_map(|storm| &storm.refused) {
-        eprintln!("oncegate: line {line}: refused by the engine: {reason}");
+        warn(format_args!("line {line}: refused by the engine: {reason}"));
     }
     for violation in storms.iter().flat_map(|storm| &storm.report.violations) {
-        eprintln!("oncegate: promise broken: {violation}");
+        warn(format_args!("promise broken: {violation}"));
     }
     print(show(args, &storms)?.as_bytes())?;
     let is_broken = !input.skipped.is_empty() || storms.iter().any(|s| !s.refused.is_empty());
@@ -122,6 +126,12 @@ fn run_bench(args: &BenchArgs) -> Result<Exit, Failure> {
     };
     print(text.as_bytes())?;
     Ok(Exit::Done)
+}
+
+/// Says something on standard error. When nobody can read it there, the work goes on all the same.
+fn warn(message: fmt::Arguments<'_>) {
+    // One write a line: lines of commands that share the stream do not mix.
+    let _ = io::stderr().write_all(format!("oncegate: {message}\n").as_bytes());
 }
 
 /// Writes to standard output; `print!` would panic when the reader of a pipe has gone.

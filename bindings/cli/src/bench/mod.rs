@@ -35,7 +35,7 @@ pub(crate) enum BenchError {
 }
 
 /// Measures every case in that many rounds, or fewer when the machine is too busy for them: no
-/// round starts after [`BUDGET`], but one is always made.
+/// round starts after [`BUDGET`], but one is always made. The table says how many were.
 ///
 /// # Errors
 /// [`BenchError`] when an engine cannot be built, or answers what a workload must not get.
@@ -59,7 +59,8 @@ pub(crate) fn run(rounds: usize) -> Result<Table, BenchError> {
         }
     }
     let measured = cases.into_iter().zip(samples);
-    Ok(Table::new(measured.map(|(case, samples)| Measured::new(case, samples)).collect()))
+    let measured = measured.map(|(case, samples)| Measured::new(case, samples)).collect();
+    Ok(Table::new(measured, rounds))
 }
 
 /// Every workload, with and without hashing, on one thread and on two.
@@ -113,4 +114,13 @@ const BUDGET: Duration = Duration::from_secs(14);
 /// Time of one case in one round.
 const SLICE: Duration = Duration::from_millis(60);
 const THREADS: [usize; 2] = [1, 2];
+/// The most rounds that can be asked for.
+pub(crate) const MAX_ROUNDS: u16 = 7;
+/// What can be asked for can be had: measuring takes half of the budget, and the other half is
+/// for building and filling engines, which takes about as long.
+const _: () = {
+    let cases = Kind::ALL.len() * Hashing::ALL.len() * THREADS.len();
+    let measuring = (MAX_ROUNDS as usize + 1) * cases * SLICE.as_millis() as usize;
+    assert!(2 * measuring <= BUDGET.as_millis() as usize);
+};
 const SEED: u64 = 1;

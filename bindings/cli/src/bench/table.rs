@@ -13,6 +13,8 @@ use crate::storm::report::nanos;
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Table {
     rounds: usize,
+    /// Rounds that were asked for; fewer are made when the time is over.
+    rounds_asked: usize,
     processors: usize,
     /// A debug build is many times slower than what services run.
     optimised: bool,
@@ -57,11 +59,12 @@ impl Measured {
 }
 
 impl Table {
-    /// The table of these cases, which were all measured in the same number of rounds.
-    pub(crate) fn new(cases: Vec<Measured>) -> Self {
+    /// The table of these cases, which were all measured in the same number of rounds, of those
+    /// that were asked for.
+    pub(crate) fn new(cases: Vec<Measured>, rounds_asked: usize) -> Self {
         let rounds = cases.first().map_or(0, |case| case.rounds);
         let processors = thread::available_parallelism().map_or(1, usize::from);
-        Self { rounds, processors, optimised: !cfg!(debug_assertions), cases }
+        Self { rounds, rounds_asked, processors, optimised: !cfg!(debug_assertions), cases }
     }
 }
 
@@ -72,6 +75,10 @@ impl fmt::Display for Table {
             "Medians of {} rounds, {} processors; time of one operation on its thread",
             self.rounds, self.processors
         )?;
+        if self.rounds < self.rounds_asked {
+            let asked = self.rounds_asked;
+            writeln!(f, "The time was over before all {asked} rounds that were asked for.")?;
+        }
         if !self.optimised {
             writeln!(f, "This is a debug build, with small tables: its figures say little.")?;
         }
@@ -129,10 +136,18 @@ mod tests {
         assert_eq!(measured(&[400.0, 100.0, 200.0, 300.0]).ns_per_operation, 250.0);
     }
 
+    /// Goal: fewer rounds than were asked for are told. Method: one of one, and one of seven.
+    #[test]
+    fn missing_rounds_are_told() {
+        let table = |asked| Table::new(vec![measured(&[100.0])], asked).to_string();
+        assert!(table(7).contains("Medians of 1 rounds") && table(7).contains("all 7 rounds"));
+        assert!(!table(1).contains("asked for"));
+    }
+
     /// Goal: the table is plain and fits a terminal. Method: a slow case; look at every line.
     #[test]
     fn the_table_fits_a_terminal() {
-        let text = Table::new(vec![measured(&[1_234_567.0])]).to_string();
+        let text = Table::new(vec![measured(&[1_234_567.0])], 1).to_string();
         assert!(text.contains("unique begin + complete") && text.contains("1.2 ms"), "{text}");
         assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
     }

@@ -1,10 +1,11 @@
 //! One line of the input, and how a request is found in it.
 
 use oncegate::{Payload, Request, Scope};
-use serde_json::{Map, Value};
+use serde_json::value::RawValue;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use super::MAX_LINE_BYTES;
+use super::json::{self, Kind, Members};
 
 /// How the four parts of a request are found; printed by `oncegate storm --help`.
 pub(crate) const DERIVATION: &str = "\
@@ -13,10 +14,12 @@ Each line of the input is one JSON object. The parts of a request are taken from
              `repository.owner.login` or `sender.login`; else the word `input`
   operation  `operation`, else `event`, else `type`; else the word `deliver`
   key        `key`, else `delivery`, else `delivery_id`, else `id`; else `line-` and the
-             xxh3-128 digest of the line's canonical JSON (RFC 8785)
+             xxh3-128 digest of the line's canonical JSON (RFC 8785, numbers unrounded)
   payload    `payload`, of any JSON type; else the whole object
-A field that is null counts as absent. The first three are strings or numbers. Empty lines are
-passed over.";
+A field that is null counts as absent. The first three are strings, or numbers, which are taken
+as they are written. The payload goes to the engine as it is written, and the engine decides which
+payloads are the same. A line that names a field twice is broken; so is one whose payload the
+engine refuses, such as one with a member twice. Empty lines are passed over.";
 
 /// One request, as a client delivers it.
 #[derive(Clone, Debug)]
@@ -29,9 +32,9 @@ pub(crate) struct Line {
     pub(crate) operation: String,
     /// The caller's idempotency key.
     pub(crate) key: String,
-    /// The payload as canonical JSON.
-    pub(crate) payload: Vec<u8>,
-    /// A digest of the payload, by which the ledger knows it again.
+    /// The payload as JSON, as it is written in the line.
+    pub(crate) payload: String,
+    /// A digest of the written payload, by which the ledger knows it again.
     pub(crate) digest: u64,
 }
 
@@ -39,29 +42,35 @@ impl Line {
     /// Finds the request in a line.
     ///
     /// # Errors
-    /// [`LineError`] when the line is no JSON object, a field has the wrong type, or the engine
-    /// refuses one of the parts.
+    /// [`LineError`] when the line is no JSON object, a field is there twice or has the wrong
+    /// type, or the engine refuses one of the parts.
     pub(crate) fn parse(number: u64, text: &[u8]) -> Result<Self, LineError> {
-        let value = serde_json::from_slice(text).map_err(|e| LineError::NotJson(e.column()))?;
-        let Value::Object(fields) = &value else {
-            return Err(LineError::NotObject(kind(&value)));
-        };
-        let payload = present(fields, "payload").unwrap_or(&value);
-        let scope = match first(fields, &["scope", "tenant"])? {
+        let line = json::read(text).map_err(|e| LineError::NotJson(e.column()))?;
+        let fields = fields(line)?;
+        let payload = present(&fields, PAYLOAD[0]).unwrap_or(line);
+        let scope = match first(&fields, SCOPE)? {
             Some(scope) => scope,
-            None => owner(payload).unwrap_or("input").to_owned(),
+            None => owner(payload).unwrap_or_else(|| "input".to_owned()),
         };
-        let operation = first(fields, &["operation", "event", "type"])?;
+        let operation = first(&fields, OPERATION)?;
         let operation = operation.unwrap_or_else(|| "deliver".to_owned());
-        let key = match first(fields, &["key", "delivery", "delivery_id", "id"])? {
-            Some(key) => key,
-            None => format!("line-{:032x}", xxh3_128(&canonical(&value)?)),
-        };
+        let key = first(&fields, KEY)?;
+        Payload::json(payload.get().as_bytes()).check()?;
+        let key = key.map_or_else(|| derived_key(line), Ok)?;
         Request::new(Scope::new(&scope)?, operation.as_str(), key.as_str())?;
-        let payload = canonical(payload)?;
-        Payload::json(&payload).check()?;
-        let digest = xxh3_64(&payload);
+        let payload = payload.get().to_owned();
+        let digest = xxh3_64(payload.as_bytes());
         Ok(Self { number, scope, operation, key, payload, digest })
+    }
+
+    /// The request as the engine sees it. Cheap: it borrows the line.
+    ///
+    /// # Errors
+    /// None for a line that was parsed; the engine's type can express one.
+    pub(crate) fn request(&self) -> Result<Request<'_>, oncegate::Error> {
+        let scope = Scope::new(&self.scope)?;
+        let request = Request::new(scope, self.operation.as_str(), self.key.as_str())?;
+        Ok(request.payload(Payload::json(self.payload.as_bytes())))
     }
 }
 
@@ -74,6 +83,9 @@ pub(crate) enum LineError {
     /// JSON, but not an object.
     #[error("found {0}; expected a JSON object")]
     NotObject(&'static str),
+    /// Two members of the line have one name.
+    #[error("{0}: found twice; limit: once in a line")]
+    Twice(&'static str),
     /// A field that is read as text holds something else.
     #[error("{field}: found {found}; expected a string or a number")]
     FieldType {
@@ -82,51 +94,75 @@ pub(crate) enum LineError {
         /// The kind of value that it holds.
         found: &'static str,
     },
+    /// A string holds half of a surrogate pair.
+    #[error("{0}: found a lone surrogate; expected Unicode text")]
+    NotText(&'static str),
     /// Longer than the limit.
     #[error("longer than {MAX_LINE_BYTES} bytes; limit: that many")]
     TooLong,
+    /// The engine would refuse the whole line as a payload, so that no key can be made of it.
+    #[error("no key, and none can be made of the whole line: {0}")]
+    NoKey(#[source] oncegate::Error),
     /// The content has no canonical form.
-    #[error("the content has no canonical JSON form")]
+    #[error("no key, and the line has no canonical JSON form to make one of")]
     NotCanonical,
     /// The engine refuses the scope, the operation, the key or the payload.
     #[error(transparent)]
     Refused(#[from] oncegate::Error),
 }
 
-/// The first of the fields that is present, as text.
-fn first(fields: &Map<String, Value>, names: &[&'static str]) -> Result<Option<String>, LineError> {
-    let found = names.iter().find_map(|&name| Some((name, present(fields, name)?)));
-    match found {
-        None => Ok(None),
-        Some((_, Value::String(text))) => Ok(Some(text.clone())),
-        Some((_, Value::Number(number))) => Ok(Some(number.to_string())),
-        Some((field, other)) => Err(LineError::FieldType { field, found: kind(other) }),
+/// The members of a line, each of them once.
+fn fields(line: &RawValue) -> Result<Members<'_>, LineError> {
+    match Kind::of(line) {
+        Kind::Object => {}
+        other => return Err(LineError::NotObject(other.name())),
+    }
+    let fields = Members::of(line).ok_or(LineError::NotText("the name of a member"))?;
+    match fields.duplicate() {
+        None => Ok(fields),
+        // The names that are read here may be told; any other one is content.
+        Some(name) => {
+            let mut known = [SCOPE, OPERATION, KEY, PAYLOAD].into_iter().flatten();
+            Err(LineError::Twice(known.find(|field| **field == name).unwrap_or(&"a member")))
+        }
     }
 }
 
-fn present<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
-    fields.get(name).filter(|value| !value.is_null())
+/// The first of the fields that is present, as text.
+fn first(fields: &Members<'_>, names: &[&'static str]) -> Result<Option<String>, LineError> {
+    let found = names.iter().find_map(|&name| Some((name, present(fields, name)?)));
+    let Some((field, value)) = found else { return Ok(None) };
+    match Kind::of(value) {
+        Kind::String => json::text(value).map(Some).ok_or(LineError::NotText(field)),
+        Kind::Number => Ok(Some(value.get().to_owned())),
+        other => Err(LineError::FieldType { field, found: other.name() }),
+    }
+}
+
+fn present<'a>(fields: &Members<'a>, name: &str) -> Option<&'a RawValue> {
+    fields.get(name).filter(|value| Kind::of(value) != Kind::Null)
 }
 
 /// The account that a webhook payload belongs to.
-fn owner(payload: &Value) -> Option<&str> {
-    ["/organization/login", "/repository/owner/login", "/sender/login"]
-        .iter()
-        .find_map(|path| payload.pointer(path)?.as_str())
-        .filter(|login| !login.is_empty())
+fn owner(payload: &RawValue) -> Option<String> {
+    let paths: [&[&str]; 3] =
+        [&["organization", "login"], &["repository", "owner", "login"], &["sender", "login"]];
+    let find = |path: &[&str]| {
+        let value = path.iter().try_fold(payload, |value, name| Members::of(value)?.get(name))?;
+        json::text(value)
+    };
+    paths.into_iter().find_map(find).filter(|login| !login.is_empty())
 }
 
-fn canonical(value: &Value) -> Result<Vec<u8>, LineError> {
-    serde_json_canonicalizer::to_vec(value).map_err(|_| LineError::NotCanonical)
+/// A key that lines share when they have the same content, and no others have.
+fn derived_key(line: &RawValue) -> Result<String, LineError> {
+    Payload::json(line.get().as_bytes()).check().map_err(LineError::NoKey)?;
+    let canonical = json::canonical(line).ok_or(LineError::NotCanonical)?;
+    Ok(format!("line-{:032x}", xxh3_128(&canonical)))
 }
 
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
-    }
-}
+/// Where each part is taken from; the first field that is present counts.
+const SCOPE: &[&str] = &["scope", "tenant"];
+const OPERATION: &[&str] = &["operation", "event", "type"];
+const KEY: &[&str] = &["key", "delivery", "delivery_id", "id"];
+const PAYLOAD: &[&str] = &["payload"];

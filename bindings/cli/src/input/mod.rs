@@ -3,11 +3,13 @@
 //! A line that cannot be read as a request is skipped and remembered with its number, so that a
 //! storm runs on everything else. Every size that the file controls has a limit.
 
+mod json;
 mod line;
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use flate2::bufread::MultiGzDecoder;
 
@@ -38,14 +40,25 @@ pub(crate) struct Skipped {
     pub(crate) reason: LineError,
 }
 
+/// An input that could not be read at all, named as it was given: a path is no content.
+#[derive(Debug, thiserror::Error)]
+#[error("input: {}: {reason}", Name(path))]
+pub(crate) struct InputError {
+    path: PathBuf,
+    reason: Unreadable,
+}
+
 /// Why an input could not be read at all.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum InputError {
+pub(crate) enum Unreadable {
     /// The file could not be opened.
-    #[error("input: cannot be opened: {0}")]
+    #[error("cannot be opened: {0}")]
     Open(#[source] io::Error),
+    /// Reading or decompressing failed before the first line.
+    #[error("cannot be read: {0}")]
+    Start(#[source] io::Error),
     /// Reading or decompressing stopped part way.
-    #[error("input: cannot be read after line {after_line}: {source}")]
+    #[error("cannot be read after line {after_line}: {source}")]
     Read {
         /// The last line that was read whole.
         after_line: u64,
@@ -53,17 +66,38 @@ pub(crate) enum InputError {
         source: io::Error,
     },
     /// The input is larger than a storm takes.
-    #[error("input: more than {MAX_INPUT_BYTES} bytes after decompression; limit: that many")]
+    #[error("more than {MAX_INPUT_BYTES} bytes after decompression; limit: that many")]
     TooLarge,
     /// The input has more lines than a storm takes.
-    #[error("input: more than {MAX_LINES} lines; limit: that many")]
+    #[error("more than {MAX_LINES} lines; limit: that many")]
     TooManyLines,
     /// No line of the input is a request.
-    #[error("input: no request in it ({skipped} lines skipped)")]
+    #[error("no request in it ({skipped} lines skipped)")]
     Empty {
         /// How many lines were skipped as broken.
         skipped: usize,
     },
+}
+
+impl Unreadable {
+    fn after(line: u64, source: io::Error) -> Self {
+        match line {
+            0 => Self::Start(source),
+            after_line => Self::Read { after_line, source },
+        }
+    }
+}
+
+/// Shows a path as it was given, and `-` as what it stands for.
+struct Name<'a>(&'a Path);
+
+impl fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 == Path::new(STDIN) {
+            return f.write_str("standard input");
+        }
+        write!(f, "{}", self.0.display())
+    }
 }
 
 /// Reads a file, or standard input when the path is `-`.
@@ -71,16 +105,18 @@ pub(crate) enum InputError {
 /// # Errors
 /// [`InputError`] when the input cannot be opened or read, or exceeds a limit of this module.
 pub(crate) fn load(path: &Path) -> Result<Input, InputError> {
-    if path == Path::new("-") {
-        return read(io::stdin().lock());
-    }
-    read(File::open(path).map_err(InputError::Open)?)
+    let input = if path == Path::new(STDIN) {
+        read(io::stdin().lock())
+    } else {
+        File::open(path).map_err(Unreadable::Open).and_then(read)
+    };
+    input.map_err(|reason| InputError { path: path.to_owned(), reason })
 }
 
 /// Reads NDJSON, decompressing it first when it opens with the magic bytes of gzip.
-pub(crate) fn read(source: impl Read) -> Result<Input, InputError> {
+pub(crate) fn read(source: impl Read) -> Result<Input, Unreadable> {
     let mut source = BufReader::with_capacity(1 << 16, source);
-    let head = head(&mut source).map_err(|source| InputError::Read { after_line: 0, source })?;
+    let head = head(&mut source).map_err(Unreadable::Start)?;
     let is_gzip = head == GZIP_MAGIC;
     let whole = Cursor::new(head).chain(source);
     if is_gzip {
@@ -98,19 +134,19 @@ fn head(source: &mut impl Read) -> io::Result<Vec<u8>> {
     Ok(head)
 }
 
-fn read_lines(source: impl BufRead, max_bytes: u64) -> Result<Input, InputError> {
+fn read_lines(source: impl BufRead, max_bytes: u64) -> Result<Input, Unreadable> {
     let mut source = source.take(max_bytes + 1);
     let mut input = Input::default();
     let mut line = Vec::new();
     for number in 1.. {
         let end = next_line(&mut source, &mut line)
-            .map_err(|source| InputError::Read { after_line: number - 1, source })?;
+            .map_err(|source| Unreadable::after(number - 1, source))?;
         if source.limit() == 0 {
-            return Err(InputError::TooLarge);
+            return Err(Unreadable::TooLarge);
         }
         let parsed = match end {
             LineEnd::Input => break,
-            _ if number > MAX_LINES => return Err(InputError::TooManyLines),
+            _ if number > MAX_LINES => return Err(Unreadable::TooManyLines),
             LineEnd::TooLong => Err(LineError::TooLong),
             LineEnd::Whole if line.trim_ascii().is_empty() => continue,
             LineEnd::Whole => Line::parse(number, &line),
@@ -121,7 +157,7 @@ fn read_lines(source: impl BufRead, max_bytes: u64) -> Result<Input, InputError>
         }
     }
     if input.lines.is_empty() {
-        return Err(InputError::Empty { skipped: input.skipped.len() });
+        return Err(Unreadable::Empty { skipped: input.skipped.len() });
     }
     Ok(input)
 }
@@ -161,6 +197,7 @@ fn next_line(source: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<LineEn
     }
 }
 
+const STDIN: &str = "-";
 const GZIP_MAGIC: [u8; 2] = [0x1F, 0x8B];
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ fn takes_the_four_fields_where_present() {
     let line = &read(&text[..]).unwrap().lines[0];
     assert_eq!((line.scope.as_str(), line.operation.as_str()), ("acme", "charge"));
     assert_eq!(line.key, "7");
-    assert_eq!(line.payload, br#"{"a":2,"b":1}"#);
+    assert_eq!(line.payload, r#"{"b":1,"a":2}"#);
 }
 
 /// Goal: what is absent is derived from the content, stably. Method: a webhook line, its twin with
@@ -53,7 +53,7 @@ fn derives_what_is_absent_from_the_content() {
     assert_eq!((lines[2].scope.as_str(), lines[2].operation.as_str()), ("input", "deliver"));
     assert_eq!(lines[2].number, 4);
     assert_ne!(lines[2].key, lines[0].key);
-    assert_eq!(lines[2].payload, br#"{"anything":null}"#);
+    assert_eq!(lines[2].payload, r#"{"anything":null}"#);
 }
 
 /// Goal: each kind of broken line is skipped with its number and reason. Method: one of each
@@ -73,6 +73,75 @@ fn skips_broken_lines_by_number() {
         assert!(reason.1.contains(part), "{reason:?}");
         assert!(!reason.1.contains(&long), "a reason never quotes the value");
     }
+}
+
+/// Goal: what the fields hold is taken as it is written. Method: numbers that rounding or another
+/// spelling would change, and a payload with white space and a large number.
+#[test]
+fn takes_numbers_and_payloads_as_they_are_written() {
+    let text = br#"{"scope":1.50,"operation":1e400,"key":123456789012345678901234567890,
+        "payload": {"b": 9007199254740993,  "a":1} }"#;
+    let text = String::from_utf8_lossy(text).replace('\n', " ");
+    let line = &read(text.as_bytes()).unwrap().lines[0];
+    assert_eq!((line.scope.as_str(), line.operation.as_str()), ("1.50", "1e400"));
+    assert_eq!(line.key, "123456789012345678901234567890");
+    assert_eq!(line.payload, r#"{"b": 9007199254740993,  "a":1}"#);
+}
+
+/// Goal: lines without a key share one when their content is equal, and only then. Method: other
+/// spellings of one content; a number that a double rounds to the same.
+#[test]
+fn derived_keys_follow_the_content() {
+    let text = concat!(
+        r#"{"amount":9007199254740993,"list":[1,2]}"#,
+        "\n",
+        r#"{ "list" : [1.0, 20e-1], "\u0061mount" : 9007199254740993 }"#,
+        "\n",
+        r#"{"amount":9007199254740992,"list":[1,2]}"#,
+        "\n",
+        r#"{"amount":9007199254740993,"list":[2,1]}"#,
+    );
+    let keys: Vec<_> = read(text.as_bytes()).unwrap().lines.into_iter().map(|l| l.key).collect();
+    assert_eq!(keys[0], keys[1]);
+    assert!(keys[2] != keys[0] && keys[3] != keys[0] && keys[2] != keys[3], "{keys:?}");
+}
+
+/// Goal: a line that two readers would read differently is broken. Method: a field twice, another
+/// member twice, a member of the payload twice, of the line without a key, and half a surrogate.
+#[test]
+fn skips_lines_that_can_be_read_in_two_ways() {
+    let cases = [
+        (r#"{"key":"a","key":"a"}"#, "key: found twice"),
+        (r#"{"key":"a","secret-word":1,"secret-\u0077ord":1}"#, "a member: found twice"),
+        (r#"{"key":"a","payload":{"secret-word":1,"secret-word":1}}"#, "duplicate member name"),
+        (r#"{"payload":1,"other":{"secret-word":1,"secret-word":1}}"#, "no key"),
+        (r#"{"key":"secret-word\ud800"}"#, "key: found a lone surrogate"),
+        (r#"{"key":"a","secret-word\ud800":1}"#, "name of a member: found a lone surrogate"),
+        (r#"{"payload":1,"other":"secret-word\ud800"}"#, "no key"),
+    ];
+    for (text, part) in cases {
+        let input = read(format!("{text}\n{{\"key\":\"good\"}}").as_bytes()).unwrap();
+        assert_eq!((input.lines.len(), input.skipped.len()), (1, 1), "{text}");
+        let reason = input.skipped[0].reason.to_string();
+        assert!(reason.contains(part), "{text}: {reason}");
+        assert!(!reason.contains("secret"), "a reason never quotes content: {reason}");
+    }
+}
+
+/// Goal: depth costs no stack before the engine limits it. Method: a hundred thousand brackets, as
+/// the payload, in a field, and around everything.
+#[test]
+fn deep_lines_are_skipped() {
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    let lines = [
+        format!("{{\"key\":\"a\",\"payload\":{deep}}}"),
+        format!("{{\"key\":{deep}}}"),
+        deep.clone(),
+        "{\"key\":\"good\"}".to_owned(),
+    ];
+    let input = read(lines.join("\n").as_bytes()).unwrap();
+    assert_eq!((input.lines.len(), input.skipped.len()), (1, 3));
+    assert!(input.skipped[0].reason.to_string().contains("limit: at most 128"));
 }
 
 /// Goal: bytes that are no UTF-8 are a broken line, not a failure. Method: two such bytes.
@@ -96,7 +165,7 @@ fn reads_gzip_by_magic_bytes() {
 fn reports_a_truncated_gzip_file() {
     let bytes = gzip(b"{\"key\":\"a\"}\n");
     let error = read(&bytes[..bytes.len() - 10]).unwrap_err();
-    assert!(matches!(error, InputError::Read { .. }), "{error}");
+    assert!(matches!(error, Unreadable::Start(_)), "{error}");
 }
 
 /// Goal: no input can take the memory. Method: a line over the limit is skipped whole; a small
@@ -110,7 +179,7 @@ fn limits_lines_and_total_size() {
     assert_eq!((input.lines.len(), input.lines[0].number), (1, 2));
 
     let endless = BufReader::new(io::repeat(b' '));
-    assert!(matches!(read_lines(endless, 1_000), Err(InputError::TooLarge)));
+    assert!(matches!(read_lines(endless, 1_000), Err(Unreadable::TooLarge)));
     assert_eq!(read_lines(&b"{\"key\":1}"[..], 9).unwrap().lines.len(), 1);
 }
 
@@ -119,7 +188,7 @@ fn limits_lines_and_total_size() {
 fn refuses_an_input_without_requests() {
     for (text, skipped) in [("", 0), (" \n\n", 0), ("x\ny", 2)] {
         match read(text.as_bytes()) {
-            Err(InputError::Empty { skipped: n }) => assert_eq!(n, skipped),
+            Err(Unreadable::Empty { skipped: n }) => assert_eq!(n, skipped),
             other => panic!("{other:?}"),
         }
     }

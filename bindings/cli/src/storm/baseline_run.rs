@@ -14,13 +14,13 @@ impl Service for Baseline {
         site.release_conflicts(delivery.request);
         site.ledger.open_unfenced(delivery.request);
         let worked = site.work(delivery, None, meter);
-        match worked.end {
-            _ if worked.left_alone => Answer::LeftAlone,
+        let answer = match worked.end {
             WorkEnd::Committed(_) => {
                 site.note_success(delivery.request);
-                Answer::Settled
+                Answer::Completed
             }
             WorkEnd::Failed | WorkEnd::Refused => Answer::Again(None),
-        }
+        };
+        answer.unless_left(worked.left_alone, meter)
     }
 }

@@ -5,7 +5,9 @@ use std::fmt;
 use super::ledger::Entry;
 use super::meter::{DefectKind, Meter};
 use super::overlap::Overlap;
+use super::report::Report;
 use super::site::Site;
+use super::sums::{self, Unbalanced};
 use ViolationKind as V;
 
 /// A request that did not get what the engine promises.
@@ -37,6 +39,8 @@ pub(crate) enum ViolationKind {
         /// How many were answered so, over all requests.
         found: u64,
     },
+    /// A sum of the report does not hold.
+    Miscounted(Unbalanced),
     /// Seen by a client at one delivery.
     Seen(DefectKind),
 }
@@ -47,10 +51,13 @@ impl fmt::Display for Violation {
         if let V::Mismatches { expected, found } = self.kind {
             return write!(f, "{found} deliveries answered as mismatched, expected {expected}");
         }
+        if let V::Miscounted(Unbalanced { name, total, parts }) = self.kind {
+            return write!(f, "miscounted: {name} is {total}, its parts come to {parts}");
+        }
         write!(f, "line {}: ", self.line)?;
         match self.kind {
             V::Effects(n) => write!(f, "{n} accepted side effects, expected 1"),
-            V::Mismatches { .. } => Ok(()),
+            V::Mismatches { .. } | V::Miscounted(_) => Ok(()),
             V::WrongPayload => f.write_str("an effect was made from another line's payload"),
             V::WroteTwice => f.write_str("an attempt wrote beside an effect it was told of"),
             V::TokenReused => f.write_str("two attempts had the same fencing token"),
@@ -89,6 +96,12 @@ pub(crate) fn verify(
     }
     found.extend(mismatches(site, meter));
     found
+}
+
+/// The sums of the report that do not hold. Whoever breaks the promise may break them too.
+pub(crate) fn miscounts(report: &Report) -> Vec<Violation> {
+    let violation = |sum| Violation { line: 0, kind: V::Miscounted(sum) };
+    sums::unbalanced(report).map(violation).collect()
 }
 
 /// Each delivery with another payload was answered as mismatched, and no other one was. A request
@@ -137,7 +150,7 @@ mod tests {
     /// Lets `act` spoil a storm in which all went well, and gives what `verify` says.
     fn after(act: impl FnOnce(&Site<'_>, &mut Meter, &mut Overlap)) -> Vec<String> {
         let input = input::read(LINES.as_bytes()).unwrap();
-        let plan = Plan::new(&input.lines, SHAPE);
+        let plan = Plan::new(&input.lines, SHAPE).unwrap();
         let site = Site::new(&plan, &input.lines);
         let (mut meter, mut overlap) = (Meter::new(), Overlap::default());
         for (request, line) in [(0, 0), (1, 2)] {
@@ -182,6 +195,14 @@ mod tests {
         assert_eq!(seen, ["line 1: admitted again after it had succeeded"]);
         let mismatches = after(|_, meter, _| meter.counts.mismatched = 1);
         assert_eq!(mismatches, ["1 deliveries answered as mismatched, expected 2"]);
+    }
+
+    /// Goal: a miscount is told in words. Method: one sum that does not hold.
+    #[test]
+    fn a_miscount_is_told() {
+        let sum = Unbalanced { name: "calls", total: 7, parts: 6 };
+        let violation = Violation { line: 0, kind: V::Miscounted(sum) };
+        assert_eq!(violation.to_string(), "miscounted: calls is 7, its parts come to 6");
     }
 
     /// Goal: a request that the engine refused is left out, and no other. Method: refuse one of

@@ -19,13 +19,26 @@ pub(crate) trait Service: Sync {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum Answer {
-    /// Final: done, replayed, mismatched or refused.
+    /// Final: the attempt of this very call is done.
+    Completed,
+    /// Final: replayed, mismatched or refused.
     Settled,
     /// The client stopped waiting and sent the delivery again: it is answered there.
     LeftAlone,
     /// Come back: the attempt failed, or another one runs. With a delay where the service named
     /// one.
     Again(Option<Duration>),
+}
+
+impl Answer {
+    /// What the client learns of this answer if it stopped waiting before: nothing.
+    pub(crate) fn unless_left(self, left_alone: bool, meter: &mut Meter) -> Self {
+        if !left_alone {
+            return self;
+        }
+        meter.counts.completed_late += u64::from(self == Self::Completed);
+        Self::LeftAlone
+    }
 }
 
 /// Runs every client to the end of the storm and adds up what they counted.
@@ -86,6 +99,10 @@ fn deliver(
             Err(panic) => panic::resume_unwind(panic),
         };
         let after = match answer {
+            Answer::Completed => {
+                meter.counts.completed += 1;
+                return true;
+            }
             Answer::Settled => return true,
             Answer::LeftAlone => return false,
             Answer::Again(after) => after,
@@ -95,6 +112,7 @@ fn deliver(
         }
         thread::sleep(backoff(attempt, after, rng));
     }
+    meter.counts.unanswered += 1;
     meter.defect(delivery.request, DefectKind::NoAnswer);
     // Lines held behind this one would keep the storm open for ever.
     site.release_conflicts(delivery.request);

@@ -1,18 +1,15 @@
-//! The same service with the engine in front of its handler. The only file of the storm that calls
-//! the engine.
+//! The same service with the engine in front of its handler. The only file that calls the engine
+//! while a storm runs.
 
 use std::time::{Duration, Instant};
 
-use oncegate::{
-    Admission, Engine, Error, Failure, Lease, OnDrop, Outcome, Payload, Request, Scope,
-};
+use oncegate::{Admission, Engine, Error, Failure, Lease, OnDrop, Outcome};
 
 use super::client::{Answer, Service};
 use super::ledger::{Opening, Receipt};
 use super::meter::{DefectKind, Meter};
 use super::plan::{Delivery, Plan};
 use super::site::{Grant, Site, WorkEnd};
-use crate::input::Line;
 
 /// A service whose handler runs behind the engine.
 pub(crate) struct Gated {
@@ -56,7 +53,6 @@ impl Gated {
                 return complete(site, request, lease, receipt, meter);
             }
             Opening::Fenced => {
-                meter.counts.fenced += 1;
                 // The lease is lost already: whatever the engine answers, a newer attempt decides.
                 drop(lease);
                 return Answer::Again(None);
@@ -70,7 +66,7 @@ impl Gated {
             WorkEnd::Refused => complete_stale(request, lease, meter),
             WorkEnd::Failed => fail(lease, meter),
         };
-        if worked.left_alone { Answer::LeftAlone } else { answer }
+        answer.unless_left(worked.left_alone, meter)
     }
 }
 
@@ -79,7 +75,7 @@ impl Service for Gated {
         let had_succeeded = site.has_succeeded(delivery.request);
         let before = Instant::now();
         let line = &site.lines[delivery.line as usize];
-        let admission = match request(line) {
+        let admission = match line.request() {
             Ok(request) => meter.time_begin(|| self.engine.begin(&request)),
             Err(error) => Err(error),
         };
@@ -125,13 +121,6 @@ impl Service for Gated {
     }
 }
 
-/// The request as the engine sees it. Cheap: it borrows the line.
-fn request(line: &Line) -> Result<Request<'_>, Error> {
-    let scope = Scope::new(&line.scope)?;
-    let request = Request::new(scope, line.operation.as_str(), line.key.as_str())?;
-    Ok(request.payload(Payload::json(&line.payload)))
-}
-
 /// The effect is in the ledger: tell the engine, so that duplicates get its receipt.
 fn complete(
     site: &Site<'_>,
@@ -143,7 +132,7 @@ fn complete(
     match lease.complete(&Outcome::new(200, receipt.to_le_bytes())) {
         Ok(_) => {
             site.note_success(request);
-            Answer::Settled
+            Answer::Completed
         }
         Err(error) => {
             meter.counts.fenced_completes += u64::from(error.is_fenced());
@@ -171,6 +160,7 @@ fn fail(lease: Lease<'_>, meter: &mut Meter) -> Answer {
 }
 
 fn unexpected(delivery: Delivery, kind: DefectKind, meter: &mut Meter) -> Answer {
+    meter.counts.unexpected += 1;
     meter.defect(delivery.request, kind);
     Answer::Settled
 }

@@ -65,8 +65,10 @@ pub(crate) struct Entry {
     pub(crate) opened: u64,
     /// Effects that were accepted, oldest first.
     pub(crate) effects: Vec<Effect>,
-    /// Effects and starts that were refused for a stale token.
+    /// Effects that were refused for a stale token.
     pub(crate) fenced: u64,
+    /// Starts that were refused for a stale token.
+    pub(crate) fenced_starts: u64,
     /// Effects that were refused because one stood already.
     pub(crate) refused_as_duplicate: u64,
     /// Starts with a token that had been used before.
@@ -92,7 +94,7 @@ impl Ledger {
     pub(crate) fn open(&self, request: u32, token: u64) -> Opening {
         let mut entry = self.entry(request);
         if token < entry.fence {
-            entry.fenced += 1;
+            entry.fenced_starts += 1;
             return Opening::Fenced;
         }
         entry.reused_tokens += u64::from(token == entry.fence);

@@ -25,6 +25,11 @@ macro_rules! counts {
 counts! {
     /// Times that a delivery reached the service, first or again.
     calls,
+    /// Deliveries answered by the completion of their own attempt.
+    completed,
+    /// Completions of attempts whose client had stopped waiting: its delivery is answered
+    /// elsewhere.
+    completed_late,
     /// Duplicates answered with the stored outcome.
     replayed,
     /// Calls answered that another attempt runs.
@@ -33,8 +38,6 @@ counts! {
     scheduled,
     /// Deliveries refused because the key came with another payload.
     mismatched,
-    /// Effects and starts that the ledger refused for a stale fencing token.
-    fenced,
     /// Completions that the engine refused for a stale fencing token.
     fenced_completes,
     /// Attempts that found an earlier attempt's effect in the ledger, and completed with it.
@@ -51,6 +54,10 @@ counts! {
     refused,
     /// Calls that the engine refused for now, with an error.
     deferred,
+    /// Calls that got an answer which no call of a storm may get.
+    unexpected,
+    /// Deliveries that the client gave up, without a final answer.
+    unanswered,
 }
 
 /// The meter of one client thread.

@@ -4,6 +4,7 @@
 mod baseline_run;
 mod check;
 mod client;
+mod compare;
 mod engine_run;
 mod ledger;
 mod meter;
@@ -12,6 +13,7 @@ mod plan;
 mod plot;
 pub(crate) mod report;
 mod site;
+mod sums;
 
 use std::io::{IsTerminal, stderr};
 
@@ -25,6 +27,7 @@ use self::plan::Plan;
 pub(crate) use self::plan::{MAX_DELIVERIES, MAX_RATE, Shape};
 use self::report::{Finished, Mode, Report};
 use self::site::Site;
+pub(crate) use self::sums::describe as describe_sums;
 use crate::input::Input;
 
 /// One storm, run and counted.
@@ -39,9 +42,12 @@ pub(crate) struct Storm {
 
 impl Storm {
     /// Runs the storm without coordination.
-    pub(crate) fn baseline(input: &Input, shape: Shape) -> Self {
-        let plan = Plan::new(&input.lines, shape);
-        run(Mode::Baseline, input, &plan, &Baseline)
+    ///
+    /// # Errors
+    /// What the engine says when it cannot compare payloads for the plan.
+    pub(crate) fn baseline(input: &Input, shape: Shape) -> Result<Self, oncegate::Error> {
+        let plan = Plan::new(&input.lines, shape)?;
+        Ok(run(Mode::Baseline, input, &plan, &Baseline))
     }
 
     /// Runs the same storm through the engine, and checks what it promises.
@@ -49,12 +55,13 @@ impl Storm {
     /// # Errors
     /// What the engine says when it cannot be built.
     pub(crate) fn engine(input: &Input, shape: Shape) -> Result<Self, oncegate::Error> {
-        let plan = Plan::new(&input.lines, shape);
+        let plan = Plan::new(&input.lines, shape)?;
         let service = Gated::new(&plan)?;
         Ok(run(Mode::Engine, input, &plan, &service))
     }
 
-    /// Whether the engine kept its promise; true in the baseline, which makes none.
+    /// Whether the engine kept its promise, which the baseline does not make, and the numbers add
+    /// up.
     pub(crate) fn kept_promise(&self) -> bool {
         self.report.violations.is_empty()
     }
@@ -80,6 +87,9 @@ pub(crate) fn render(storms: &[&Storm]) -> String {
         first.seed,
     );
     text.push_str(&report::table(&reports));
+    if let Some(storm) = storms.iter().find(|storm| storm.report.mode == Mode::Engine) {
+        text.push_str(&report::begin_note(&storm.report));
+    }
     text.push('\n');
     text.push_str(&plot::draw(&overlaps));
     for storm in storms {
@@ -128,27 +138,25 @@ fn run(mode: Mode, input: &Input, plan: &Plan, service: &impl Service) -> Storm 
     bar.finish_and_clear();
     let overlap = Overlap::measure(meter.executions.clone(), elapsed, plot::SLICES);
     let entries = site.ledger.entries();
-    let violations = match mode {
-        Mode::Baseline => Vec::new(),
-        Mode::Engine => check::verify(&site, &entries, &meter, &overlap),
-    };
-    let original = |&line: &u32| &input.lines[line as usize];
-    let payloads: Vec<_> = plan.originals.iter().map(|line| original(line).digest).collect();
-    let refused = (0..)
-        .zip(&plan.originals)
-        .filter_map(|(request, line)| Some((original(line).number, site.refusal(request)?)))
-        .collect();
-    let report = Report::new(&Finished {
+    let mut report = Report::new(&Finished {
         mode,
         plan,
         entries: &entries,
         meter: &meter,
         overlap: &overlap,
-        violations: &violations,
-        payloads: &payloads,
-        lines: (input.lines.len(), input.skipped.len()),
+        input,
         elapsed,
     });
+    let mut violations = check::miscounts(&report);
+    if mode == Mode::Engine {
+        violations.extend(check::verify(&site, &entries, &meter, &overlap));
+    }
+    report.violations = violations.iter().map(ToString::to_string).collect();
+    let number = |&line: &u32| input.lines[line as usize].number;
+    let refused = (0..)
+        .zip(&plan.originals)
+        .filter_map(|(request, line)| Some((number(line), site.refusal(request)?)))
+        .collect();
     Storm { report, overlap, refused }
 }
 

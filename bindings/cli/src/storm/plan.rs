@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use super::compare::Comparer;
 use crate::input::Line;
 use crate::rng::SplitMix64;
 
@@ -89,19 +90,32 @@ pub(crate) struct Plan {
 
 impl Plan {
     /// Plans the storm.
-    pub(crate) fn new(lines: &[Line], shape: Shape) -> Self {
-        let (requests, originals) = group(lines);
-        let mut held = vec![Vec::new(); originals.len()];
-        let mut by_request = vec![Vec::new(); originals.len()];
-        for (line, &request) in requests.iter().enumerate() {
-            let original = &lines[originals[request as usize] as usize];
-            let conflicting = lines[line].payload != original.payload;
-            let delivery = Delivery { line: line as u32, request, conflicting };
-            let to = if conflicting { &mut held } else { &mut by_request };
-            to[request as usize].extend(std::iter::repeat_n(delivery, shape.copies));
+    ///
+    /// # Errors
+    /// What the engine says when it cannot compare two payloads.
+    pub(crate) fn new(lines: &[Line], shape: Shape) -> Result<Self, oncegate::Error> {
+        let groups = group(lines);
+        let originals: Vec<u32> = groups.iter().map(|group| group[0]).collect();
+        let mut held = vec![Vec::new(); groups.len()];
+        let mut by_request = vec![Vec::new(); groups.len()];
+        let mut comparer = Comparer::new()?;
+        for (request, group) in groups.iter().enumerate() {
+            let of_group: Vec<_> = group.iter().map(|&line| &lines[line as usize]).collect();
+            let conflicts = comparer.conflicts(of_group[0], &of_group)?;
+            for (&line, conflicting) in group.iter().zip(conflicts) {
+                let delivery = Delivery { line, request: request as u32, conflicting };
+                let to = if conflicting { &mut held } else { &mut by_request };
+                to[request].extend(std::iter::repeat_n(delivery, shape.copies));
+            }
         }
         let order = interleave(by_request, &shape);
-        Self { shape, order, held, originals }
+        Ok(Self { shape, order, held, originals })
+    }
+
+    /// The line whose payload a delivery carries, as an index of the input: the request's first
+    /// line, however another line spells the same payload.
+    pub(crate) fn payload_of(&self, delivery: Delivery) -> u32 {
+        if delivery.conflicting { delivery.line } else { self.originals[delivery.request as usize] }
     }
 
     /// Every delivery that needs a final answer.
@@ -169,18 +183,19 @@ pub(crate) struct Trouble {
     pub(crate) pauses: u64,
 }
 
-/// Numbers the requests: by line the request, and by request its first line.
-fn group(lines: &[Line]) -> (Vec<u32>, Vec<u32>) {
+/// By request: its lines, in the order of the file.
+fn group(lines: &[Line]) -> Vec<Vec<u32>> {
     let mut known = HashMap::new();
-    let mut originals = Vec::new();
-    let requests = lines.iter().enumerate().map(|(line, it)| {
+    let mut groups: Vec<Vec<u32>> = Vec::new();
+    for (line, it) in (0..).zip(lines) {
         let identity = (&it.scope, &it.operation, &it.key);
-        *known.entry(identity).or_insert_with(|| {
-            originals.push(line as u32);
-            originals.len() as u32 - 1
-        })
-    });
-    (requests.collect(), originals)
+        let request = *known.entry(identity).or_insert(groups.len());
+        if request == groups.len() {
+            groups.push(Vec::new());
+        }
+        groups[request].push(line);
+    }
+    groups
 }
 
 /// Shuffles the requests, and moves each delivery a little: copies of one request are taken by

@@ -4,11 +4,11 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use super::check::Violation;
 use super::ledger::Entry;
 use super::meter::Meter;
 use super::overlap::Overlap;
 use super::plan::Plan;
+use crate::input::Input;
 
 /// The numbers of one storm. The field names are those of the JSON object.
 #[derive(Clone, Debug, Serialize)]
@@ -47,6 +47,11 @@ pub(crate) struct Report {
     pub(crate) adopted_effects: u64,
     /// Side effects refused though the token was right: a defect, wherever it is not 0.
     pub(crate) refused_as_duplicate: u64,
+    /// Deliveries answered by the completion of their own attempt.
+    pub(crate) completed: u64,
+    /// Completions of attempts whose client had stopped waiting: its delivery is answered
+    /// elsewhere.
+    pub(crate) completed_late: u64,
     /// Duplicates answered with the stored outcome.
     pub(crate) replayed: u64,
     /// Calls answered that another attempt runs.
@@ -57,10 +62,18 @@ pub(crate) struct Report {
     pub(crate) mismatched: u64,
     /// Writes that the ledger refused for a stale fencing token.
     pub(crate) fenced: u64,
+    /// Attempts that the ledger refused for a stale fencing token before they ran.
+    pub(crate) fenced_starts: u64,
     /// Completions that the engine refused for a stale fencing token.
     pub(crate) fenced_completes: u64,
     /// Deliveries that the engine refused with an error.
     pub(crate) refused: u64,
+    /// Calls that the engine refused for now, with an error.
+    pub(crate) deferred: u64,
+    /// Calls with an answer that no call of a storm may get: a defect, wherever it is not 0.
+    pub(crate) unexpected: u64,
+    /// Deliveries that got no final answer: a defect, wherever it is not 0.
+    pub(crate) unanswered: u64,
     /// Executions that failed.
     pub(crate) failed: u64,
     /// Executions that panicked.
@@ -73,7 +86,12 @@ pub(crate) struct Report {
     pub(crate) most_at_once: usize,
     /// The most executions of one request that held a lease at once; 0 in the baseline.
     pub(crate) most_leased_at_once: u32,
-    /// Median time of `begin`, in nanoseconds; 0 in the baseline, which has no `begin`.
+    /// Median size of a line's payload, in bytes.
+    pub(crate) median_payload_bytes: usize,
+    /// Size of the largest payload, in bytes.
+    pub(crate) largest_payload_bytes: usize,
+    /// Median time of `begin`, in nanoseconds, with the hashing of the request and its payload; 0
+    /// in the baseline, which has no `begin`.
     pub(crate) p50_ns: u64,
     /// 99th percentile of the same.
     pub(crate) p99_ns: u64,
@@ -83,7 +101,8 @@ pub(crate) struct Report {
     pub(crate) elapsed_ms: f64,
     /// Deliveries answered for good, per second.
     pub(crate) per_second: f64,
-    /// Requests that did not get what the engine promises, in words; not checked in the baseline.
+    /// What went wrong, in words: requests that did not get what the engine promises (which the
+    /// baseline does not), and sums of this report that do not hold.
     pub(crate) violations: Vec<String>,
 }
 
@@ -109,25 +128,25 @@ pub(crate) struct Finished<'a> {
     pub(crate) meter: &'a Meter,
     /// How attempts overlapped.
     pub(crate) overlap: &'a Overlap,
-    /// What was broken.
-    pub(crate) violations: &'a [Violation],
-    /// Payload digest of each request's first line.
-    pub(crate) payloads: &'a [u64],
-    /// Lines of the input: requests, and skipped.
-    pub(crate) lines: (usize, usize),
+    /// What was delivered.
+    pub(crate) input: &'a Input,
     /// How long it took.
     pub(crate) elapsed: std::time::Duration,
 }
 
 impl Report {
-    /// Adds up a storm.
+    /// Adds up a storm. What went wrong in it is for the caller to find and note.
     pub(crate) fn new(storm: &Finished<'_>) -> Self {
         let Finished { plan, entries, meter, .. } = *storm;
         let counts = meter.counts;
         let sum = |of: fn(&Entry) -> u64| entries.iter().map(of).sum::<u64>();
-        let wrong = entries.iter().zip(storm.payloads).map(|(entry, &payload)| {
+        let lines = &storm.input.lines;
+        let wrong = entries.iter().zip(&plan.originals).map(|(entry, &line)| {
+            let payload = lines[line as usize].digest;
             entry.effects.iter().filter(|effect| effect.payload != payload).count() as u64
         });
+        let mut sizes: Vec<_> = lines.iter().map(|line| line.payload.len()).collect();
+        sizes.sort_unstable();
         let trouble = plan.planned_trouble();
         let seconds = storm.elapsed.as_secs_f64();
         let percentile =
@@ -137,8 +156,8 @@ impl Report {
             seed: plan.shape.seed,
             clients: plan.shape.clients,
             copies: plan.shape.copies,
-            lines: storm.lines.0,
-            skipped_lines: storm.lines.1,
+            lines: lines.len(),
+            skipped_lines: storm.input.skipped.len(),
             deliveries: plan.deliveries() as u64,
             distinct: plan.distinct() as u64,
             planned_failures: trouble.failures,
@@ -150,13 +169,19 @@ impl Report {
             wrong_payload_effects: wrong.sum(),
             adopted_effects: counts.adopted,
             refused_as_duplicate: sum(|entry| entry.refused_as_duplicate),
+            completed: counts.completed,
+            completed_late: counts.completed_late,
             replayed: counts.replayed,
             in_progress: counts.in_progress,
             scheduled: counts.scheduled,
             mismatched: counts.mismatched,
             fenced: sum(|entry| entry.fenced),
+            fenced_starts: sum(|entry| entry.fenced_starts),
             fenced_completes: counts.fenced_completes,
             refused: counts.refused,
+            deferred: counts.deferred,
+            unexpected: counts.unexpected,
+            unanswered: counts.unanswered,
             failed: counts.failed,
             panicked: counts.panicked,
             paused: counts.paused,
@@ -166,12 +191,14 @@ impl Report {
                 Mode::Baseline => 0,
                 Mode::Engine => storm.overlap.most_leased,
             },
+            median_payload_bytes: sizes.get(sizes.len() / 2).copied().unwrap_or(0),
+            largest_payload_bytes: sizes.last().copied().unwrap_or(0),
             p50_ns: percentile(0.5),
             p99_ns: percentile(0.99),
             p999_ns: percentile(0.999),
             elapsed_ms: (seconds * 1e6).round() / 1e3,
             per_second: (plan.deliveries() as f64 / seconds.max(1e-9) * 10.0).round() / 10.0,
-            violations: storm.violations.iter().map(Violation::to_string).collect(),
+            violations: Vec::new(),
         }
     }
 }
@@ -193,12 +220,24 @@ pub(crate) fn table(named: &[(&str, &Report)]) -> String {
     text
 }
 
+/// What the time of `begin` includes, so that nobody takes it for the engine's alone.
+pub(crate) fn begin_note(report: &Report) -> String {
+    let [median, largest] = [report.median_payload_bytes, report.largest_payload_bytes].map(size);
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    format!(
+        "\n`begin` as clients meet it: each call hashes a JSON payload (median {median}, largest \
+         {largest})\non {} threads that share {processors} processors. `oncegate bench` measures \
+         the engine without this load.\n",
+        report.clients,
+    )
+}
+
 /// A row's value for one report.
 type Value = fn(&Report) -> String;
 
 const LABEL: usize = 40;
 const COLUMN: usize = 26;
-const ROWS: [(&str, Value); 22] = [
+const ROWS: [(&str, Value); 24] = [
     ("deliveries", |r| count(r.deliveries)),
     ("distinct requests", |r| count(r.distinct)),
     ("handler runs", |r| count(r.executed)),
@@ -208,11 +247,13 @@ const ROWS: [(&str, Value); 22] = [
     ("side effects executed (ledger)", |r| count(r.accepted_effects)),
     ("  duplicates", |r| count(r.duplicate_effects)),
     ("  from another payload", |r| count(r.wrong_payload_effects)),
-    ("replayed to duplicates", |r| coordinated(r, r.replayed)),
+    ("answered: completed", |r| count(r.completed)),
+    ("answered: replayed", |r| coordinated(r, r.replayed)),
     ("answered: in progress", |r| coordinated(r, r.in_progress)),
     ("answered: scheduled", |r| coordinated(r, r.scheduled)),
     ("answered: mismatched", |r| coordinated(r, r.mismatched)),
     ("fenced writes, refused by the ledger", |r| coordinated(r, r.fenced)),
+    ("fenced starts, refused by the ledger", |r| coordinated(r, r.fenced_starts)),
     ("fenced completions, refused by engine", |r| coordinated(r, r.fenced_completes)),
     ("late effects adopted by a successor", |r| coordinated(r, r.adopted_effects)),
     ("sent again by an impatient client", |r| count(r.resent)),
@@ -249,6 +290,14 @@ pub(crate) fn nanos(ns: f64) -> String {
     }
 }
 
+/// A number of bytes with a unit that keeps it short.
+fn size(bytes: usize) -> String {
+    match bytes {
+        0..1_024 => format!("{bytes} bytes"),
+        _ => format!("{:.1} KiB", bytes as f64 / 1_024.0),
+    }
+}
+
 /// A whole number with its thousands apart.
 pub(crate) fn count(n: u64) -> String {
     let digits = n.to_string();
@@ -270,6 +319,7 @@ mod tests {
     #[test]
     fn numbers_are_short() {
         assert_eq!(["0", "999", "1,000", "1,234,567"], [0, 999, 1_000, 1_234_567].map(count));
+        assert_eq!(["1023 bytes", "1.5 KiB"], [1_023, 1_536].map(size));
         assert_eq!(["950 ns", "1.5 µs", "2.5 ms"], [950.0, 1_500.0, 2_500_000.0].map(nanos));
     }
 }

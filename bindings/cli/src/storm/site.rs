@@ -179,11 +179,11 @@ impl<'a> Site<'a> {
                 self.log(delivery, start, grant, meter);
                 panic::panic_any(PlantedPanic);
             }
-            End::Commit => self.write(delivery, grant, meter),
+            End::Commit => self.write(delivery, grant),
             End::Pause => {
                 self.outlive_lease(delivery, start, fate.pause, meter);
                 left_alone = true;
-                self.write(delivery, grant, meter)
+                self.write(delivery, grant)
             }
         };
         meter.counts.failed += u64::from(end == WorkEnd::Failed);
@@ -202,18 +202,14 @@ impl<'a> Site<'a> {
         thread::sleep(on);
     }
 
-    fn write(&self, delivery: Delivery, grant: Option<Grant>, meter: &mut Meter) -> WorkEnd {
-        let payload = self.lines[delivery.line as usize].digest;
+    fn write(&self, delivery: Delivery, grant: Option<Grant>) -> WorkEnd {
+        let payload = self.lines[self.plan.payload_of(delivery) as usize].digest;
         let Some(grant) = grant else {
             return WorkEnd::Committed(self.ledger.commit_unfenced(delivery.request, payload));
         };
         match self.ledger.commit(delivery.request, grant.token, payload) {
             Commit::Accepted(receipt) => WorkEnd::Committed(receipt),
-            Commit::Fenced => {
-                meter.counts.fenced += 1;
-                WorkEnd::Refused
-            }
-            Commit::Duplicate => WorkEnd::Refused,
+            Commit::Fenced | Commit::Duplicate => WorkEnd::Refused,
         }
     }
 

@@ -25,6 +25,16 @@ pub(crate) fn oncegate(args: &[&str], stdin: &[u8]) -> Output {
     child.wait_with_output().expect("the child can be waited for once")
 }
 
+/// Runs `oncegate` with these arguments, no input, and this standard error.
+pub(crate) fn oncegate_telling(args: &[&str], stderr: Stdio) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_oncegate"))
+        .args(args)
+        .stdin(Stdio::null())
+        .stderr(stderr)
+        .output()
+        .expect("the binary was built with this test")
+}
+
 /// Runs `oncegate storm` on these lines; gives its JSON object, exit status and standard error.
 pub(crate) fn storm(args: &[&str], stdin: &[u8]) -> (Value, i32, String) {
     let output = oncegate(&[&["storm", "--json"], args].concat(), stdin);

@@ -97,3 +97,72 @@ fn another_payload_under_one_key_never_runs() {
     let (json, _, _) = storm(&args, lines.as_bytes());
     assert_eq!(number(&json, "wrong_payload_effects"), 60, "{json}");
 }
+
+/// Goal: payloads and keys stay as they are written: what the engine tells apart is never taken for
+/// the same, and what it refuses never runs. Method: under one key each, numbers that a double
+/// rounds to one and a member that is there twice; keys beyond 64 bits; a key that is there twice.
+#[test]
+fn nothing_is_rounded_or_dropped_on_the_way_to_the_engine() {
+    let charge = |payload: &str| {
+        format!(r#"{{"scope":"s","operation":"pay","key":"a","payload":{payload}}}"#) + "\n"
+    };
+    let run = |lines: &str| {
+        let (json, exit, stderr) = storm(&["--input", "-", "--copies", "2"], lines.as_bytes());
+        let fields = ["distinct", "mismatched", "accepted_effects", "skipped_lines"];
+        (exit, fields.map(|field| number(&json, field)), stderr)
+    };
+
+    let amounts = ["9007199254740993", "9007199254740992", "9007199254740993.0"];
+    let lines = amounts.map(|amount| charge(&format!("{{\"amount\":{amount}}}"))).concat();
+    assert_eq!(run(&lines), (0, [1, 2, 1, 0], String::new()));
+
+    let lines = [r#"{"amount":1,"amount":2}"#, r#"{"amount":2}"#].map(charge).concat();
+    let (exit, counts, stderr) = run(&lines);
+    assert_eq!((exit, counts), (3, [1, 0, 1, 1]), "{stderr}");
+    assert!(stderr.contains("line 1: skipped: payload: ") && stderr.contains("duplicate"));
+    assert!(!stderr.contains("amount"), "{stderr}");
+
+    let keys = ["123456789012345678901234567890", "123456789012345678901234567891"];
+    let lines = keys.map(|key| format!("{{\"key\":{key},\"payload\":1}}\n")).concat();
+    assert_eq!(run(&lines), (0, [2, 0, 2, 0], String::new()));
+
+    let (exit, counts, stderr) = run("{\"key\":\"a\",\"key\":\"b\"}\n{\"key\":\"a\"}\n");
+    assert_eq!((exit, counts), (3, [1, 0, 1, 1]), "{stderr}");
+    assert!(stderr.contains("line 1: skipped: key: found twice"), "{stderr}");
+}
+
+/// Goal: the report can be added up. Method: a client alone, whose handlers outlive their lease and
+/// still complete, so that answers and completions are more than deliveries; the sums of
+/// `storm --help`.
+#[test]
+fn the_report_adds_up() {
+    let lines: String = (0..40).map(|i| format!("{{\"key\":\"k{i}\"}}\n")).collect();
+    let args = "--input - --seed 7208847299287240112 --clients 1 --copies 2 --fail-rate 0.3 \
+                --pause-rate 0.3 --lease-ms 11";
+    let (json, exit, _) = storm(&args.split_whitespace().collect::<Vec<_>>(), lines.as_bytes());
+    assert_eq!(exit, 0, "{json}");
+    let sum = |fields: &str| fields.split(' ').map(|field| number(&json, field)).sum::<u64>();
+    let answers = "completed replayed mismatched refused unexpected unanswered";
+    assert_eq!(sum(answers), number(&json, "deliveries"), "{json}");
+    let answers = "executed adopted_effects fenced_starts replayed in_progress scheduled \
+                   mismatched refused deferred unexpected";
+    assert_eq!(sum(answers), number(&json, "calls"), "{json}");
+    assert_eq!(sum("completed completed_late"), number(&json, "distinct"), "{json}");
+    assert!(number(&json, "completed_late") > 0, "{json}");
+}
+
+/// Goal: another spelling is no other payload, for the plan, the engine and the ledger. Method:
+/// each request in two spellings, through the engine, and without it, where both of them run.
+#[test]
+fn another_spelling_is_the_same_payload() {
+    let line = |i: usize, sum: &str| format!("{{\"key\":{i},\"payload\":{{\"sum\":{sum}}}}}\n");
+    let lines: String = (0..20).flat_map(|i| [line(i, "10"), line(i, " 1.0e1 ")]).collect();
+    for args in [&["--input", "-"][..], &["--input", "-", "--baseline"]] {
+        let (json, exit, stderr) = storm(args, lines.as_bytes());
+        assert_eq!((exit, stderr.as_str()), (0, ""), "{json}");
+        for none in ["mismatched", "wrong_payload_effects"] {
+            assert_eq!(number(&json, none), 0, "{none} in {json}");
+        }
+        assert_eq!(number(&json, "distinct"), 20);
+    }
+}

@@ -45,7 +45,8 @@ fn refuses_a_late_start() {
     let ledger = Ledger::new(1);
     assert_eq!(ledger.open(REQUEST, 2), Opening::Open);
     assert_eq!(ledger.open(REQUEST, 1), Opening::Fenced);
-    assert_eq!(ledger.entries()[0].fenced, 1);
+    let entry = &ledger.entries()[0];
+    assert_eq!((entry.fenced_starts, entry.fenced), (1, 0), "nothing was to be written");
 }
 
 /// Goal: a broken engine or client is seen. Method: use one token twice; write beside an effect;
