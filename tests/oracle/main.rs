@@ -11,6 +11,7 @@ mod ops;
 mod outcomes;
 mod race;
 mod steady_state;
+mod stress;
 
 use std::hash::{BuildHasher, RandomState};
 

@@ -243,7 +243,7 @@ impl Engine {
     ) -> Result<Option<Answer>, Error> {
         let scope = self.scope_entry(prepared.request.scope())?;
         if let Err(refused) = self.charge(scope, || self.tend_for_quota(over, rules)) {
-            // A duplicate that was faster may have taken the last of it.
+            // A duplicate that was faster may have taken the last of it, a moment ago.
             let found = |probe: &Probe| self.table.search(probe).is_some();
             let exists = found(&prepared.probe) || prepared.retiring.as_ref().is_some_and(found);
             return if exists { Ok(None) } else { Err(self.refused_by_quota(refused)) };

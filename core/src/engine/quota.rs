@@ -17,7 +17,9 @@ use crate::sync::Ordering;
 use crate::sync::plain::AtomicBool;
 use crate::table::scope::{Refusal, ScopeLimits};
 
-/// What one scope may use. Limits count new records; duplicates and retries are free.
+/// What one scope may use. Limits count new records; duplicates and retries are free. (A duplicate
+/// that comes while another caller is about to make the last record of a limit may be refused
+/// like a new request.)
 ///
 /// A limit of live records reserves them: nobody else evicts them, and there is room for all of
 /// them as long as the limits of all scopes together, the unauthenticated one's included, are
