@@ -25,7 +25,7 @@ demo: ## Storm real webhooks with and without the engine, side by side
 	@scripts/setup.sh build
 	@scripts/demo.sh
 
-test: ## Everything that CI checks, one line per suite at the end
+test: ## Lint, tidy, unit, loom, deny and msrv, one line per suite at the end
 	@scripts/setup.sh test
 	@scripts/test.sh
 

@@ -19,8 +19,7 @@ use crate::error::{Error, ErrorCode};
 
 /// What a finished attempt left: a status code, a small map of metadata, and bytes.
 ///
-/// An empty outcome is an outcome. Metadata and body lie in one buffer, so a replay into an
-/// outcome that is used again allocates nothing.
+/// An empty outcome is an outcome. Metadata and body lie in one buffer: a replay allocates once.
 ///
 /// ```
 /// use oncegate::Outcome;

@@ -29,8 +29,8 @@
 //! # Cost
 //!
 //! A look-up waits for two dependent lines at most: both set lines and the predicted slot are
-//! fetched together. An insertion touches both set lines, the slot, and the oldest record of
-//! each set.
+//! fetched together. An insertion touches both set lines, the slot, and the three oldest records
+//! of each set; where both sets are full, all their slots.
 
 pub(crate) mod control;
 mod insert;
