@@ -98,8 +98,9 @@ impl KeyedHasher {
     }
 
     /// The digest by which two payloads under one fingerprint are compared: the first 64 bits of
-    /// the keyed hash. Two different payloads agree with a probability of 2⁻⁶⁴, and nobody
-    /// without the secret can search for such a pair.
+    /// the keyed hash. A slot keeps the upper 56 of them, and those are what is compared: two
+    /// different payloads agree with a probability of 2⁻⁵⁶, and nobody without the secret can
+    /// search for such a pair.
     ///
     /// Raw payloads are hashed in place; the other kinds allocate a few times their size.
     ///

@@ -104,25 +104,46 @@ impl KeyRules {
     /// A guessed key is answered with somebody's outcome, and a repeated one suppresses a request
     /// that was never made before. The rules, in this order; the first that applies is named:
     ///
-    /// 1. **UUID** text: version 4 (random) passes on to rule 5; version 7 passes likewise, for
-    ///    its 74 random bits. Refused are versions 1, 2 and 6 (clock and network card), 3 and 5
-    ///    (computed from a name) and 8 (nothing is known about it): RFC 9562, sections 5 and 6.9.
-    /// 2. **Counter**: digits only, of any length.
-    /// 3. **Time stamp**: 10, 13, 16 or 19 digits that start with 1 or 2 (seconds to nanoseconds
-    ///    since 1970), or a date: nothing but digits, `T`, `Z`, spaces and `- : . , / + _`.
-    /// 4. **Words and numbers**: between the separators `- _ . : /` and spaces there are only
-    ///    numbers, and words of fewer than 16 letters in lower, upper or title case: `order-1042`,
-    ///    `invoice`, `correct-horse-battery`.
-    /// 5. **Low variety**: fewer than 5 different bytes, one block repeated, or three in four
-    ///    neighbours one apart (or equal), as in `abcdefgh12345678`.
-    /// 6. **Too short**: length × log2(alphabet) is below 64 bits, where the alphabet is made of
-    ///    the classes that occur: 10 digits, 16 hex digits of one case, 26 letters of each case,
-    ///    33 other printable characters, and all 256 bytes if any is not printable.
+    /// 1. **UUID**: as 36 characters, alone or between other text that does not run into it
+    ///    (`order-…`, `{…}`, `urn:uuid:…`), or as 32 digits, alone, in braces or after
+    ///    `urn:uuid:`. Version 4 (random) is accepted, and version 7 for its 74 random bits,
+    ///    unless three in five of the random digits are the same one, fewer than 7 digits are
+    ///    different, or rule 4 applies: a counter in the coat of a UUID. Refused are versions 1, 2
+    ///    and 6 (clock and network card), 3 and 5 (computed from a name) and 8 (nothing is known
+    ///    about it): RFC 9562, sections 5 and 6.9. 32 digits alone are never taken for one of
+    ///    these. A key with a UUID in it meets no other rule.
+    /// 2. **Counter, time stamp, date**: digits only, of any length; 10, 13, 16 or 19 of them
+    ///    that start with 1 or 2 are called a time stamp (seconds to nanoseconds since 1970). Or
+    ///    nothing but digits, `T`, `Z`, spaces and `- : . , / + _`.
+    /// 3. **Words and numbers**: every character that is no letter and no digit separates
+    ///    sections, and all sections are plain: a number, a time as `20261123T100000Z`, a word of
+    ///    fewer than 16 letters in lower, upper or title case, up to 12 such letters with a number
+    ///    behind them, one letter behind a number, or up to 12 behind 8 digits and more, or three
+    ///    such pieces with at least 8 digits and at most 8 letters. `order-1042`,
+    ///    `payment0000001042`, `größe-1042`, `user1042@example.com`, `correct-horse-battery`,
+    ///    `Mon, 23 Nov 2026 10:00:00 GMT`. Where other separators than `- _ . : / ,` and spaces
+    ///    occur, what the sections hold beyond their first characters has to be half of the key.
+    ///    Sections of letters and digits that are all hexadecimal are not plain.
+    /// 4. **Low variety**: fewer than 5 different bytes, one block repeated, three in four
+    ///    neighbours one apart (or equal), as in `abcdefgh12345678`, or 8 equal bytes in a row.
+    /// 5. **Too short**: length × log2(alphabet) is below 64 bits, where the length is in
+    ///    characters and the alphabet is made of the classes that occur: 10 digits, 16 hex digits
+    ///    of one case or 22 of both, 26 letters of each case, 33 others. A letter beyond ASCII
+    ///    counts as one of 26. Only where a key is not UTF-8 do its bytes count, as 256.
     ///
     /// A key that passes is not proven random; the rules catch how predictable keys are made in
-    /// practice. Random keys are refused by accident less than once in 10⁹ as UUIDs, ULIDs or
-    /// base64 of 128 bits; as 32 hex digits three times in 10⁷, when all of them are below 10;
-    /// as 16 hex digits, for the same reason, once in 1,800.
+    /// practice. **Not caught** are, among others: a hash of something guessable; a UUID of
+    /// version 1 to 3, 5, 6 or 8 as 32 digits alone; identifiers that hide a clock and a counter
+    /// among hex digits, such as those of MongoDB; words of 16 letters and more, or in
+    /// `camelCase`; numbers joined to the letters `a` to `f`; a guessable text beside a random
+    /// UUID that is always the same.
+    ///
+    /// Random keys are refused by accident less than once in 10⁷ as UUIDs, ULIDs, 25 digits of
+    /// base36 or 16 raw bytes; four times in 10⁷ as 32 hex digits, mostly when all are below 10;
+    /// about once in 10⁶ as base64 of 128 bits; and three times in 10⁶ as nanoid of 21 characters.
+    /// Short keys are nearer to what people write: 16 hex digits are refused once in 1,800, 16
+    /// digits of base36 once in 4,000, 16 printable characters of all kinds once in 1,000, and 25
+    /// capital letters and digits in groups of five once in 300.
     ///
     /// ```
     /// # use oncegate::KeyRules;
@@ -130,6 +151,7 @@ impl KeyRules {
     /// for key in ["1042", "1764028800", "2026-11-23T10:00:00Z", "checkout", "order-1042"] {
     ///     assert!(rules.check(key.as_bytes()).is_err());
     /// }
+    /// assert!(rules.check(b"00000000-0000-4000-8000-000000001042").is_err());
     /// assert!(rules.check(b"V1StGXR8_Z5jdHi6B-myT").is_ok());
     /// ```
     #[must_use]
@@ -185,6 +207,11 @@ impl KeyRules {
         if self.uuid && self.charset == Some(KeyCharset::Hex) {
             return refuse("UUIDs of hex digits".to_owned(), "hyphens for a UUID");
         }
+        let alphabet = self.charset.map_or(predictable::ANY_BYTES, KeyCharset::alphabet);
+        if self.refuse_predictable && !predictable::holds_enough(max, alphabet) {
+            let limit = "room for the 64 bits of a key that is not predictable";
+            return refuse(format!("at most {max} of {alphabet} characters"), limit);
+        }
         Ok(())
     }
 }
@@ -223,6 +250,14 @@ impl KeyCharset {
                 byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
             }
             KeyCharset::Hex => byte.is_ascii_hexdigit(),
+        }
+    }
+
+    /// How many characters a key of this kind counts as drawn from, at most.
+    const fn alphabet(self) -> u32 {
+        match self {
+            KeyCharset::Visible | KeyCharset::AlphanumericDashUnderscore => predictable::PRINTABLE,
+            KeyCharset::Hex => predictable::HEX_OF_BOTH_CASES,
         }
     }
 

@@ -7,6 +7,9 @@
 //! payload ───┘                          └─► payload digest, 64 bits: the same request again?
 //! ```
 //!
+//! A slot of the table stores and compares 224 bits of the fingerprint and 56 bits of the payload
+//! digest; the rest of its line holds other things.
+//!
 //! Only keyed digests leave this module: no key, scope or payload is stored, logged or compared
 //! in clear. Everything that a caller controls has a limit, and every refusal is an
 //! [`Error`](crate::Error) that names the field and the limit, never the value.
@@ -48,6 +51,9 @@ use std::fmt;
 /// Two requests with the same fingerprint are the same logical request. Whoever lacks the secret
 /// can neither compute a fingerprint nor read anything back from one, so that it may be stored
 /// and passed on. `Debug` shows the first 32 bits only: enough to follow a request through a log.
+///
+/// The table stores and compares 224 of the 256 bits. Under HMAC-SHA-256 that is as strong as
+/// SHA-224: two requests share a record by accident with a probability of 2⁻²²⁴.
 ///
 /// ```
 /// use oncegate::Fingerprint;

@@ -19,7 +19,8 @@ pub enum Verdict {
 /// Decides by status code, and for errors and panics, how an attempt ended.
 ///
 /// The presets are the published behaviour of systems that users come from; each may be changed
-/// status by status.
+/// status by status. Only a status is judged: where one status has two meanings, such as a 409
+/// that is a lasting conflict or a request in progress, each preset says which one it takes.
 ///
 /// ```
 /// use oncegate::{OutcomePolicy, Verdict};
@@ -47,13 +48,19 @@ enum Preset {
 impl OutcomePolicy {
     /// The IETF draft `draft-ietf-httpapi-idempotency-key-header`: the original result is
     /// replayed, success or error. Answers that say that the operation did not run (401, 403,
-    /// 408, 425, 429) and server errors are retried.
+    /// 408, 409, 425, 429) and server errors are retried.
+    ///
+    /// 409 is among them because the draft gives it to a request whose first attempt still runs.
+    /// A service below this one that keeps the draft answers so after a time-out, and if that
+    /// were kept, the client would never see the result. A conflict that lasts is found again by
+    /// the next attempt, at the price of running it; where that is too dear, judge it final with
+    /// [`OutcomePolicy::status`].
     ///
     /// ```
     /// # use oncegate::{OutcomePolicy, Verdict};
     /// let policy = OutcomePolicy::ietf();
     /// assert_eq!(policy.judge(422), Verdict::Final);
-    /// assert_eq!(policy.judge(429), Verdict::Retryable);
+    /// assert_eq!(policy.judge(409), Verdict::Retryable);
     /// assert_eq!(policy.judge(500), Verdict::Retryable);
     /// ```
     #[must_use]
@@ -86,8 +93,17 @@ impl OutcomePolicy {
         Self::preset(Preset::StripeV2)
     }
 
-    /// OASIS Repeatable Requests 1.0, as Azure uses it: 2xx, 3xx and 4xx are replayed, 5xx runs
-    /// again.
+    /// OASIS Repeatable Requests 1.0, as Azure documents it: 2xx, 3xx and 4xx are replayed, 5xx
+    /// runs again.
+    ///
+    /// That holds for a 409 of the operation too. Azure also answers 409 while the original
+    /// request still runs; a service that may pass on such an answer of another one below it adds
+    /// `.status(409, Verdict::Retryable)`.
+    ///
+    /// The specification asks for a 412 to a request that was first sent before the window that
+    /// the service keeps track of. No policy and no engine gives that answer: the record is gone
+    /// by then, and the request looks new. A caller who reads `Repeatability-First-Sent` has to
+    /// compare it with the dedup window, and refuse before it begins.
     ///
     /// ```
     /// # use oncegate::{OutcomePolicy, Verdict};
@@ -101,6 +117,11 @@ impl OutcomePolicy {
 
     /// The Apache Iceberg REST catalog: 200, 201, 204 and the client errors that would come
     /// again are replayed; server errors, timeouts and throttling never are.
+    ///
+    /// Its specification counts 409 among the final ones (`AlreadyExists`, `NamespaceNotEmpty`),
+    /// and so does this preset. Those that name the caller or the moment instead of the operation
+    /// are retried: 401, 403, 408, 419 (its code for a session that ended), 425 and 429. A service
+    /// that may pass on a 409 for a request in progress adds `.status(409, Verdict::Retryable)`.
     ///
     /// ```
     /// # use oncegate::{OutcomePolicy, Verdict};
@@ -182,7 +203,7 @@ impl Default for OutcomePolicy {
 impl Preset {
     fn judge(self, status: u16) -> Verdict {
         let is_final = match self {
-            Self::Ietf => status < 500 && !matches!(status, 401 | 403 | 408 | 425 | 429),
+            Self::Ietf => status < 500 && !matches!(status, 401 | 403 | 408 | 409 | 425 | 429),
             Self::StripeV1 => !matches!(status, 409 | 429),
             Self::StripeV2 => status < 400,
             Self::Oasis => status < 500,
@@ -195,3 +216,6 @@ impl Preset {
         if is_final { Verdict::Final } else { Verdict::Retryable }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 mod digests;
 mod identity;
 mod keys;
+mod predictable;
 
 use proptest::test_runner::{Config, RngSeed};
 

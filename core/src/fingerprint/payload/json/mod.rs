@@ -13,16 +13,16 @@
 //! beyond the precision of a double. Documents whose numbers all survive the rounding, which is
 //! what I-JSON asks of a sender, are covered by their RFC 8785 bytes alone.
 
+mod name;
 mod number;
 mod read;
 #[cfg(test)]
 mod tests;
 
-use std::cmp::Ordering;
-
 use super::pointer::{Pointer, array_index};
 use super::{Absorb, pointer_refused};
 use crate::Error;
+use name::compare_names;
 use read::{Member, Value};
 
 /// Absorbs a document, or what the pointers leave of it.
@@ -61,16 +61,6 @@ pub(super) fn absorb(
         }
     }
     Ok(())
-}
-
-/// Orders member names by their UTF-16 code units, as RFC 8785, section 3.2.3, asks for.
-///
-/// UTF-8 sorts by code point. The two orders part only where U+E000 to U+FFFF (first bytes EE
-/// and EF) meet the code points above them (F0 to F4), which UTF-16 writes as surrogates, D800 to
-/// DFFF. Ranking EE and EF last makes byte order that of UTF-16.
-fn compare_names(a: &str, b: &str) -> Ordering {
-    let rank = |byte: u8| if matches!(byte, 0xee | 0xef) { byte + 0x10 } else { byte };
-    a.bytes().map(rank).cmp(b.bytes().map(rank))
 }
 
 /// `room` is about how long the canonical form will be; it saves growing the buffer.

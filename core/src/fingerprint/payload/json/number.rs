@@ -40,12 +40,7 @@ struct Decimal {
 
 impl Decimal {
     fn of(literal: &str) -> Result<Self, Error> {
-        let (mantissa, exponent) = match literal.split_once(['e', 'E']) {
-            // An i32 has room for every exponent that can matter, and the sum below for an i32.
-            Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>()),
-            None => (literal, Ok(0)),
-        };
-        let exponent = exponent.map_err(|_| refused("an exponent beyond 32 bits", RANGE))?;
+        let (mantissa, exponent) = literal.split_once(['e', 'E']).unwrap_or((literal, "0"));
         let (negative, mantissa) = match mantissa.strip_prefix('-') {
             Some(rest) => (true, rest),
             None => (false, mantissa),
@@ -54,9 +49,13 @@ impl Decimal {
         let all = format!("{whole}{fraction}");
         let trimmed = all.trim_end_matches('0');
         let digits = trimmed.trim_start_matches('0').to_owned();
+        // Zero is zero under every exponent, so that this comes before the exponent is read.
         if digits.is_empty() {
             return Ok(Self { negative: false, digits, exponent: 0 });
         }
+        // An i32 has room for every exponent that can matter, and the sum below for an i32.
+        let exponent = exponent.parse::<i32>();
+        let exponent = exponent.map_err(|_| refused("an exponent beyond 32 bits", RANGE))?;
         let shift = (all.len() - trimmed.len()) as i64 - fraction.len() as i64;
         Ok(Self { negative, digits, exponent: i64::from(exponent) + shift })
     }

@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 
 use super::super::{Payload, refused};
-use super::compare_names;
+use super::name::compare_names;
 use crate::Error;
 
 /// A value; strings and numbers borrow from the document where they can.

