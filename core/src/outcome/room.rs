@@ -97,7 +97,8 @@ impl OutcomeStore {
             passed_by = Some((passed_by.map_or(turn, |(first, _)| first), turn));
         }
         let (first, last) = passed_by.filter(|_| room.evict)?;
-        // Those that were passed by come next again, unless others went on meanwhile.
+        // Those that were passed by come next again, unless others went on meanwhile. Relaxed,
+        // both: as above.
         let _ = self.cursor().compare_exchange(
             last + 1,
             first + 1,
