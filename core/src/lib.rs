@@ -46,8 +46,8 @@ pub use engine::{
 };
 pub use error::{Error, ErrorCode};
 pub use fingerprint::{
-    DigestVersion, Fingerprint, FingerprintMode, KeyCharset, KeyRules, MethodClass, Payload,
-    Request, Scope, Secret, method_class,
+    Fingerprint, FingerprintMode, KeyCharset, KeyRules, MethodClass, Payload, Request, Scope,
+    Secret, method_class,
 };
 pub use observe::{Latency, Live, Stats};
 pub use outcome::{Outcome, OutcomePolicy, Verdict};

@@ -8,7 +8,7 @@ use super::{Admission, BeginOptions, Engine, Lease, LeaseToken, OnConflict, Stat
 use super::{millis_up, options};
 use crate::clock::{Clock, PreciseClock};
 use crate::error::{Error, ErrorCode};
-use crate::fingerprint::{DigestVersion, Request};
+use crate::fingerprint::{DigestVersion, Fingerprint, Request};
 use crate::observe::Event;
 use crate::outcome::{Outcome, Reading, lapsed};
 use crate::region::WAYS;
@@ -34,15 +34,36 @@ pub struct Prepared<'r> {
     epoch: u64,
     request: Request<'r>,
     keys: KeyState,
+    fingerprint: Fingerprint,
     probe: Probe,
     retiring: Option<Probe>,
     digest: DigestWord,
 }
 
+impl Prepared<'_> {
+    /// The identity of the request under the secret that is in force.
+    ///
+    /// ```
+    /// # use oncegate::{Engine, Request, Scope};
+    /// # let engine = Engine::builder().capacity(1_000).build()?;
+    /// let request = Request::new(Scope::single_tenant(), "op", "key-1")?;
+    /// let same = Request::new(Scope::single_tenant(), "op", "key-1")?;
+    /// assert_eq!(engine.prepare(&request)?.fingerprint(), engine.prepare(&same)?.fingerprint());
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
+}
+
 impl fmt::Debug for Prepared<'_> {
-    /// Without the digests: by them a guess at the content could be checked.
+    /// Without the payload's digest: by it a guess at the content could be checked.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Prepared").field("request", &self.request).finish_non_exhaustive()
+        f.debug_struct("Prepared")
+            .field("request", &self.request)
+            .field("fingerprint", &self.fingerprint)
+            .finish_non_exhaustive()
     }
 }
 
@@ -425,18 +446,20 @@ impl Engine {
         keys: KeyState,
     ) -> Result<Prepared<'r>, Error> {
         let hasher = self.keys.hasher(keys.current);
-        let probe = self.table.probe(hasher.fingerprint(request)?.words());
+        let fingerprint = hasher.fingerprint(request)?;
+        let probe = self.table.probe(fingerprint.words());
         let version = DigestVersion::CURRENT;
         let digest = hasher.payload_digest(request.payload_ref(), version)?;
         let digest = DigestWord::new(digest, version.number(), keys::short(keys.current));
         let retiring = match keys.retiring {
             Some(old) => {
-                let fingerprint = self.keys.hasher(old).fingerprint(request)?;
-                Some(self.table.probe(fingerprint.words()))
+                let other = self.keys.hasher(old).fingerprint(request)?;
+                Some(self.table.probe(other.words()))
             }
             None => None,
         };
-        Ok(Prepared { epoch: self.epoch, request: *request, keys, probe, retiring, digest })
+        let (epoch, request) = (self.epoch, *request);
+        Ok(Prepared { epoch, request, keys, fingerprint, probe, retiring, digest })
     }
 
     fn lease_draft(&self, options: &BeginOptions, rules: &Rules) -> LeaseDraft {

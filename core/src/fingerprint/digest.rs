@@ -12,24 +12,12 @@
 ///
 /// Each version has a key of its own, derived from the secret. Under version 1 a payload sent as
 /// raw bytes could equal another one sent as a form; version 2 tells them apart.
-///
-/// ```
-/// use oncegate::DigestVersion;
-///
-/// assert_eq!(DigestVersion::CURRENT.number(), 2);
-/// assert!(DigestVersion::CURRENT.is_supported());
-/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct DigestVersion(u8);
+pub(crate) struct DigestVersion(u8);
 
 impl DigestVersion {
     /// The version that new records use.
-    ///
-    /// ```
-    /// # use oncegate::DigestVersion;
-    /// assert_eq!(Some(DigestVersion::CURRENT), DigestVersion::from_number(2));
-    /// ```
-    pub const CURRENT: DigestVersion = DigestVersion(2);
+    pub(crate) const CURRENT: DigestVersion = DigestVersion(2);
 
     /// How many versions this build can compute: 1 up to this number.
     pub(super) const SUPPORTED: usize = 2;
@@ -42,16 +30,8 @@ impl DigestVersion {
     ///
     /// A number that this build cannot compute is a version all the same: a newer build may have
     /// written it. See [`DigestVersion::is_supported`].
-    ///
-    /// ```
-    /// use oncegate::DigestVersion;
-    ///
-    /// assert_eq!(DigestVersion::from_number(0), None);
-    /// assert!(!DigestVersion::from_number(15).unwrap().is_supported());
-    /// assert_eq!(DigestVersion::from_number(16), None);
-    /// ```
     #[must_use]
-    pub const fn from_number(number: u8) -> Option<Self> {
+    pub(crate) const fn from_number(number: u8) -> Option<Self> {
         match number {
             1..=15 => Some(Self(number)),
             _ => None,
@@ -59,24 +39,14 @@ impl DigestVersion {
     }
 
     /// The number, 1 to 15, as it is stored.
-    ///
-    /// ```
-    /// # use oncegate::DigestVersion;
-    /// assert!((1..=15).contains(&DigestVersion::CURRENT.number()));
-    /// ```
     #[must_use]
-    pub const fn number(self) -> u8 {
+    pub(crate) const fn number(self) -> u8 {
         self.0
     }
 
     /// Whether this build can compute digests of this version.
-    ///
-    /// ```
-    /// # use oncegate::DigestVersion;
-    /// assert!(DigestVersion::from_number(1).unwrap().is_supported());
-    /// ```
     #[must_use]
-    pub const fn is_supported(self) -> bool {
+    pub(crate) const fn is_supported(self) -> bool {
         self.0 as usize <= Self::SUPPORTED
     }
 }

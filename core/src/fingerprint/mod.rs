@@ -34,7 +34,7 @@ mod secret;
 #[cfg(test)]
 mod tests;
 
-pub use digest::DigestVersion;
+pub(crate) use digest::DigestVersion;
 pub use hasher::FingerprintMode;
 pub(crate) use hasher::KeyedHasher;
 pub use key::{KeyCharset, KeyRules};
@@ -50,7 +50,9 @@ use std::fmt;
 ///
 /// Two requests with the same fingerprint are the same logical request. Whoever lacks the secret
 /// can neither compute a fingerprint nor read anything back from one, so that it may be stored
-/// and passed on. `Debug` shows the first 32 bits only: enough to follow a request through a log.
+/// and passed on: as the request's id in the store that holds its effect, for example, under a
+/// secret that was given. `Debug` shows the first 32 bits only: enough to follow a request through
+/// a log. [`Prepared::fingerprint`](crate::Prepared::fingerprint) tells that of a request.
 ///
 /// The table stores and compares 224 of the 256 bits. Under HMAC-SHA-256 that is as strong as
 /// SHA-224: two requests share a record by accident with a probability of 2⁻²²⁴.

@@ -6,7 +6,7 @@ use std::ptr::NonNull;
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 
 use crate::error::{Error, ErrorCode};
-use crate::sync::AtomicU64;
+use crate::sync::{AtomicU64, Ordering};
 
 /// A mapping that holds `words` atomic words until it is dropped.
 pub(crate) struct PrivateMemory {
@@ -56,13 +56,19 @@ impl PrivateMemory {
             let (start, bytes) = (self.start.as_ptr().cast(), self.words * WORD_BYTES);
             // SAFETY: the range is exactly our own mapping; the advice keeps its content.
             let _ = unsafe { madvise(start, bytes, Advice::LinuxHugepage) };
-            if prefault {
-                // SAFETY: as above; populating faults pages in and changes no byte.
-                let _ = unsafe { madvise(start, bytes, Advice::LinuxPopulateWrite) };
+            // SAFETY: as above; populating faults pages in and changes no byte.
+            let populate = || unsafe { madvise(start, bytes, Advice::LinuxPopulateWrite) };
+            if prefault && populate().is_ok() {
+                return;
             }
         }
-        #[cfg(not(target_os = "linux"))]
-        let _ = prefault;
+        if prefault {
+            // Kernels before 5.14, and others, know no such advice.
+            for word in self.words().iter().step_by(PAGE_WORDS) {
+                // Relaxed: nobody else has the memory yet.
+                word.store(0, Ordering::Relaxed);
+            }
+        }
     }
 }
 
@@ -74,3 +80,5 @@ impl Drop for PrivateMemory {
 }
 
 const WORD_BYTES: usize = size_of::<AtomicU64>();
+/// Words of the smallest page.
+const PAGE_WORDS: usize = 4096 / WORD_BYTES;
