@@ -60,8 +60,9 @@ async fn retry_after_is_bounded_by_lease_and_schedule() {
     .await;
 }
 
-/// Goal: a target that no record can name is refused, and a tenant that the service named wrongly
-/// is the service's mistake. Method: a target of 1,100 bytes, a scope of 300.
+/// Goal: a target that no record can name is refused, and a tenant or an operation that the service
+/// named wrongly is the service's mistake. Method: a target of 1,100 bytes, a scope of 300, an
+/// operation of none.
 #[tokio::test]
 async fn names_beyond_their_limits_are_refused() {
     bounded(async {
@@ -78,6 +79,9 @@ async fn names_beyond_their_limits_are_refused() {
         assert_eq!(named.serve(&long, 200, "done").await.status, 200);
         let other = Call::new("PATCH", "/elsewhere").header("idempotency-key", "k-1");
         assert!(named.send(&other).await.is_replay());
+        let mut nameless = Site::layered(|layer| layer.operation(|_parts| String::new())).await;
+        let reply = nameless.answered(&Call::charge("k-1")).await;
+        assert_eq!(reply.problem(), (500, "misconfigured"));
     })
     .await;
 }

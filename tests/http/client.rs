@@ -12,13 +12,14 @@ pub(crate) struct Call {
     target: String,
     headers: Vec<(&'static str, Vec<u8>)>,
     body: Vec<u8>,
+    chunked: bool,
 }
 
 impl Call {
     /// A request of tenant `acme`, without a key.
     pub(crate) fn new(method: &'static str, target: &str) -> Self {
-        Self { method, target: target.to_owned(), headers: Vec::new(), body: Vec::new() }
-            .header("x-tenant", "acme")
+        let (target, headers, body) = (target.to_owned(), Vec::new(), Vec::new());
+        Self { method, target, headers, body, chunked: false }.header("x-tenant", "acme")
     }
 
     /// A charge under a key.
@@ -53,12 +54,22 @@ impl Call {
         self
     }
 
+    /// Sends the body in two chunks, so that its length is known at its end only.
+    pub(crate) fn chunked(mut self) -> Self {
+        self.chunked = true;
+        self
+    }
+
     /// Sends the request and leaves the answer to come. Dropping the socket is how a client goes.
     pub(crate) async fn start(&self, address: SocketAddr) -> TcpStream {
         let mut socket = TcpStream::connect(address).await.expect("the server listens");
         let mut message = format!("{} {} HTTP/1.1\r\n", self.method, self.target).into_bytes();
-        let length = self.body.len().to_string();
-        let own = [("host", "test"), ("connection", "close"), ("content-length", &length)];
+        let (length, body) = if self.chunked {
+            (("transfer-encoding", "chunked".to_owned()), split(&self.body))
+        } else {
+            (("content-length", self.body.len().to_string()), self.body.clone())
+        };
+        let own = [("host", "test"), ("connection", "close"), (length.0, &length.1)];
         let own = own.map(|(name, value)| (name, value.as_bytes().to_vec()));
         for (name, value) in own.iter().chain(&self.headers) {
             message.extend_from_slice(name.as_bytes());
@@ -67,7 +78,7 @@ impl Call {
             message.extend_from_slice(b"\r\n");
         }
         message.extend_from_slice(b"\r\n");
-        message.extend_from_slice(&self.body);
+        message.extend_from_slice(&body);
         // A server that refuses a long body may close before it has read all of it.
         let _ = socket.write_all(&message).await;
         socket
@@ -93,12 +104,19 @@ pub(crate) struct Reply {
     pub(crate) status: u16,
     headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
+    trailers: Vec<(String, String)>,
 }
 
 impl Reply {
     /// The first header of that name.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|(other, _)| other.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// The first trailer of that name.
+    pub(crate) fn trailer(&self, name: &str) -> Option<&str> {
+        let found = self.trailers.iter().find(|(other, _)| other.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_str())
     }
 
@@ -124,24 +142,48 @@ pub(crate) async fn read(mut socket: TcpStream) -> Option<Reply> {
     // A reset tells no more than what arrived before it.
     let _ = socket.read_to_end(&mut bytes).await;
     let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
-    let head = String::from_utf8(bytes[..end].to_vec()).expect("an ASCII head");
+    let head = text(&bytes[..end]);
     let mut lines = head.split("\r\n");
     let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
-    let headers: Vec<(String, String)> = lines
-        .filter_map(|line| line.split_once(':'))
-        .map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
-        .collect();
-    let mut reply = Reply { status, headers, body: bytes[end + 4..].to_vec() };
+    let (headers, body) = (fields(lines), bytes[end + 4..].to_vec());
+    let mut reply = Reply { status, headers, body, trailers: Vec::new() };
     if reply.header("transfer-encoding") == Some("chunked") {
-        reply.body = join_chunks(&reply.body)?;
+        let (body, trailers) = join_chunks(&reply.body)?;
+        reply.trailers = fields(text(trailers).split("\r\n"));
+        reply.body = body;
     } else if let Some(length) = reply.header("content-length") {
         (reply.body.len() == length.parse::<usize>().expect("a length")).then_some(())?;
     }
     Some(reply)
 }
 
-/// The content of a chunked body. `None`: its end is missing.
-fn join_chunks(mut rest: &[u8]) -> Option<Vec<u8>> {
+/// The bytes of a head; those outside of ASCII as Latin-1.
+fn text(bytes: &[u8]) -> String {
+    bytes.iter().copied().map(char::from).collect()
+}
+
+fn fields<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<(String, String)> {
+    lines
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
+        .collect()
+}
+
+/// A body in two chunks.
+fn split(body: &[u8]) -> Vec<u8> {
+    let (front, back) = body.split_at(body.len() / 2);
+    let mut chunks = Vec::new();
+    for chunk in [front, back].into_iter().filter(|chunk| !chunk.is_empty()) {
+        chunks.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
+        chunks.extend_from_slice(chunk);
+        chunks.extend_from_slice(b"\r\n");
+    }
+    chunks.extend_from_slice(b"0\r\n\r\n");
+    chunks
+}
+
+/// The content of a chunked body, and what follows it. `None`: its end is missing.
+fn join_chunks(mut rest: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     let mut body = Vec::new();
     loop {
         let line = rest.windows(2).position(|window| window == b"\r\n")?;
@@ -149,7 +191,7 @@ fn join_chunks(mut rest: &[u8]) -> Option<Vec<u8>> {
         let size = usize::from_str_radix(size, 16).ok()?;
         rest = &rest[line + 2..];
         if size == 0 {
-            return Some(body);
+            return Some((body, rest));
         }
         body.extend_from_slice(rest.get(..size)?);
         rest = rest.get(size + 2..)?;

@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use axum::response::Response;
+use oncegate::{Outcome, OutcomePolicy, Request, Resolution, Scope, Verdict};
 use tokio::task::JoinSet;
 
 use crate::client::Call;
@@ -78,6 +79,55 @@ async fn replays_keep_the_response_and_no_cookie() {
     .await;
 }
 
+/// Goal: a header of the list that cannot be stored is never left out of a replay in silence.
+/// Method: a file name in Latin-1, which reaches its client; its duplicate gets no replay.
+#[tokio::test]
+async fn a_kept_header_that_is_not_utf8_is_not_left_out() {
+    bounded(async {
+        let mut site = Site::open().await;
+        let latin = http::HeaderValue::from_bytes(b"inline; filename=caf\xe9").expect("legal");
+        let response = Response::builder().header("content-disposition", latin);
+        let response = response.body(Body::from("menu")).expect("a legal response");
+        let (first, again) = site.twice(&Call::charge("k-latin"), response).await;
+        let first = first.expect("an answer");
+        assert_eq!(first.header("content-disposition"), Some("inline; filename=caf\u{e9}"));
+        assert_eq!(again.problem(), (409, "outcome-gone"));
+    })
+    .await;
+}
+
+/// Goal: a record that was resolved by hand is replayed by the same list as every other. Method:
+/// resolve an unknown one with a header of the list, a cookie, and a header of neither list.
+#[tokio::test]
+async fn resolved_outcomes_are_replayed_by_the_same_list() {
+    bounded(async {
+        let policy = OutcomePolicy::ietf().status(504, Verdict::Unknown);
+        let mut site = Site::layered(|layer| layer.policy(policy)).await;
+        let call = Call::new("POST", "/charges").header("idempotency-key", "k-resolved");
+        assert_eq!(site.serve(&call, 504, "who knows").await.status, 504);
+        let metadata = [
+            ("location", "/charges/7"),
+            ("set-cookie", "session=secret"),
+            ("x-request-id", "first"),
+            ("not a header", "x"),
+        ];
+        let outcome =
+            metadata.iter().fold(Outcome::new(201, b"charged"), |outcome, (name, value)| {
+                outcome.with_metadata(name, value).expect("short metadata")
+            });
+        let scope = Scope::new("acme").expect("a name");
+        let request = Request::new(scope, "POST /charges", "k-resolved").expect("a request");
+        site.engine.resolve(&request, Resolution::Succeeded(outcome)).expect("it is unknown");
+        let again = site.answered(&call).await;
+        assert_eq!((again.status, again.text(), again.is_replay()), (201, "charged", true));
+        assert_eq!(again.header("location"), Some("/charges/7"));
+        for (name, _) in &metadata[1..] {
+            assert_eq!(again.header(name), None, "{name}");
+        }
+    })
+    .await;
+}
+
 /// Goal: a key never answers another payload, whether its request runs or has finished. Method:
 /// another amount in both states; then the same document spelled differently, which is the same.
 #[tokio::test]
@@ -122,7 +172,8 @@ async fn multipart_boundaries_do_not_matter() {
 }
 
 /// Goal: no tenant is answered with another's response; the same key is another request in another
-/// scope, path, query and method. Method: one key in each of them; all run.
+/// scope, path, query and method. Method: one key in each of them, two of the tenants with names of
+/// equal length; all run.
 #[tokio::test]
 async fn scopes_and_operations_are_apart() {
     bounded(async {
@@ -131,6 +182,7 @@ async fn scopes_and_operations_are_apart() {
         let calls = [
             Call::charge("k-1"),
             Call::charge("k-1").header("x-tenant", "globex"),
+            Call::charge("k-1").header("x-tenant", "evil"),
             Call::charge("k-1").header("x-tenant", ""),
             Call::new("POST", "/charges?dry=1").header("idempotency-key", "k-1").json(document),
             Call::new("POST", "/refunds").header("idempotency-key", "k-1").json(document),

@@ -53,7 +53,7 @@ async fn a_panic_is_retried() {
         let sent = site.spawn(&call);
         site.run().await.panic();
         assert_eq!(sent.await.expect("no panic"), None);
-        assert_eq!(retried(&mut site, &call).await, 2);
+        assert_eq!(site.retried(&call).await, 2);
 
         let detach = |task| drop(tokio::spawn(task));
         let mut site = Site::layered(|layer| layer.spawn_with(detach)).await;
@@ -61,19 +61,9 @@ async fn a_panic_is_retried() {
         site.run().await.panic();
         let reply = sent.await.expect("no panic").expect("an answer");
         assert_eq!(reply.problem(), (500, "aborted"));
-        assert_eq!(retried(&mut site, &call).await, 2);
+        assert_eq!(site.retried(&call).await, 2);
     })
     .await;
-}
-
-/// Sends the request again and gives the attempt that answered it.
-async fn retried(site: &mut Site, call: &Call) -> u32 {
-    let retry = site.retry(call);
-    let run = site.run().await;
-    let attempt = run.attempt;
-    run.reply(200, "done");
-    assert_eq!(retry.await.expect("no panic").status, 200);
-    attempt
 }
 
 /// Goal: the response of an attempt that lost its lease reaches nobody. Method: let the lease of

@@ -6,6 +6,7 @@
 
 mod answers;
 mod client;
+mod direct;
 mod disconnect;
 mod duplicates;
 mod failures;
@@ -13,4 +14,5 @@ mod hyper_server;
 mod keys;
 mod limits;
 mod site;
+mod streams;
 mod waiting;

@@ -137,6 +137,37 @@ impl Site {
         sent.await.expect("no panic").expect("an answer")
     }
 
+    /// Sends a request whose handler answers `response`, and then its duplicate.
+    pub(crate) async fn twice(
+        &mut self,
+        call: &Call,
+        response: Response,
+    ) -> (Option<Reply>, Reply) {
+        let sent = self.spawn(call);
+        self.run().await.answer(response);
+        let first = sent.await.expect("no panic");
+        (first, self.answered(call).await)
+    }
+
+    /// Sends a request that must be answered without a handler.
+    pub(crate) async fn answered(&mut self, call: &Call) -> Reply {
+        let mut sent = self.spawn(call);
+        tokio::select! {
+            reply = &mut sent => reply.expect("no panic").expect("an answer"),
+            run = self.run() => panic!("attempt {} began", run.attempt),
+        }
+    }
+
+    /// Sends a request until its next attempt begins, which answers it.
+    pub(crate) async fn retried(&mut self, call: &Call) -> u32 {
+        let retry = self.retry(call);
+        let run = self.run().await;
+        let attempt = run.attempt;
+        run.reply(200, "done");
+        assert_eq!(retry.await.expect("no panic").status, 200);
+        attempt
+    }
+
     /// Sends a request in the background.
     pub(crate) fn spawn(&self, call: &Call) -> JoinHandle<Option<Reply>> {
         let (call, address) = (call.clone(), self.address);

@@ -44,6 +44,12 @@ impl Problem {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "aborted", detail)
     }
 
+    /// The service gave a scope, an operation or a setting that no record can have.
+    pub(super) fn misconfigured() -> Self {
+        let detail = "the service's own settings were refused, so nothing was run";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "misconfigured", detail)
+    }
+
     pub(super) fn response<B>(self, settings: &Settings) -> Response<LayerBody<B>> {
         let kind = match &settings.problem_types {
             None => "about:blank".to_owned(),
@@ -97,10 +103,7 @@ pub(super) fn refusal(error: &Error, settings: &Settings) -> Problem {
         | C::InvalidOption
         | C::InvalidOutcome
         | C::InvalidToken
-        | C::NotFound => {
-            let detail = "the service's own settings were refused, so nothing was run";
-            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "misconfigured", detail)
-        }
+        | C::NotFound => Problem::misconfigured(),
     }
 }
 

@@ -25,11 +25,13 @@ use crate::{BeginOptions, Engine, Error, ErrorCode, OnConflict, OutcomePolicy, P
 /// | `PUT`, `DELETE` without a key | passed on; see [`dedup_by_payload`](Self::dedup_by_payload) |
 /// | any other method without a key | 400; see [`require_key`](Self::require_key) |
 /// | with a key | runs once |
+/// | with a [`RunningAttempt`](super::RunningAttempt), below another layer | passed on untouched |
 ///
 /// Which responses are final is a matter of the [`policy`](Self::policy). A replay has the status,
 /// the body and the [kept headers](Self::keep_header) of the first response. A response whose
 /// parts cannot all be kept (too long, `text/event-stream`, trailers, a kept header that is not
-/// UTF-8) goes to its client as it is; duplicates then get 409, and nothing runs again.
+/// UTF-8) goes to its client as it is; duplicates then get 409, and nothing runs again. A response
+/// that is not final holds its lease until its body is done, whether or not it is held back.
 ///
 /// Cost: the body of a request with a key is held in memory while its handler runs, and its
 /// response until it is complete or over the limit. One allocation for a request that is passed
@@ -132,7 +134,7 @@ impl IdempotencyLayer {
     }
 
     /// What is asked for, 1 to 1,024 bytes. Default: method, space, path and query as the layer
-    /// sees them; a longer one is answered with 414.
+    /// sees them. A longer one is answered with 414, an empty one with 500.
     ///
     /// Needed where they do not say it all: behind something that strips a prefix, such as
     /// axum's `nest`, and where the host decides.
@@ -257,7 +259,8 @@ impl IdempotencyLayer {
 
     /// Which responses are final. Default: [`OutcomePolicy::ietf`].
     ///
-    /// A response that is not final is given to its client, and the next attempt may start.
+    /// A response that is not final is given to its client, and the next attempt may start when
+    /// its body has ended, broke off or was dropped, or when the lease lapses.
     ///
     /// ```
     /// # use oncegate::{OutcomePolicy, http::IdempotencyLayer};
@@ -300,7 +303,8 @@ impl IdempotencyLayer {
     }
 
     /// Runs each request with a record as a task that `spawn` starts, so that a handler runs to
-    /// its end when its client has left. Default: the handler is dropped with its connection.
+    /// its end when its client has left, and the body of its response is read to its end, unless
+    /// it is an event stream. Default: the handler is dropped with its connection.
     ///
     /// `spawn` gives the task to an executor and returns; with tokio,
     /// `|task| drop(tokio::spawn(task))`. A task that the executor drops resolves its record by

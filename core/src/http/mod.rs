@@ -39,11 +39,13 @@
 //!   the engine's [`OnDrop`](crate::OnDrop): with `Retry`, a resend is attempt 2 under a higher
 //!   fencing token.
 //! - With [`IdempotencyLayer::spawn_with`], the handler runs to its end as a task of its own, and
-//!   a resend gets its response. Handlers that move money want this.
+//!   a resend gets its response. A response that is too long to be kept is read to its end, too;
+//!   an event stream, which may have no end, is dropped. Handlers that move money want this.
 
 mod answer;
 mod attempt;
 mod body;
+mod ending;
 mod key;
 mod layer;
 mod payload;

@@ -1,24 +1,23 @@
 //! One request with a record: from its identity to its answer.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
-use http::{Request, Response, StatusCode, response};
+use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::Body;
 use tower_service::Service;
 
 use super::answer::{self, Problem};
 use super::body::{LayerBody, Read, read};
+use super::ending::{Ending, failure};
 use super::payload::PayloadKind;
 use super::settings::Settings;
 use super::{RunningAttempt, ScopeSource, key};
-use crate::{
-    Admission, Error, Failure, Lease, MethodClass, Outcome, OutcomePolicy, Scope, Verdict,
-    method_class,
-};
+use crate::{Admission, Error, Lease, MethodClass, Outcome, Scope, Verdict, method_class};
 
 /// What a request is recognised by, without its payload.
 pub(super) struct Identity {
@@ -33,7 +32,9 @@ impl Identity {
     /// `None`: the request needs no record.
     pub(super) fn of(parts: &Parts, settings: &Settings) -> Result<Option<Self>, Problem> {
         let class = method_class(parts.method.as_str());
-        if !class.needs_record() {
+        // Below another layer the request has its record: a second one would find the first.
+        let has_record = parts.extensions.get::<RunningAttempt>().is_some();
+        if has_record || !class.needs_record() {
             return Ok(None);
         }
         let malformed =
@@ -63,6 +64,9 @@ impl Identity {
                 format!("{} {target}", parts.method)
             }
         };
+        if operation.is_empty() {
+            return Err(Problem::misconfigured());
+        }
         Ok(Some(Self { scope, operation, key, kind: PayloadKind::of(&parts.headers) }))
     }
 
@@ -159,12 +163,12 @@ where
         }
     };
     // The handler may work on until its body has ended; only then may the next attempt start.
-    let limit = if is_endless(&parts) { None } else { Some(settings.response_limit) };
+    let limit = if is_endless(&parts.headers) { None } else { Some(settings.response_limit) };
     let read = match limit {
         Some(limit) => read(body, limit).await,
         None => Read::Over(Bytes::new(), Box::pin(body)),
     };
-    let (kept, body) = match read {
+    let (kept, mut body) = match read {
         Read::Whole(bytes, None) => {
             (answer::keep(&parts, &bytes, settings), LayerBody::whole(bytes, None))
         }
@@ -176,12 +180,19 @@ where
             return Ok(Problem::aborted().response(settings));
         }
     };
-    let ended = match judge(&settings.policy, parts.status) {
+    let verdict = settings.policy.judge(parts.status.as_u16());
+    let ended = match verdict {
+        // Nothing runs again: the record may be finished before the body is.
         Verdict::Final => {
             let outcome = kept.unwrap_or_else(|| Outcome::withheld(parts.status.as_u16()));
             lease.complete(&outcome).map(drop)
         }
-        verdict => lease.fail(failure(verdict)),
+        _ if body.is_whole() => lease.fail(failure(verdict)),
+        _ => {
+            let (engine, on_error) = (Arc::clone(&settings.engine), settings.policy.judge_error());
+            body.attach(Ending::new(engine, lease.into_token(), verdict, on_error));
+            Ok(())
+        }
     };
     match ended {
         Ok(()) => Ok(Response::from_parts(parts, body)),
@@ -190,21 +201,9 @@ where
     }
 }
 
-fn judge(policy: &OutcomePolicy, status: StatusCode) -> Verdict {
-    policy.judge(status.as_u16())
-}
-
-/// How an attempt ends that left no final response.
-fn failure(verdict: Verdict) -> Failure {
-    match verdict {
-        Verdict::Retryable => Failure::retryable(),
-        Verdict::Final | Verdict::Unknown => Failure::unknown(),
-    }
-}
-
 /// Whether the response is a stream of events, which nobody can wait for the end of.
-fn is_endless(parts: &response::Parts) -> bool {
-    let kind = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+pub(super) fn is_endless(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     kind.is_some_and(|kind| {
         let essence = kind.split(';').next().unwrap_or(kind).trim();
         essence.eq_ignore_ascii_case("text/event-stream")

@@ -15,7 +15,7 @@ use tower_service::Service;
 use super::LayerBody;
 use super::answer::Problem;
 use super::body::{Read, read};
-use super::serve::{Identity, Job};
+use super::serve::{Identity, Job, is_endless};
 use super::settings::Settings;
 
 /// A future that needs an executor: what
@@ -150,9 +150,22 @@ where
 {
     let (mut sender, receiver) = oneshot::channel();
     spawn(Box::pin(async move {
-        let answer = job.run(&settings, |context| sender.poll_canceled(context).is_ready()).await;
+        let left = |context: &mut Context<'_>| sender.poll_canceled(context).is_ready();
+        let mut answer = job.run(&settings, left).await;
+        let back = match &mut answer {
+            Ok(Some(response)) if !is_endless(response.headers()) => {
+                response.body_mut().hand_back()
+            }
+            _ => None,
+        };
         // If the client has left, the record holds the answer for whoever asks again.
         let _ = sender.send(answer);
+        // The handler may work on until its body has ended, whether or not somebody reads it.
+        if let Some(back) = back
+            && let Ok(rest) = back.await
+        {
+            rest.drain().await;
+        }
     }));
     async { receiver.await.unwrap_or(Ok(None)) }
 }
