@@ -26,7 +26,24 @@ use crate::sync::plain::AtomicU64;
 /// ```
 pub trait Clock: Send + Sync + fmt::Debug {
     /// The time since this clock's origin.
+    ///
+    /// ```
+    /// use oncegate::{Clock, PreciseClock};
+    /// assert!(PreciseClock.now() <= PreciseClock.now());
+    /// ```
     fn now(&self) -> Duration;
+
+    /// Wall time since 1970. It is read once, when an engine opens, for the upper part of its
+    /// fencing tokens; the default is the system's. It should not be set back between two
+    /// engines; within a process, later engines have higher tokens even then.
+    ///
+    /// ```
+    /// use oncegate::{Clock, CoarseClock};
+    /// assert!(CoarseClock.unix_time().as_secs() > 1_600_000_000);
+    /// ```
+    fn unix_time(&self) -> Duration {
+        read(ClockId::Realtime)
+    }
 
     /// Asks a clock that can jump to wake `waker` at its next jump. Called by a thread that is
     /// about to sleep until a time on this clock; it sleeps no longer than that much real time.
@@ -81,7 +98,8 @@ impl Clock for PreciseClock {
     }
 }
 
-/// A clock that moves when told to, for tests. Clones show the same time.
+/// A clock that moves when told to, for tests. Clones show the same time. Its wall time starts
+/// with the year 2020.
 ///
 /// Moving it wakes the threads that wait for an attempt, so that they notice a lapsed lease or
 /// their own time limit. Futures notice a lapsed lease at the next
@@ -150,6 +168,10 @@ impl Clock for ManualClock {
         Duration::from_nanos(self.shared.nanos.load(Ordering::Relaxed))
     }
 
+    fn unix_time(&self) -> Duration {
+        Duration::from_millis(START_OF_2020_MS).saturating_add(self.now())
+    }
+
     fn wake_on_jump(&self, waker: &Waker) {
         let mut sleepers = self.sleepers();
         if !sleepers.iter().any(|other| other.will_wake(waker)) {
@@ -176,17 +198,20 @@ impl TimeSource {
         }
     }
 
+    /// Milliseconds of wall time since the start of 2020.
+    pub(crate) fn wall_ms(&self) -> u64 {
+        let since_1970 = match self {
+            Self::Coarse | Self::Precise => PreciseClock.unix_time(),
+            Self::Given(clock) => clock.unix_time(),
+        };
+        u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX).saturating_sub(START_OF_2020_MS)
+    }
+
     pub(crate) fn wake_on_jump(&self, waker: &Waker) {
         if let Self::Given(clock) = self {
             clock.wake_on_jump(waker);
         }
     }
-}
-
-/// Milliseconds of wall time since the start of 2020, for the epoch of a private region.
-pub(crate) fn wall_ms() -> u64 {
-    let since_1970 = read(ClockId::Realtime).as_millis();
-    u64::try_from(since_1970).unwrap_or(u64::MAX).saturating_sub(START_OF_2020_MS)
 }
 
 fn read(id: ClockId) -> Duration {

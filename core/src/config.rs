@@ -267,7 +267,8 @@ impl EngineBuilder {
 
     /// The quota of every scope that has none of its own. Default: none.
     ///
-    /// With quotas, every new record writes to a word that its scope's records share.
+    /// It limits, and reserves nothing (see [`Quota`]). With quotas, every new record writes to a
+    /// word that its scope's records share.
     ///
     /// ```
     /// # use oncegate::{Engine, Quota};

@@ -156,20 +156,22 @@ pub(crate) fn finish(engine: &Engine, key: &str) {
     engine.complete(&token, &Outcome::new(200, key)).expect("the only holder");
 }
 
-/// The home set of `key`. Without the checker there is no look into the table: then any will do.
+/// The home set of `key`.
+#[cfg(oncegate_loom)]
 pub(crate) fn home_of(engine: &Engine, key: &str) -> usize {
-    #[cfg(oncegate_loom)]
-    return engine.place_of(&request(key)).expect("a key").0[0];
-    #[cfg(not(oncegate_loom))]
-    {
-        let _ = (engine, key);
-        0
-    }
+    engine.place_of(&request(key)).expect("a key").0[0]
 }
 
-/// Keys whose home set is `home`, in a tiny engine of this configuration.
+/// Keys whose home set is `home`, in a tiny engine of this configuration. Without the checker
+/// there is no look into the table: then any will do.
 pub(crate) fn keys_of_home(engine: &Engine, home: usize) -> std::vec::IntoIter<String> {
+    #[cfg(oncegate_loom)]
     let fits = |key: &String| home_of(engine, key) == home;
+    #[cfg(not(oncegate_loom))]
+    let fits = |_: &String| {
+        let _ = (engine, home);
+        true
+    };
     // As many as any model needs.
     (0..).map(|i| format!("key-{i}")).filter(fits).take(32).collect::<Vec<_>>().into_iter()
 }

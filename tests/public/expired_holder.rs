@@ -3,7 +3,9 @@
 //! Seen in idempotency libraries whose update and delete are unconditional: the late failure of
 //! an expired holder deletes the new holder's record, and the request runs a third time.
 
-use oncegate::{Admission, ErrorCode, Failure, LeaseToken, Ran, Status};
+use std::time::Duration;
+
+use oncegate::{Admission, Clock, ErrorCode, Failure, LeaseToken, PreciseClock, Ran, Status};
 
 use crate::support::{LEASE, WINDOW, admitted, build, done, engine, replayed, request, token};
 
@@ -128,4 +130,29 @@ fn token_crosses_threads_as_bytes() {
         });
     });
     assert_eq!(replayed(&engine, &request("k")), done("there"));
+}
+
+/// Goal: an engine that is opened later has higher tokens, as long as the wall clock is not set
+/// back (I2 across restarts). Method: engines whose clocks show years that come.
+#[test]
+fn tokens_grow_across_restarts() {
+    #[derive(Debug)]
+    struct InYear(u64);
+    impl Clock for InYear {
+        fn now(&self) -> Duration {
+            PreciseClock.now()
+        }
+        fn unix_time(&self) -> Duration {
+            Duration::from_secs((self.0 - 1970) * 365 * 24 * 3600)
+        }
+    }
+    let token_in = |year| {
+        let builder = oncegate::Engine::builder().capacity(100).clock(InYear(year));
+        let engine = builder.build().expect("valid");
+        admitted(&engine, &request("k")).fencing_token().get()
+    };
+    let (first, later) = (token_in(2030), token_in(2031));
+    let year_ms = 365 * 24 * 3600 * 1_000;
+    assert!(later - first >= year_ms << 22, "a year of milliseconds, each with 2^22 attempts");
+    assert!(token_in(2029) > later, "set back within one process");
 }

@@ -17,7 +17,16 @@ use crate::wait::{NotQueued, Ticket, thread_waker};
 
 /// A future that becomes ready when the request has an answer other than "in progress".
 ///
-/// Made by [`Engine::join`]; see there for an example.
+/// Made by [`Engine::join`], where it is shown at work.
+///
+/// ```
+/// # use oncegate::{BeginOptions, Engine, Join, Request, Scope};
+/// # let engine = Engine::builder().capacity(1_000).build()?;
+/// let request = Request::new(Scope::single_tenant(), "op", "key-1")?;
+/// let join: Join<'_, '_> = engine.join(&request, &BeginOptions::new());
+/// drop(join); // affects nobody
+/// # Ok::<(), oncegate::Error>(())
+/// ```
 #[must_use = "a future does nothing until it is polled"]
 pub struct Join<'e, 'r> {
     engine: &'e Engine,

@@ -33,7 +33,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clock::{TimeSource, wall_ms};
+use crate::clock::TimeSource;
 use crate::config::EngineBuilder;
 use crate::error::Error;
 use crate::fingerprint::{KeyRules, Secret};
@@ -128,7 +128,7 @@ impl Engine {
             None => Secret::generate()?,
         };
         let region = Arc::new(Region::private(geometry, config.prefault)?);
-        let epoch = new_epoch();
+        let epoch = new_epoch(config.time.wall_ms());
         // Relaxed: nobody else has the region yet; sharing the engine publishes it.
         region.header(header::EPOCH).store(epoch, Ordering::Relaxed);
         let counters = Arc::new(Counters::new());
@@ -294,14 +294,12 @@ impl fmt::Debug for Engine {
 /// Wall time, with room for four million attempts per millisecond and home: a region that is
 /// opened later has higher tokens than any that an earlier one gave out, as long as the wall
 /// clock was not set back meanwhile.
-fn new_epoch() -> u64 {
+fn new_epoch(wall_ms: u64) -> u64 {
     static LAST: AtomicU64 = AtomicU64::new(0);
-    let wall = wall_ms();
-    // Relaxed: the epochs of one process only have to differ and grow.
-    let last =
-        LAST.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(wall.max(last + 1)));
-    let epoch = last.map_or(wall, |last| wall.max(last + 1));
-    epoch.min(MAX_EPOCH_MS) << EPOCH_SHIFT
+    let next = |last: u64| wall_ms.min(MAX_EPOCH_MS).max(last.saturating_add(1));
+    // Relaxed, both: the epochs of one process only have to differ and grow.
+    let last = LAST.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(next(last)));
+    next(last.unwrap_or_else(|same| same)) << EPOCH_SHIFT
 }
 
 fn latency(histogram: &Histogram) -> Latency {

@@ -1,9 +1,9 @@
 //! Quotas: what a scope may use, and what nobody takes from it.
 //!
-//! A limit of live records is a reservation too: the records of a scope that has one are never
-//! evicted for another scope's. So such scopes can neither evict nor exhaust each other, as long
-//! as their limits together are within the capacity. Scopes without a limit share the rest and
-//! evict each other; traffic that nobody vouches for evicts nobody.
+//! A limit of live records that a scope was given by name is a reservation too: those records are
+//! never evicted for another scope's. So such scopes can neither evict nor exhaust each other, as
+//! long as their limits together are within the capacity. All others share the rest and evict each
+//! other, within the default quota; traffic that nobody vouches for evicts nobody.
 
 use std::time::Duration;
 
@@ -21,11 +21,11 @@ use crate::table::scope::{Refusal, ScopeLimits};
 /// that comes while another caller is about to make the last record of a limit may be refused
 /// like a new request.)
 ///
-/// A limit of live records reserves them: nobody else evicts them, and there is room for all of
-/// them as long as the limits of all scopes together, the unauthenticated one's included, are
-/// within the capacity. A scope without one shares what is left with the others like it, and any
-/// scope but the unauthenticated one may evict its finished records. The bytes of outcomes have
-/// one budget for all scopes.
+/// A limit of live records that a scope is given by [`Engine::set_quota`] reserves them: nobody
+/// else evicts them, and there is room for all of them as long as all such limits, the
+/// unauthenticated scope's included, are together within the capacity. All other scopes share what
+/// is left, and evict each other's finished records; a default quota only limits them. The bytes
+/// of outcomes have one budget for all scopes; reserved records' outcomes are the last to go.
 ///
 /// ```
 /// use oncegate::{Engine, Quota, Scope};
@@ -176,13 +176,14 @@ impl Engine {
         if let Some(entry) = self.table.known_scope(hash) {
             return Ok(entry);
         }
-        match self.quotas.of_unknown(scope).limits()? {
-            limits if limits == ScopeLimits::NONE && !is_guest(scope) => Ok(0),
-            limits => {
-                let limits = ScopeLimits { guest: is_guest(scope), ..limits };
-                self.table.scope_entry(hash, limits, self.now()).ok_or_else(too_many_scopes)
-            }
+        let named = self.quotas.of_scope.get(&hash).map(|quota| *quota);
+        let quota = named.unwrap_or_else(|| self.quotas.of_unknown(scope));
+        let (guest, pinned) = (is_guest(scope), named.is_some());
+        let limits = ScopeLimits { guest, pinned, ..quota.limits()? };
+        if limits == ScopeLimits::NONE {
+            return Ok(0);
         }
+        self.table.scope_entry(hash, limits, self.now()).ok_or_else(too_many_scopes)
     }
 
     /// Counts one new record, or refuses it.

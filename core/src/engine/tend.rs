@@ -175,6 +175,15 @@ impl Engine {
 /// A thread that sweeps an engine. Dropping it ends and joins the thread.
 ///
 /// Made by [`Engine::ticker`].
+///
+/// ```
+/// # use std::{sync::Arc, time::Duration};
+/// # use oncegate::{Engine, Ticker};
+/// let engine = Arc::new(Engine::builder().capacity(1_000).build()?);
+/// let ticker: Ticker = engine.ticker(Duration::from_millis(50))?;
+/// drop(ticker); // the thread is gone
+/// # Ok::<(), oncegate::Error>(())
+/// ```
 #[must_use = "a ticker that is dropped stops"]
 #[derive(Debug)]
 pub struct Ticker {

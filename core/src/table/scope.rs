@@ -39,9 +39,9 @@ impl ScopeLimits {
 /// Whose room a scope's records take, when the table is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RoomOf {
-    /// It has a limit of live records: nobody else evicts them.
+    /// It has a limit of live records by name: nobody else evicts them.
     Reserved,
-    /// It has no such limit: anybody but a guest may evict its records.
+    /// It has not: anybody but a guest may evict its records.
     Shared,
     /// Traffic that nobody vouches for: it evicts nobody else's records, and anybody its.
     Guest,
@@ -118,12 +118,12 @@ impl Table {
         }
         let words = self.region.scope(usize::from(entry));
         // Relaxed, both: limits that change meanwhile hold from the next record on.
-        if words[FLAGS].load(Ordering::Relaxed) & GUEST != 0 {
-            RoomOf::Guest
-        } else if words[MAX_LIVE].load(Ordering::Relaxed) == u64::MAX {
-            RoomOf::Shared
-        } else {
-            RoomOf::Reserved
+        let flags = words[FLAGS].load(Ordering::Relaxed);
+        let limited = words[MAX_LIVE].load(Ordering::Relaxed) != u64::MAX;
+        match flags {
+            flags if flags & GUEST != 0 => RoomOf::Guest,
+            flags if flags & PINNED != 0 && limited => RoomOf::Reserved,
+            _ => RoomOf::Shared,
         }
     }
 
