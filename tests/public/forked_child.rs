@@ -90,7 +90,7 @@ fn children_wait_for_no_lock_of_the_parent() {
             match unsafe { libc::fork() } {
                 0 => {
                     // SAFETY: an alarm in this process, whose default action ends it.
-                    unsafe { libc::alarm(5) };
+                    unsafe { libc::alarm(20) };
                     drop(join);
                     let forked = engine.quota(Scope::single_tenant()).is_err();
                     // SAFETY: ends the child without running anything of the parent's.
