@@ -104,9 +104,10 @@ fn unique(c: &mut Criterion) {
             engine.complete(&admitted(&engine, &key), &outcome).expect("the holder");
         }
         let over = BeginOptions::new().dedup_window(Duration::from_millis(1));
+        let mut new_key = new_keys();
         group.bench_function(format!("fast, {filled} % filled"), |b| {
             b.iter_batched(
-                new_keys(),
+                &mut new_key,
                 |key| {
                     clock.advance(Duration::from_millis(1));
                     match engine.begin_with(&request(&key), &over).expect("room") {
@@ -124,9 +125,10 @@ fn unique(c: &mut Criterion) {
         for key in keys("old", RECORDS * 4) {
             engine.complete(&admitted(&engine, &key), &outcome).expect("the holder");
         }
+        let mut new_key = new_keys();
         group.bench_function(format!("{name}, full, one goes for each"), |b| {
             b.iter_batched(
-                new_keys(),
+                &mut new_key,
                 |key| {
                     let token = admitted(&engine, &key);
                     engine.complete(&token, &outcome).expect("the holder")
@@ -136,9 +138,10 @@ fn unique(c: &mut Criterion) {
         });
     }
     let map: DashMap<String, [u8; 64]> = DashMap::new();
+    let mut new_key = new_keys();
     group.bench_function("dashmap, inserted and removed", |b| {
         b.iter_batched(
-            new_keys(),
+            &mut new_key,
             |key| {
                 map.insert(key.clone(), [7; 64]);
                 black_box(map.remove(&key))
