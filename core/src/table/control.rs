@@ -47,11 +47,13 @@
 //!    together.
 //! 2. The deadline carries the low bits of the fencing counter that it belongs to, and is only
 //!    ever changed by compare-and-swap, so that a stale holder can change nothing.
-//! 3. The outcome reference is set by compare-and-swap by whoever finishes the attempt, before
-//!    the control word says finished. The block that it names carries slot and counter, so a
-//!    reference left by an earlier attempt is never believed.
-//! 4. The attempt number is brought up to date by the winner of a takeover. Its two low bits are
-//!    in the fencing counter, so a reader can tell that it lags by one.
+//! 3. The outcome reference is set by compare-and-swap by whoever finishes the attempt, or by whom
+//!    a lapse makes end it as failed, before the control word says finished: it decides between
+//!    them. What it names carries slot and counter, so a reference left by an earlier attempt is
+//!    never believed.
+//! 4. The attempt number is brought up to date by the winner of a takeover, and only while the
+//!    control word carries its counter. Its two low bits are in that counter, so a reader can tell
+//!    that it lags by one.
 //! 5. Nobody but the holder of `Claimed` writes a slot's tag.
 
 use crate::sync::{AtomicU64, Ordering};
