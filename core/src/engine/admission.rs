@@ -7,6 +7,9 @@ use crate::outcome::Outcome;
 
 /// The answer to a request for admission. These are expected answers, not errors.
 ///
+/// `O` is how a replay gives its outcome: as a value, or by
+/// [`begin_into`](crate::Engine::begin_into) as a reference to the caller's buffer.
+///
 /// | answer | HTTP, preset `ietf` |
 /// |---|---|
 /// | `Admitted` | run the handler |
@@ -29,11 +32,11 @@ use crate::outcome::Outcome;
 /// ```
 #[derive(Debug)]
 #[must_use = "an admission that is dropped gives its lease back"]
-pub enum Admission<'e> {
+pub enum Admission<'e, O = Outcome> {
     /// Nobody runs it: the caller does, and ends the lease.
     Admitted(Lease<'e>),
     /// It has finished, inside its dedup window: this is what the first run left.
-    Replayed(Outcome),
+    Replayed(O),
     /// Another attempt holds the lease.
     InProgress {
         /// The attempt that runs.

@@ -6,10 +6,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use super::begin::{Answer, Prepared};
+use super::Prepared;
+use super::decide::Answer;
 use super::{Admission, BeginOptions, Engine};
 use crate::error::{Error, ErrorCode};
 use crate::fingerprint::Request;
+use crate::outcome::Outcome;
 use crate::sync::park;
 use crate::table::Found;
 use crate::table::control::Step;
@@ -88,6 +90,7 @@ impl Engine {
         prepared: &mut Prepared<'_>,
         options: &BeginOptions,
         limit: Duration,
+        outcome: &mut Outcome,
     ) -> Result<Answer, Error> {
         let give_up = self.now().saturating_add(limit);
         while let Some((at, until_ms)) = answer.pending() {
@@ -100,7 +103,7 @@ impl Engine {
                 Err(NotQueued::Changed) => false,
                 Err(NotQueued::TooMany) => return Err(too_many()),
             };
-            answer = self.decide(prepared, options).inspect_err(|_| {
+            answer = self.decide(prepared, options, outcome).inspect_err(|_| {
                 // The attempt that this caller was woken for is somebody else's now.
                 if woken {
                     self.waiters.wake_one(at.slot);
@@ -153,9 +156,14 @@ impl Answer {
 }
 
 impl<'e> Join<'e, '_> {
-    fn look(&mut self, waker: &Waker, woken: Option<usize>) -> Poll<Result<Answer, Error>> {
+    fn look(
+        &mut self,
+        waker: &Waker,
+        woken: Option<usize>,
+        outcome: &mut Outcome,
+    ) -> Poll<Result<Answer, Error>> {
         loop {
-            let answer = match self.decide() {
+            let answer = match self.decide(outcome) {
                 Ok(answer) => answer,
                 Err(error) => {
                     if let Some(slot) = woken {
@@ -178,13 +186,13 @@ impl<'e> Join<'e, '_> {
         }
     }
 
-    fn decide(&mut self) -> Result<Answer, Error> {
+    fn decide(&mut self, outcome: &mut Outcome) -> Result<Answer, Error> {
         self.options.check()?;
         let prepared = match self.prepared.as_mut() {
             Some(prepared) => prepared,
             None => self.prepared.insert(self.engine.prepare(&self.request)?),
         };
-        self.engine.decide(prepared, &self.options)
+        self.engine.decide(prepared, &self.options, outcome)
     }
 }
 
@@ -204,8 +212,9 @@ impl<'e> Future for Join<'e, '_> {
             }
             woken = (called || place.ticket.leave()).then_some(place.slot);
         }
-        let looked = this.look(context.waker(), woken);
-        looked.map_ok(|answer| this.engine.admission(answer, &this.options))
+        let mut outcome = Outcome::default();
+        let looked = this.look(context.waker(), woken, &mut outcome);
+        looked.map_ok(|answer| this.engine.admission(answer, &this.options, outcome))
     }
 }
 

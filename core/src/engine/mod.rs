@@ -2,12 +2,14 @@
 
 mod admission;
 mod begin;
+mod decide;
 mod fill;
 mod finish;
 mod join;
 pub(crate) mod keys;
 mod lease;
 mod options;
+mod prepare;
 mod quota;
 mod resolve;
 mod rotation;
@@ -16,13 +18,13 @@ mod tend;
 mod token;
 
 pub use admission::{Admission, Status};
-pub use begin::Prepared;
 pub use fill::FillEvent;
 pub(crate) use fill::FillWatch;
 pub use finish::{Completed, Failure};
 pub use join::Join;
 pub use lease::Lease;
 pub use options::{BeginOptions, OnConflict, OnDrop, OnFull, OnLapse, RunOptions};
+pub use prepare::Prepared;
 pub use quota::Quota;
 pub use resolve::Resolution;
 pub use run::{Declined, Ran};

@@ -123,6 +123,7 @@ impl Header {
         let mut len = self.data_len;
         into.status = self.status;
         into.metadata_len = 0;
+        into.withheld = false;
         if self.has_metadata {
             let (Some((first, rest)), Some(less)) =
                 (data.split_first(), len.checked_sub(METADATA_PREFIX))

@@ -161,6 +161,12 @@ impl Outcome {
         block::words_for(self.data_len()) * size_of::<u64>()
     }
 
+    /// Makes this an outcome of `status` without bytes; the buffer stays.
+    pub(crate) fn set_bare(&mut self, status: u16) {
+        self.bytes.clear();
+        (self.status, self.metadata_len, self.withheld) = (status, 0, false);
+    }
+
     pub(crate) fn is_withheld(&self) -> bool {
         self.withheld
     }

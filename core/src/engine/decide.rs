@@ -1,0 +1,292 @@
+//! Decide: one request's way through the table.
+
+use super::keys;
+use super::prepare::Probes;
+use super::{BeginOptions, Engine, Prepared, Status, millis_up, options};
+use crate::error::{Error, ErrorCode};
+use crate::fingerprint::DigestVersion;
+use crate::observe::Event;
+use crate::outcome::{Outcome, Reading, lapsed};
+use crate::region::WAYS;
+use crate::sync::planted::Bug;
+use crate::table::control::{Snapshot, State};
+use crate::table::slot::{Deadline, DigestWord, Kind, Lapse};
+use crate::table::{Draft, Found, Insertion, Lapsed, LeaseDraft, NotTaken, Open, Probe, Rules};
+
+/// What one look at the table came to.
+pub(super) enum Answer {
+    Admitted {
+        slot: usize,
+        seen: Snapshot,
+        attempt: u32,
+        status: Status,
+        until_ms: u64,
+    },
+    /// The outcome is in the caller's buffer.
+    Replayed,
+    InProgress {
+        at: Found,
+        attempt: u32,
+        until_ms: u64,
+    },
+    Scheduled {
+        at: Found,
+        next_attempt: u32,
+        due_ms: u64,
+    },
+    Mismatched,
+    Unresolved,
+    OutcomeGone,
+}
+
+/// A record that was met while looking.
+enum Met {
+    Answer(Answer),
+    /// It changed while it was looked at.
+    Changed,
+    /// Its time is over: a new one takes its place.
+    Over,
+}
+
+impl Engine {
+    /// Looks until there is an answer, without waiting.
+    pub(super) fn decide(
+        &self,
+        prepared: &mut Prepared<'_>,
+        options: &BeginOptions,
+        outcome: &mut Outcome,
+    ) -> Result<Answer, Error> {
+        let mut over = None;
+        loop {
+            let keys = keys::load(&self.region);
+            if keys != prepared.keys {
+                *prepared = self.refresh(prepared)?;
+            }
+            let probes = self.probes(prepared);
+            self.table.prefetch(&probes.current);
+            let rules = self.rules();
+            if rules.now_ms >= Deadline::MAX_MS {
+                // No lease would last: each would be taken over at once.
+                return Err(Error::of(ErrorCode::Exhausted, "clock"));
+            }
+            let lease = self.lease_draft(options, &rules);
+            let search = |probe: &Probe| self.table.search(probe).map(|found| (found, probe.home));
+            let found = probes.retiring.as_ref().and_then(search);
+            if let Some((found, home)) = found.or_else(|| search(&probes.current)) {
+                match self.meet(found, home, prepared, &rules, lease, outcome)? {
+                    Met::Answer(answer) => return Ok(answer),
+                    Met::Changed => continue,
+                    Met::Over => {
+                        // At once: under a key that is being retired it would hide the new one.
+                        self.table.clear(found.slot, found.seen, &rules);
+                        over = Some(found.slot / WAYS);
+                        continue;
+                    }
+                }
+            }
+            if let Some(answer) = self.create(prepared, &probes, &rules, lease, over)? {
+                return Ok(answer);
+            }
+        }
+    }
+
+    /// Inserts a new record. `None`: look again. `over`: the set of the record that it replaces.
+    fn create(
+        &self,
+        prepared: &Prepared<'_>,
+        probes: &Probes,
+        rules: &Rules,
+        lease: LeaseDraft,
+        over: Option<usize>,
+    ) -> Result<Option<Answer>, Error> {
+        let scope = self.scope_entry(prepared.scope())?;
+        if let Err(refused) = self.charge(scope, || self.tend_for_quota(over, rules)) {
+            // A duplicate that was faster may have taken the last of it, a moment ago.
+            let found = |probe: &Probe| self.table.search(probe).is_some();
+            let exists = found(&probes.current) || probes.retiring.as_ref().is_some_and(found);
+            return if exists { Ok(None) } else { Err(self.refused_by_quota(refused)) };
+        }
+        let draft = Draft { scope, digest: prepared.digest, lease };
+        let unchanged = || keys::load(&self.region) == prepared.keys;
+        let retiring = probes.retiring.as_ref();
+        let refund = || self.table.refund_scope(scope);
+        if !rules.evict_lru
+            && !self.store.make_room(self.largest_block(), self.room(rules), &self.table)
+        {
+            refund();
+            return Err(self.full("outcomes"));
+        }
+        let insertion = self.table.insert(&probes.current, retiring, &draft, rules, unchanged);
+        match insertion {
+            Insertion::Inserted { slot, seen, replaced } => {
+                let status =
+                    if replaced || over.is_some() { Status::Expired } else { Status::Created };
+                self.counters.live(State::Running, 1);
+                let until_ms = lease.until_ms;
+                Ok(Some(Answer::Admitted { slot, seen, attempt: 1, status, until_ms }))
+            }
+            Insertion::Found | Insertion::KeysChanged => {
+                refund();
+                Ok(None)
+            }
+            Insertion::Full => {
+                refund();
+                Err(self.full("capacity"))
+            }
+            Insertion::Exhausted => {
+                refund();
+                Err(Error::of(ErrorCode::Exhausted, "fencing counter"))
+            }
+        }
+    }
+
+    /// What the record that was found answers.
+    fn meet(
+        &self,
+        found: Found,
+        home: usize,
+        prepared: &Prepared<'_>,
+        rules: &Rules,
+        lease: LeaseDraft,
+        outcome: &mut Outcome,
+    ) -> Result<Met, Error> {
+        let Found { slot, seen } = found;
+        let at = self.table.slot(slot);
+        let fields = at.fields();
+        let stale = at.control().load().fence != seen.fence;
+        if stale && !Bug::MatchNotRechecked.is_planted() {
+            return Ok(Met::Changed);
+        }
+        if self.table.is_over(slot, seen, rules) {
+            return Ok(Met::Over);
+        }
+        if !self.same_payload(fields.digest, prepared)? {
+            return Ok(Met::Answer(Answer::Mismatched));
+        }
+        let attempt = seen.fence.attempt(u32::from(fields.attempt));
+        Ok(match seen.state {
+            State::Running => match self.table.close_lease(slot, seen, rules) {
+                Err(Open::Until(until_ms)) => {
+                    Met::Answer(Answer::InProgress { at: found, attempt, until_ms })
+                }
+                Err(Open::Failing(due_ms)) => {
+                    self.end_failing(found, due_ms, rules);
+                    Met::Changed
+                }
+                Err(Open::Changed) => Met::Changed,
+                Ok(Lapsed(Lapse::Reclaim)) => {
+                    let taken = self.take(found, home, lease, Status::Expired)?;
+                    if matches!(taken, Met::Answer(Answer::Admitted { .. })) {
+                        self.counters.add(Event::Lapsed);
+                    }
+                    taken
+                }
+                Ok(Lapsed(policy)) => {
+                    self.lapse(found, policy);
+                    Met::Changed
+                }
+            },
+            State::Waiting => {
+                let deadline = at.deadline();
+                if !deadline.belongs_to(seen.fence) || deadline.kind != Kind::Due {
+                    Met::Changed
+                } else if deadline.at_ms > rules.now_ms {
+                    let (next_attempt, due_ms) = (attempt + 1, deadline.at_ms);
+                    Met::Answer(Answer::Scheduled { at: found, next_attempt, due_ms })
+                } else {
+                    self.take(found, home, lease, Status::Retried)?
+                }
+            }
+            State::Succeeded | State::Failed => {
+                self.table.touch(slot);
+                self.replay(found, outcome)
+            }
+            State::Unknown => match at.deadline() {
+                // Somebody decided that it runs again, and has not said so in the control word.
+                due if due.belongs_to(seen.fence) && due.kind == Kind::Due => {
+                    self.end_failing(found, due.at_ms, rules);
+                    Met::Changed
+                }
+                _ => Met::Answer(Answer::Unresolved),
+            },
+            State::Vacant | State::Claimed | State::Inserting => Met::Changed,
+        })
+    }
+
+    fn take(
+        &self,
+        found: Found,
+        home: usize,
+        lease: LeaseDraft,
+        status: Status,
+    ) -> Result<Met, Error> {
+        let Found { slot, seen } = found;
+        match self.table.take(slot, seen, home, lease) {
+            Ok((taken, attempt)) => {
+                let until_ms = lease.until_ms;
+                if taken.waiters {
+                    // They count on the lease or the delay before.
+                    self.waiters.wake_sooner(slot, until_ms);
+                }
+                let seen = taken;
+                Ok(Met::Answer(Answer::Admitted { slot, seen, attempt, status, until_ms }))
+            }
+            Err(NotTaken::Changed) => Ok(Met::Changed),
+            Err(NotTaken::Exhausted) => Err(Error::of(ErrorCode::Exhausted, "attempt")),
+        }
+    }
+
+    fn replay(&self, found: Found, outcome: &mut Outcome) -> Met {
+        let Found { slot, seen } = found;
+        let at = self.table.slot(slot);
+        let failed = seen.state == State::Failed;
+        loop {
+            let reference = at.outcome();
+            if let Reading::Read(_) = self.store.read(reference, slot, seen.fence, failed, outcome)
+            {
+                return Met::Answer(Answer::Replayed);
+            }
+            if at.control().load() != seen {
+                return Met::Changed;
+            }
+            if at.outcome() == reference {
+                if !failed || reference != lapsed(seen.fence) {
+                    return Met::Answer(Answer::OutcomeGone);
+                }
+                // A lapse that counted as failure left no outcome.
+                outcome.set_bare(options::LAPSED_STATUS);
+                return Met::Answer(Answer::Replayed);
+            }
+        }
+    }
+
+    fn same_payload(&self, stored: DigestWord, prepared: &Prepared<'_>) -> Result<bool, Error> {
+        if (stored.version, stored.key_id) == (prepared.digest.version, prepared.digest.key_id) {
+            return Ok(stored == prepared.digest);
+        }
+        // Made by an earlier version of the digest, or under the key that is being retired.
+        let hasher = self.keys.hasher_of_record(prepared.keys, stored.key_id);
+        let version = DigestVersion::from_number(stored.version);
+        let (Some(hasher), Some(version)) = (hasher, version) else {
+            // Nothing can verify it any more: the answer that runs nothing.
+            return Ok(false);
+        };
+        let Some(request) = prepared.request() else {
+            // The caller's digest and one of the engine's own say nothing about each other.
+            return Ok(false);
+        };
+        let digest = hasher.payload_digest(request.payload_ref(), version)?;
+        Ok(DigestWord::new(digest, stored.version, stored.key_id) == stored)
+    }
+
+    fn lease_draft(&self, options: &BeginOptions, rules: &Rules) -> LeaseDraft {
+        let lasts = options.lease.unwrap_or(self.defaults.lease);
+        let lapse = options.on_lapse.unwrap_or(self.defaults.on_lapse).stored();
+        LeaseDraft { until_ms: rules.now_ms.saturating_add(millis_up(lasts)), lapse }
+    }
+
+    fn full(&self, field: &'static str) -> Error {
+        self.counters.add(Event::Full);
+        Error::of(ErrorCode::Full, field)
+    }
+}

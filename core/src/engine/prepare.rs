@@ -1,0 +1,204 @@
+//! Prepared requests: hashed once, begun as often as needed.
+
+use std::fmt;
+
+use super::Engine;
+use super::keys::{self, GIVEN, KeyState};
+use crate::error::Error;
+use crate::fingerprint::{DigestVersion, Fingerprint, Request, Scope};
+use crate::table::Probe;
+use crate::table::slot::DigestWord;
+
+/// A request whose digests are made: hashing once, beginning as often as needed.
+///
+/// ```
+/// use oncegate::{Admission, BeginOptions, Engine, Request, Scope};
+///
+/// let engine = Engine::builder().capacity(1_000).build()?;
+/// let request = Request::new(Scope::single_tenant(), "op", "key-1")?;
+/// let prepared = engine.prepare(&request)?;
+/// let _first = engine.begin_prepared(&prepared, &BeginOptions::new())?;
+/// # Ok::<(), oncegate::Error>(())
+/// ```
+#[derive(Clone, Copy)]
+pub struct Prepared<'r> {
+    /// The epoch of the engine that prepared it: two engines of a process differ in it.
+    pub(super) epoch: u64,
+    pub(super) keys: KeyState,
+    pub(super) digest: DigestWord,
+    fingerprint: Fingerprint,
+    /// The identity under the key that is being rotated out.
+    retiring: Option<Fingerprint>,
+    source: Source<'r>,
+}
+
+/// What the digests were made from, to make them again under another key.
+#[derive(Clone, Copy)]
+enum Source<'r> {
+    Request(Request<'r>),
+    /// The caller made them.
+    Hashed(Scope<'r>),
+}
+
+impl<'r> Prepared<'r> {
+    /// The identity of the request under the secret that is in force.
+    ///
+    /// ```
+    /// # use oncegate::{Engine, Request, Scope};
+    /// # let engine = Engine::builder().capacity(1_000).build()?;
+    /// let request = Request::new(Scope::single_tenant(), "op", "key-1")?;
+    /// let same = Request::new(Scope::single_tenant(), "op", "key-1")?;
+    /// assert_eq!(engine.prepare(&request)?.fingerprint(), engine.prepare(&same)?.fingerprint());
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
+
+    pub(super) fn scope(&self) -> Scope<'r> {
+        match &self.source {
+            Source::Request(request) => request.scope(),
+            Source::Hashed(scope) => *scope,
+        }
+    }
+
+    /// The request, unless its digests are all that is known of it.
+    pub(super) fn request(&self) -> Option<&Request<'r>> {
+        match &self.source {
+            Source::Request(request) => Some(request),
+            Source::Hashed(_) => None,
+        }
+    }
+}
+
+impl fmt::Debug for Prepared<'_> {
+    /// Without the payload's digest: by it a guess at the content could be checked.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Prepared");
+        match &self.source {
+            Source::Request(request) => shown.field("request", request),
+            Source::Hashed(scope) => shown.field("scope", scope),
+        };
+        shown.field("fingerprint", &self.fingerprint).finish_non_exhaustive()
+    }
+}
+
+/// Where the records of a prepared request may lie.
+pub(super) struct Probes {
+    pub(super) current: Probe,
+    pub(super) retiring: Option<Probe>,
+}
+
+impl Engine {
+    /// Makes the digests of `request`, for [`begin_prepared`](Self::begin_prepared).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::InvalidKey`](crate::ErrorCode::InvalidKey),
+    /// [`ErrorCode::InvalidPayload`](crate::ErrorCode::InvalidPayload),
+    /// [`ErrorCode::Forked`](crate::ErrorCode::Forked).
+    ///
+    /// ```
+    /// # use oncegate::{Engine, Request, Scope};
+    /// # let engine = Engine::builder().capacity(1_000).build()?;
+    /// let request = Request::new(Scope::single_tenant(), "op", "key-1")?;
+    /// let prepared = engine.prepare(&request)?;
+    /// # let _ = prepared;
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    pub fn prepare<'r>(&self, request: &Request<'r>) -> Result<Prepared<'r>, Error> {
+        self.fork.check()?;
+        if let Some(key) = request.key() {
+            self.key_rules.check(key)?;
+        }
+        self.prepare_under(request, keys::load(&self.region))
+    }
+
+    /// Takes digests that the caller has made already: a broker's message id that is a hash, a
+    /// digest that crossed a language boundary, the fingerprint of another table.
+    ///
+    /// The caller vouches for them. `fingerprint` must tell apart what differs in scope, operation
+    /// or key, and its bytes must be spread evenly; where clients can choose what is hashed, it
+    /// has to be a keyed hash. `payload_digest` is compared on every duplicate, in its 56 upper
+    /// bits; one that is always the same switches that check off. `scope` is what quotas count.
+    /// Such records know no secret: a rotation does not touch them, and a request that the engine
+    /// has hashed itself never meets them.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::Forked`](crate::ErrorCode::Forked) in a forked child.
+    ///
+    /// ```
+    /// use oncegate::{Admission, BeginOptions, Engine, Fingerprint, Scope};
+    ///
+    /// let engine = Engine::builder().capacity(1_000).build()?;
+    /// # let sha256_of_message = [0x5e; 32];
+    /// let fingerprint = Fingerprint::from_bytes(sha256_of_message);
+    /// let prepared = engine.prepare_hashed(Scope::single_tenant(), fingerprint, 0)?;
+    /// let first = engine.begin_prepared(&prepared, &BeginOptions::new())?;
+    /// assert!(matches!(first, Admission::Admitted(_)));
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    #[inline]
+    pub fn prepare_hashed<'r>(
+        &self,
+        scope: Scope<'r>,
+        fingerprint: Fingerprint,
+        payload_digest: u64,
+    ) -> Result<Prepared<'r>, Error> {
+        self.fork.check()?;
+        Ok(Prepared {
+            epoch: self.epoch,
+            keys: keys::load(&self.region),
+            digest: DigestWord::new(payload_digest, GIVEN_VERSION, GIVEN),
+            fingerprint,
+            retiring: None,
+            source: Source::Hashed(scope),
+        })
+    }
+
+    /// The sets of `request`, its way and its tag, for models that need two requests to meet.
+    #[cfg(oncegate_loom)]
+    #[doc(hidden)]
+    pub fn place_of(&self, request: &Request<'_>) -> Result<([usize; 2], usize, u16), Error> {
+        Ok(self.probes(&self.prepare(request)?).current.place())
+    }
+
+    /// The same request under the keys that are in force now, for this engine.
+    pub(super) fn refresh<'r>(&self, prepared: &Prepared<'r>) -> Result<Prepared<'r>, Error> {
+        let keys = keys::load(&self.region);
+        match &prepared.source {
+            Source::Request(request) => self.prepare_under(request, keys),
+            // No key was used: the digests are the same under every other one.
+            Source::Hashed(_) => Ok(Prepared { epoch: self.epoch, keys, ..*prepared }),
+        }
+    }
+
+    #[inline]
+    pub(super) fn probes(&self, prepared: &Prepared<'_>) -> Probes {
+        Probes {
+            current: self.table.probe(prepared.fingerprint.words()),
+            retiring: prepared.retiring.map(|old| self.table.probe(old.words())),
+        }
+    }
+
+    fn prepare_under<'r>(
+        &self,
+        request: &Request<'r>,
+        keys: KeyState,
+    ) -> Result<Prepared<'r>, Error> {
+        let hasher = self.keys.hasher(keys.current);
+        let fingerprint = hasher.fingerprint(request)?;
+        let version = DigestVersion::CURRENT;
+        let digest = hasher.payload_digest(request.payload_ref(), version)?;
+        let digest = DigestWord::new(digest, version.number(), keys::short(keys.current));
+        let other = |old| self.keys.hasher(old).fingerprint(request);
+        let retiring = keys.retiring.map(other).transpose()?;
+        let (epoch, source) = (self.epoch, Source::Request(*request));
+        Ok(Prepared { epoch, keys, digest, fingerprint, retiring, source })
+    }
+}
+
+/// The version of digests that a caller made: no version of the engine's own.
+const GIVEN_VERSION: u8 = 0;
