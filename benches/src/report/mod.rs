@@ -1,0 +1,3 @@
+//! Reports: what was measured, for people and for programs.
+
+pub mod plain;
