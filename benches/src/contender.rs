@@ -144,23 +144,23 @@ impl<S: Store, T: Stream<S>, M: Meter> Worker for SingleWorker<'_, S, T, M> {
         let mut created = 0;
         for _ in 0..BLOCK {
             let step = self.stream.next();
-            let (store, outcome, buffer) = (self.store, &self.outcome, &mut self.buffer);
-            created += self.meter.run(|| match store.begin(&step.key, buffer) {
+            let mark = self.meter.start();
+            match self.store.begin(&step.key, &mut self.buffer) {
                 Begun::Created(lease) => {
-                    store.complete(lease, outcome);
+                    self.store.complete(lease, &self.outcome);
                     if !S::BOUNDED
                         && let Some(number) = step.leaves
                     {
-                        store.remove(&S::key(number));
+                        self.store.remove(&S::key(number));
                     }
-                    1
+                    created += 1;
                 }
                 Begun::Replayed => {
-                    std::hint::black_box(&*buffer);
-                    0
+                    std::hint::black_box(&self.buffer);
                 }
-                Begun::InFlight => 0,
-            });
+                Begun::InFlight => {}
+            }
+            self.meter.end(mark);
         }
         created
     }

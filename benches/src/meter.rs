@@ -4,10 +4,15 @@ use hdrhistogram::Histogram;
 
 use crate::timestamp;
 
-/// Runs operations, and may time some of them.
+/// Is told when an operation starts and when it ends, and may time some.
 pub trait Meter: Send {
-    /// Runs one.
-    fn run<R>(&mut self, operation: impl FnOnce() -> R) -> R;
+    /// What it knows of an operation that runs.
+    type Mark: Copy;
+
+    /// Before the operation.
+    fn start(&mut self) -> Self::Mark;
+    /// After it.
+    fn end(&mut self, mark: Self::Mark);
 }
 
 /// Times nothing: throughput is read from outside.
@@ -15,10 +20,13 @@ pub trait Meter: Send {
 pub struct Untimed;
 
 impl Meter for Untimed {
+    type Mark = ();
+
     #[inline]
-    fn run<R>(&mut self, operation: impl FnOnce() -> R) -> R {
-        operation()
-    }
+    fn start(&mut self) {}
+
+    #[inline]
+    fn end(&mut self, (): ()) {}
 }
 
 /// Times one operation in eight.
@@ -37,17 +45,22 @@ impl Default for OneInEight {
 }
 
 impl Meter for OneInEight {
+    /// When it started, if it is timed.
+    type Mark = Option<u64>;
+
     #[inline]
-    fn run<R>(&mut self, operation: impl FnOnce() -> R) -> R {
+    fn start(&mut self) -> Option<u64> {
         self.count = self.count.wrapping_add(1);
-        if !self.count.is_multiple_of(8) || self.ticks.len() == MOST_SAMPLES {
-            return operation();
+        let timed = self.count.is_multiple_of(8) && self.ticks.len() < MOST_SAMPLES;
+        timed.then(timestamp::start)
+    }
+
+    #[inline]
+    fn end(&mut self, mark: Option<u64>) {
+        if let Some(start) = mark {
+            let ticks = timestamp::end() - start;
+            self.ticks.push(u32::try_from(ticks).unwrap_or(u32::MAX));
         }
-        let start = timestamp::start();
-        let result = operation();
-        let ticks = timestamp::end() - start;
-        self.ticks.push(u32::try_from(ticks).unwrap_or(u32::MAX));
-        result
     }
 }
 

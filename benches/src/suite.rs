@@ -163,6 +163,8 @@ fn text<W: Workload>(
     all.visit::<OncegateText<true>>();
     all.visit::<OncegateText<false>>();
     peers::text(&mut all);
+    #[cfg(oncegate_idempotent)]
+    all.idempotent();
     measure(&all.openers, keep, settings)
 }
 
@@ -192,6 +194,20 @@ impl<W: Workload> Collect<'_, W> {
             let open =
                 Box::new(move || Box::new(Batched::new(workload, size)) as Box<dyn Contender>);
             self.openers.push(Opener { name, kind, open });
+        }
+    }
+}
+
+#[cfg(oncegate_idempotent)]
+impl<W: Workload> Collect<'_, W> {
+    fn idempotent(&mut self) {
+        use crate::peers::{IdempotentStore, InItsRuntime};
+        let (workload, name) = (self.workload, IdempotentStore::NAME);
+        if self.filter.takes(name) {
+            let open =
+                Box::new(move || Box::new(InItsRuntime::new(workload)) as Box<dyn Contender>);
+            let kind = Kind::of::<IdempotentStore>();
+            self.openers.push(Opener { name: name.to_owned(), kind, open });
         }
     }
 }

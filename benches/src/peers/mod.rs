@@ -1,6 +1,8 @@
 //! The contenders: one file each, which says what it cannot do.
 
 mod dashmap;
+#[cfg(oncegate_idempotent)]
+mod idempotent;
 mod moka;
 mod oncegate;
 mod papaya;
@@ -15,6 +17,8 @@ mod std_map;
 use std::collections::hash_map::RandomState;
 
 pub use self::dashmap::DashMapStore;
+#[cfg(oncegate_idempotent)]
+pub use self::idempotent::{IdempotentStore, InItsRuntime};
 pub use self::moka::MokaStore;
 pub use self::oncegate::{Oncegate, OncegateText};
 pub use self::papaya::PapayaStore;
