@@ -21,6 +21,8 @@ pub trait Store: Sync + Sized {
     const BOUNDED: bool;
     /// Whether a duplicate takes a lock.
     const LOCKS: bool;
+    /// What it does otherwise than the engine.
+    const NOTE: &'static str;
     /// How many threads it is measured with at most.
     const THREADS: usize = usize::MAX;
 

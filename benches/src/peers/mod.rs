@@ -20,12 +20,12 @@ pub use self::dashmap::DashMapStore;
 #[cfg(oncegate_idempotent)]
 pub use self::idempotent::{IdempotentStore, InItsRuntime};
 pub use self::moka::MokaStore;
-pub use self::oncegate::{Oncegate, OncegateText};
+pub use self::oncegate::{Bare, Oncegate, OncegateText};
 pub use self::papaya::PapayaStore;
 pub use self::quick_cache::QuickCacheStore;
 pub use self::scc_cache::SccCacheStore;
 pub use self::scc_map::SccMapStore;
-pub use self::sharded_lru::ShardedLruStore;
+pub use self::sharded_lru::LruStore;
 pub use self::sharded_map::ShardedMapStore;
 pub use self::std_map::StdMapStore;
 
@@ -47,9 +47,20 @@ pub fn hashed(visitor: &mut impl Visitor) {
     visitor.visit::<ShardedMapStore<Hashed, BuildIdentity>>();
     visitor.visit::<StdMapStore<Hashed, BuildIdentity>>();
     visitor.visit::<SccCacheStore<Hashed, BuildIdentity>>();
-    visitor.visit::<ShardedLruStore<Hashed, BuildIdentity>>();
+    visitor.visit::<LruStore<Hashed, BuildIdentity, 64>>();
     visitor.visit::<QuickCacheStore<Hashed, BuildIdentity>>();
     visitor.visit::<MokaStore<Hashed, BuildIdentity, true, false>>();
+}
+
+/// Stores that keep to a capacity, by their policies; the exact LRU is what they are held against.
+pub fn bounded(visitor: &mut impl Visitor) {
+    visitor.visit::<LruStore<Hashed, BuildIdentity, 1>>();
+    visitor.visit::<Oncegate>();
+    visitor.visit::<LruStore<Hashed, BuildIdentity, 64>>();
+    visitor.visit::<SccCacheStore<Hashed, BuildIdentity>>();
+    visitor.visit::<QuickCacheStore<Hashed, BuildIdentity>>();
+    visitor.visit::<MokaStore<Hashed, BuildIdentity, true, false>>();
+    visitor.visit::<MokaStore<Hashed, BuildIdentity, true, true>>();
 }
 
 /// The peers, given strings and their own default hashers.
@@ -60,7 +71,18 @@ pub fn text(visitor: &mut impl Visitor) {
     visitor.visit::<ShardedMapStore<Text, hashbrown::DefaultHashBuilder>>();
     visitor.visit::<StdMapStore<Text, RandomState>>();
     visitor.visit::<SccCacheStore<Text, RandomState>>();
-    visitor.visit::<ShardedLruStore<Text, hashbrown::DefaultHashBuilder>>();
+    visitor.visit::<LruStore<Text, hashbrown::DefaultHashBuilder, 64>>();
     visitor.visit::<QuickCacheStore<Text, ::quick_cache::DefaultHashBuilder>>();
     visitor.visit::<MokaStore<Text, RandomState, true, false>>();
+}
+
+/// Every contender, some of them more than once.
+pub fn everyone(visitor: &mut impl Visitor) {
+    bounded(visitor);
+    hashed(visitor);
+    visitor.visit::<Bare>();
+    visitor.visit::<OncegateText<false>>();
+    visitor.visit::<MokaStore<Hashed, BuildIdentity, false, false>>();
+    #[cfg(oncegate_idempotent)]
+    visitor.visit::<IdempotentStore>();
 }

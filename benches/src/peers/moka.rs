@@ -38,6 +38,12 @@ where
     };
     const BOUNDED: bool = true;
     const LOCKS: bool = true;
+    const NOTE: &'static str = if ATOMIC {
+        "Evicts by popularity unless told otherwise, so that a new record goes first; a record in \
+         flight can be evicted, and its key created again; a completion replaces whatever is there."
+    } else {
+        "Looks and then inserts: two callers can both be told that they created the record."
+    };
 
     fn open(capacity: usize) -> Self {
         let policy = if LRU { EvictionPolicy::lru() } else { EvictionPolicy::tiny_lfu() };

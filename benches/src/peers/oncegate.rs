@@ -57,6 +57,7 @@ impl Store for Oncegate {
     const NAME: &'static str = "oncegate";
     const BOUNDED: bool = true;
     const LOCKS: bool = false;
+    const NOTE: &'static str = "With leases, fencing, windows, digests and statistics on.";
 
     fn open(capacity: usize) -> Self {
         let (engine, options) = open(capacity, FingerprintMode::Keyed);
@@ -101,6 +102,7 @@ impl<const KEYED: bool> Store for OncegateText<KEYED> {
     const NAME: &'static str = if KEYED { "oncegate" } else { "oncegate, fast hash" };
     const BOUNDED: bool = true;
     const LOCKS: bool = false;
+    const NOTE: &'static str = "With leases, fencing, windows, digests and statistics on.";
 
     fn open(capacity: usize) -> Self {
         let mode = if KEYED { FingerprintMode::Keyed } else { FingerprintMode::FastTrusted };
@@ -132,6 +134,47 @@ impl<const KEYED: bool> Store for OncegateText<KEYED> {
     fn remove(&self, _: &Text) {}
 }
 
+/// Without outcomes: a duplicate is told that its request has been finished, and no more.
+pub struct Bare(Oncegate);
+
+impl Store for Bare {
+    type Key = [u64; 4];
+    type Lease<'s> = Lease<'s>;
+    type Outcome = Outcome;
+    const NAME: &'static str = "oncegate, no outcomes";
+    const BOUNDED: bool = true;
+    const LOCKS: bool = false;
+    const NOTE: &'static str = "Finishes records without bytes.";
+
+    fn open(capacity: usize) -> Self {
+        let builder = Engine::builder().capacity(capacity).outcome_limit(64);
+        let builder = builder.lease_duration(LEASE).dedup_window(WINDOW);
+        let engine = builder.outcome_bytes(64 << 10).build().expect("a valid configuration");
+        Self(Oncegate { engine, options: BeginOptions::new() })
+    }
+
+    #[inline]
+    fn key(number: u64) -> [u64; 4] {
+        Oncegate::key(number)
+    }
+
+    fn outcome(_: u8) -> Outcome {
+        Outcome::withheld(200)
+    }
+
+    #[inline]
+    fn begin<'s>(&'s self, key: &[u64; 4], into: &mut Outcome) -> Begun<Lease<'s>> {
+        self.0.begin(key, into)
+    }
+
+    #[inline]
+    fn complete<'s>(&'s self, lease: Lease<'s>, outcome: &Outcome) {
+        self.0.complete(lease, outcome);
+    }
+
+    fn remove(&self, _: &[u64; 4]) {}
+}
+
 fn open(capacity: usize, mode: FingerprintMode) -> (Engine, BeginOptions) {
     let builder = Engine::builder().capacity(capacity).fingerprint_mode(mode);
     let builder = builder.lease_duration(LEASE).dedup_window(WINDOW).outcome_limit(64);
@@ -151,7 +194,8 @@ const fn fold(word: u64, by: u64) -> u64 {
 fn begun<'e>(answer: Result<Admission<'e, &Outcome>, Error>) -> Begun<Lease<'e>> {
     match answer.expect("an evicting table has room") {
         Admission::Admitted(lease) => Begun::Created(lease),
-        Admission::Replayed(_) => Begun::Replayed,
+        // Without outcomes, this is what a finished record answers.
+        Admission::Replayed(_) | Admission::OutcomeGone => Begun::Replayed,
         Admission::InProgress { .. } => Begun::InFlight,
         other => unreachable!("no workload asks for {other:?}"),
     }

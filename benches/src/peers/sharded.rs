@@ -4,8 +4,8 @@ use std::hash::BuildHasher;
 
 use parking_lot::{Mutex, MutexGuard};
 
-/// 64 of them, each on cache lines of its own.
-pub(super) struct Shards<T, S> {
+/// `N` of them, each on cache lines of its own.
+pub(super) struct Shards<T, S, const N: usize> {
     shards: Vec<Shard<T>>,
     hasher: S,
 }
@@ -13,11 +13,11 @@ pub(super) struct Shards<T, S> {
 #[repr(align(128))]
 struct Shard<T>(Mutex<T>);
 
-impl<T, S: BuildHasher + Default> Shards<T, S> {
+impl<T, S: BuildHasher + Default, const N: usize> Shards<T, S, N> {
     /// `open` gets the capacity of one shard: an even part, and room for uneven filling.
     pub(super) fn new(capacity: usize, open: impl Fn(usize) -> T) -> Self {
-        let share = capacity.div_ceil(SHARDS);
-        let shards = (0..SHARDS).map(|_| Shard(Mutex::new(open(share)))).collect();
+        let share = capacity.div_ceil(N);
+        let shards = (0..N).map(|_| Shard(Mutex::new(open(share)))).collect();
         Self { shards, hasher: S::default() }
     }
 
@@ -27,9 +27,7 @@ impl<T, S: BuildHasher + Default> Shards<T, S> {
     pub(super) fn of<K: std::hash::Hash + ?Sized>(&self, key: &K) -> MutexGuard<'_, T> {
         let hash = self.hasher.hash_one(key);
         // Beside the seven upper bits, which maps keep as a tag.
-        let at = (hash >> 50) as usize % SHARDS;
+        let at = (hash >> 50) as usize % N;
         self.shards[at].0.lock()
     }
 }
-
-const SHARDS: usize = 64;

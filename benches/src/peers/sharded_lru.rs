@@ -1,4 +1,4 @@
-//! 64 exact LRU caches, each behind a mutex.
+//! Exact LRU caches, each behind a mutex: 64 of them, or one.
 //!
 //! Every duplicate moves its record to the front of a list, under the lock. Records in flight are
 //! evicted like others, so that a key can be created twice. It does not expire.
@@ -14,9 +14,11 @@ use crate::record::{Bytes, Met, Record};
 use crate::store::{Begun, KeyOf, Store};
 
 /// The caches.
-pub struct ShardedLruStore<K: PeerKey, S>(Shards<LruCache<KeyOf<K>, Record, S>, S>);
+pub struct LruStore<K: PeerKey, S, const SHARDS: usize>(
+    Shards<LruCache<KeyOf<K>, Record, S>, S, SHARDS>,
+);
 
-impl<K, S> Store for ShardedLruStore<K, S>
+impl<K, S, const SHARDS: usize> Store for LruStore<K, S, SHARDS>
 where
     K: PeerKey,
     S: BuildHasher + Default + Send + Sync,
@@ -27,9 +29,11 @@ where
     where
         Self: 's;
     type Outcome = Bytes;
-    const NAME: &'static str = "64 mutexes, LRU";
+    const NAME: &'static str = if SHARDS == 1 { "exact LRU" } else { "64 mutexes, LRU" };
     const BOUNDED: bool = true;
     const LOCKS: bool = true;
+    const NOTE: &'static str = "Exact LRU; every duplicate takes a lock and writes; a record in flight can be evicted, and \
+         its key created again. Does not expire.";
 
     fn open(capacity: usize) -> Self {
         Self(Shards::new(capacity, |share| {

@@ -13,7 +13,7 @@ use crate::record::{Bytes, Met, Record};
 use crate::store::{Begun, KeyOf, Store};
 
 /// The maps.
-pub struct ShardedMapStore<K: PeerKey, S>(Shards<HashMap<KeyOf<K>, Record, S>, S>);
+pub struct ShardedMapStore<K: PeerKey, S>(Shards<HashMap<KeyOf<K>, Record, S>, S, 64>);
 
 impl<K, S> Store for ShardedMapStore<K, S>
 where
@@ -29,6 +29,7 @@ where
     const NAME: &'static str = "64 mutexes, hashbrown";
     const BOUNDED: bool = false;
     const LOCKS: bool = true;
+    const NOTE: &'static str = "Neither evicts nor expires; every duplicate takes a shard's lock.";
 
     fn open(capacity: usize) -> Self {
         // A little more for shards that get more than their share.

@@ -35,6 +35,7 @@ where
     const NAME: &'static str = "std Mutex<HashMap>";
     const BOUNDED: bool = false;
     const LOCKS: bool = true;
+    const NOTE: &'static str = "Neither evicts nor expires; one lock for all keys.";
 
     fn open(capacity: usize) -> Self {
         Self(Mutex::new(HashMap::with_capacity_and_hasher(capacity, S::default())))
