@@ -149,7 +149,8 @@ impl Store for Bare {
     fn open(capacity: usize) -> Self {
         let builder = Engine::builder().capacity(capacity).outcome_limit(64);
         let builder = builder.lease_duration(LEASE).dedup_window(WINDOW);
-        let engine = builder.outcome_bytes(64 << 10).build().expect("a valid configuration");
+        let builder = builder.inline_outcome(0).outcome_bytes(64 << 10);
+        let engine = builder.build().expect("a valid configuration");
         Self(Oncegate { engine, options: BeginOptions::new() })
     }
 
@@ -178,8 +179,8 @@ impl Store for Bare {
 fn open(capacity: usize, mode: FingerprintMode) -> (Engine, BeginOptions) {
     let builder = Engine::builder().capacity(capacity).fingerprint_mode(mode);
     let builder = builder.lease_duration(LEASE).dedup_window(WINDOW).outcome_limit(64);
-    let outcomes = (capacity + capacity / 4) * OUTCOME_BYTES;
-    let builder = builder.outcome_bytes(outcomes.max(64 << 10));
+    // All outcomes are small enough to lie beside their records.
+    let builder = builder.inline_outcome(64).outcome_bytes(64 << 10);
     (builder.build().expect("a valid configuration"), BeginOptions::new())
 }
 
@@ -200,6 +201,3 @@ fn begun<'e>(answer: Result<Admission<'e, &Outcome>, Error>) -> Begun<Lease<'e>>
         other => unreachable!("no workload asks for {other:?}"),
     }
 }
-
-/// What an outcome of 64 bytes takes in the ring.
-const OUTCOME_BYTES: usize = 96;

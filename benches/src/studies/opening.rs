@@ -50,6 +50,7 @@ pub fn answer(capacity: usize) -> [f64; 5] {
     let filling = page_faults() - before;
     drop(store);
     let builder = Engine::builder().capacity(capacity).outcome_limit(64).prefault(true);
+    let builder = builder.outcome_bytes(64 << 10);
     let (prefault_ms, prefaulted, _) = opened(|| builder.build().expect("a valid configuration"));
     [lazy_ms, lazy_faults as f64, filling as f64, prefault_ms, prefaulted as f64]
 }

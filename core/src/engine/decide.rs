@@ -6,12 +6,14 @@ use super::{BeginOptions, Engine, Prepared, Status, millis_up, options};
 use crate::error::{Error, ErrorCode};
 use crate::fingerprint::DigestVersion;
 use crate::observe::Event;
-use crate::outcome::{Outcome, Reading, lapsed};
+use crate::outcome::{Inline, Outcome, lapsed};
 use crate::region::WAYS;
 use crate::sync::planted::Bug;
 use crate::table::control::{Snapshot, State};
 use crate::table::slot::{Deadline, DigestWord, Kind, Lapse};
-use crate::table::{Draft, Found, Insertion, Lapsed, LeaseDraft, NotTaken, Open, Probe, Rules};
+use crate::table::{
+    Arbitration, Draft, Found, Insertion, Lapsed, LeaseDraft, NotTaken, Open, Probe, Rules,
+};
 
 /// What one look at the table came to.
 pub(super) enum Answer {
@@ -37,6 +39,14 @@ pub(super) enum Answer {
     Mismatched,
     Unresolved,
     OutcomeGone,
+}
+
+/// Where there is no record.
+struct Vacancy {
+    /// How the home was before a search found nothing.
+    looked: Option<Arbitration>,
+    /// The set of the record that the new one replaces.
+    over: Option<usize>,
 }
 
 /// A record that was met while looking.
@@ -84,20 +94,40 @@ impl Engine {
                     }
                 }
             }
-            if let Some(answer) = self.create(prepared, &probes, &rules, lease, over)? {
+            let place = Vacancy { looked: None, over };
+            if let Some(answer) = self.create(prepared, &probes, &rules, lease, place)? {
                 return Ok(answer);
             }
         }
     }
 
-    /// Inserts a new record. `None`: look again. `over`: the set of the record that it replaces.
+    /// The answer to a request of which a search has just found nothing; its home was as `looked`.
+    /// `None`: look thoroughly.
+    pub(super) fn create_at_once(
+        &self,
+        prepared: &Prepared<'_>,
+        probe: &Probe,
+        options: &BeginOptions,
+        looked: Arbitration,
+    ) -> Result<Option<Answer>, Error> {
+        let rules = self.rules();
+        if rules.now_ms >= Deadline::MAX_MS {
+            return Ok(None);
+        }
+        let lease = self.lease_draft(options, &rules);
+        let probes = Probes { current: *probe, retiring: None };
+        let place = Vacancy { looked: Some(looked), over: None };
+        self.create(prepared, &probes, &rules, lease, place)
+    }
+
+    /// Inserts a new record. `None`: look again.
     fn create(
         &self,
         prepared: &Prepared<'_>,
         probes: &Probes,
         rules: &Rules,
         lease: LeaseDraft,
-        over: Option<usize>,
+        Vacancy { looked, over }: Vacancy,
     ) -> Result<Option<Answer>, Error> {
         let scope = self.scope_entry(prepared.scope())?;
         if let Err(refused) = self.charge(scope, || self.tend_for_quota(over, rules)) {
@@ -116,7 +146,8 @@ impl Engine {
             refund();
             return Err(self.full("outcomes"));
         }
-        let insertion = self.table.insert(&probes.current, retiring, &draft, rules, unchanged);
+        let insertion =
+            self.table.insert(&probes.current, retiring, &draft, rules, looked, unchanged);
         match insertion {
             Insertion::Inserted { slot, seen, replaced } => {
                 let status =
@@ -152,7 +183,7 @@ impl Engine {
     ) -> Result<Met, Error> {
         let Found { slot, seen } = found;
         let at = self.table.slot(slot);
-        let fields = at.fields();
+        let (digest, recorded) = (at.digest(), at.attempt());
         let stale = at.control().load().fence != seen.fence;
         if stale && !Bug::MatchNotRechecked.is_planted() {
             return Ok(Met::Changed);
@@ -160,10 +191,10 @@ impl Engine {
         if self.table.is_over(slot, seen, rules) {
             return Ok(Met::Over);
         }
-        if !self.same_payload(fields.digest, prepared)? {
+        if !self.same_payload(digest, prepared)? {
             return Ok(Met::Answer(Answer::Mismatched));
         }
-        let attempt = seen.fence.attempt(u32::from(fields.attempt));
+        let attempt = seen.fence.attempt(recorded);
         Ok(match seen.state {
             State::Running => match self.table.close_lease(slot, seen, rules) {
                 Err(Open::Until(until_ms)) => {
@@ -242,12 +273,18 @@ impl Engine {
         let failed = seen.state == State::Failed;
         loop {
             let reference = at.outcome();
-            if let Reading::Read(_) = self.store.read(reference, slot, seen.fence, failed, outcome)
-            {
-                return Met::Answer(Answer::Replayed);
-            }
-            if at.control().load() != seen {
+            let read = match Inline::unpack(reference, seen.fence) {
+                Some(inline) => {
+                    inline.failed == failed && inline.read(self.table.inline(slot), outcome)
+                }
+                None => self.store.read(reference, slot, seen.fence, failed, outcome),
+            };
+            let stands = at.control().load().is_same_record(seen);
+            if !stands && !Bug::InlineNotRechecked.is_planted() {
                 return Met::Changed;
+            }
+            if read {
+                return Met::Answer(Answer::Replayed);
             }
             if at.outcome() == reference {
                 if !failed || reference != lapsed(seen.fence) {

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use super::begin::{SAMPLE_EVERY, nanos};
+use super::keep::Ending;
 use super::{Engine, LeaseToken, OnDrop, millis_up};
 use crate::clock::{Clock, PreciseClock};
 use crate::config::{YEAR, check_duration};
 use crate::error::{Error, ErrorCode};
 use crate::observe::Event;
-use crate::outcome::{Header, Outcome, WITHOUT_BYTES, WindowCode, lapsed};
+use crate::outcome::{Outcome, WindowCode, lapsed};
 use crate::sync::planted::Bug;
 use crate::table::control::{Fence, Snapshot, State};
 use crate::table::slot::Lapse;
@@ -258,26 +259,28 @@ impl Engine {
     ) -> Result<Completed, Error> {
         let rules = self.rules();
         let window_end = rules.now_ms.saturating_add(window_ms);
-        let failed = state == State::Failed;
-        let window = WindowCode::new(window_ms);
-        let header = Header::new(slot, seen.fence, failed, window, outcome);
-        let fits = outcome.data_len() <= self.outcome_limit && !outcome.is_withheld();
-        let written = fits
-            .then(|| self.store.write(&header, outcome, window_end, self.room(&rules), &self.table))
-            .flatten();
-        let reference = written.as_ref().map_or(WITHOUT_BYTES, |written| written.reference);
-        let ended = self.refer(slot, seen.fence, reference).and_then(|()| {
-            let ended =
-                self.end(slot, seen, state).inspect(|_| self.counters.add(Event::Completed));
-            // A helper that came first has counted it.
-            ended.or_else(|| self.helped(slot, seen.fence, state, reference))
+        let ending = Ending { state, window: WindowCode::new(window_ms), window_end };
+        let kept = self.keep(slot, seen, outcome, ending, &rules);
+        let seen = kept.seen;
+        let ended = self.refer(slot, seen.fence, kept.reference).and_then(|()| {
+            let ended = if kept.writing {
+                self.end_by(slot, seen, |from| self.table.end_written(slot, from, state))
+            } else {
+                self.end(slot, seen, state)
+            };
+            ended.inspect(|_| self.counters.add(Event::Completed))
         });
+        if kept.writing && ended.is_none() {
+            self.table.slot(slot).control().done_writing();
+        }
+        // A helper that came first has counted it.
+        let ended = ended.or_else(|| self.helped(slot, seen.fence, state, kept.reference));
         if let Some(ended) = ended {
             self.table.open_window(slot, ended, window_end);
         }
-        let completed = if written.is_some() { Completed::Stored } else { Completed::WithoutBytes };
-        if let Some(written) = written {
-            self.store.published(written);
+        let completed = kept.completed();
+        if let Some(block) = kept.block {
+            self.store.published(block);
         }
         ended.map(|_| completed).ok_or_else(|| self.fenced())
     }
@@ -302,9 +305,9 @@ impl Engine {
             if seen.fence != fence || !is_open(seen.state) {
                 return None;
             }
-            if let Some(other) = self.store.header(current, slot, fence) {
-                let state = if other.failed { State::Failed } else { State::Succeeded };
-                let window_end = self.now_ms().saturating_add(other.window.ms());
+            if let Some((failed, window)) = self.decided(current, slot, fence) {
+                let state = if failed { State::Failed } else { State::Succeeded };
+                let window_end = self.now_ms().saturating_add(window.ms());
                 if let Some(ended) = self.end(slot, seen, state) {
                     self.table.open_window(slot, ended, window_end);
                     self.counters.add(Event::Completed);
@@ -323,9 +326,18 @@ impl Engine {
 
     /// Ends the attempt `seen` in `state` and wakes whoever waits. `None`: it has ended before.
     pub(super) fn end(&self, slot: usize, seen: Snapshot, state: State) -> Option<Snapshot> {
+        self.end_by(slot, seen, |from| self.table.end(slot, from, state))
+    }
+
+    fn end_by(
+        &self,
+        slot: usize,
+        seen: Snapshot,
+        end: impl Fn(Snapshot) -> Result<Snapshot, Snapshot>,
+    ) -> Option<Snapshot> {
         let mut from = seen;
         loop {
-            match self.table.end(slot, from, state) {
+            match end(from) {
                 Ok(ended) => {
                     if from.waiters {
                         self.waiters.wake_all(slot);
@@ -433,7 +445,7 @@ impl Engine {
         let (slot, fence) = self.locate(token)?;
         let at = self.table.slot(slot);
         let seen = at.control().load();
-        let attempt = fence.attempt(u32::from(at.fields().attempt));
+        let attempt = fence.attempt(at.attempt());
         // A recorded number may be too high by four (see `Slot::raise_attempt`).
         let is_attempt = [attempt, attempt.wrapping_sub(4)].contains(&token.attempt);
         (seen.fence == fence && is_open(seen.state) && is_attempt).then_some((slot, seen))

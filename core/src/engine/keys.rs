@@ -31,7 +31,7 @@ impl KeyState {
         Self { generation: (word >> 32) as u32, current: word as u8, retiring }
     }
 
-    fn pack(self) -> u64 {
+    pub(crate) fn pack(self) -> u64 {
         u64::from(self.generation) << 32
             | u64::from(self.retiring.is_some()) << 16
             | u64::from(self.retiring.unwrap_or(0)) << 8
@@ -94,6 +94,13 @@ pub(crate) fn short(id: u8) -> u8 {
 pub(crate) fn load(region: &Region) -> KeyState {
     // Acquire: pairs with the Release of `store`; the hasher and the fence floor come first.
     KeyState::unpack(region.header(header::KEYS).load(Ordering::Acquire))
+}
+
+/// Whether the keys in force are those of `word`.
+#[inline]
+pub(crate) fn is_word(region: &Region, word: u64) -> bool {
+    // Acquire: as in `load`.
+    region.header(header::KEYS).load(Ordering::Acquire) == word
 }
 
 pub(crate) fn store(region: &Region, state: KeyState) {

@@ -25,6 +25,8 @@ pub struct Prepared<'r> {
     /// The epoch of the engine that prepared it: two engines of a process differ in it.
     pub(super) epoch: u64,
     pub(super) keys: KeyState,
+    /// The same as it lies in the region, for the quick comparison.
+    pub(super) keys_word: u64,
     pub(super) digest: DigestWord,
     fingerprint: Fingerprint,
     /// The identity under the key that is being rotated out.
@@ -148,9 +150,11 @@ impl Engine {
         payload_digest: u64,
     ) -> Result<Prepared<'r>, Error> {
         self.fork.check()?;
+        let keys = keys::load(&self.region);
         Ok(Prepared {
             epoch: self.epoch,
-            keys: keys::load(&self.region),
+            keys,
+            keys_word: keys.pack(),
             digest: DigestWord::new(payload_digest, GIVEN_VERSION, GIVEN),
             fingerprint,
             retiring: None,
@@ -171,14 +175,22 @@ impl Engine {
         match &prepared.source {
             Source::Request(request) => self.prepare_under(request, keys),
             // No key was used: the digests are the same under every other one.
-            Source::Hashed(_) => Ok(Prepared { epoch: self.epoch, keys, ..*prepared }),
+            Source::Hashed(_) => {
+                let (epoch, keys_word) = (self.epoch, keys.pack());
+                Ok(Prepared { epoch, keys, keys_word, ..*prepared })
+            }
         }
+    }
+
+    #[inline]
+    pub(super) fn probe(&self, prepared: &Prepared<'_>) -> Probe {
+        self.table.probe(prepared.fingerprint.words())
     }
 
     #[inline]
     pub(super) fn probes(&self, prepared: &Prepared<'_>) -> Probes {
         Probes {
-            current: self.table.probe(prepared.fingerprint.words()),
+            current: self.probe(prepared),
             retiring: prepared.retiring.map(|old| self.table.probe(old.words())),
         }
     }
@@ -196,7 +208,8 @@ impl Engine {
         let other = |old| self.keys.hasher(old).fingerprint(request);
         let retiring = keys.retiring.map(other).transpose()?;
         let (epoch, source) = (self.epoch, Source::Request(*request));
-        Ok(Prepared { epoch, keys, digest, fingerprint, retiring, source })
+        let keys_word = keys.pack();
+        Ok(Prepared { epoch, keys, keys_word, digest, fingerprint, retiring, source })
     }
 }
 

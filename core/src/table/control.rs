@@ -1,14 +1,15 @@
 //! The control word: one record's state, holder and fencing counter in 64 bits.
 //!
 //! ```text
-//!  63    61 60  59        48 47                                  0
-//! +--------+---+------------+-------------------------------------+
-//! | state  | W | owner (12) |        fencing counter (48)         |
-//! +--------+---+------------+-------------------------------------+
+//!  63    61 60  59  58       48 47                                  0
+//! +--------+---+---+-----------+-------------------------------------+
+//! | state  | W | B | owner(11) |        fencing counter (48)         |
+//! +--------+---+---+-----------+-------------------------------------+
 //! ```
 //!
-//! `W`: somebody waits for this record to change. `owner`: the process that claimed or leased.
-//! The two low bits of the fencing counter are those of the attempt number.
+//! `W`: somebody waits for this record to change. `B`: somebody is writing the slot's inline
+//! outcome. `owner`: the process that claimed or leased. The two low bits of the fencing counter
+//! are those of the attempt number.
 //!
 //! # States
 //!
@@ -35,6 +36,11 @@
 //! | `Running(f)` | `Succeeded(f)`, `Failed(f)`, `Waiting(f)`, `Unknown(f)` | the holder, or anyone after the lapse | AcqRel | Acquire |
 //! | `Unknown(f)` | `Succeeded(f)`, `Failed(f)`, `Waiting(f)` | its holder or a resolver | AcqRel | Acquire |
 //! | `W` clear | `W` set, in `Running` and `Waiting` | a waiter | AcqRel | Acquire |
+//! | `B` clear | `B` set, in `Running` and `Unknown` | whoever ends the attempt | AcqRel | Acquire |
+//! | `B` set | `B` clear, in any state, or with the end of the attempt | who set it, alone | Release | – |
+//!
+//! Two of them need no comparing, since nobody else may leave `Claimed` but to clear `B`: where
+//! `B` is clear, the claimer stores `Inserting(f)` and `Vacant(f)`.
 //!
 //! A slot's fencing counter grows with every claim and every takeover, so each pair of state and
 //! counter occurs once in the life of the region and no compare-and-swap can meet an old value
@@ -55,6 +61,9 @@
 //!    control word carries its counter. Its two low bits are in that counter, so a reader can tell
 //!    that it lags by one.
 //! 5. Nobody but the holder of `Claimed` writes a slot's tag.
+//! 6. The inline outcome is written only by who set `B`, and `B` stays set, through whatever ends
+//!    and claims of the slot, until that writer is done. Whoever finds it set writes elsewhere. So
+//!    a writer that stalls, however long, writes into nobody's outcome.
 
 use crate::sync::{AtomicU64, Ordering};
 
@@ -141,35 +150,52 @@ impl Fence {
 pub(crate) struct Snapshot {
     pub(crate) state: State,
     pub(crate) waiters: bool,
+    /// Whether somebody is writing the slot's inline outcome.
+    pub(crate) writing: bool,
     pub(crate) owner: u16,
     pub(crate) fence: Fence,
 }
 
 impl Snapshot {
+    #[inline]
     pub(crate) fn unpack(word: u64) -> Self {
         Self {
             state: State::ALL[(word >> STATE_SHIFT) as usize],
             waiters: word & WAITERS_BIT != 0,
+            writing: word & WRITING_BIT != 0,
             owner: ((word >> FENCE_BITS) & OWNER_MASK) as u16,
             fence: Fence(word & Fence::MAX),
         }
     }
 
+    #[inline]
     pub(crate) fn pack(self) -> u64 {
         ((self.state as u64) << STATE_SHIFT)
             | (u64::from(self.waiters) << WAITERS_SHIFT)
+            | (u64::from(self.writing) << WRITING_SHIFT)
             | (u64::from(self.owner) & OWNER_MASK) << FENCE_BITS
             | self.fence.0
     }
 
+    /// Whether `other` is the same state of the same attempt; waiters and writers may differ.
+    #[inline]
+    pub(crate) fn is_same_record(self, other: Self) -> bool {
+        self.state == other.state && self.fence == other.fence
+    }
+
+    pub(super) fn with_writing(self, writing: bool) -> Self {
+        Self { writing, ..self }
+    }
+
     /// The transitions, as pure functions: what the word becomes, or `None` where that is illegal.
+    #[inline(always)]
     pub(crate) fn after(self, step: Step) -> Option<Self> {
         use State as S;
         let next = match (step, self.state) {
             (Step::Claim { fence, owner }, state)
                 if fence > self.fence && !matches!(state, S::Claimed | S::Inserting) =>
             {
-                Self { state: S::Claimed, waiters: false, owner, fence }
+                Self { state: S::Claimed, waiters: false, owner, fence, ..self }
             }
             (Step::Present, S::Claimed) => Self { state: S::Inserting, ..self },
             (Step::Vacate, S::Claimed | S::Inserting) => Self { state: S::Vacant, ..self },
@@ -179,6 +205,14 @@ impl Snapshot {
             }
             (Step::End(state), S::Running) if state.is_record() && state != S::Running => {
                 Self { state, waiters: self.waiters && state == S::Waiting, ..self }
+            }
+            (Step::Write, S::Running | S::Unknown) if !self.writing => {
+                Self { writing: true, ..self }
+            }
+            (Step::EndWritten(state), S::Running | S::Unknown)
+                if self.writing && state.is_finished() =>
+            {
+                Self { state, waiters: false, writing: false, ..self }
             }
             (Step::End(state), S::Unknown) if state.is_finished() || state == S::Waiting => {
                 Self { state, ..self }
@@ -205,6 +239,10 @@ pub(crate) enum Step {
     Take { fence: Fence, owner: u16 },
     /// The attempt ends in this state, or an unknown record is resolved to it.
     End(State),
+    /// Whoever ends the attempt starts to write the inline outcome (rule 6).
+    Write,
+    /// As `End`, by the writer of the inline outcome, who is done with it.
+    EndWritten(State),
     /// Somebody waits.
     Announce,
 }
@@ -231,9 +269,11 @@ impl<'a> ControlWord<'a> {
     ///
     /// In debug builds, where the step is not in the table: the caller's bug, not an input.
     #[must_use = "a transition may lose its race"]
+    #[inline(always)]
     pub(crate) fn advance(self, from: Snapshot, step: Step) -> Result<Snapshot, Snapshot> {
         let Some(next) = from.after(step) else {
-            debug_assert!(false, "{step:?} is no step from {from:?}");
+            // A writer whose place somebody else has is no bug of the caller.
+            debug_assert!(step == Step::Write, "{step:?} is no step from {from:?}");
             return Err(self.load());
         };
         let success = match step {
@@ -250,6 +290,41 @@ impl<'a> ControlWord<'a> {
         }
     }
 
+    /// Makes a step that its caller alone may make: out of `Claimed`, or out of an `Inserting` that
+    /// is not pending. A writer of the slot's inline outcome may clear its bit meanwhile (rule 6).
+    #[inline]
+    pub(super) fn advance_claimed(self, held: Snapshot, step: Step) -> Option<Snapshot> {
+        if !held.writing
+            && let Some(next) = held.after(step)
+        {
+            // Release: publishes the fields written under the claim, as in `advance`. A plain
+            // store: nobody else changes this word now, since the bit that a writer would clear
+            // is clear.
+            self.0.store(next.pack(), Ordering::Release);
+            return Some(next);
+        }
+        self.advance_for(held, step)
+    }
+
+    /// Makes `step` while the word says `from`'s state and counter, whatever becomes of `B`.
+    #[inline]
+    pub(super) fn advance_for(self, mut from: Snapshot, step: Step) -> Option<Snapshot> {
+        loop {
+            match self.advance(from, step) {
+                Ok(next) => return Some(next),
+                Err(now) if now.is_same_record(from) && now.after(step).is_some() => from = now,
+                Err(_) => return None,
+            }
+        }
+    }
+
+    /// The writer of the inline outcome is done with it, and has not ended the attempt (rule 6).
+    pub(crate) fn done_writing(self) {
+        // Release: pairs with the Acquire of `advance` to `Write`; the next writer's words come
+        // after this one's. No other bit of the word changes.
+        self.0.fetch_and(!WRITING_BIT, Ordering::Release);
+    }
+
     /// Stores the end of an attempt without comparing: the broken twin of [`Self::advance`].
     pub(super) fn store_end_unchecked(self, end: Snapshot) {
         // Release: as in `advance`.
@@ -258,9 +333,11 @@ impl<'a> ControlWord<'a> {
 }
 
 const FENCE_BITS: u32 = 48;
-const OWNER_BITS: u32 = 12;
+const OWNER_BITS: u32 = 11;
 const OWNER_MASK: u64 = (1 << OWNER_BITS) - 1;
-const WAITERS_SHIFT: u32 = FENCE_BITS + OWNER_BITS;
+const WRITING_SHIFT: u32 = FENCE_BITS + OWNER_BITS;
+const WRITING_BIT: u64 = 1 << WRITING_SHIFT;
+const WAITERS_SHIFT: u32 = WRITING_SHIFT + 1;
 const WAITERS_BIT: u64 = 1 << WAITERS_SHIFT;
 const STATE_SHIFT: u32 = WAITERS_SHIFT + 1;
 const ATTEMPT_MASK: u64 = 0b11;

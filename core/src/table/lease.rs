@@ -1,7 +1,7 @@
 //! Leases: renewal, lapse, takeover, and the end of an attempt.
 
 use super::Table;
-use super::control::{Snapshot, State, Step};
+use super::control::{ControlWord, Snapshot, State, Step};
 use super::room::Rules;
 use super::slot::{Deadline, Kind, Lapse};
 use crate::sync::planted::Bug;
@@ -92,7 +92,7 @@ impl Table {
         lease: LeaseDraft,
     ) -> Result<(Snapshot, u32), NotTaken> {
         let at = self.slot(slot);
-        let attempt = seen.fence.attempt(u32::from(at.fields().attempt));
+        let attempt = seen.fence.attempt(at.attempt());
         if at.control().load().fence != seen.fence {
             return Err(NotTaken::Changed);
         }
@@ -217,10 +217,56 @@ impl Table {
             control.store_end_unchecked(end);
             return Ok(end);
         }
-        let ended = control.advance(seen, Step::End(state))?;
+        let ended = end_at(control, seen, Step::End(state))?;
         self.counters.live(seen.state, -1);
         self.counters.live(state, 1);
         Ok(ended)
+    }
+
+    /// [`end`](Self::end) by the writer of the inline outcome, who is done with it (rule 6).
+    pub(crate) fn end_written(
+        &self,
+        slot: usize,
+        seen: Snapshot,
+        state: State,
+    ) -> Result<Snapshot, Snapshot> {
+        let ended = self.slot(slot).control().advance(seen, Step::EndWritten(state))?;
+        self.counters.live(seen.state, -1);
+        self.counters.live(state, 1);
+        Ok(ended)
+    }
+
+    /// Sets the slot's own words aside for the outcome of the attempt `seen`, which runs or is
+    /// unknown. `None`: somebody else is writing there, or the attempt has ended.
+    pub(crate) fn start_writing(&self, slot: usize, seen: Snapshot) -> Option<Snapshot> {
+        let control = self.slot(slot).control();
+        let mut from = seen;
+        loop {
+            if Bug::InlineUnclaimed.is_planted() && from.writing {
+                return Some(from);
+            }
+            match control.advance(from, Step::Write) {
+                Ok(writing) => return Some(writing),
+                // Somebody waits for it since, or it became unknown.
+                Err(now) if now.fence == seen.fence && now.after(Step::Write).is_some() => {
+                    from = now;
+                }
+                Err(_) => return None,
+            }
+        }
+    }
+}
+
+/// Ends an attempt, whatever becomes of the bit of a writer meanwhile (rule 6).
+fn end_at(control: ControlWord<'_>, seen: Snapshot, step: Step) -> Result<Snapshot, Snapshot> {
+    let mut from = seen;
+    loop {
+        match control.advance(from, step) {
+            Err(now) if now.writing != from.writing && now.with_writing(from.writing) == from => {
+                from = now;
+            }
+            ended => return ended,
+        }
     }
 }
 

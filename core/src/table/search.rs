@@ -2,6 +2,7 @@
 
 use super::Table;
 use super::control::Snapshot;
+use super::set::Arbitration;
 use super::slot::Identity;
 use crate::region::WAYS;
 use crate::sync::planted::Bug;
@@ -14,7 +15,7 @@ pub(crate) struct Probe {
     pub(super) alternate: usize,
     /// The way in which a record lies that found its home set empty enough.
     pub(super) way: usize,
-    pub(super) tag: u16,
+    pub(super) tag: u8,
 }
 
 /// A record that matched, as it was when it matched.
@@ -33,12 +34,12 @@ impl Probe {
         let home = spread(first);
         let other = spread(first >> 32);
         let alternate = if other == home { (home + 1) % sets } else { other };
-        let tag = (second >> 48) as u16;
+        let tag = (second >> 56) as u8;
         Self {
             identity: Identity::new(fingerprint),
             home,
             alternate,
-            way: (second >> 40) as usize % WAYS,
+            way: (second >> 48) as usize % WAYS,
             tag: if tag == 0 { 1 } else { tag },
         }
     }
@@ -46,7 +47,7 @@ impl Probe {
 
 #[cfg(oncegate_loom)]
 impl Probe {
-    pub(crate) fn place(&self) -> ([usize; 2], usize, u16) {
+    pub(crate) fn place(&self) -> ([usize; 2], usize, u8) {
         ([self.home, self.alternate], self.way, self.tag)
     }
 }
@@ -60,16 +61,57 @@ impl Table {
     /// Asks for the lines that a search of `probe` reads first.
     #[inline]
     pub(crate) fn prefetch(&self, probe: &Probe) {
-        self.region.prefetch(probe.home, probe.alternate, probe.home * WAYS + probe.way);
+        self.region.prefetch_slot(probe.home * WAYS + probe.way);
+        self.region.prefetch_set(probe.home);
+        self.region.prefetch_set(probe.alternate);
+    }
+
+    /// Asks for the lines of both sets: the first of two steps, for many probes at once.
+    #[inline]
+    pub(crate) fn prefetch_sets(&self, probe: &Probe) {
+        self.region.prefetch_set(probe.home);
+        self.region.prefetch_set(probe.alternate);
+    }
+
+    /// Asks for the slots that the lines of both sets name, or for the one that an insertion would
+    /// take: the second step.
+    #[inline]
+    pub(crate) fn prefetch_named(&self, probe: &Probe) {
+        let mut named = false;
+        for set in [probe.home, probe.alternate] {
+            for way in self.line(set).matching(probe.tag) {
+                self.region.prefetch_slot(set * WAYS + way);
+                named = true;
+            }
+        }
+        if !named && let Some(way) = self.line(probe.home).vacant().first_from(probe.way) {
+            self.region.prefetch_slot(probe.home * WAYS + way);
+        }
     }
 
     /// The record of `probe`, if there is one. A record that is being inserted is not there yet.
     #[inline]
     pub(crate) fn search(&self, probe: &Probe) -> Option<Found> {
-        self.search_set(probe, probe.home).or_else(|| {
-            let skipped = Bug::AlternateNotSearched.is_planted();
-            if skipped { None } else { self.search_set(probe, probe.alternate) }
-        })
+        self.look(probe).ok()
+    }
+
+    /// The record of `probe`; or how its home was before there was none in either set, for an
+    /// insertion to build on.
+    ///
+    /// The slot that the fingerprint names comes first: it was asked for together with the set's
+    /// line, and where it is the right one that line is not waited for.
+    #[inline]
+    pub(crate) fn look(&self, probe: &Probe) -> Result<Found, Arbitration> {
+        if let Some(found) = self.confirm(probe.home * WAYS + probe.way, probe.identity) {
+            return Ok(found);
+        }
+        let home_seen = self.line(probe.home).arbitration();
+        self.search_set(probe, probe.home)
+            .or_else(|| {
+                let skipped = Bug::AlternateNotSearched.is_planted();
+                if skipped { None } else { self.search_set(probe, probe.alternate) }
+            })
+            .ok_or(home_seen)
     }
 
     #[inline]
@@ -100,7 +142,7 @@ impl Table {
     pub(crate) fn touch(&self, slot: usize) {
         let (set, way) = super::place(slot);
         let line = self.line(set);
-        line.touch(way, line.arbitration().age_clock());
+        line.touch(way, line.age_clock());
     }
 }
 

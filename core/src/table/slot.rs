@@ -6,14 +6,17 @@
 //! word 4      control word
 //! word 5      deadline in ms (40) | lapse policy (2) | kind (2) | low bits of the fence (20)
 //! word 6      payload digest (56) | digest version (4) | key id (4)
-//! word 7      outcome reference: chunk (20) | offset in the chunk (16) | chunk's sequence (28)
+//! word 7      outcome reference (see `outcome::reference`)
 //! ```
+//!
+//! The lines that follow hold the outcome, if it is small enough (rule 6).
 //!
 //! The record is identified by 224 bits of its fingerprint; the last 32 bits give their place to
 //! scope and attempt, which keeps a record within one line. A truncated HMAC-SHA-256 of that
 //! length is as strong as SHA-224.
 
 use super::control::{ControlWord, Fence};
+use crate::region::SLOT_WORDS;
 use crate::sync::{AtomicU64, Ordering};
 
 /// What a record's fields say, apart from its control word.
@@ -134,12 +137,12 @@ impl Deadline {
 /// One slot of the region.
 #[derive(Clone, Copy)]
 pub(crate) struct Slot<'a> {
-    words: &'a [AtomicU64],
+    words: &'a [AtomicU64; SLOT_WORDS],
 }
 
 impl<'a> Slot<'a> {
-    pub(super) fn new(words: &'a [AtomicU64]) -> Self {
-        debug_assert_eq!(words.len(), crate::region::SLOT_WORDS);
+    #[inline]
+    pub(super) fn new(words: &'a [AtomicU64; SLOT_WORDS]) -> Self {
         Self { words }
     }
 
@@ -158,18 +161,25 @@ impl<'a> Slot<'a> {
         word(0) == a && word(1) == b && word(2) == c && word(3) & IDENTITY_MASK == d
     }
 
-    /// Everything but the control word. Consistent only under rule 1.
-    pub(crate) fn fields(self) -> Fields {
+    /// The payload digest. Believe it only under rule 1.
+    #[inline]
+    pub(crate) fn digest(self) -> DigestWord {
         // Acquire: as in `holds`.
-        let word = |i: usize| self.words[i].load(Ordering::Acquire);
-        let last = word(3);
-        Fields {
-            identity: Identity([word(0), word(1), word(2), last & IDENTITY_MASK]),
-            scope: (last >> 16) as u16,
-            attempt: last as u16,
-            deadline: Deadline::unpack(word(DEADLINE)),
-            digest: DigestWord::unpack(word(DIGEST)),
-        }
+        DigestWord::unpack(self.words[DIGEST].load(Ordering::Acquire))
+    }
+
+    /// The scope's entry. Believe it only under rule 1.
+    #[inline]
+    pub(crate) fn scope(self) -> u16 {
+        // Acquire: as in `holds`.
+        (self.words[3].load(Ordering::Acquire) >> 16) as u16
+    }
+
+    /// The attempt number as it was recorded, which may lag (rule 4). Believe it only under rule 1.
+    #[inline]
+    pub(crate) fn attempt(self) -> u32 {
+        // Acquire: as in `holds`.
+        (self.words[3].load(Ordering::Acquire) & ATTEMPT_WORD_MASK) as u32
     }
 
     /// Writes a new record into a slot that the caller has claimed.
@@ -177,7 +187,7 @@ impl<'a> Slot<'a> {
         let [a, b, c, d] = fields.identity.0;
         let last = d | u64::from(fields.scope) << 16 | u64::from(fields.attempt);
         let values = [a, b, c, last];
-        // Release: pairs with the Acquire loads of `holds` and `fields`; a reader that sees one
+        // Release: pairs with the Acquire loads of `holds` and its like; a reader that sees one
         // of these words sees the claim that came before it.
         for (word, value) in self.words.iter().zip(values) {
             word.store(value, Ordering::Release);
