@@ -14,6 +14,8 @@ LOCKED ?=
 MODEL ?=
 # A new baseline of instruction counts: `make instructions UPDATE=1`.
 UPDATE ?= 0
+# A short run of the measurements: `make bench QUICK=1`.
+QUICK ?= 0
 # The command has the engine's name, and would overwrite its pages.
 DOC = $(CARGO) doc $(LOCKED) --workspace --exclude oncegate-cli --all-features --no-deps
 
@@ -58,8 +60,10 @@ msrv: ## The minimum Rust version
 instructions: ## Instruction counts of the hot paths against the baseline; UPDATE=1 writes it
 	@UPDATE=$(UPDATE) scripts/instructions.sh
 
-bench: ## The measurements
-	$(CARGO) bench $(LOCKED) --workspace
+bench: ## The engine beside its peers, with a report; QUICK=1 takes minutes instead of half an hour
+	RUSTFLAGS="--cfg oncegate_idempotent" CARGO_TARGET_DIR="$${CARGO_TARGET_DIR:-target}/bench" \
+	  $(CARGO) run $(LOCKED) --release --ignore-rust-version -p oncegate-benches --bin compare -- \
+	  $(if $(filter 1,$(QUICK)),--quick) --report "$${CARGO_TARGET_DIR:-target}/bench-report"
 
 doc: ## The API documentation
 	$(DOC)

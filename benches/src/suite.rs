@@ -110,6 +110,9 @@ impl Sizes {
     /// Those of the report.
     pub const FULL: Self =
         Self { small: 64_000, million: 1_000_000, large: 16_000_000, all_fit: true };
+    /// Those of a quick run.
+    pub const QUICK: Self =
+        Self { small: 64_000, million: 250_000, large: 2_000_000, all_fit: true };
     /// For tests that only want to see each workload work.
     pub const TINY: Self = Self { small: 1_000, million: 2_000, large: 3_000, all_fit: true };
 
