@@ -58,16 +58,21 @@ impl Task {
 
     /// What it is, in a sentence.
     #[must_use]
-    pub const fn about(self) -> &'static str {
+    pub fn about(self, sizes: &Sizes) -> String {
+        let (small, million, large) = (sizes.small, sizes.million, sizes.large);
         match self {
-            Self::Hot => "every request is a duplicate of one of 16 finished ones",
-            Self::Hits64k => "99 % duplicates of 64 k live records, uniform",
-            Self::Hits16m => "99 % duplicates of 16 M live records, uniform",
-            Self::Mix => "50 % new, 50 % duplicates of 1 M records by Zipf's law (0.99)",
-            Self::Unique => "every request is new, begun and completed in a full table of 1 M",
-            Self::Race => "all threads begin the same new keys in lockstep",
-            Self::HotText => "as hot, with string keys that each contender hashes",
-            Self::UniqueText => "as unique, with string keys that each contender hashes",
+            Self::Hot => "every request is a duplicate of one of 16 finished ones".to_owned(),
+            Self::Hits64k => format!("99 % duplicates of {small} live records, uniform"),
+            Self::Hits16m => format!("99 % duplicates of {large} live records, uniform"),
+            Self::Mix => {
+                format!("50 % new, 50 % duplicates of {million} records by Zipf's law (0.99)")
+            }
+            Self::Unique => {
+                format!("every request is new: begun and completed in a full table of {million}")
+            }
+            Self::Race => "all threads begin the same new keys in lockstep".to_owned(),
+            Self::HotText => "as hot, with string keys that each contender hashes".to_owned(),
+            Self::UniqueText => "as unique, with string keys that each contender hashes".to_owned(),
         }
     }
 
@@ -78,17 +83,35 @@ impl Task {
             Self::Hot => hashed(&Hot, &[], true, filter, settings),
             Self::Hits64k => hashed(&sizes.hits64k(), &[16, 32], true, filter, settings),
             Self::Hits16m => hashed(&sizes.hits16m(), &[8, 16, 32], false, filter, settings),
-            Self::Mix => {
-                hashed(&Mix { popular: sizes.million }, &[16], sizes.all_fit, filter, settings)
-            }
+            Self::Mix => hashed(&Mix { popular: sizes.million }, &[16], true, filter, settings),
             Self::Unique => {
-                hashed(&Unique { records: sizes.million }, &[16], sizes.all_fit, filter, settings)
+                hashed(&Unique { records: sizes.million }, &[16], true, filter, settings)
             }
             Self::Race => race(filter, settings),
-            Self::HotText => text(&Hot, sizes.all_fit, filter, settings),
-            Self::UniqueText => {
-                text(&Unique { records: sizes.million }, sizes.all_fit, filter, settings)
-            }
+            Self::HotText => text(&Hot, true, filter, settings),
+            Self::UniqueText => text(&Unique { records: sizes.million }, true, filter, settings),
+        }
+    }
+}
+
+/// How much is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// Seconds: enough to see everything work.
+    Tiny,
+    /// Three minutes: smaller tables, shorter slices, no table of 16 million records.
+    Quick,
+    /// Half an hour.
+    Full,
+}
+
+impl Extent {
+    /// One of three.
+    pub fn choose<T>(self, tiny: T, quick: T, full: T) -> T {
+        match self {
+            Self::Tiny => tiny,
+            Self::Quick => quick,
+            Self::Full => full,
         }
     }
 }
@@ -102,19 +125,18 @@ pub struct Sizes {
     pub million: usize,
     /// A table far beyond them.
     pub large: usize,
-    /// Whether all stores of a million records fit into memory at once.
-    pub all_fit: bool,
 }
 
 impl Sizes {
-    /// Those of the report.
-    pub const FULL: Self =
-        Self { small: 64_000, million: 1_000_000, large: 16_000_000, all_fit: true };
-    /// Those of a quick run.
-    pub const QUICK: Self =
-        Self { small: 64_000, million: 250_000, large: 2_000_000, all_fit: true };
-    /// For tests that only want to see each workload work.
-    pub const TINY: Self = Self { small: 1_000, million: 2_000, large: 3_000, all_fit: true };
+    /// Those of an extent.
+    #[must_use]
+    pub const fn of(extent: Extent) -> Self {
+        match extent {
+            Extent::Tiny => Self { small: 1_000, million: 2_000, large: 3_000 },
+            Extent::Quick => Self { small: 64_000, million: 250_000, large: 2_000_000 },
+            Extent::Full => Self { small: 64_000, million: 1_000_000, large: 16_000_000 },
+        }
+    }
 
     fn hits64k(&self) -> Hits {
         Hits { name: "hits64k", records: self.small, capacity: self.small * 2 }

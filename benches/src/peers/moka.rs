@@ -38,11 +38,18 @@ where
     };
     const BOUNDED: bool = true;
     const LOCKS: bool = true;
-    const NOTE: &'static str = if ATOMIC {
-        "Evicts by popularity unless told otherwise, so that a new record goes first; a record in \
-         flight can be evicted, and its key created again; a completion replaces whatever is there."
-    } else {
-        "Looks and then inserts: two callers can both be told that they created the record."
+    const NOTE: &'static str = match (ATOMIC, LRU) {
+        (true, false) => {
+            "Evicts by popularity, so that new records go first. A record in flight can be \
+             evicted, and its key created again; a completion replaces whatever is there."
+        }
+        (true, true) => {
+            "Evicts by recency. A record in flight can be evicted, and its key created again; a \
+             completion replaces whatever is there."
+        }
+        (false, _) => {
+            "Looks and then inserts: two callers can both be told that they created the record."
+        }
     };
 
     fn open(capacity: usize) -> Self {

@@ -40,7 +40,7 @@ fn head(page: &mut String, report: &Report) {
         report.rounds, report.slice_ms
     );
     let facts = [
-        ("mode", format!("{}, seed {}", report.mode, report.seed)),
+        ("extent", format!("{}, seed {}", report.extent, report.seed)),
         ("processor", format!("{}, {} of them", machine.processor, machine.processors)),
         ("kernel", machine.kernel.clone()),
         ("huge pages", format!("{}; malloc: {}", machine.huge_pages, machine.malloc)),

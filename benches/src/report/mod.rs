@@ -12,14 +12,14 @@ use serde::Serialize;
 use crate::machine::Machine;
 use crate::rounds::{Figures, Spread};
 use crate::studies::Study;
-use crate::suite::Task;
+use crate::suite::{Sizes, Task};
 use budgets::Budget;
 
 /// Everything that one run measured. Its fields are those of `report.json`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// `quick` or `full`.
-    pub mode: String,
+    pub extent: String,
     /// Rounds that count.
     pub rounds: usize,
     /// Milliseconds of each contender in each round.
@@ -42,7 +42,7 @@ pub struct Measured {
     /// Its name.
     pub workload: &'static str,
     /// What it is, in a sentence.
-    pub about: &'static str,
+    pub about: String,
     /// Threads at work.
     pub threads: usize,
     /// The engine, one request at a time.
@@ -131,7 +131,7 @@ impl Line {
 
 /// The figures of one workload, by number of threads.
 #[must_use]
-pub fn lines(task: Task, figures: &[Figures]) -> Vec<Measured> {
+pub fn lines(task: Task, sizes: &Sizes, figures: &[Figures]) -> Vec<Measured> {
     let mut threads: Vec<usize> = figures.iter().map(|figures| figures.threads).collect();
     threads.sort_unstable();
     threads.dedup();
@@ -146,7 +146,7 @@ pub fn lines(task: Task, figures: &[Figures]) -> Vec<Measured> {
         peers.sort_by(|a, b| a.ns.total_cmp(&b.ns));
         Measured {
             workload: task.name(),
-            about: task.about(),
+            about: task.about(sizes),
             threads,
             ours: ours.map(Line::of),
             ours_otherwise: otherwise.map(|f| Line::of(f)).collect(),

@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use crate::rounds::{Figures, Spread};
-use crate::suite::Task;
+use crate::studies::Study;
+use crate::suite::{Sizes, Task};
 
 /// The figures of one workload: medians with the slowest and fastest round, and what share of the
 /// operations created a record.
 #[must_use]
-pub fn table(task: Task, figures: &[Figures]) -> String {
+pub fn table(task: Task, sizes: &Sizes, figures: &[Figures]) -> String {
     let threads: BTreeSet<usize> = figures.iter().map(|figures| figures.threads).collect();
-    let mut text = format!("{}: {}\n  {:<26}", task.name(), task.about(), "core-ns/op");
+    let mut text = format!("{}: {}\n  {:<26}", task.name(), task.about(sizes), "core-ns/op");
     for threads in &threads {
         let _ = write!(text, "{:>24}", format!("{threads} threads"));
     }
@@ -50,4 +51,22 @@ fn spread(ns: &[f64]) -> String {
 
 fn short(ns: f64) -> String {
     if ns < 100.0 { format!("{ns:.1}") } else { format!("{ns:.0}") }
+}
+
+/// The figures of one study.
+#[must_use]
+pub fn grid(study: &Study) -> String {
+    let mut text = format!("{}: {}; {}\n  {:<36}", study.name, study.about, study.unit, study.axis);
+    for column in &study.columns {
+        let _ = write!(text, "{column:>12}");
+    }
+    text.push('\n');
+    for row in &study.rows {
+        let _ = write!(text, "  {:<36}", row.name);
+        for figure in &row.figures {
+            let _ = write!(text, "{:>12}", figure.map_or(String::new(), |f| format!("{f:.4}")));
+        }
+        text.push('\n');
+    }
+    text
 }

@@ -39,7 +39,7 @@ fn dots(of_name: &[&Measured]) -> String {
     let figures = lines.iter().flat_map(|(_, lines)| lines.iter().flat_map(|(_, ns)| *ns));
     let axis = Axis::of(figures, true, [LEFT, WIDTH - RIGHT]);
     let height = TOP + ROW * names.len() as f64 + BOTTOM;
-    let about = of_name.first().map_or("", |measured| measured.about);
+    let about = of_name.first().map_or("", |measured| measured.about.as_str());
     let mut svg = open(height, about);
     axis.vertical_grid(&mut svg, TOP, height - BOTTOM, "ns of a processor for one operation");
     for (at, name) in names.iter().enumerate() {

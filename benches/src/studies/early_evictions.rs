@@ -10,8 +10,7 @@ use crate::store::Store;
 
 /// Records arrive one by one, and run out in order, so that the table always holds a share of its
 /// capacity. A table that is filled only once flatters every scheme; this is what lasts.
-#[must_use]
-pub fn early_evictions(capacity: usize, windows: u64, loads: &[f64]) -> Study {
+pub(super) fn early_evictions(capacity: usize, windows: u64, loads: &[f64]) -> Study {
     let figures = loads.iter().map(|&load| Some(evicted(capacity, windows, load) * 100.0));
     Study {
         name: "early-evictions",

@@ -11,8 +11,7 @@ use crate::workloads::{Batched, Hits};
 
 /// 99 % duplicates, uniform, on one thread, in tables of those sizes. At the largest ones, only
 /// the engine without outcomes takes part, and only if there is memory for it.
-#[must_use]
-pub fn growth(records: &[usize], settings: &Settings) -> Study {
+pub(super) fn growth(records: &[usize], settings: &Settings) -> Study {
     let settings = Settings { threads: vec![1], latencies: false, ..settings.clone() };
     let mut rows: Vec<Row> = Vec::new();
     for (column, &count) in records.iter().enumerate() {

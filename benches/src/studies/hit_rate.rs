@@ -6,8 +6,7 @@ use crate::rng::{Rng, ZIPF_RANKS, Zipf};
 use crate::store::{Begun, Store};
 
 /// `requests` for a million keys by Zipf's law (0.99), at several capacities.
-#[must_use]
-pub fn hit_rate(requests: usize, capacities: &[usize]) -> Study {
+pub(super) fn hit_rate(requests: usize, capacities: &[usize]) -> Study {
     let (zipf, mut rng) = (Zipf::new(ZIPF_RANKS, 0.99), Rng::new(0x417));
     let trace: Vec<u32> = (0..requests).map(|_| zipf.draw(&mut rng) as u32).collect();
     let mut all = Replay { trace: &trace, capacities, rows: Vec::new() };

@@ -11,7 +11,7 @@ use crate::workloads::fill;
 /// # Errors
 ///
 /// A process failed.
-pub fn memory(records: &[usize]) -> Result<Study, String> {
+pub(super) fn memory(records: &[usize]) -> Result<Study, String> {
     let mut names = Names(Vec::new());
     names.visit::<Oncegate>();
     peers::hashed(&mut names);
@@ -42,8 +42,7 @@ pub fn memory(records: &[usize]) -> Result<Study, String> {
 }
 
 /// Answers the question of a row: resident bytes, and what the engine says itself.
-#[must_use]
-pub fn answer(name: &str, records: usize) -> Option<[u64; 2]> {
+pub(super) fn answer(name: &str, records: usize) -> Option<[u64; 2]> {
     let mut filled = Filled { name, records, bytes: None };
     filled.visit::<Oncegate>();
     peers::hashed(&mut filled);
@@ -85,4 +84,4 @@ impl Visitor for Filled<'_> {
 }
 
 /// The row of what the engine says itself.
-pub const BY_STATS: &str = "oncegate, by its stats";
+const BY_STATS: &str = "oncegate, by its stats";

@@ -15,7 +15,7 @@ use crate::workloads::fill;
 /// # Errors
 ///
 /// A process failed.
-pub fn opening(capacities: &[usize]) -> Result<Study, String> {
+pub(super) fn opening(capacities: &[usize]) -> Result<Study, String> {
     let names = [
         "open, ms",
         "page faults at open",
@@ -42,8 +42,7 @@ pub fn opening(capacities: &[usize]) -> Result<Study, String> {
 }
 
 /// Answers the question of a column.
-#[must_use]
-pub fn answer(capacity: usize) -> [f64; 5] {
+pub(super) fn answer(capacity: usize) -> [f64; 5] {
     let (lazy_ms, lazy_faults, store) = opened(|| Oncegate::open(capacity));
     let before = page_faults();
     fill(&store, 0..capacity as u64);

@@ -8,16 +8,16 @@ use crate::rng::Rng;
 use crate::store::{Begun, Store};
 
 /// A stream of `requests` new requests through a full table; three in ten are retried once, when a
-/// share of the capacity has been inserted since. Exact LRU loses none below 1.
-#[must_use]
-pub fn retention(capacity: usize, requests: u64, distances: &[f64]) -> Study {
+/// share of the capacity has been used since, by new requests and by retries of others. Exact LRU
+/// loses none below 1.
+pub(super) fn retention(capacity: usize, requests: u64, distances: &[f64]) -> Study {
     let mut all = Retry { capacity, requests, distances, rows: Vec::new() };
     peers::bounded(&mut all);
     Study {
         name: "retention",
         about: "a full table; 30 % of new requests are retried once, at that distance",
         unit: "% of retries that run again",
-        axis: "distance, as a share of the capacity",
+        axis: "records used since the first attempt, as a share of the capacity",
         columns: distances.to_vec(),
         log_axis: false,
         rows: all.rows,
@@ -34,7 +34,8 @@ struct Retry<'d> {
 impl Visitor for Retry<'_> {
     fn visit<S: Store + 'static>(&mut self) {
         let figures = self.distances.iter().map(|&distance| {
-            let lag = (self.capacity as f64 * distance) as u64;
+            // Each new request comes with three tenths of a retry, which uses a record too.
+            let lag = (self.capacity as f64 * distance / 1.3) as u64;
             Some(lost::<S>(self.capacity, self.requests, lag) * 100.0)
         });
         let row = Row { name: S::NAME.to_owned(), figures: figures.collect() };
