@@ -29,7 +29,8 @@ where
     const NAME: &'static str = if READ_FIRST { "dashmap, read first" } else { "dashmap" };
     const BOUNDED: bool = false;
     const LOCKS: bool = true;
-    const NOTE: &'static str = "Neither evicts nor expires; every duplicate takes a shard's lock.";
+    const NOTE: &'static str = "Neither evicts nor expires; every duplicate takes a shard's \
+        lock.";
 
     fn open(capacity: usize) -> Self {
         Self(DashMap::with_capacity_and_hasher(capacity, S::default()))

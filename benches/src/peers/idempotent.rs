@@ -68,8 +68,8 @@ impl Store for IdempotentStore {
     const NAME: &'static str = "idempotent";
     const BOUNDED: bool = false;
     const LOCKS: bool = true;
-    const NOTE: &'static str = "One task owns the map: calls are messages to it. Does not evict, and its old records are \
-         neither removed nor charged for.";
+    const NOTE: &'static str = "One task owns the map: calls are messages to it. Does not \
+        evict, and its old records are neither removed nor charged for.";
     const THREADS: usize = 1;
 
     fn open(_: usize) -> Self {

@@ -56,8 +56,8 @@ where
     const NAME: &'static str = "papaya";
     const BOUNDED: bool = false;
     const LOCKS: bool = false;
-    const NOTE: &'static str = "Neither evicts nor expires; each record is an allocation; whoever fills a batch of removed \
-         records frees it, in tens of microseconds.";
+    const NOTE: &'static str = "Neither evicts nor expires; each record is an allocation; \
+        whoever fills a batch of removed records frees it, in tens of microseconds.";
 
     fn open(capacity: usize) -> Self {
         Self(HashMap::with_capacity_and_hasher(capacity, S::default()))

@@ -34,8 +34,8 @@ where
     const NAME: &'static str = "quick_cache";
     const BOUNDED: bool = true;
     const LOCKS: bool = true;
-    const NOTE: &'static str = "Evicts new records first; a guard has no deadline, so that a holder that hangs blocks its \
-         key for good. Does not expire.";
+    const NOTE: &'static str = "Evicts new records first; a guard has no deadline, so that a \
+        holder that hangs blocks its key for good. Does not expire.";
 
     fn open(capacity: usize) -> Self {
         let lifecycle = DefaultLifecycle::default();

@@ -30,8 +30,8 @@ where
     const NAME: &'static str = "scc HashCache";
     const BOUNDED: bool = true;
     const LOCKS: bool = true;
-    const NOTE: &'static str = "Evicts within buckets of 32, so that records go before it is full; a record in flight can \
-         be evicted, and its key created again. Does not expire.";
+    const NOTE: &'static str = "Evicts within buckets of 32, so that records go before it is \
+        full; a record in flight can be evicted, and its key created again. Does not expire.";
 
     fn open(capacity: usize) -> Self {
         Self(HashCache::with_capacity_and_hasher(capacity, capacity, S::default()))

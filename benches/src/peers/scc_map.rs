@@ -28,7 +28,8 @@ where
     const NAME: &'static str = "scc HashMap";
     const BOUNDED: bool = false;
     const LOCKS: bool = true;
-    const NOTE: &'static str = "Neither evicts nor expires; every duplicate takes a bucket's lock.";
+    const NOTE: &'static str = "Neither evicts nor expires; every duplicate takes a bucket's \
+        lock.";
 
     fn open(capacity: usize) -> Self {
         Self(HashMap::with_capacity_and_hasher(capacity, S::default()))

@@ -32,8 +32,8 @@ where
     const NAME: &'static str = if SHARDS == 1 { "exact LRU" } else { "64 mutexes, LRU" };
     const BOUNDED: bool = true;
     const LOCKS: bool = true;
-    const NOTE: &'static str = "Exact LRU; every duplicate takes a lock and writes; a record in flight can be evicted, and \
-         its key created again. Does not expire.";
+    const NOTE: &'static str = "Exact LRU; every duplicate takes a lock and writes; a record \
+        in flight can be evicted, and its key created again. Does not expire.";
 
     fn open(capacity: usize) -> Self {
         Self(Shards::new(capacity, |share| {

@@ -29,7 +29,8 @@ where
     const NAME: &'static str = "64 mutexes, hashbrown";
     const BOUNDED: bool = false;
     const LOCKS: bool = true;
-    const NOTE: &'static str = "Neither evicts nor expires; every duplicate takes a shard's lock.";
+    const NOTE: &'static str = "Neither evicts nor expires; every duplicate takes a shard's \
+        lock.";
 
     fn open(capacity: usize) -> Self {
         // A little more for shards that get more than their share.

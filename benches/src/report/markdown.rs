@@ -87,7 +87,8 @@ fn workload(page: &mut String, measured: &Measured) {
         let _ = writeln!(page, "{median} times as fast as {} ({rounds}).\n", ratio.against);
     }
     page.push_str(
-        "| | ns | rounds | created | p50 | p99 | p99.9 | p99.99 |\n|---|---|---|---|---|---|---|---|\n",
+        "| | ns | rounds | created | p50 | p99 | p99.9 | p99.99 |\n\
+         |---|---|---|---|---|---|---|---|\n",
     );
     for line in measured.ours.iter().chain(&measured.ours_otherwise) {
         row(page, line, "**");

@@ -16,7 +16,7 @@ pub fn table(task: Task, sizes: &Sizes, figures: &[Figures]) -> String {
     for threads in &threads {
         let _ = write!(text, "{:>24}", format!("{threads} threads"));
     }
-    let _ = writeln!(text, "{:>9}  {}", "created", "ns p50/p99/p99.9, each number of threads");
+    let _ = writeln!(text, "  created  ns p50/p99/p99.9, each number of threads");
     let mut named: Vec<&str> = Vec::new();
     for row in figures {
         if named.contains(&row.name.as_str()) {

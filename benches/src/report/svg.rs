@@ -212,7 +212,8 @@ fn short(figure: f64) -> String {
 
 fn open(height: f64, title: &str) -> String {
     let mut svg = format!(
-        r#"<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" font-size="11">
+        r#"<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}"
+ viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" font-size="11">
 <rect width="100%" height="100%" fill="white"/>
 "#
     );
@@ -233,7 +234,8 @@ fn text(svg: &mut String, [x, y]: [f64; 2], anchor: &str, weight: &str, words: &
     let words = words.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     let _ = writeln!(
         svg,
-        r#"<text x="{x:.1}" y="{y:.1}" text-anchor="{anchor}" font-weight="{weight}">{words}</text>"#
+        r#"<text x="{x:.1}" y="{y:.1}" text-anchor="{anchor}" font-weight="{weight}">
+{words}</text>"#
     );
 }
 

@@ -1,5 +1,7 @@
 //! 99 of 100 requests are duplicates, of any live record alike.
 
+use std::ops::Range;
+
 use super::{FIRST_NEW, NewKeys, News, Step, Stream, Workload};
 use crate::rng::Rng;
 use crate::store::Store;
@@ -24,8 +26,8 @@ impl Workload for Hits {
         self.capacity
     }
 
-    fn filled(&self, _: bool) -> Vec<std::ops::Range<u64>> {
-        vec![0..self.records as u64]
+    fn filled(&self, _: bool) -> [Range<u64>; 2] {
+        [0..self.records as u64, 0..0]
     }
 
     fn stream<S: Store>(&self, news: &NewKeys, seed: u64) -> impl Stream<S> {

@@ -1,5 +1,7 @@
 //! A retry storm: every request is a duplicate of one of a few keys.
 
+use std::ops::Range;
+
 use super::{NewKeys, Step, Stream, Workload};
 use crate::rng::Rng;
 use crate::store::Store;
@@ -17,8 +19,8 @@ impl Workload for Hot {
         1 << 16
     }
 
-    fn filled(&self, _: bool) -> Vec<std::ops::Range<u64>> {
-        vec![0..KEYS as u64]
+    fn filled(&self, _: bool) -> [Range<u64>; 2] {
+        [0..KEYS as u64, 0..0]
     }
 
     fn stream<S: Store>(&self, _: &NewKeys, seed: u64) -> impl Stream<S> {

@@ -1,5 +1,7 @@
 //! Half of the requests are new, half are duplicates that follow Zipf's law (0.99).
 
+use std::ops::Range;
+
 use super::{FIRST_NEW, NewKeys, News, Step, Stream, Workload};
 use crate::rng::{Rng, ZIPF_RANKS, zipf_draws};
 use crate::store::Store;
@@ -20,9 +22,9 @@ impl Workload for Mix {
         self.popular * 2
     }
 
-    fn filled(&self, _: bool) -> Vec<std::ops::Range<u64>> {
+    fn filled(&self, _: bool) -> [Range<u64>; 2] {
         let popular = self.popular as u64;
-        vec![FIRST_NEW..FIRST_NEW + popular, 0..popular]
+        [FIRST_NEW..FIRST_NEW + popular, 0..popular]
     }
 
     fn stream<S: Store>(&self, news: &NewKeys, seed: u64) -> impl Stream<S> {

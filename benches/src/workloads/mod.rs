@@ -10,6 +10,7 @@ mod mix;
 mod race;
 mod unique;
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use self::batch::Batched;
@@ -29,7 +30,7 @@ pub trait Workload: Send + Sync {
     fn capacity(&self) -> usize;
     /// The numbers of the keys that are completed before anything is measured; `bounded` stores
     /// are filled until they evict, where the workload wants that.
-    fn filled(&self, bounded: bool) -> Vec<std::ops::Range<u64>>;
+    fn filled(&self, bounded: bool) -> [Range<u64>; 2];
     /// The keys of one thread of one slice.
     fn stream<S: Store>(&self, news: &NewKeys, seed: u64) -> impl Stream<S>;
 }
@@ -62,7 +63,7 @@ impl NewKeys {
         Self { next: AtomicU64::new(FIRST_NEW + taken) }
     }
 
-    fn block(&self) -> std::ops::Range<u64> {
+    fn block(&self) -> Range<u64> {
         // Relaxed: only the numbers must differ.
         let first = self.next.fetch_add(BLOCK, Ordering::Relaxed);
         first..first + BLOCK
@@ -73,7 +74,7 @@ impl NewKeys {
 #[derive(Debug)]
 struct News<'n> {
     from: &'n NewKeys,
-    block: std::ops::Range<u64>,
+    block: Range<u64>,
 }
 
 impl<'n> News<'n> {
@@ -93,7 +94,7 @@ impl<'n> News<'n> {
 }
 
 /// Completes the keys of these numbers.
-pub fn fill<S: Store>(store: &S, numbers: std::ops::Range<u64>) {
+pub fn fill<S: Store>(store: &S, numbers: Range<u64>) {
     let (outcome, mut buffer) = (S::outcome(7), S::outcome(0));
     for number in numbers {
         if let Begun::Created(lease) = store.begin(&S::key(number), &mut buffer) {

@@ -1,5 +1,7 @@
 //! Every request is new, and the table is full: each begin makes room for itself.
 
+use std::ops::Range;
+
 use super::{FIRST_NEW, NewKeys, News, Step, Stream, Workload};
 use crate::store::Store;
 
@@ -19,11 +21,11 @@ impl Workload for Unique {
         self.records
     }
 
-    fn filled(&self, bounded: bool) -> Vec<std::ops::Range<u64>> {
+    fn filled(&self, bounded: bool) -> [Range<u64>; 2] {
         // Stores that evict by themselves get more than they can hold.
         let records = self.records as u64;
         let count = if bounded { records * 2 } else { records };
-        vec![FIRST_NEW + records * 2 - count..FIRST_NEW + records * 2]
+        [FIRST_NEW + records * 2 - count..FIRST_NEW + records * 2, 0..0]
     }
 
     fn stream<S: Store>(&self, news: &NewKeys, _: u64) -> impl Stream<S> {
