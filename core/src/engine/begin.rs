@@ -13,7 +13,6 @@ use crate::error::ErrorCode;
 use crate::fingerprint::Request;
 use crate::observe::Event;
 use crate::outcome::Outcome;
-use crate::table::Probe;
 
 impl Engine {
     /// Asks to run `request`, with the engine's own options.
@@ -92,11 +91,17 @@ impl Engine {
         let mut outcome = Outcome::default();
         self.fork.check()?;
         options.check()?;
-        let probe = self.probe(prepared);
-        self.table.prefetch(&probe);
-        let answer = match self.glance(prepared, &probe, &mut outcome) {
+        let fresh;
+        let prepared = if self.is_current(prepared) {
+            prepared
+        } else {
+            fresh = self.refresh(prepared)?;
+            &fresh
+        };
+        self.table.prefetch(&prepared.probe);
+        let answer = match self.glance(prepared, &mut outcome) {
             Glance::Replayed => return Ok(Admission::Replayed(outcome)),
-            other => self.answer(prepared, &probe, other, options, &mut outcome)?,
+            other => self.answer(prepared, other, options, &mut outcome)?,
         };
         Ok(self.admission(answer, options, outcome))
     }
@@ -132,9 +137,8 @@ impl Engine {
     ) -> Result<Admission<'e, &'b Outcome>, Error> {
         self.fork.check()?;
         options.check()?;
-        let probe = self.probe(prepared);
-        self.table.prefetch(&probe);
-        self.begin_at(prepared, &probe, options, buffer)
+        self.table.prefetch(&prepared.probe);
+        self.begin_at(prepared, options, buffer)
     }
 
     /// Begins many requests, and hands each answer to `each` with its place in `batch`.
@@ -172,12 +176,11 @@ impl Engine {
             return;
         }
         for (at, part) in batch.chunks(IN_FLIGHT).enumerate() {
-            let probes: [Option<Probe>; IN_FLIGHT] =
-                std::array::from_fn(|i| part.get(i).map(|prepared| self.probe(prepared)));
-            probes.iter().flatten().for_each(|probe| self.table.prefetch_sets(probe));
-            probes.iter().flatten().for_each(|probe| self.table.prefetch_named(probe));
-            for (i, (prepared, probe)) in part.iter().zip(probes.iter().flatten()).enumerate() {
-                each(at * IN_FLIGHT + i, self.begin_at(prepared, probe, options, buffer));
+            let known = || part.iter().filter(|prepared| self.is_current(prepared));
+            known().for_each(|prepared| self.table.prefetch_sets(&prepared.probe));
+            known().for_each(|prepared| self.table.prefetch_named(&prepared.probe));
+            for (i, prepared) in part.iter().enumerate() {
+                each(at * IN_FLIGHT + i, self.begin_at(prepared, options, buffer));
             }
         }
     }
@@ -187,13 +190,15 @@ impl Engine {
     fn begin_at<'e, 'b>(
         &'e self,
         prepared: &Prepared<'_>,
-        probe: &Probe,
         options: &BeginOptions,
         buffer: &'b mut Outcome,
     ) -> Result<Admission<'e, &'b Outcome>, Error> {
-        match self.glance(prepared, probe, buffer) {
+        if !self.is_current(prepared) {
+            return self.begin_further(&self.refresh(prepared)?, Glance::Unclear, options, buffer);
+        }
+        match self.glance(prepared, buffer) {
             Glance::Replayed => Ok(Admission::Replayed(buffer)),
-            other => self.begin_further(prepared, probe, other, options, buffer),
+            other => self.begin_further(prepared, other, options, buffer),
         }
     }
 
@@ -201,12 +206,11 @@ impl Engine {
     fn begin_further<'e, 'b>(
         &'e self,
         prepared: &Prepared<'_>,
-        probe: &Probe,
         glance: Glance,
         options: &BeginOptions,
         buffer: &'b mut Outcome,
     ) -> Result<Admission<'e, &'b Outcome>, Error> {
-        let answer = self.answer(prepared, probe, glance, options, buffer)?;
+        let answer = self.answer(prepared, glance, options, buffer)?;
         Ok(self.admission(answer, options, &*buffer))
     }
 
@@ -214,7 +218,6 @@ impl Engine {
     fn answer(
         &self,
         prepared: &Prepared<'_>,
-        probe: &Probe,
         glance: Glance,
         options: &BeginOptions,
         outcome: &mut Outcome,
@@ -222,18 +225,17 @@ impl Engine {
         let timed = self.counters.own(Event::Begun).is_multiple_of(SAMPLE_EVERY);
         let started = timed.then(|| PreciseClock.now());
         let created = match glance {
-            Glance::Absent(looked) => self.create_at_once(prepared, probe, options, looked)?,
+            Glance::Absent(looked) => self.create_at_once(prepared, options, looked)?,
             _ => None,
         };
-        if let Some(answer) = created {
+        let mut prepared = *prepared;
+        let answer = match created {
+            Some(answer) => answer,
+            None => self.decide(&mut prepared, options, outcome)?,
+        };
+        if let Some(started) = started {
             self.note_latency(started);
-            return Ok(answer);
         }
-        // Another engine's digests are made under another secret, for another table.
-        let foreign = prepared.epoch != self.epoch;
-        let mut prepared = if foreign { self.refresh(prepared)? } else { *prepared };
-        let answer = self.decide(&mut prepared, options, outcome)?;
-        self.note_latency(started);
         match options.on_conflict.unwrap_or(self.defaults.on_conflict) {
             OnConflict::Conflict => Ok(answer),
             OnConflict::Wait(limit) => {
@@ -242,10 +244,9 @@ impl Engine {
         }
     }
 
-    pub(super) fn note_latency(&self, started: Option<Duration>) {
-        if let Some(started) = started {
-            self.begin_latency.record(nanos(PreciseClock.now() - started));
-        }
+    #[cold]
+    pub(super) fn note_latency(&self, started: Duration) {
+        self.begin_latency.record(nanos(PreciseClock.now() - started));
     }
 
     /// Counts an answer, and makes it the caller's.
@@ -267,7 +268,7 @@ impl Engine {
                 };
                 let token = LeaseToken {
                     slot: slot as u64,
-                    fencing: self.fencing_token(seen.fence),
+                    fencing: self.fencing_token(seen.fence()),
                     window_ms: millis_up(options.window.unwrap_or(self.defaults.window)),
                     attempt,
                 };

@@ -1,7 +1,5 @@
 //! Decide: one request's way through the table.
 
-use super::keys;
-use super::prepare::Probes;
 use super::{BeginOptions, Engine, Prepared, Status, millis_up, options};
 use crate::error::{Error, ErrorCode};
 use crate::fingerprint::DigestVersion;
@@ -68,21 +66,19 @@ impl Engine {
     ) -> Result<Answer, Error> {
         let mut over = None;
         loop {
-            let keys = keys::load(&self.region);
-            if keys != prepared.keys {
+            if !self.is_current(prepared) {
                 *prepared = self.refresh(prepared)?;
             }
-            let probes = self.probes(prepared);
-            self.table.prefetch(&probes.current);
             let rules = self.rules();
             if rules.now_ms >= Deadline::MAX_MS {
                 // No lease would last: each would be taken over at once.
                 return Err(Error::of(ErrorCode::Exhausted, "clock"));
             }
             let lease = self.lease_draft(options, &rules);
-            let search = |probe: &Probe| self.table.search(probe).map(|found| (found, probe.home));
-            let found = probes.retiring.as_ref().and_then(search);
-            if let Some((found, home)) = found.or_else(|| search(&probes.current)) {
+            let search =
+                |probe: &Probe| self.table.search(probe).map(|found| (found, probe.home()));
+            let found = prepared.retiring.as_ref().and_then(search);
+            if let Some((found, home)) = found.or_else(|| search(&prepared.probe)) {
                 match self.meet(found, home, prepared, &rules, lease, outcome)? {
                     Met::Answer(answer) => return Ok(answer),
                     Met::Changed => continue,
@@ -95,7 +91,7 @@ impl Engine {
                 }
             }
             let place = Vacancy { looked: None, over };
-            if let Some(answer) = self.create(prepared, &probes, &rules, lease, place)? {
+            if let Some(answer) = self.create(prepared, &rules, lease, place)? {
                 return Ok(answer);
             }
         }
@@ -106,7 +102,6 @@ impl Engine {
     pub(super) fn create_at_once(
         &self,
         prepared: &Prepared<'_>,
-        probe: &Probe,
         options: &BeginOptions,
         looked: Arbitration,
     ) -> Result<Option<Answer>, Error> {
@@ -115,16 +110,14 @@ impl Engine {
             return Ok(None);
         }
         let lease = self.lease_draft(options, &rules);
-        let probes = Probes { current: *probe, retiring: None };
         let place = Vacancy { looked: Some(looked), over: None };
-        self.create(prepared, &probes, &rules, lease, place)
+        self.create(prepared, &rules, lease, place)
     }
 
     /// Inserts a new record. `None`: look again.
     fn create(
         &self,
         prepared: &Prepared<'_>,
-        probes: &Probes,
         rules: &Rules,
         lease: LeaseDraft,
         Vacancy { looked, over }: Vacancy,
@@ -133,12 +126,12 @@ impl Engine {
         if let Err(refused) = self.charge(scope, || self.tend_for_quota(over, rules)) {
             // A duplicate that was faster may have taken the last of it, a moment ago.
             let found = |probe: &Probe| self.table.search(probe).is_some();
-            let exists = found(&probes.current) || probes.retiring.as_ref().is_some_and(found);
+            let exists = found(&prepared.probe) || prepared.retiring.as_ref().is_some_and(found);
             return if exists { Ok(None) } else { Err(self.refused_by_quota(refused)) };
         }
         let draft = Draft { scope, digest: prepared.digest, lease };
-        let unchanged = || keys::load(&self.region) == prepared.keys;
-        let retiring = probes.retiring.as_ref();
+        let unchanged = || self.is_current(prepared);
+        let retiring = prepared.retiring.as_ref();
         let refund = || self.table.refund_scope(scope);
         if !rules.evict_lru
             && !self.store.make_room(self.largest_block(), self.room(rules), &self.table)
@@ -147,7 +140,7 @@ impl Engine {
             return Err(self.full("outcomes"));
         }
         let insertion =
-            self.table.insert(&probes.current, retiring, &draft, rules, looked, unchanged);
+            self.table.insert(&prepared.probe, retiring, &draft, rules, looked, unchanged);
         match insertion {
             Insertion::Inserted { slot, seen, replaced } => {
                 let status =
@@ -184,7 +177,7 @@ impl Engine {
         let Found { slot, seen } = found;
         let at = self.table.slot(slot);
         let (digest, recorded) = (at.digest(), at.attempt());
-        let stale = at.control().load().fence != seen.fence;
+        let stale = at.control().load().fence() != seen.fence();
         if stale && !Bug::MatchNotRechecked.is_planted() {
             return Ok(Met::Changed);
         }
@@ -194,8 +187,8 @@ impl Engine {
         if !self.same_payload(digest, prepared)? {
             return Ok(Met::Answer(Answer::Mismatched));
         }
-        let attempt = seen.fence.attempt(recorded);
-        Ok(match seen.state {
+        let attempt = seen.fence().attempt(recorded);
+        Ok(match seen.state() {
             State::Running => match self.table.close_lease(slot, seen, rules) {
                 Err(Open::Until(until_ms)) => {
                     Met::Answer(Answer::InProgress { at: found, attempt, until_ms })
@@ -219,7 +212,7 @@ impl Engine {
             },
             State::Waiting => {
                 let deadline = at.deadline();
-                if !deadline.belongs_to(seen.fence) || deadline.kind != Kind::Due {
+                if !deadline.belongs_to(seen.fence()) || deadline.kind != Kind::Due {
                     Met::Changed
                 } else if deadline.at_ms > rules.now_ms {
                     let (next_attempt, due_ms) = (attempt + 1, deadline.at_ms);
@@ -234,7 +227,7 @@ impl Engine {
             }
             State::Unknown => match at.deadline() {
                 // Somebody decided that it runs again, and has not said so in the control word.
-                due if due.belongs_to(seen.fence) && due.kind == Kind::Due => {
+                due if due.belongs_to(seen.fence()) && due.kind == Kind::Due => {
                     self.end_failing(found, due.at_ms, rules);
                     Met::Changed
                 }
@@ -255,7 +248,7 @@ impl Engine {
         match self.table.take(slot, seen, home, lease) {
             Ok((taken, attempt)) => {
                 let until_ms = lease.until_ms;
-                if taken.waiters {
+                if taken.waiters() {
                     // They count on the lease or the delay before.
                     self.waiters.wake_sooner(slot, until_ms);
                 }
@@ -270,14 +263,14 @@ impl Engine {
     fn replay(&self, found: Found, outcome: &mut Outcome) -> Met {
         let Found { slot, seen } = found;
         let at = self.table.slot(slot);
-        let failed = seen.state == State::Failed;
+        let failed = seen.state() == State::Failed;
         loop {
             let reference = at.outcome();
-            let read = match Inline::unpack(reference, seen.fence) {
+            let read = match Inline::unpack(reference, seen.fence()) {
                 Some(inline) => {
                     inline.failed == failed && inline.read(self.table.inline(slot), outcome)
                 }
-                None => self.store.read(reference, slot, seen.fence, failed, outcome),
+                None => self.store.read(reference, slot, seen.fence(), failed, outcome),
             };
             let stands = at.control().load().is_same_record(seen);
             if !stands && !Bug::InlineNotRechecked.is_planted() {
@@ -287,7 +280,7 @@ impl Engine {
                 return Met::Answer(Answer::Replayed);
             }
             if at.outcome() == reference {
-                if !failed || reference != lapsed(seen.fence) {
+                if !failed || reference != lapsed(seen.fence()) {
                     return Met::Answer(Answer::OutcomeGone);
                 }
                 // A lapse that counted as failure left no outcome.
@@ -298,12 +291,14 @@ impl Engine {
     }
 
     fn same_payload(&self, stored: DigestWord, prepared: &Prepared<'_>) -> Result<bool, Error> {
-        if (stored.version, stored.key_id) == (prepared.digest.version, prepared.digest.key_id) {
+        if (stored.version(), stored.key_id())
+            == (prepared.digest.version(), prepared.digest.key_id())
+        {
             return Ok(stored == prepared.digest);
         }
         // Made by an earlier version of the digest, or under the key that is being retired.
-        let hasher = self.keys.hasher_of_record(prepared.keys, stored.key_id);
-        let version = DigestVersion::from_number(stored.version);
+        let hasher = self.keys.hasher_of_record(prepared.keys(), stored.key_id());
+        let version = DigestVersion::from_number(stored.version());
         let (Some(hasher), Some(version)) = (hasher, version) else {
             // Nothing can verify it any more: the answer that runs nothing.
             return Ok(false);
@@ -313,7 +308,7 @@ impl Engine {
             return Ok(false);
         };
         let digest = hasher.payload_digest(request.payload_ref(), version)?;
-        Ok(DigestWord::new(digest, stored.version, stored.key_id) == stored)
+        Ok(DigestWord::new(digest, stored.version(), stored.key_id()) == stored)
     }
 
     fn lease_draft(&self, options: &BeginOptions, rules: &Rules) -> LeaseDraft {

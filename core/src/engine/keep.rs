@@ -50,7 +50,7 @@ impl Engine {
         let failed = ending.state == State::Failed;
         let own = self.table.inline(slot);
         if size <= size_of_val(own) {
-            let reference = Inline::new(seen.fence, failed, ending.window, outcome).pack();
+            let reference = Inline::new(seen.fence(), failed, ending.window, outcome).pack();
             if size == 0 {
                 // The reference says it all.
                 return Kept { reference, ..nothing };
@@ -60,7 +60,7 @@ impl Engine {
                 return Kept { seen, reference, writing: true, block: None };
             }
         }
-        let header = Header::new(slot, seen.fence, failed, ending.window, outcome);
+        let header = Header::new(slot, seen.fence(), failed, ending.window, outcome);
         let room = self.room(rules);
         let block = self.store.write(&header, outcome, ending.window_end, room, &self.table);
         let reference = block.as_ref().map_or(WITHOUT_BYTES, |block| block.reference);

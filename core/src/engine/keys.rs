@@ -26,7 +26,7 @@ pub(crate) struct KeyState {
 }
 
 impl KeyState {
-    fn unpack(word: u64) -> Self {
+    pub(crate) fn unpack(word: u64) -> Self {
         let retiring = (word >> 16 & 1 == 1).then_some((word >> 8) as u8);
         Self { generation: (word >> 32) as u32, current: word as u8, retiring }
     }
@@ -92,15 +92,14 @@ pub(crate) fn short(id: u8) -> u8 {
 }
 
 pub(crate) fn load(region: &Region) -> KeyState {
-    // Acquire: pairs with the Release of `store`; the hasher and the fence floor come first.
-    KeyState::unpack(region.header(header::KEYS).load(Ordering::Acquire))
+    KeyState::unpack(load_word(region))
 }
 
-/// Whether the keys in force are those of `word`.
+/// The same as it lies in the region, to compare.
 #[inline]
-pub(crate) fn is_word(region: &Region, word: u64) -> bool {
-    // Acquire: as in `load`.
-    region.header(header::KEYS).load(Ordering::Acquire) == word
+pub(crate) fn load_word(region: &Region) -> u64 {
+    // Acquire: pairs with the Release of `store`; the hasher and the fence floor come first.
+    region.header(header::KEYS).load(Ordering::Acquire)
 }
 
 pub(crate) fn store(region: &Region, state: KeyState) {

@@ -273,10 +273,10 @@ impl References for Table {
         let slot = self.slot(header.slot);
         let seen = slot.control().load();
         let deadline = slot.deadline();
-        let refers = seen.state.is_finished()
-            && seen.fence == header.fence
+        let refers = seen.state().is_finished()
+            && seen.fence() == header.fence
             && slot.outcome() == reference
-            && deadline.belongs_to(seen.fence);
+            && deadline.belongs_to(seen.fence());
         // A window that is still being written has not ended.
         let window_end = if deadline.kind == Kind::Window { deadline.at_ms } else { u64::MAX };
         let reserved = self.room_of(slot.scope()) == RoomOf::Reserved;
@@ -286,8 +286,8 @@ impl References for Table {
     fn redirect(&self, header: &Header, from: u64, to: u64) -> bool {
         let slot = self.slot(header.slot);
         let seen = slot.control().load();
-        seen.state.is_finished()
-            && seen.fence == header.fence
+        seen.state().is_finished()
+            && seen.fence() == header.fence
             && slot.change_outcome(from, to).is_ok()
     }
 }

@@ -5,15 +5,13 @@
 //! thread, and leaves every case that is not plain to [`decide`](super::decide).
 
 use super::begin::SAMPLE_EVERY;
-use super::keys;
 use super::{Engine, Prepared};
 use crate::clock::{Clock, PreciseClock};
 use crate::observe::Event;
 use crate::outcome::{Inline, Outcome};
 use crate::sync::planted::Bug;
 use crate::table::control::State;
-use crate::table::slot::Kind;
-use crate::table::{Arbitration, Found, Probe};
+use crate::table::{Arbitration, Found};
 
 /// What a first look came to.
 pub(super) enum Glance {
@@ -26,30 +24,25 @@ pub(super) enum Glance {
 }
 
 impl Engine {
-    /// Copies the outcome of `prepared` into `outcome`, if it has plainly finished with success,
-    /// inside its window, under the keys that are in force.
+    /// Copies the outcome of `prepared`, which is current, into `outcome`, if it has plainly
+    /// finished with success, inside its window.
     #[inline]
-    pub(super) fn glance(
-        &self,
-        prepared: &Prepared<'_>,
-        probe: &Probe,
-        outcome: &mut Outcome,
-    ) -> Glance {
-        let timed = self.counters.own(Event::Replayed).is_multiple_of(SAMPLE_EVERY);
+    pub(super) fn glance(&self, prepared: &Prepared<'_>, outcome: &mut Outcome) -> Glance {
+        let mine = self.counters.mine();
+        let timed = mine.total(Event::Replayed).is_multiple_of(SAMPLE_EVERY);
         let started = timed.then(|| PreciseClock.now());
-        if prepared.epoch != self.epoch || !keys::is_word(&self.region, prepared.keys_word) {
-            return Glance::Unclear;
-        }
-        let found = match self.table.look(probe) {
+        let found = match self.table.look(&prepared.probe) {
             Ok(found) => found,
-            Err(looked) if prepared.keys.retiring.is_none() => return Glance::Absent(looked),
+            Err(looked) if prepared.retiring.is_none() => return Glance::Absent(looked),
             Err(_) => return Glance::Unclear,
         };
-        if found.seen.state != State::Succeeded || !self.copy_inline(found, prepared, outcome) {
+        if found.seen.state() != State::Succeeded || !self.copy_inline(found, prepared, outcome) {
             return Glance::Unclear;
         }
-        self.counters.add(Event::Replayed);
-        self.note_latency(started);
+        mine.add(Event::Replayed);
+        if let Some(started) = started {
+            self.note_latency(started);
+        }
         Glance::Replayed
     }
 
@@ -57,15 +50,11 @@ impl Engine {
     fn copy_inline(&self, found: Found, prepared: &Prepared<'_>, outcome: &mut Outcome) -> bool {
         let Found { slot, seen } = found;
         let at = self.table.slot(slot);
-        let deadline = at.deadline();
-        let inside = deadline.kind == Kind::Window
-            && deadline.belongs_to(seen.fence)
-            && deadline.at_ms > self.now_ms();
+        let inside = at.window_end(seen.fence()).is_some_and(|end_ms| end_ms > self.now_ms());
         if !inside || at.digest() != prepared.digest {
             return false;
         }
-        let Some(inline) = Inline::unpack(at.outcome(), seen.fence).filter(|found| !found.failed)
-        else {
+        let Some(inline) = Inline::of_success(at.outcome(), seen.fence()) else {
             return false;
         };
         let copied = inline.read(self.table.inline(slot), outcome);

@@ -156,14 +156,14 @@ impl Engine {
                 };
                 swept.lapsed += 1;
                 self.lapse(found, policy);
-                if policy == Lapse::Reclaim && found.seen.waiters {
+                if policy == Lapse::Reclaim && found.seen.waiters() {
                     // The waiter that is woken takes the record over.
                     self.hand_over(found.slot);
                 }
             }
             Met::Unsettled(found) => {
                 let reference = self.table.slot(found.slot).outcome();
-                let decided = self.decided(reference, found.slot, found.seen.fence);
+                let decided = self.decided(reference, found.slot, found.seen.fence());
                 let window =
                     decided.map_or(millis_up(self.defaults.window), |(_, window)| window.ms());
                 let until_ms = rules.now_ms.saturating_add(window);

@@ -89,6 +89,16 @@ impl Inline {
     }
 }
 
+impl Inline {
+    /// What `reference` says, if the attempt that holds `fence` left it and succeeded.
+    #[inline]
+    pub(crate) fn of_success(reference: u64, fence: Fence) -> Option<Self> {
+        let expected = INLINE | fence.get() & LOW_MASK;
+        let compared = INLINE | 1 << FAILED_SHIFT | LOW_MASK;
+        if (reference ^ expected) & compared == 0 { Self::unpack(reference, fence) } else { None }
+    }
+}
+
 /// The reference of an attempt that failed by its lapse. It names the attempt, so that a later one
 /// does not believe it.
 pub(crate) fn lapsed(fence: Fence) -> u64 {

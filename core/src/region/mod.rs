@@ -117,34 +117,30 @@ impl Region {
     /// Asks for the line of set `set`. A hint: it changes nothing.
     #[inline]
     pub(crate) fn prefetch_set(&self, set: usize) {
-        #[cfg(not(oncegate_loom))]
-        prefetch::line(&self.set_line(set)[0]);
-        #[cfg(oncegate_loom)]
-        let _ = set;
+        self.prefetch_at(self.geometry.line_at(set));
     }
 
     /// Asks for the record in `slot` alone.
     #[inline]
     pub(crate) fn prefetch_record(&self, slot: usize) {
-        #[cfg(not(oncegate_loom))]
-        prefetch::line(&self.slot(slot)[0]);
-        #[cfg(oncegate_loom)]
-        let _ = slot;
+        self.prefetch_at(self.geometry.slot_at(slot));
     }
 
-    /// Asks for the record in `slot`, and for the outcome beside it. A hint, as
-    /// [`prefetch_set`](Self::prefetch_set).
+    /// Asks for the record in `slot`, and for the first line of the outcome beside it. (Without
+    /// inline outcomes that is the next record: a hint for nothing, but cheaper than to ask.)
     #[inline]
     pub(crate) fn prefetch_slot(&self, slot: usize) {
+        let at = self.geometry.slot_at(slot);
+        self.prefetch_at(at);
+        self.prefetch_at(at + SLOT_WORDS);
+    }
+
+    #[inline(always)]
+    fn prefetch_at(&self, word: usize) {
         #[cfg(not(oncegate_loom))]
-        {
-            prefetch::line(&self.slot(slot)[0]);
-            if let Some(word) = self.inline(slot).first() {
-                prefetch::line(word);
-            }
-        }
+        prefetch::line(self.words().as_ptr().wrapping_add(word));
         #[cfg(oncegate_loom)]
-        let _ = slot;
+        let _ = word;
     }
 
     #[inline]

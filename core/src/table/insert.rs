@@ -76,8 +76,8 @@ impl Table {
         mut looked: Option<Arbitration>,
         keys_unchanged: impl Fn() -> bool,
     ) -> Insertion {
-        let line = self.line(probe.home);
-        let old_line = retiring.map(|old| self.line(old.home));
+        let line = self.line(probe.home());
+        let old_line = retiring.map(|old| self.line(old.home()));
         let mut held: Option<Held> = None;
         let mut replaced = false;
         let end = loop {
@@ -104,8 +104,8 @@ impl Table {
             let above = line.fence_clock().max(old_line.map_or(0, SetLine::fence_clock));
             // A record of this request may have come and gone since the slot was claimed: then
             // its attempts drew counters that this one must be above.
-            if let Some(late) =
-                held.take_if(|mine| mine.seen.fence.get() < above && !Bug::CounterKept.is_planted())
+            if let Some(late) = held
+                .take_if(|mine| mine.seen.fence().get() < above && !Bug::CounterKept.is_planted())
             {
                 self.give_back(late.slot, late.seen);
             }
@@ -127,7 +127,7 @@ impl Table {
                 }
             };
             if let (Some(old), Some(old_seen)) = (retiring, old_seen)
-                && !self.disturb_old_home(old, old_seen, probe.home)
+                && !self.disturb_old_home(old, old_seen, probe.home())
             {
                 continue;
             }
@@ -144,8 +144,8 @@ impl Table {
     /// Makes an insertion under the old key fail that does not know of the new one. False:
     /// somebody inserted on the old home since `seen` was read.
     fn disturb_old_home(&self, old: &Probe, seen: Arbitration, new_home: usize) -> bool {
-        let needed = old.home != new_home && !Bug::RotationSkipsOldHome.is_planted();
-        !needed || self.line(old.home).disturb(seen).is_ok()
+        let needed = old.home() != new_home && !Bug::RotationSkipsOldHome.is_planted();
+        !needed || self.line(old.home()).disturb(seen).is_ok()
     }
 
     /// Makes every insertion fail its arbitration that read its word before this call.
@@ -174,8 +174,8 @@ impl Table {
             let inserting = control.load();
             // While the word still says `seen`, the slot belongs to the insertion it names; its
             // fencing bits and the second look keep a late helper from finishing another one.
-            let is_this_one = inserting.state == State::Inserting
-                && inserting.fence.low() == seen.fence_low
+            let is_this_one = inserting.state() == State::Inserting
+                && inserting.fence().low() == seen.fence_low
                 && line.arbitration() == seen;
             if is_this_one {
                 // Whoever else finishes it does the same.
@@ -193,7 +193,7 @@ impl Table {
         mine: Held,
         probe: &Probe,
     ) -> Option<Snapshot> {
-        let won = line.arbitrate(seen, mine.slot, mine.seen.fence);
+        let won = line.arbitrate(seen, mine.slot, mine.seen.fence());
         let pending = match won {
             Ok(pending) => Some(pending),
             Err(()) if Bug::ArbitrationIgnored.is_planted() => None,
@@ -229,14 +229,14 @@ impl Table {
         let (set, way) = place(slot);
         let line = self.line(set);
         // The clock that this insertion will make, so that the record counts as just used.
-        let at_home = set == probe.home;
+        let at_home = set == probe.home();
         let clock = if at_home { home_seen.next_age_clock() } else { line.age_clock() };
         let LeaseDraft { until_ms, lapse } = draft.lease;
         self.slot(slot).write(Fields {
-            identity: probe.identity,
+            identity: probe.identity(),
             scope: draft.scope,
             attempt: FIRST_ATTEMPT as u16,
-            deadline: Deadline::new(until_ms, lapse, Kind::Lease, seen.fence),
+            deadline: Deadline::new(until_ms, lapse, Kind::Lease, seen.fence()),
             digest: draft.digest,
         });
         line.stamp(way, clock);
@@ -255,11 +255,11 @@ impl Table {
         seen: Snapshot,
         wanted: &Wanted<'_>,
     ) -> Option<Snapshot> {
-        let above = seen.fence.max(wanted.above);
-        let fence = self.next_fence(wanted.probe.home, above, FIRST_ATTEMPT)?;
+        let above = seen.fence().max(wanted.above);
+        let fence = self.next_fence(wanted.probe.home(), above, FIRST_ATTEMPT)?;
         let step = Step::Claim { fence, owner: self.owner };
         let claimed = self.slot(slot).control().advance(seen, step).ok()?;
-        if seen.state.is_record() {
+        if seen.state().is_record() {
             self.forget(slot, seen);
         }
         Some(claimed)

@@ -32,12 +32,12 @@ impl Table {
     /// waiting and unknown records are never over before.
     pub(crate) fn is_over(&self, slot: usize, seen: Snapshot, rules: &Rules) -> bool {
         let deadline = self.slot(slot).deadline();
-        if !deadline.belongs_to(seen.fence) {
+        if !deadline.belongs_to(seen.fence()) {
             // The holder has not written its deadline yet.
             return false;
         }
         let after = |ms: u64| deadline.at_ms.saturating_add(ms) <= rules.now_ms;
-        match seen.state {
+        match seen.state() {
             // A finished record whose window is still being written is inside it.
             State::Succeeded | State::Failed => deadline.kind == Kind::Window && after(0),
             State::Waiting => after(rules.idle_retention_ms),
@@ -51,10 +51,10 @@ impl Table {
 
     /// Takes away a record that is over. False where somebody else was faster.
     pub(crate) fn clear(&self, slot: usize, seen: Snapshot, rules: &Rules) -> bool {
-        if seen.state == State::Running && self.close_lease(slot, seen, rules).is_err() {
+        if seen.state() == State::Running && self.close_lease(slot, seen, rules).is_err() {
             return false;
         }
-        let Some(next) = seen.fence.next_for(super::insert::FIRST_ATTEMPT) else {
+        let Some(next) = seen.fence().next_for(super::insert::FIRST_ATTEMPT) else {
             return false;
         };
         if Bug::SweepWithoutClaim.is_planted() {
@@ -67,7 +67,7 @@ impl Table {
                 self.forget(slot, seen);
                 self.counters.add(Event::EvictedExpired);
                 self.give_back(slot, claimed);
-                if seen.waiters {
+                if seen.waiters() {
                     self.waiters.wake_all(slot);
                 }
                 true
@@ -83,11 +83,11 @@ impl Table {
         wanted: &Wanted<'_>,
         rules: &Rules,
     ) -> Result<(usize, Snapshot), NoSlot> {
-        let Probe { home, alternate, .. } = *wanted.probe;
+        let [home, alternate] = [wanted.probe.home(), wanted.probe.alternate()];
         let mut views = [self.view(home), self.view(alternate)];
         // Records mostly end in the order of their last use, so the oldest of each set says
         // whether there is anything to clear.
-        self.tend(&mut views, wanted.probe.way, rules);
+        self.tend(&mut views, wanted.probe.way(), rules);
         if let Some(claimed) = self.claim_vacant(&views, wanted) {
             return Ok(claimed);
         }
@@ -115,31 +115,46 @@ impl Table {
         View { set, vacant, oldest: line.oldest_first(!vacant) }
     }
 
-    /// Clears the oldest records of both sets that are over: one of each, and one more where there
-    /// is little room left.
+    /// Clears the oldest records of both sets that are over, a few at most.
     fn tend(&self, views: &mut [View; 2], first_way: usize, rules: &Rules) {
-        let oldest = views.each_ref().map(|view| {
-            let crowded = view.vacant.count() < CROWDED;
+        // All of them are on their way before the first is waited for.
+        self.prefetch_views(views, first_way);
+        for view in views {
+            let mut misses = view.looked_at();
             let mut oldest = view.oldest;
-            let first = oldest.next();
-            [first, if crowded { oldest.next() } else { None }]
-        });
-        // All of them are on their way before the first is waited for, and the slot that will be
-        // taken if there is room.
-        for (view, oldest) in views.iter().zip(&oldest) {
-            for (way, _) in oldest.iter().flatten() {
-                self.region.prefetch_record(view.set * WAYS + way);
-            }
-        }
-        if let Some(way) = views[0].vacant.first_from(first_way) {
-            self.region.prefetch_slot(views[0].set * WAYS + way);
-        }
-        for (view, oldest) in views.iter_mut().zip(oldest) {
-            for (way, _) in oldest.into_iter().flatten() {
+            while let Some((way, _)) = oldest.peek() {
+                oldest.skip_one();
                 if self.clear_if_over(view.set * WAYS + way, rules) {
                     view.cleared(way);
+                } else {
+                    misses -= 1;
+                }
+                if misses == 0 {
+                    break;
                 }
             }
+        }
+    }
+
+    /// Asks for the records that an insertion looks at, and for the slot that it will take.
+    pub(super) fn prefetch_room(&self, probe: &Probe) {
+        self.prefetch_views(&[self.view(probe.home()), self.view(probe.alternate())], probe.way());
+    }
+
+    #[inline]
+    fn prefetch_views(&self, views: &[View; 2], first_way: usize) {
+        let vacant = views[0].vacant.first_from(first_way);
+        for view in views {
+            let mut oldest = view.oldest;
+            for _ in 0..view.looked_at() {
+                if let Some((way, _)) = oldest.peek() {
+                    self.region.prefetch_slot(view.set * WAYS + way);
+                    oldest.skip_one();
+                }
+            }
+        }
+        if let Some(way) = vacant {
+            self.region.prefetch_slot(views[0].set * WAYS + way);
         }
     }
 
@@ -151,7 +166,7 @@ impl Table {
 
     fn clear_if_over(&self, slot: usize, rules: &Rules) -> bool {
         let seen = self.slot(slot).control().load();
-        seen.state.is_record() && self.is_over(slot, seen, rules) && self.clear(slot, seen, rules)
+        seen.state().is_record() && self.is_over(slot, seen, rules) && self.clear(slot, seen, rules)
     }
 
     fn claim_vacant(&self, views: &[View; 2], wanted: &Wanted<'_>) -> Option<(usize, Snapshot)> {
@@ -167,9 +182,9 @@ impl Table {
         mut ways: Ways,
         wanted: &Wanted<'_>,
     ) -> Option<(usize, Snapshot)> {
-        while let Some(way) = ways.first_from(wanted.probe.way) {
+        while let Some(way) = ways.first_from(wanted.probe.way()) {
             let (slot, seen) = self.at_way(set, way);
-            if seen.state == State::Vacant
+            if seen.state() == State::Vacant
                 && let Some(claimed) = self.claim(slot, seen, wanted)
             {
                 return Some((slot, claimed));
@@ -215,15 +230,15 @@ impl Table {
         rules: &Rules,
     ) -> Option<Snapshot> {
         let over = self.is_over(slot, seen, rules);
-        if over && !seen.state.is_finished() {
+        if over && !seen.state().is_finished() {
             // A lease must be closed first, and waiters told.
             self.clear(slot, seen, rules);
             let vacated = self.slot(slot).control().load();
-            let is_vacant = vacated.state == State::Vacant;
+            let is_vacant = vacated.state() == State::Vacant;
             return is_vacant.then(|| self.claim(slot, vacated, wanted)).flatten();
         }
-        let finished = seen.state.is_finished()
-            || Bug::EvictsRunning.is_planted() && seen.state == State::Running;
+        let finished = seen.state().is_finished()
+            || Bug::EvictsRunning.is_planted() && seen.state() == State::Running;
         if !finished || !(over || self.may_evict(wanted.scope, slot)) {
             return None;
         }
@@ -252,7 +267,7 @@ impl Table {
 
     /// Takes a record that was just claimed off the counts it was part of.
     pub(super) fn forget(&self, slot: usize, record: Snapshot) {
-        self.counters.live(record.state, -1);
+        self.counters.live(record.state(), -1);
         let scope = self.slot(slot).scope();
         self.release_scope(scope);
     }
@@ -278,6 +293,13 @@ struct View {
 }
 
 impl View {
+    /// How many of the oldest records are asked whether they are over before an insertion gives up.
+    /// Where there is little room two: several share the oldest age that can be told apart.
+    fn looked_at(&self) -> usize {
+        if self.vacant.count() < CROWDED { 2 } else { 1 }
+    }
+
+    /// The record in `way` is gone.
     fn cleared(&mut self, way: usize) {
         self.vacant = self.vacant.with(way);
         self.oldest.leave_out(way);
@@ -290,13 +312,14 @@ fn oldest_of(mut views: [View; 2]) -> impl Iterator<Item = (usize, u8)> {
         let ages = views.each_ref().map(|view| view.oldest.peek().map(|(_, age)| age));
         // None is less than any age.
         let view = &mut views[usize::from(ages[1] > ages[0])];
-        let (way, age) = view.oldest.next()?;
+        let (way, age) = view.oldest.peek()?;
+        view.oldest.skip_one();
         Some((view.set * WAYS + way, age))
     })
 }
 
 /// Fewer vacant ways than these are little room.
-const CROWDED: u32 = (WAYS / 8) as u32;
+const CROWDED: u32 = (WAYS / 4) as u32;
 /// With so many ways vacant a record goes to its home, where a look-up searches first; else to
 /// the emptier set.
 const HOME_FIRST: u32 = 5;

@@ -10,11 +10,10 @@ use crate::sync::planted::Bug;
 /// Where a fingerprint's record may lie, and how to recognise it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Probe {
-    pub(super) identity: Identity,
-    pub(crate) home: usize,
-    pub(super) alternate: usize,
-    /// The way in which a record lies that found its home set empty enough.
-    pub(super) way: usize,
+    fingerprint: [u64; 4],
+    home: u32,
+    alternate: u32,
+    way: u8,
     pub(super) tag: u8,
 }
 
@@ -30,25 +29,52 @@ impl Probe {
     #[inline]
     pub(crate) fn new(fingerprint: [u64; 4], sets: usize) -> Self {
         let [first, second, ..] = fingerprint;
-        let spread = |bits: u64| (((bits & 0xffff_ffff) * sets as u64) >> 32) as usize;
+        // Slots are named with 28 bits, so that sets are below 2^32.
+        let spread = |bits: u64| (((bits & 0xffff_ffff) * sets as u64) >> 32) as u32;
         let home = spread(first);
         let other = spread(first >> 32);
-        let alternate = if other == home { (home + 1) % sets } else { other };
+        let next = if home as usize + 1 == sets { 0 } else { home + 1 };
         let tag = (second >> 56) as u8;
         Self {
-            identity: Identity::new(fingerprint),
+            fingerprint,
             home,
-            alternate,
-            way: (second >> 48) as usize % WAYS,
-            tag: if tag == 0 { 1 } else { tag },
+            alternate: if other == home { next } else { other },
+            way: (second >> 48) as u8 % WAYS as u8,
+            tag: tag.max(1),
         }
+    }
+
+    /// The set in which a look-up begins, and whose arbitration word decides insertions.
+    #[inline]
+    pub(crate) fn home(&self) -> usize {
+        self.home as usize
+    }
+
+    #[inline]
+    pub(super) fn alternate(&self) -> usize {
+        self.alternate as usize
+    }
+
+    /// The way in which a record lies that found it vacant.
+    #[inline]
+    pub(super) fn way(&self) -> usize {
+        usize::from(self.way)
+    }
+
+    #[inline]
+    pub(super) fn identity(&self) -> Identity {
+        Identity::new(self.fingerprint)
+    }
+
+    pub(crate) fn fingerprint(&self) -> [u64; 4] {
+        self.fingerprint
     }
 }
 
 #[cfg(oncegate_loom)]
 impl Probe {
     pub(crate) fn place(&self) -> ([usize; 2], usize, u8) {
-        ([self.home, self.alternate], self.way, self.tag)
+        ([self.home(), self.alternate()], self.way(), self.tag)
     }
 }
 
@@ -61,31 +87,31 @@ impl Table {
     /// Asks for the lines that a search of `probe` reads first.
     #[inline]
     pub(crate) fn prefetch(&self, probe: &Probe) {
-        self.region.prefetch_slot(probe.home * WAYS + probe.way);
-        self.region.prefetch_set(probe.home);
-        self.region.prefetch_set(probe.alternate);
+        self.region.prefetch_slot(probe.home() * WAYS + probe.way());
+        self.region.prefetch_set(probe.home());
+        self.region.prefetch_set(probe.alternate());
     }
 
     /// Asks for the lines of both sets: the first of two steps, for many probes at once.
     #[inline]
     pub(crate) fn prefetch_sets(&self, probe: &Probe) {
-        self.region.prefetch_set(probe.home);
-        self.region.prefetch_set(probe.alternate);
+        self.region.prefetch_set(probe.home());
+        self.region.prefetch_set(probe.alternate());
     }
 
-    /// Asks for the slots that the lines of both sets name, or for the one that an insertion would
-    /// take: the second step.
+    /// Asks for the slots that the lines of both sets name, or for those that an insertion would
+    /// look at: the second step.
     #[inline]
     pub(crate) fn prefetch_named(&self, probe: &Probe) {
         let mut named = false;
-        for set in [probe.home, probe.alternate] {
+        for set in [probe.home(), probe.alternate()] {
             for way in self.line(set).matching(probe.tag) {
                 self.region.prefetch_slot(set * WAYS + way);
                 named = true;
             }
         }
-        if !named && let Some(way) = self.line(probe.home).vacant().first_from(probe.way) {
-            self.region.prefetch_slot(probe.home * WAYS + way);
+        if !named {
+            self.prefetch_room(probe);
         }
     }
 
@@ -98,18 +124,20 @@ impl Table {
     /// The record of `probe`; or how its home was before there was none in either set, for an
     /// insertion to build on.
     ///
-    /// The slot that the fingerprint names comes first: it was asked for together with the set's
-    /// line, and where it is the right one that line is not waited for.
+    /// The way that the fingerprint names comes first: its slot was asked for together with the
+    /// set's line.
     #[inline]
     pub(crate) fn look(&self, probe: &Probe) -> Result<Found, Arbitration> {
-        if let Some(found) = self.confirm(probe.home * WAYS + probe.way, probe.identity) {
+        if self.line(probe.home()).has_tag(probe.way(), probe.tag)
+            && let Some(found) = self.confirm(probe.home() * WAYS + probe.way(), probe.identity())
+        {
             return Ok(found);
         }
-        let home_seen = self.line(probe.home).arbitration();
-        self.search_set(probe, probe.home)
+        let home_seen = self.line(probe.home()).arbitration();
+        self.search_set(probe, probe.home())
             .or_else(|| {
                 let skipped = Bug::AlternateNotSearched.is_planted();
-                if skipped { None } else { self.search_set(probe, probe.alternate) }
+                if skipped { None } else { self.search_set(probe, probe.alternate()) }
             })
             .ok_or(home_seen)
     }
@@ -117,7 +145,7 @@ impl Table {
     #[inline]
     fn search_set(&self, probe: &Probe, set: usize) -> Option<Found> {
         let mut ways = self.line(set).matching(probe.tag);
-        ways.find_map(|way| self.confirm(set * WAYS + way, probe.identity))
+        ways.find_map(|way| self.confirm(set * WAYS + way, probe.identity()))
     }
 
     /// Whether `slot` holds `identity` (rule 1).
@@ -126,7 +154,7 @@ impl Table {
         let at = self.slot(slot);
         let mut seen = at.control().load();
         loop {
-            if !seen.state.is_record() || !at.holds(identity) {
+            if !seen.state().is_record() || !at.holds(identity) {
                 return None;
             }
             let again = at.control().load();

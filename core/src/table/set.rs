@@ -132,6 +132,14 @@ impl<'a> SetLine<'a> {
         Ways(equal_bytes(tags, tag) & ALL_WAYS)
     }
 
+    /// Whether the tag of `way` is `tag`. Racy: a hint.
+    #[inline]
+    pub(super) fn has_tag(self, way: usize, tag: u8) -> bool {
+        // Acquire: as in `matching`.
+        let tags = self.words[way / TAGS_PER_WORD].load(Ordering::Acquire);
+        (tags >> (way % TAGS_PER_WORD * 8)) as u8 == tag
+    }
+
     /// The ways that look vacant. Racy: a hint.
     #[inline]
     pub(super) fn vacant(self) -> Ways {
@@ -291,6 +299,8 @@ pub(super) struct OldestFirst {
     ages: [u64; AGE_WORDS],
     /// The lowest bit of the nibble of each way that is used and was not given out.
     left: [u64; AGE_WORDS],
+    /// The oldest of those, with its age.
+    oldest: Option<(usize, u8)>,
 }
 
 impl OldestFirst {
@@ -298,41 +308,47 @@ impl OldestFirst {
     fn new(stamps: [u64; AGE_WORDS], clock: u8, used: Ways) -> Self {
         let ages = stamps.map(|stamps| nibbles_behind(clock, stamps));
         let left = std::array::from_fn(|i| spread(used.0 >> (i * STAMPS_PER_WORD)));
-        Self { ages, left }
+        let mut all = Self { ages, left, oldest: None };
+        all.choose();
+        all
+    }
+
+    /// The oldest way that is left, with its age in ticks.
+    #[inline]
+    pub(super) fn peek(&self) -> Option<(usize, u8)> {
+        self.oldest
+    }
+
+    /// Leaves the oldest way out.
+    #[inline]
+    pub(super) fn skip_one(&mut self) {
+        if let Some((way, _)) = self.oldest {
+            self.leave_out(way);
+        }
     }
 
     /// Leaves `way` out.
     #[inline]
     pub(super) fn leave_out(&mut self, way: usize) {
         self.left[way / STAMPS_PER_WORD] &= !(1 << (way % STAMPS_PER_WORD * 4));
+        self.choose();
     }
 
-    /// The oldest way that is left, with its age in ticks.
     #[inline]
-    pub(super) fn peek(&self) -> Option<(usize, u8)> {
+    fn choose(&mut self) {
         let (mut oldest, mut age) = (self.left, 0);
         // One bit of the ages after the other, the highest first: whoever has it is older.
         for bit in (0..4).rev() {
             let with_it: [u64; AGE_WORDS] =
                 std::array::from_fn(|i| oldest[i] & (self.ages[i] >> bit));
-            if with_it != [0; AGE_WORDS] {
+            if with_it.iter().fold(0, |any, ways| any | ways) != 0 {
                 (oldest, age) = (with_it, age | 1 << bit);
             }
         }
-        let word = oldest.iter().position(|ways| *ways != 0)?;
-        let way = word * STAMPS_PER_WORD + oldest[word].trailing_zeros() as usize / 4;
-        Some((way, age))
-    }
-}
-
-impl Iterator for OldestFirst {
-    type Item = (usize, u8);
-
-    #[inline]
-    fn next(&mut self) -> Option<(usize, u8)> {
-        let (way, age) = self.peek()?;
-        self.leave_out(way);
-        Some((way, age))
+        self.oldest = oldest
+            .iter()
+            .position(|ways| *ways != 0)
+            .map(|word| (word * STAMPS_PER_WORD + oldest[word].trailing_zeros() as usize / 4, age));
     }
 }
 
@@ -361,7 +377,8 @@ fn with_stamp(stamps: u64, shift: usize, stamp: u8) -> u64 {
 
 /// No age is told above this many ticks; what seems older is a stamp ahead of the clock.
 const OLDEST: u8 = 12;
-/// How many insertions the age clock takes for a step. Sixteen steps of it are twice a set.
+/// How many insertions the age clock takes for a step. What stays in a set for as long as records
+/// do at full capacity is as old as can be told.
 const TICK: u64 = 4;
 
 const STAMP_MASK: u8 = 0xf;

@@ -40,26 +40,22 @@ impl Identity {
     }
 }
 
-/// A payload digest as a slot stores it.
+/// A payload digest as a slot stores it: 56 bits of it, its version, and the key's short id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct DigestWord {
-    /// 56 bits of the keyed digest.
-    pub(crate) digest: u64,
-    pub(crate) version: u8,
-    pub(crate) key_id: u8,
-}
+pub(crate) struct DigestWord(u64);
 
 impl DigestWord {
+    #[inline]
     pub(crate) fn new(digest: u64, version: u8, key_id: u8) -> Self {
-        Self { digest: digest >> 8, version: version & 0xf, key_id: key_id & 0xf }
+        Self(digest & !0xff | u64::from(version & 0xf) << 4 | u64::from(key_id & 0xf))
     }
 
-    fn unpack(word: u64) -> Self {
-        Self { digest: word >> 8, version: (word >> 4 & 0xf) as u8, key_id: (word & 0xf) as u8 }
+    pub(crate) fn version(self) -> u8 {
+        (self.0 >> 4 & 0xf) as u8
     }
 
-    fn pack(self) -> u64 {
-        self.digest << 8 | u64::from(self.version) << 4 | u64::from(self.key_id)
+    pub(crate) fn key_id(self) -> u8 {
+        (self.0 & 0xf) as u8
     }
 }
 
@@ -165,7 +161,7 @@ impl<'a> Slot<'a> {
     #[inline]
     pub(crate) fn digest(self) -> DigestWord {
         // Acquire: as in `holds`.
-        DigestWord::unpack(self.words[DIGEST].load(Ordering::Acquire))
+        DigestWord(self.words[DIGEST].load(Ordering::Acquire))
     }
 
     /// The scope's entry. Believe it only under rule 1.
@@ -194,7 +190,7 @@ impl<'a> Slot<'a> {
         }
         // Release: as above.
         self.words[DEADLINE].store(fields.deadline.pack(), Ordering::Release);
-        self.words[DIGEST].store(fields.digest.pack(), Ordering::Release);
+        self.words[DIGEST].store(fields.digest.0, Ordering::Release);
         self.words[OUTCOME].store(0, Ordering::Release);
     }
 
@@ -203,6 +199,16 @@ impl<'a> Slot<'a> {
         // Acquire: pairs with the AcqRel of `change_deadline`; whoever sees a closed lease also
         // sees everything that its holder did before a renewal that came earlier.
         Deadline::unpack(self.words[DEADLINE].load(Ordering::Acquire))
+    }
+
+    /// When the dedup window of the attempt `fence` ends, if it has finished and said so.
+    #[inline]
+    pub(crate) fn window_end(self, fence: Fence) -> Option<u64> {
+        const KIND: u64 = 0b11 << 20;
+        // Acquire: as in `deadline`.
+        let word = self.words[DEADLINE].load(Ordering::Acquire);
+        let expected = (Kind::Window as u64) << 20 | fence.low();
+        ((word ^ expected) & (KIND | LOW_MASK) == 0).then_some(word >> 24)
     }
 
     /// Puts `to` in the place of `from` (rule 2). `Err` carries what stands there instead.
@@ -227,7 +233,7 @@ impl<'a> Slot<'a> {
         // not older than the record whose word this is.
         let mut word = self.words[3].load(Ordering::Acquire);
         while word & ATTEMPT_WORD_MASK < attempt {
-            if self.control().load().fence != fence {
+            if self.control().load().fence() != fence {
                 return;
             }
             let next = word & !ATTEMPT_WORD_MASK | attempt;

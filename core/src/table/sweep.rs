@@ -52,24 +52,24 @@ impl Table {
     pub(crate) fn count_made_under(&self, key_id: u8) -> usize {
         let under = |slot: &usize| {
             let seen = self.slot(*slot).control().load();
-            seen.state.is_record() && self.slot(*slot).digest().key_id == key_id
+            seen.state().is_record() && self.slot(*slot).digest().key_id() == key_id
         };
         (0..self.slots()).filter(under).count()
     }
 
     fn meet(&self, slot: usize, seen: Snapshot, rules: &Rules) -> Met {
-        if !seen.state.is_record() {
+        if !seen.state().is_record() {
             return Met::Nothing;
         }
         if self.is_over(slot, seen, rules) {
             return if self.clear(slot, seen, rules) { Met::Cleared } else { Met::Nothing };
         }
         let deadline = self.slot(slot).deadline();
-        let passed = deadline.belongs_to(seen.fence) && deadline.at_ms <= rules.now_ms;
+        let passed = deadline.belongs_to(seen.fence()) && deadline.at_ms <= rules.now_ms;
         let found = Found { slot, seen };
-        match seen.state {
+        match seen.state() {
             State::Running if passed => Met::Lapsed(found),
-            State::Waiting if passed && seen.waiters => Met::Due(found),
+            State::Waiting if passed && seen.waiters() => Met::Due(found),
             State::Succeeded | State::Failed if passed => Met::Unsettled(found),
             _ => Met::Nothing,
         }
