@@ -56,6 +56,7 @@
 //!    that it lags by one.
 //! 5. Nobody but the holder of `Claimed` writes a slot's tag.
 
+use crate::sync::planted::Bug;
 use crate::sync::{AtomicU64, Ordering};
 
 /// What a record is doing.
@@ -95,6 +96,7 @@ impl State {
     /// Whether the record has come to its end, and answers duplicates from its outcome.
     pub(crate) fn is_finished(self) -> bool {
         matches!(self, State::Succeeded | State::Failed)
+            || self == State::Unknown && Bug::UnknownCountsAsFinished.is_planted()
     }
 }
 
@@ -175,7 +177,8 @@ impl Snapshot {
             (Step::Vacate, S::Claimed | S::Inserting) => Self { state: S::Vacant, ..self },
             (Step::Finish, S::Inserting) => Self { state: S::Running, ..self },
             (Step::Take { fence, owner }, S::Running | S::Waiting) if fence > self.fence => {
-                Self { state: S::Running, owner, fence, ..self }
+                let waiters = self.waiters && !Bug::TakeoverForgetsWaiters.is_planted();
+                Self { state: S::Running, waiters, owner, fence }
             }
             (Step::End(state), S::Running) if state.is_record() && state != S::Running => {
                 Self { state, waiters: self.waiters && state == S::Waiting, ..self }
