@@ -50,7 +50,8 @@ impl Table {
 
     /// Takes away a record that is over. False where somebody else was faster.
     pub(crate) fn clear(&self, slot: usize, seen: Snapshot, rules: &Rules) -> bool {
-        if seen.state == State::Running && self.close_lease(slot, seen, rules).is_err() {
+        let runs = seen.state == State::Running && !Bug::SweepClearsRunning.is_planted();
+        if runs && self.close_lease(slot, seen, rules).is_err() {
             return false;
         }
         let Some(next) = seen.fence.next_for(super::insert::FIRST_ATTEMPT) else {
@@ -171,7 +172,7 @@ impl Table {
 
     /// Claims the least recently used finished record of both sets, preferring one that is over.
     fn evict(&self, wanted: &Wanted<'_>, rules: &Rules) -> Result<(usize, Snapshot), NoSlot> {
-        if !rules.evict_lru {
+        if !rules.evict_lru && !Bug::RejectEvicts.is_planted() {
             return Err(NoSlot::Full);
         }
         let sets = [wanted.probe.home, wanted.probe.alternate];
@@ -265,9 +266,11 @@ impl Iterator for OldestFirst {
 
     fn next(&mut self) -> Option<(usize, u8)> {
         let ways = (0..2).flat_map(|i| (0..WAYS).map(move |way| (i, way)));
-        let (i, way) = ways
-            .filter(|(i, way)| self.left[*i] >> way & 1 == 1)
-            .max_by_key(|(i, way)| self.ages[*i][*way])?;
+        let newest = Bug::EvictsNewest.is_planted();
+        let (i, way) =
+            ways.filter(|(i, way)| self.left[*i] >> way & 1 == 1).max_by_key(|(i, way)| {
+                if newest { !self.ages[*i][*way] } else { self.ages[*i][*way] }
+            })?;
         self.left[i] &= !(1 << way);
         Some((self.sets[i] * WAYS + way, self.ages[i][way]))
     }
