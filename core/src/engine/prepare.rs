@@ -6,6 +6,7 @@ use super::Engine;
 use super::keys::{self, GIVEN, KeyState};
 use crate::error::Error;
 use crate::fingerprint::{DigestVersion, Fingerprint, Request, Scope};
+use crate::sync::planted::Bug;
 use crate::table::Probe;
 use crate::table::slot::DigestWord;
 
@@ -194,7 +195,8 @@ impl Engine {
         let digest = hasher.payload_digest(request.payload_ref(), version)?;
         let digest = DigestWord::new(digest, version.number(), keys::short(keys.current));
         let other = |old| self.keys.hasher(old).fingerprint(request);
-        let retiring = keys.retiring.map(other).transpose()?;
+        let old = keys.retiring.filter(|_| !Bug::OldSecretForgotten.is_planted());
+        let retiring = old.map(other).transpose()?;
         let (epoch, source) = (self.epoch, Source::Request(*request));
         Ok(Prepared { epoch, keys, digest, fingerprint, retiring, source })
     }
