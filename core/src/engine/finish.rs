@@ -243,6 +243,7 @@ impl Engine {
         state: State,
     ) -> Result<Completed, Error> {
         let (slot, seen) = self.held(token).ok_or_else(|| self.fenced())?;
+        let state = if Bug::FailureSucceeds.is_planted() { State::Succeeded } else { state };
         self.finish_at(slot, seen, outcome, state, token.window_ms)
     }
 
@@ -261,7 +262,8 @@ impl Engine {
         let failed = state == State::Failed;
         let window = WindowCode::new(window_ms);
         let header = Header::new(slot, seen.fence, failed, window, outcome);
-        let fits = outcome.data_len() <= self.outcome_limit && !outcome.is_withheld();
+        let limit = self.outcome_limit + usize::from(Bug::OutcomeLimitOffByOne.is_planted());
+        let fits = outcome.data_len() <= limit && !outcome.is_withheld();
         let written = fits
             .then(|| self.store.write(&header, outcome, window_end, self.room(&rules), &self.table))
             .flatten();
@@ -363,13 +365,17 @@ impl Engine {
     pub(super) fn end_failing(&self, found: Found, due_ms: u64, rules: &Rules) -> bool {
         let Found { slot, mut seen } = found;
         let fence = seen.fence;
+        if Bug::WokenTooEarly.is_planted() {
+            self.hand_over(slot);
+        }
         while let Err(now) = self.table.end(slot, seen, State::Waiting) {
             if now.fence != fence || !is_open(now.state) {
                 return false;
             }
             seen = now;
         }
-        if !seen.waiters || Bug::HandOffLost.is_planted() {
+        let lost = Bug::HandOffLost.is_planted() || Bug::WokenTooEarly.is_planted();
+        if !seen.waiters || lost {
             return true;
         }
         if due_ms <= rules.now_ms {
@@ -436,7 +442,8 @@ impl Engine {
         let attempt = fence.attempt(u32::from(at.fields().attempt));
         // A recorded number may be too high by four (see `Slot::raise_attempt`).
         let is_attempt = [attempt, attempt.wrapping_sub(4)].contains(&token.attempt);
-        (seen.fence == fence && is_open(seen.state) && is_attempt).then_some((slot, seen))
+        let is_mine = seen.fence == fence && is_attempt || Bug::FenceNotCompared.is_planted();
+        (is_mine && is_open(seen.state)).then_some((slot, seen))
     }
 
     pub(super) fn fenced(&self) -> Error {
