@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
 export PATH
 
-suites=(lint tidy unit loom deny msrv)
+suites=(lint tidy unit loom planted deny msrv)
 logs="${CARGO_TARGET_DIR:-target}/test-logs"
 rm -rf "$notes" "$logs"
 mkdir -p "$notes" "$logs"
@@ -27,6 +27,7 @@ checked() {
     lint) echo "rustfmt; clippy, all targets and features; rustdoc; warnings denied" ;;
     tidy) grep -o 'tidy: .*' "$2" | sed 's/^tidy: /house rules: /' || echo "did not run" ;;
     unit) echo "$(passed "$2") (unit, integration, property, documentation)" ;;
+    planted) echo "planted bugs: $(grep -E '^[0-9]+/[0-9]+ caught$' "$2" || echo "not counted")" ;;
     loom) echo "$(passed "$2"): the models, each with its broken twin" ;;
     *) cat "$notes/$1" 2>/dev/null || echo "nothing noted" ;;
   esac
@@ -47,7 +48,7 @@ for suite in "${suites[@]}"; do
   while IFS= read -r line; do
     label=$suite; [ "$first" = 1 ] || label=; outcome=$result; [ "$first" = 1 ] || outcome=
     time="$((SECONDS - started)) s"; [ "$first" = 1 ] || time=
-    summary+=("$(printf '%-5s %-6s %6s  %s' "$label" "$outcome" "$time" "$line")")
+    summary+=("$(printf '%-7s %-6s %6s  %s' "$label" "$outcome" "$time" "$line")")
     first=0
   done < <(checked "$suite" "$log")
 done
