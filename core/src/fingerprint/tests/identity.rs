@@ -166,6 +166,22 @@ fn limits_are_typed() {
     }
 }
 
+/// Goal: every scope has a place in the quota table, never zero, and its own. Method: scopes of
+/// every length that is allowed.
+#[test]
+fn scopes_of_every_length_hash() {
+    for hasher in [keyed(), fast()] {
+        let name = "s".repeat(Scope::MAX_BYTES);
+        let mut hashes: Vec<u64> = (1..=Scope::MAX_BYTES)
+            .map(|length| hasher.scope_hash(Scope::new(&name[..length]).unwrap()))
+            .collect();
+        assert!(!hashes.contains(&0));
+        hashes.sort_unstable();
+        hashes.dedup();
+        assert_eq!(hashes.len(), Scope::MAX_BYTES);
+    }
+}
+
 proptest! {
     #![proptest_config(seeded(512))]
 

@@ -113,7 +113,8 @@ fn secrets_have_limits() {
     assert!(Secret::generate().unwrap() != Secret::generate().unwrap());
 }
 
-/// Goal: no method is taken for harmless. Method: the table of RFC 9110, 9.2, and strangers.
+/// Goal: no method is taken for harmless. Method: the table of RFC 9110, 9.2, and strangers; and
+/// what each class asks for.
 #[test]
 fn methods_have_classes() {
     for method in ["GET", "HEAD", "OPTIONS", "TRACE"] {
@@ -125,4 +126,7 @@ fn methods_have_classes() {
     for method in ["POST", "PATCH", "CONNECT", "get", "GET ", "", "PROPFIND"] {
         assert_eq!(method_class(method), MethodClass::KeyRequired, "{method}");
     }
+    let asks = [MethodClass::Safe, MethodClass::PayloadDedup, MethodClass::KeyRequired]
+        .map(|class| (class.needs_record(), class.needs_key()));
+    assert_eq!(asks, [(false, false), (true, false), (true, true)]);
 }
