@@ -19,6 +19,10 @@ macro_rules! bugs {
             not(oncegate_loom),
             allow(unreachable_pub, reason = "public to the models only")
         )]
+        #[cfg_attr(
+            not(feature = "tower"),
+            allow(dead_code, reason = "some are planted in what the feature adds")
+        )]
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Bug {
             $($(#[doc = $doc])+ $name,)+
@@ -171,6 +175,12 @@ bugs! {
     IdentityAllocates,
     /// Debug output shows the key.
     KeyShown,
+    /// A response is replayed with the cookies that its first client got.
+    CookieReplayed,
+    /// An attempt that failed ends before its response has been read to the end.
+    EndsBeforeItsBody,
+    /// A response that comes after a takeover is sent all the same.
+    LateResponseSent,
 }
 
 #[cfg(oncegate_loom)]
