@@ -50,6 +50,7 @@ planted: ## Plant every bug of docs/planted-bugs.md; its test must catch it
 	$(CARGO) test $(LOCKED) -p oncegate-tests --test planted
 
 mutants: ## Change the engine at random; docs/mutants.md explains what no test noticed (hours)
+	@scripts/setup.sh mutants
 	@scripts/mutants.sh $(MUTANTS)
 
 tidy: ## The house rules that a program can check
