@@ -61,6 +61,10 @@ bugs! {
     RecyclesUnderWriter,
     /// A reader does not look again after copying.
     ReadsWithoutRevalidation,
+    /// Whoever ends an attempt writes its inline outcome while somebody else does.
+    InlineUnclaimed,
+    /// A reader does not look at the record again after copying its inline outcome.
+    InlineNotRechecked,
     /// A waiter goes to sleep without announcing itself.
     WaiterUnannounced,
     /// A failing leader wakes nobody.
@@ -81,6 +85,8 @@ bugs! {
     RotationSweepsInTurn,
     /// A rotation does not tell the old key's home of an insertion.
     RotationSkipsOldHome,
+    /// The record refers to an outcome whose bytes are written afterwards.
+    ReferredBeforeWritten,
     /// A late helper finishes whatever insertion it finds in the slot.
     HelperUnfenced,
     /// A waiter is handed the next attempt before the record says that this one has ended.
