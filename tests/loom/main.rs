@@ -12,6 +12,8 @@ mod complete_vs_replay;
 mod complete_vs_takeover;
 mod evict_vs_begin;
 mod expire_vs_begin;
+mod inline_read_vs_evict;
+mod inline_write_vs_takeover;
 mod lapse_vs_fail;
 mod renew_vs_lapse;
 mod resolve_vs_holder;
