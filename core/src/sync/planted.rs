@@ -115,6 +115,8 @@ bugs! {
     DueIgnored,
     /// A finished record is over as soon as it is finished.
     WindowIgnored,
+    /// The short way to a replay does not look at the window.
+    GlanceIgnoresWindow,
     /// A request whose outcome is gone runs again.
     GoneRunsAgain,
     /// A failure is stored as a success.
@@ -163,6 +165,8 @@ bugs! {
     PayloadTakenForKey,
     /// The payload digest is not compared.
     PayloadNotCompared,
+    /// The short way to a replay does not compare the payload digest.
+    GlanceIgnoresPayload,
     /// The kind of payload is left out of its digest.
     PayloadKindLeftOut,
     /// Numbers are compared as doubles.
