@@ -175,8 +175,8 @@ impl Table {
             // While the word still says `seen`, the slot belongs to the insertion it names; its
             // fencing bits and the second look keep a late helper from finishing another one.
             let is_this_one = inserting.state() == State::Inserting
-                && inserting.fence().low() == seen.fence_low()
-                && line.arbitration() == seen;
+                && (inserting.fence().low() == seen.fence_low() && line.arbitration() == seen
+                    || Bug::HelperUnfenced.is_planted());
             if is_this_one {
                 // Whoever else finishes it does the same.
                 let _ = control.advance_for(inserting, Step::Finish);
@@ -276,6 +276,9 @@ impl Table {
     /// The next counter for `attempt` of a fingerprint of this home.
     pub(super) fn next_fence(&self, home: usize, above: Fence, attempt: u32) -> Option<Fence> {
         let floor = self.fence_floor()?;
+        if Bug::ClockForgotten.is_planted() {
+            return above.next_for(attempt);
+        }
         self.line(home).next_fence(above.max(floor), attempt)
     }
 }

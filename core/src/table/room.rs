@@ -51,7 +51,8 @@ impl Table {
 
     /// Takes away a record that is over. False where somebody else was faster.
     pub(crate) fn clear(&self, slot: usize, seen: Snapshot, rules: &Rules) -> bool {
-        if seen.state() == State::Running && self.close_lease(slot, seen, rules).is_err() {
+        let runs = seen.state() == State::Running && !Bug::SweepClearsRunning.is_planted();
+        if runs && self.close_lease(slot, seen, rules).is_err() {
             return false;
         }
         let Some(next) = seen.fence().next_for(super::insert::FIRST_ATTEMPT) else {
@@ -204,7 +205,7 @@ impl Table {
         wanted: &Wanted<'_>,
         rules: &Rules,
     ) -> Result<(usize, Snapshot), NoSlot> {
-        if !rules.evict_lru {
+        if !rules.evict_lru && !Bug::RejectEvicts.is_planted() {
             return Err(NoSlot::Full);
         }
         let trusting = Bug::EvictsByOldAge.is_planted();
@@ -217,7 +218,8 @@ impl Table {
             }
             // Or somebody evicted the oldest record before us and put a new one there: its stamp
             // came before that state.
-            let stands = self.age_now(slot) >= age || trusting;
+            let newest = Bug::EvictsNewest.is_planted();
+            let stands = self.age_now(slot) >= age || trusting || newest;
             if stands && let Some(claimed) = self.evict_one(slot, seen, wanted, rules) {
                 return Ok((slot, claimed));
             }

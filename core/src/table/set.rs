@@ -17,6 +17,7 @@ use std::fmt;
 use super::control::Fence;
 use super::lanes::{NIBBLES, equal_bytes, equal_nibbles, spread};
 use crate::region::{LINE_WORDS, WAYS};
+use crate::sync::planted::Bug;
 use crate::sync::{AtomicU64, Ordering};
 
 /// One set's line.
@@ -321,7 +322,8 @@ pub(super) struct OldestFirst {
 impl OldestFirst {
     #[inline]
     fn new(stamps: [u64; AGE_WORDS], clock: u8, used: Ways) -> Self {
-        let ages = stamps.map(|stamps| nibbles_behind(clock, stamps));
+        let flip = if Bug::EvictsNewest.is_planted() { !0 } else { 0 };
+        let ages = stamps.map(|stamps| nibbles_behind(clock, stamps) ^ flip);
         let left = std::array::from_fn(|i| spread(used.0 >> (i * STAMPS_PER_WORD)));
         let mut all = Self { ages, left, oldest: None };
         all.choose();
