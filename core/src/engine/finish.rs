@@ -333,7 +333,9 @@ impl Engine {
                     return Some(ended);
                 }
                 // A waiter announced itself, or the lapse made it unknown: the attempt is ours.
-                Err(now) if now.fence == seen.fence && is_open(now.state) => from = now,
+                Err(now) if now.fence == seen.fence && is_open(now.state) && now.state != state => {
+                    from = now;
+                }
                 Err(_) => return None,
             }
         }
@@ -392,8 +394,9 @@ impl Engine {
         let (slot, seen) = self.held(token).ok_or_else(|| self.fenced())?;
         let running = seen.state == State::Running;
         let ended = running.then(|| self.end(slot, seen, State::Unknown)).flatten();
-        // An attempt that is unknown already is what the caller says.
-        if ended.is_some() || !running { Ok(()) } else { Err(self.fenced()) }
+        let lapsed = || self.held(token).is_some_and(|(_, now)| now.state == State::Unknown);
+        // An attempt that is unknown already, or became so meanwhile, is what the caller says.
+        if ended.is_some() || !running || lapsed() { Ok(()) } else { Err(self.fenced()) }
     }
 
     /// Ends an attempt whose lease is closed, by its policy. Does nothing for `Reclaim`.
