@@ -159,7 +159,7 @@ impl Engine {
     }
 
     /// The sets of `request`, its way and its tag, for models that need two requests to meet.
-    #[cfg(oncegate_loom)]
+    #[cfg(any(oncegate_loom, oncegate_shuttle))]
     #[doc(hidden)]
     pub fn place_of(&self, request: &Request<'_>) -> Result<([usize; 2], usize, u16), Error> {
         Ok(self.probes(&self.prepare(request)?).current.place())

@@ -1,10 +1,10 @@
 //! Where everything lies in a region: offsets from a few sizes, checked once.
 
 /// Slots of one set. A model makes sets smaller, so that it can fill them.
-#[cfg(not(oncegate_loom))]
+#[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
 pub(crate) const WAYS: usize = 16;
 /// Slots of one set. A model makes sets smaller, so that it can fill them.
-#[cfg(oncegate_loom)]
+#[cfg(any(oncegate_loom, oncegate_shuttle))]
 pub(crate) const WAYS: usize = 4;
 
 /// Words of a slot: one 64-byte cache line.

@@ -10,9 +10,9 @@
 //! ```
 
 mod geometry;
-#[cfg(not(oncegate_loom))]
+#[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
 mod prefetch;
-#[cfg(not(oncegate_loom))]
+#[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
 mod private;
 
 pub(crate) use geometry::{Geometry, LINE_WORDS, SLOT_WORDS, WAYS};
@@ -22,9 +22,9 @@ use crate::sync::AtomicU64;
 
 /// The words of one region and where everything lies in them.
 pub(crate) struct Region {
-    #[cfg(not(oncegate_loom))]
+    #[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
     memory: private::PrivateMemory,
-    #[cfg(oncegate_loom)]
+    #[cfg(any(oncegate_loom, oncegate_shuttle))]
     memory: Box<[AtomicU64]>,
     geometry: Geometry,
 }
@@ -50,9 +50,9 @@ pub(crate) mod header {
 impl Region {
     /// Private memory for `geometry`, all zeroes. Faults pages in at once if `prefault`.
     pub(crate) fn private(geometry: Geometry, prefault: bool) -> Result<Self, Error> {
-        #[cfg(not(oncegate_loom))]
+        #[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
         let memory = private::PrivateMemory::map(geometry.words(), prefault)?;
-        #[cfg(oncegate_loom)]
+        #[cfg(any(oncegate_loom, oncegate_shuttle))]
         let memory = {
             let _ = prefault;
             (0..geometry.words()).map(|_| AtomicU64::new(0)).collect()
@@ -107,30 +107,30 @@ impl Region {
     /// Asks for the lines that a look-up is about to read. A hint: it changes nothing.
     #[inline]
     pub(crate) fn prefetch(&self, home: usize, alternate: usize, slot: usize) {
-        #[cfg(not(oncegate_loom))]
+        #[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
         {
             prefetch::line(&self.set_line(home)[0]);
             prefetch::line(&self.slot(slot)[0]);
             prefetch::line(&self.set_line(alternate)[0]);
         }
-        #[cfg(oncegate_loom)]
+        #[cfg(any(oncegate_loom, oncegate_shuttle))]
         let _ = (home, alternate, slot);
     }
 
     /// Asks for the line of `slot`. A hint, as [`prefetch`](Self::prefetch).
     #[inline]
     pub(crate) fn prefetch_slot(&self, slot: usize) {
-        #[cfg(not(oncegate_loom))]
+        #[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
         prefetch::line(&self.slot(slot)[0]);
-        #[cfg(oncegate_loom)]
+        #[cfg(any(oncegate_loom, oncegate_shuttle))]
         let _ = slot;
     }
 
     #[inline]
     fn words(&self) -> &[AtomicU64] {
-        #[cfg(not(oncegate_loom))]
+        #[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
         return self.memory.words();
-        #[cfg(oncegate_loom)]
+        #[cfg(any(oncegate_loom, oncegate_shuttle))]
         return &self.memory;
     }
 }

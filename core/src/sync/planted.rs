@@ -1,12 +1,15 @@
 //! Planted bugs: each model has a broken twin that must fail.
 //!
-//! Under the private cfg `oncegate_loom` a model may plant one bug; everywhere else
-//! [`Bug::is_planted`] is the constant `false` and the compiler removes the branch.
+//! Under the private cfgs `oncegate_loom` and `oncegate_shuttle` a model may plant one bug;
+//! everywhere else [`Bug::is_planted`] is the constant `false` and the compiler removes the branch.
 
 use super::Ordering;
 
 /// A deliberate defect in the shipped code, for a broken twin.
-#[cfg_attr(not(oncegate_loom), allow(unreachable_pub, reason = "public to the models only"))]
+#[cfg_attr(
+    not(any(oncegate_loom, oncegate_shuttle)),
+    allow(unreachable_pub, reason = "public to the models only")
+)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bug {
     /// The insertion ignores that its arbitration was lost.
@@ -49,15 +52,17 @@ pub enum Bug {
     RotationSweepsInTurn,
     /// A rotation does not tell the old key's home of an insertion.
     RotationSkipsOldHome,
+    /// Who meets a pending insertion waits for its inserter.
+    PendingNotHelped,
 }
 
-#[cfg(oncegate_loom)]
+#[cfg(any(oncegate_loom, oncegate_shuttle))]
 mod switch {
     use super::Bug;
     use std::cell::Cell;
 
     thread_local! {
-        /// The model checker runs all threads of a model on one OS thread.
+        /// Both model checkers run all threads of a model on one OS thread.
         static PLANTED: Cell<Option<Bug>> = const { Cell::new(None) };
     }
 
@@ -78,7 +83,7 @@ mod switch {
     }
 }
 
-#[cfg(not(oncegate_loom))]
+#[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
 impl Bug {
     #[inline(always)]
     pub(crate) const fn is_planted(self) -> bool {

@@ -156,7 +156,9 @@ impl Table {
             if !seen.pending {
                 return seen;
             }
-            self.help(line, seen);
+            if !Bug::PendingNotHelped.is_planted() {
+                self.help(line, seen);
+            }
         }
     }
 

@@ -44,7 +44,7 @@ impl Probe {
     }
 }
 
-#[cfg(oncegate_loom)]
+#[cfg(any(oncegate_loom, oncegate_shuttle))]
 impl Probe {
     pub(crate) fn place(&self) -> ([usize; 2], usize, u16) {
         ([self.home, self.alternate], self.way, self.tag)
