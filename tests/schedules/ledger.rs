@@ -188,20 +188,23 @@ impl Ledger {
     }
 }
 
-/// The outcome that the attempt of `fence` leaves: `words` times its token, for `key`.
+/// The outcome that the attempt of `fence` leaves: `words` times its token and its key.
 pub(crate) fn outcome_of(key: usize, fence: u64, words: usize) -> Outcome {
-    Outcome::new(FIRST_STATUS + key as u16, fence.to_le_bytes().repeat(words))
+    // The clocks of these tests start early enough for tokens of 56 bits.
+    let word = fence << KEY_BITS | key as u64;
+    Outcome::new(FIRST_STATUS + key as u16, word.to_le_bytes().repeat(words))
 }
 
 /// The token of the attempt that left `outcome`.
 fn fence_of(key: usize, outcome: &Outcome) -> u64 {
-    assert_eq!(outcome.status(), FIRST_STATUS + key as u16, "I4, key {key}: another's outcome");
     let (words, rest) = outcome.body().as_chunks::<8>();
     assert!(!words.is_empty() && rest.is_empty(), "I4, key {key}: cut off, {outcome:?}");
-    let mut fences = words.iter().map(|word| u64::from_le_bytes(*word));
-    let first = fences.next().unwrap_or(0);
-    assert!(fences.all(|fence| fence == first), "I4, key {key}: torn, {:?}", outcome.body());
-    first
+    let mut words = words.iter().map(|word| u64::from_le_bytes(*word));
+    let first = words.next().unwrap_or(0);
+    assert!(words.all(|word| word == first), "I4, key {key}: torn, {:?}", outcome.body());
+    let found = (usize::from(outcome.status() - FIRST_STATUS), first as usize % (1 << KEY_BITS));
+    assert_eq!(found, (key, key), "I4, key {key}: another's outcome, by status and by bytes");
+    first >> KEY_BITS
 }
 
 impl Held {
@@ -214,5 +217,6 @@ fn millis(duration: Duration) -> u64 {
     duration.as_millis() as u64
 }
 
+const KEY_BITS: u32 = 8;
 /// Statuses from here on name the key.
 const FIRST_STATUS: u16 = 200;

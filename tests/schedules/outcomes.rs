@@ -13,7 +13,7 @@ use crate::site::{Dice, End, Site, WINDOW};
 use crate::support::{Drawn, broken, crew, explore};
 
 fn outcomes_come_round() {
-    let site = Arc::new(Site::tight(KEYS as usize));
+    let site = Arc::new(Site::tight(KEYS as usize, 0));
     for key in 0..2 {
         site.run(key, &BeginOptions::new(), End::Complete);
     }

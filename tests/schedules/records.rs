@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 use oncegate::{BeginOptions, Bug};
 
-use crate::site::{AGES, Dice, End, LEASE, Site, WINDOW};
+use crate::site::{AGES, Dice, End, INLINE, LEASE, Site, WINDOW};
 use crate::support::{Drawn, broken, crew, explore};
 
 fn callers_in_a_full_table() {
-    let site = Arc::new(Site::tight(2));
+    let site = Arc::new(Site::tight(2, Drawn.any(&INLINE)));
     let free = 1 + Drawn.roll(4);
     fill(&site, SLOTS - free);
     let inside = Arc::clone(&site);
@@ -30,6 +30,17 @@ fn callers_in_a_full_table() {
     });
     still_running(&inside, SLOTS - free);
     inside.comes_to_rest();
+}
+
+/// Records and outcomes beside them come and go.
+fn readers_of_inline_outcomes() {
+    let site = Arc::new(Site::tight(4, INLINE[1]));
+    fill(&site, SLOTS - 2);
+    crew(4, move |_| {
+        for _ in 0..4 {
+            site.run(Drawn.roll(4) as usize, &BeginOptions::new(), End::Complete);
+        }
+    });
 }
 
 /// Lets `count` requests run for longer than any clock goes.
@@ -97,6 +108,12 @@ fn broken_lease_written_late() {
 #[test]
 fn broken_evicts_running() {
     broken(Bug::EvictsRunning, callers_in_a_full_table);
+}
+
+/// Goal: the ledger bites. Method: a replay beside the record does not look again.
+#[test]
+fn broken_inline_not_rechecked() {
+    broken(Bug::InlineNotRechecked, readers_of_inline_outcomes);
 }
 
 /// A tiny engine has two sets of four.

@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use oncegate::{BeginOptions, Bug, ErrorCode};
 
-use crate::site::{Dice, End, LEASE, Site, WINDOW, secret};
+use crate::site::{Dice, End, INLINE, LEASE, Site, WINDOW, secret};
 use crate::support::{Drawn, broken, crew, explore};
 
 fn rotations_beside_callers() {
-    let site = Arc::new(Site::roomy(2));
+    let site = Arc::new(Site::roomy(2, Drawn.any(&INLINE)));
     let inside = Arc::clone(&site);
     crew(5 + Drawn.roll(4), move |number| {
         for round in 0..3 {

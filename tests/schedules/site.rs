@@ -52,15 +52,18 @@ pub(crate) enum End {
 
 impl Site {
     /// A site of `keys` keys with the smallest engine: records and outcomes evict each other.
-    pub(crate) fn tight(keys: usize) -> Self {
-        Self::new(keys, 1, false, Engine::builder().tiny().on_full(OnFull::EvictLru))
+    /// Outcomes of up to `inline` bytes lie beside their record.
+    pub(crate) fn tight(keys: usize, inline: usize) -> Self {
+        let builder = Engine::builder().tiny().inline_outcome(inline);
+        Self::new(keys, 1, false, builder.on_full(OnFull::EvictLru))
     }
 
     /// A site with room for all records and outcomes of `keys` keys, which evicts nothing.
-    pub(crate) fn roomy(keys: usize) -> Self {
+    /// Outcomes of up to `inline` bytes lie beside their record.
+    pub(crate) fn roomy(keys: usize, inline: usize) -> Self {
         let builder =
             Engine::builder().capacity(16).outcome_limit(64).outcome_bytes(12 * 256).max_scopes(8);
-        Self::new(keys, 1, true, builder.on_full(OnFull::Reject))
+        Self::new(keys, 1, true, builder.inline_outcome(inline).on_full(OnFull::Reject))
     }
 
     /// A site of an engine with short times. `kept`: it has room for everything. An outcome has
@@ -226,4 +229,6 @@ pub(crate) fn secret(byte: u8) -> Secret {
     Secret::from_bytes(&[byte; 32]).expect("32 bytes")
 }
 
+/// Outcomes in the store, or beside their records.
+pub(crate) const INLINE: [usize; 2] = [0, 16];
 const DELAY: Duration = Duration::from_millis(15);

@@ -14,7 +14,7 @@ use shuttle::Runner;
 use shuttle::scheduler::{RandomScheduler, Schedule, Scheduler, Task, TaskId};
 
 use crate::rotation::{retires, rotates};
-use crate::site::{Dice, End, LEASE, Site, WINDOW};
+use crate::site::{Dice, End, INLINE, LEASE, Site, WINDOW};
 use crate::support::{Drawn, broken_by, config, crew, run, schedules, seed};
 
 /// Runs threads at random, and one of them only up to some step.
@@ -83,7 +83,7 @@ impl Scheduler for Stalling {
 }
 
 fn one_stalls(seen: &Arc<Seen>) {
-    let site = Arc::new(Site::tight(2));
+    let site = Arc::new(Site::tight(2, Drawn.any(&INLINE)));
     let (inside, finished) = (Arc::clone(&site), Arc::clone(seen));
     let size = LEAST_CREW + Drawn.roll(3);
     crew(size, move |number| {

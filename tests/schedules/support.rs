@@ -49,10 +49,13 @@ pub(crate) fn broken(bug: Bug, scenario: impl Fn() + Send + Sync + Clone + 'stat
             counted.fetch_add(1, Ordering::Relaxed);
             scenario();
         };
-        let (seed, count) = (seed(), TWIN_SCHEDULES / 2);
-        let priorities = PctScheduler::new_from_seed(seed, CHANGES, count);
-        Runner::new(priorities, config()).run(scenario.clone());
-        Runner::new(RandomScheduler::new_from_seed(seed, count), config()).run(scenario);
+        for round in 0..TWIN_ROUNDS {
+            let seed = seed().wrapping_add(round);
+            let priorities = PctScheduler::new_from_seed(seed, CHANGES, TWIN_ROUND);
+            Runner::new(priorities, config()).run(scenario.clone());
+            let random = RandomScheduler::new_from_seed(seed, TWIN_ROUND);
+            Runner::new(random, config()).run(scenario.clone());
+        }
     });
 }
 
@@ -122,5 +125,6 @@ fn from_environment<T: std::str::FromStr>(name: &str, default: T) -> T {
 const CHANGES: usize = 5;
 /// A schedule that takes longer does not come to an end: some thread waits for another.
 const MOST_STEPS: usize = 200_000;
-/// A twin that was not noticed by then is not noticed.
-const TWIN_SCHEDULES: usize = 40_000;
+/// How many schedules of each kind a twin gets in turn, and how often, until it is noticed.
+const TWIN_ROUND: usize = 500;
+const TWIN_ROUNDS: u64 = 40;

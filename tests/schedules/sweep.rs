@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use oncegate::{BeginOptions, Bug, OnLapse, Outcome, Resolution};
 
-use crate::site::{Dice, End, LEASE, Site, WINDOW};
+use crate::site::{Dice, End, INLINE, LEASE, Site, WINDOW};
 use crate::support::{Drawn, broken, crew, explore};
 
 fn sweeps_beside_callers() {
@@ -27,7 +27,7 @@ fn sweeps_beside_the_failed() {
 }
 
 fn sweeps_beside(ends: &'static [End], lapses: &'static [OnLapse]) {
-    let site = Arc::new(Site::roomy(KEYS as usize));
+    let site = Arc::new(Site::roomy(KEYS as usize, Drawn.any(&INLINE)));
     let inside = Arc::clone(&site);
     crew(5 + Drawn.roll(4), move |number| {
         for _ in 0..3 {

@@ -10,12 +10,12 @@ use oncegate::{BeginOptions, Bug, Quota, Scope};
 use shuttle::thread;
 
 use crate::rotation::{retires, rotates};
-use crate::site::{Dice, End, LEASE, Site, WINDOW};
+use crate::site::{Dice, End, INLINE, LEASE, Site, WINDOW};
 use crate::support::{Drawn, broken, crew, explore};
 use crate::waiters::waits;
 
 fn all_together() {
-    let site = Arc::new(Site::tight(3));
+    let site = Arc::new(Site::tight(3, Drawn.any(&INLINE)));
     let (inside, finished) = (Arc::clone(&site), Arc::new(AtomicU64::new(0)));
     crew(CREW + 1, move |number| {
         if number == CREW {

@@ -14,7 +14,7 @@ use std::time::Duration;
 use oncegate::{BeginOptions, Bug, OnConflict};
 use shuttle::thread;
 
-use crate::site::{Dice, End, LEASE, Site};
+use crate::site::{Dice, End, INLINE, LEASE, Site};
 use crate::support::{Drawn, broken, crew, explore};
 
 /// How long a blocked waiter waits: longer than any clock of the scenario goes.
@@ -63,7 +63,7 @@ impl Wake for Unpark {
 }
 
 fn one_follows_a_failure() {
-    let site = Arc::new(Site::tight(1));
+    let site = Arc::new(Site::tight(1, Drawn.any(&INLINE)));
     let inside = Arc::clone(&site);
     crew(4 + Drawn.roll(4), move |number| match number {
         // The leader, unless a waiter was faster.
@@ -81,7 +81,7 @@ fn one_waiter_runs_next() {
 }
 
 fn holders_vanish() {
-    let site = Arc::new(Site::tight(2));
+    let site = Arc::new(Site::tight(2, Drawn.any(&INLINE)));
     let inside = Arc::clone(&site);
     let (size, done) = (4 + Drawn.roll(4), Arc::new(AtomicU64::new(0)));
     let finished = Arc::clone(&done);
