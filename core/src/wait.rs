@@ -57,7 +57,7 @@ pub(crate) enum NotQueued {
 
 impl WaitQueue {
     pub(crate) fn new(limit: u64, fork: Arc<ForkGuard>) -> Self {
-        let buckets = if cfg!(oncegate_loom) { 1 } else { BUCKETS };
+        let buckets = if cfg!(any(oncegate_loom, oncegate_shuttle)) { 1 } else { BUCKETS };
         Self {
             buckets: (0..buckets).map(|_| CachePadded::new(Mutex::default())).collect(),
             waiting: AtomicU64::new(0),

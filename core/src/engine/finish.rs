@@ -265,7 +265,7 @@ impl Engine {
         let seen = kept.seen;
         let ended = self.refer(slot, seen.fence(), kept.reference).and_then(|()| {
             let ended = if kept.writing {
-                self.end_by(slot, seen, |from| self.table.end_written(slot, from, state))
+                self.end_by(slot, seen, state, |from| self.table.end_written(slot, from, state))
             } else {
                 self.end(slot, seen, state)
             };
@@ -330,13 +330,14 @@ impl Engine {
 
     /// Ends the attempt `seen` in `state` and wakes whoever waits. `None`: it has ended before.
     pub(super) fn end(&self, slot: usize, seen: Snapshot, state: State) -> Option<Snapshot> {
-        self.end_by(slot, seen, |from| self.table.end(slot, from, state))
+        self.end_by(slot, seen, state, |from| self.table.end(slot, from, state))
     }
 
     fn end_by(
         &self,
         slot: usize,
         seen: Snapshot,
+        state: State,
         end: impl Fn(Snapshot) -> Result<Snapshot, Snapshot>,
     ) -> Option<Snapshot> {
         let mut from = seen;
@@ -349,7 +350,13 @@ impl Engine {
                     return Some(ended);
                 }
                 // A waiter announced itself, or the lapse made it unknown: the attempt is ours.
-                Err(now) if now.fence() == seen.fence() && is_open(now.state()) => from = now,
+                Err(now)
+                    if now.fence() == seen.fence()
+                        && is_open(now.state())
+                        && now.state() != state =>
+                {
+                    from = now;
+                }
                 Err(_) => return None,
             }
         }
@@ -412,8 +419,9 @@ impl Engine {
         let (slot, seen) = self.held(token).ok_or_else(|| self.fenced())?;
         let running = seen.state() == State::Running;
         let ended = running.then(|| self.end(slot, seen, State::Unknown)).flatten();
-        // An attempt that is unknown already is what the caller says.
-        if ended.is_some() || !running { Ok(()) } else { Err(self.fenced()) }
+        let lapsed = || self.held(token).is_some_and(|(_, now)| now.state() == State::Unknown);
+        // An attempt that is unknown already, or became so meanwhile, is what the caller says.
+        if ended.is_some() || !running || lapsed() { Ok(()) } else { Err(self.fenced()) }
     }
 
     /// Ends an attempt whose lease is closed, by its policy. Does nothing for `Reclaim`.

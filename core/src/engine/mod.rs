@@ -45,9 +45,9 @@ use crate::fork::ForkGuard;
 use crate::observe::{Counters, Event, Histogram, Latency, Live, Stats};
 use crate::outcome::{Header, LiveBlock, OutcomePolicy, OutcomeStore, References, Room};
 use crate::region::{Geometry, Region, header};
-use crate::sync::Ordering;
 use crate::sync::plain::AtomicU64;
 use crate::sync::planted::Bug;
+use crate::sync::{Mutex, Ordering};
 use crate::table::control::State;
 use crate::table::scope::RoomOf;
 use crate::table::slot::Kind;
@@ -101,7 +101,7 @@ pub struct Engine {
     fill: Option<FillWatch>,
     begin_latency: Histogram,
     complete_latency: Histogram,
-    rotation: std::sync::Mutex<()>,
+    rotation: Mutex<()>,
     fork: Arc<ForkGuard>,
 }
 
@@ -165,7 +165,7 @@ impl Engine {
             fill: config.fill,
             begin_latency: Histogram::new(),
             complete_latency: Histogram::new(),
-            rotation: std::sync::Mutex::new(()),
+            rotation: Mutex::new(()),
             fork,
             region,
             counters,

@@ -159,7 +159,7 @@ impl Engine {
     }
 
     /// The sets of `request`, its way and its tag, for models that need two requests to meet.
-    #[cfg(oncegate_loom)]
+    #[cfg(any(oncegate_loom, oncegate_shuttle))]
     #[doc(hidden)]
     pub fn place_of(&self, request: &Request<'_>) -> Result<([usize; 2], usize, u8), Error> {
         Ok(self.prepare(request)?.probe.place())

@@ -3,7 +3,8 @@
 //! Each [`Bug`] is a deliberate defect in the shipped code, one expression long, that one private
 //! cfg switches on for one run:
 //!
-//! - Under `oncegate_loom` a model's broken twin plants a bug in its own thread, and must fail.
+//! - Under `oncegate_loom` and `oncegate_shuttle` a model's broken twin plants a bug in its own
+//!   thread, and must fail.
 //! - Under `oncegate_planted` the variable `ONCEGATE_PLANTED` names the bug of the whole process,
 //!   and one named test must fail.
 //!
@@ -16,7 +17,7 @@ macro_rules! bugs {
     ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
         /// A deliberate defect in the shipped code.
         #[cfg_attr(
-            not(oncegate_loom),
+            not(any(oncegate_loom, oncegate_shuttle)),
             allow(unreachable_pub, reason = "public to the models only")
         )]
         #[cfg_attr(
@@ -28,7 +29,7 @@ macro_rules! bugs {
             $($(#[doc = $doc])+ $name,)+
         }
 
-        #[cfg(all(oncegate_planted, not(oncegate_loom)))]
+        #[cfg(all(oncegate_planted, not(any(oncegate_loom, oncegate_shuttle))))]
         impl Bug {
             /// The bug of this name. A name that is none plants nothing, so that nothing fails.
             fn named(name: &str) -> Option<Self> {
@@ -85,6 +86,8 @@ bugs! {
     RotationSweepsInTurn,
     /// A rotation does not tell the old key's home of an insertion.
     RotationSkipsOldHome,
+    /// Who meets a pending insertion waits for its inserter.
+    PendingNotHelped,
     /// The record refers to an outcome whose bytes are written afterwards.
     ReferredBeforeWritten,
     /// A late helper finishes whatever insertion it finds in the slot.
@@ -193,13 +196,13 @@ bugs! {
     LateResponseSent,
 }
 
-#[cfg(oncegate_loom)]
+#[cfg(any(oncegate_loom, oncegate_shuttle))]
 mod switch {
     use super::Bug;
     use std::cell::Cell;
 
     thread_local! {
-        /// The model checker runs all threads of a model on one OS thread.
+        /// Both model checkers run all threads of a model on one OS thread.
         static PLANTED: Cell<Option<Bug>> = const { Cell::new(None) };
     }
 
@@ -220,7 +223,7 @@ mod switch {
     }
 }
 
-#[cfg(all(oncegate_planted, not(oncegate_loom)))]
+#[cfg(all(oncegate_planted, not(any(oncegate_loom, oncegate_shuttle))))]
 mod switch {
     use super::Bug;
     use std::sync::OnceLock;
@@ -235,7 +238,7 @@ mod switch {
     }
 }
 
-#[cfg(not(any(oncegate_loom, oncegate_planted)))]
+#[cfg(not(any(oncegate_loom, oncegate_shuttle, oncegate_planted)))]
 impl Bug {
     #[inline(always)]
     pub(crate) const fn is_planted(self) -> bool {

@@ -101,17 +101,14 @@ impl Table {
                 continue;
             }
             // The tokens of a request grow across a rotation, though its home changes.
-            let old_clock = old_line.map_or(0, SetLine::fence_clock);
+            let old_clock = self.clock_of_old_home(probe, retiring);
             let above = line.fence_clock().max(old_clock);
             // A record of this request may have come and gone since the slot was claimed: then
-            // its attempts drew counters that this one must be above. The clock of its own home
-            // shows this one's counter too; that of another home shows an equal one of another.
-            let elsewhere = retiring.is_some_and(|old| old.home() != probe.home());
-            let too_low = |mine: &mut Held| {
-                let mine = mine.seen.fence().get();
-                mine < above || elsewhere && mine == old_clock
-            };
-            if let Some(late) = held.take_if(|mine| too_low(mine) && !Bug::CounterKept.is_planted())
+            // its attempts drew counters that this one must be above. Those of another home come
+            // from another clock, and may be the same.
+            let is_late = |fence: u64| fence < above || fence == old_clock;
+            if let Some(late) = held
+                .take_if(|mine| is_late(mine.seen.fence().get()) && !Bug::CounterKept.is_planted())
             {
                 self.give_back(late.slot, late.seen);
             }
@@ -154,6 +151,12 @@ impl Table {
         !needed || self.line(old.home()).disturb(seen).is_ok()
     }
 
+    /// The clock of the request's home under the old key, where that is another home.
+    fn clock_of_old_home(&self, probe: &Probe, retiring: Option<&Probe>) -> u64 {
+        let other = retiring.filter(|old| old.home() != probe.home());
+        other.map_or(0, |old| self.line(old.home()).fence_clock())
+    }
+
     /// Makes every insertion fail its arbitration that read its word before this call.
     pub(crate) fn disturb_all(&self) {
         for set in 0..self.sets() {
@@ -169,7 +172,9 @@ impl Table {
             if !seen.pending() {
                 return seen;
             }
-            self.help(line, seen);
+            if !Bug::PendingNotHelped.is_planted() {
+                self.help(line, seen);
+            }
         }
     }
 

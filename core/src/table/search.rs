@@ -71,7 +71,7 @@ impl Probe {
     }
 }
 
-#[cfg(oncegate_loom)]
+#[cfg(any(oncegate_loom, oncegate_shuttle))]
 impl Probe {
     pub(crate) fn place(&self) -> ([usize; 2], usize, u8) {
         ([self.home(), self.alternate()], self.way(), self.tag)
