@@ -295,5 +295,5 @@ fn limited() -> Scope<'static> {
 /// Twice as many requests as slots.
 const KEYS: u8 = 64;
 /// The smallest table has two sets, which are the two candidate sets of every request.
-const SLOTS: usize = 32;
+const SLOTS: usize = 64;
 const WINDOW_MS: u64 = 1_000;
