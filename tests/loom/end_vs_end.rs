@@ -78,13 +78,19 @@ fn one_end_counts() {
     }
 }
 
+/// Goal: the model bites. Method: the window is opened after the end was said.
+#[cfg(oncegate_loom)]
+#[test]
+fn broken_window_opened_late() {
+    broken(oncegate::Bug::WindowOpenedLate, || both_end(End::Complete, End::Retry));
+}
+
 fn given_up_or_lapsed(policy: OnLapse) {
     let Small { engine, clock } = small_with(|builder| builder.on_lapse(policy));
     let token = begin(&engine, "k").token().expect("new");
     clock.advance(LEASE);
     let (left, right) = (Arc::clone(&engine), Arc::clone(&engine));
-    let (given_up, met) =
-        race(move || End::GiveUp.call(&left, &token), move || begin(&right, "k"));
+    let (given_up, met) = race(move || End::GiveUp.call(&left, &token), move || begin(&right, "k"));
     let unknown = given_up || policy == OnLapse::Unknown;
     let expected =
         if unknown { Got::Other("Unresolved".to_owned()) } else { Got::Replayed(Vec::new()) };
@@ -101,6 +107,13 @@ fn given_up_or_lapsed_decides() {
     for policy in [OnLapse::Failed, OnLapse::Unknown] {
         model(move || given_up_or_lapsed(policy));
     }
+}
+
+/// Goal: the model bites. Method: a lapse that counts as failure ends what was given up.
+#[cfg(oncegate_loom)]
+#[test]
+fn broken_lapse_ends_unknown() {
+    broken(oncegate::Bug::LapseEndsUnknown, || given_up_or_lapsed(OnLapse::Failed));
 }
 
 /// Goal: an unknown attempt that is to run again does so by whoever says it, though a duplicate
