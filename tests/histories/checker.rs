@@ -35,12 +35,8 @@ pub(crate) trait Spec {
     /// Every state after `call` was made in `state` and gave its answer; none if it would not
     /// have given it. `first` is the call that returns first of those not in the order yet, this
     /// one included: whatever happens now happens before that return.
-    fn after(
-        &self,
-        state: &Self::State,
-        call: &Self::Call,
-        first: &Self::Call,
-    ) -> Vec<Self::State>;
+    fn after(&self, state: &Self::State, call: &Self::Call, first: &Self::Call)
+    -> Vec<Self::State>;
 }
 
 /// What an accepted history cost.

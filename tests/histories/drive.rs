@@ -50,15 +50,13 @@ impl<'s> Actor<'s, '_> {
                     .dedup_window(ms(*window))
                     .on_lapse(*lapse);
                 if let Some(lease) = self.begin(*key, ask, &options, *payload, *patience) {
-                    let at = self.recorder.stage.give(*key, *lease.token(), *window);
+                    self.recorder.stage.give(*key, *lease.token(), *window);
                     self.hold(*key, lease, *window, then);
-                    self.recorder.stage.release(*key, at);
                 }
             }
             Step::End { key, token, how } => {
-                if let Some((token, window, at)) = self.recorder.stage.given(*key, *token) {
+                if let Some((token, window)) = self.recorder.stage.given(*key, *token) {
                     self.end(*key, token, window, how);
-                    self.recorder.stage.release(*key, at);
                 }
             }
             Step::Resolve { key, verdict } => self.resolve(*key, verdict),
@@ -195,9 +193,8 @@ impl<'s> Actor<'s, '_> {
 pub(crate) fn fill_one(engine: &Engine, number: u64, window: Option<Duration>) {
     let name = number.to_le_bytes();
     let request = Request::new(Scope::single_tenant(), "fill", &name).expect("short");
-    let options = window.map_or(BeginOptions::new(), |window| {
-        BeginOptions::new().dedup_window(window)
-    });
+    let options =
+        window.map_or(BeginOptions::new(), |window| BeginOptions::new().dedup_window(window));
     // Under `Reject` the newcomer may be refused.
     if let Ok(Admission::Admitted(lease)) = engine.begin_with(&request, &options) {
         // The lease may have lapsed, if the clock was moved.

@@ -164,9 +164,7 @@ impl History {
     /// Whether two calls overlapped of which one changed something.
     pub(crate) fn is_contended(&self) -> bool {
         self.events.iter().filter(|event| !event.only_reads()).any(|event| {
-            self.events
-                .iter()
-                .any(|other| other.invoked != event.invoked && event.overlaps(other))
+            self.events.iter().any(|other| other.invoked != event.invoked && event.overlaps(other))
         })
     }
 }

@@ -42,7 +42,16 @@ fn try_it() {
         lapses: ALL,
         room: Room::Enough,
         ends_all: false,
-        weights: Weights { begin: 10, wait: 1, end: 6, resolve: 1, sweep: 1, advance: 2, fill: 0, rotate: 0 },
+        weights: Weights {
+            begin: 10,
+            wait: 1,
+            end: 6,
+            resolve: 1,
+            sweep: 1,
+            advance: 2,
+            fill: 0,
+            rotate: 0,
+        },
     };
     let pool = Pool::new(16);
     let (mut calls, mut contended, mut depth, mut looked, mut lost) = (0, 0, 0, 0, 0);
@@ -74,5 +83,7 @@ fn try_it() {
             }
         }
     }
-    println!("{n} runs, {calls} calls, {contended} contended, depth {depth}, looked at {looked}, lost {lost}");
+    println!(
+        "{n} runs, {calls} calls, {contended} contended, depth {depth}, looked at {looked}, lost {lost}"
+    );
 }

@@ -112,8 +112,8 @@ impl<'h> Model<'h> {
     }
 
     /// What others may see of `key` as long as the call that made it so has not returned: a
-    /// window that has no end yet, or a lease that was given to the winner of a takeover for the
-    /// time being, the engine's own from some moment on.
+    /// window that has no end yet, a delay that is decided and not told, or a lease that was given
+    /// to the winner of a takeover for the time being, the engine's own from some moment on.
     fn seen_unsettled(&self, key: &Key, event: &Event) -> Vec<World> {
         let Some(record) = key.world.as_ref().filter(|_| event.invoked < key.unsettled) else {
             return Vec::new();
@@ -124,6 +124,8 @@ impl<'h> Model<'h> {
                 let (success, outcome) = (*success, outcome.clone());
                 vec![with(State::Finished { success, ends: u64::MAX, outcome })]
             }
+            // Not over before it says that it waits.
+            State::Waiting { .. } => vec![with(State::Waiting { due: event.to })],
             State::Running { .. } if record.attempt > 1 => {
                 let given = self.times.iter().map(|time| time + self.terms.lease);
                 given.map(|until| with(State::Running { until, noticed: false })).collect()
@@ -200,9 +202,7 @@ impl<'h> Model<'h> {
     fn untold(&self, world: &World, event: &Event, patience: Patience) -> Option<World> {
         let fits = match event.answer {
             // A newcomer found no room: then no record of its own was there.
-            Answer::Refused(code) => {
-                code == ErrorCode::Full && self.terms.fills && world.is_none()
-            }
+            Answer::Refused(code) => code == ErrorCode::Full && self.terms.fills && world.is_none(),
             Answer::Dropped => patience == Patience::Glance,
             _ => false,
         };
@@ -255,7 +255,8 @@ impl Spec for Model<'_> {
                 if let Some(world) = self.step(&key.world, event, &key, now) {
                     push(key.followed_by(world, event));
                 }
-                let seen = |world: &World| self.step(world, event, &key, now).as_ref() == Some(world);
+                let seen =
+                    |world: &World| self.step(world, event, &key, now).as_ref() == Some(world);
                 if unsettled.iter().any(seen) {
                     push(key.clone());
                 }

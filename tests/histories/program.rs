@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use oncegate::{
-    Engine, EngineBuilder, FingerprintMode, OnDrop, OnFull, OnLapse, Outcome, Secret,
-};
+use oncegate::{Engine, EngineBuilder, FingerprintMode, OnDrop, OnFull, OnLapse, Outcome, Secret};
 
 use crate::clock::HistoryClock;
 use crate::history::{Patience, Terms};
@@ -187,8 +185,7 @@ impl Draw<'_> {
     }
 
     fn step(&mut self, thread: u64, at: u64) -> Step {
-        let Weights { begin, wait, end, resolve, sweep, advance, fill, rotate } =
-            self.kind.weights;
+        let Weights { begin, wait, end, resolve, sweep, advance, fill, rotate } = self.kind.weights;
         let weights = [begin, wait, end, resolve, sweep, advance, fill, rotate];
         let mut left = self.random.below(weights.iter().sum::<u64>() + YIELDS);
         let drawn = weights.iter().position(|weight| {

@@ -28,7 +28,6 @@ pub(crate) struct Stage {
 struct Given {
     count: AtomicUsize,
     slots: [OnceLock<(LeaseToken, u64)>; KEPT],
-    used: [std::sync::atomic::AtomicBool; KEPT],
 }
 
 /// What one thread did.
@@ -46,41 +45,30 @@ pub(crate) struct Log {
 
 impl Stage {
     pub(crate) fn new(engine: Engine, clock: HistoryClock, keys: usize) -> Self {
-        let given = |_| Given {
-            count: AtomicUsize::new(0),
-            slots: [const { OnceLock::new() }; KEPT],
-            used: [const { std::sync::atomic::AtomicBool::new(false) }; KEPT],
-        };
+        let given =
+            |_| Given { count: AtomicUsize::new(0), slots: [const { OnceLock::new() }; KEPT] };
         let given = (0..keys).map(given).collect();
         Self { engine, clock, stamps: AtomicU64::new(0), given }
     }
 
     /// Lets every thread use the lease `token`.
-    pub(crate) fn give(&self, key: usize, token: LeaseToken, window: u64) -> usize {
+    pub(crate) fn give(&self, key: usize, token: LeaseToken, window: u64) {
         let given = &self.given[key];
         // Relaxed: the slot publishes itself; the count only says which are worth a look.
         let at = given.count.fetch_add(1, Ordering::Relaxed);
         if let Some(slot) = given.slots.get(at) {
-            given.used[at].store(true, Ordering::Release);
             let _ = slot.set((token, window));
         }
-        at
-    }
-
-    pub(crate) fn release(&self, key: usize, at: usize) {
-        if let Some(u) = self.given[key].used.get(at) { u.store(false, Ordering::Release) }
     }
 
     /// A lease that somebody got for `key`: half of the time the latest.
-    pub(crate) fn given(&self, key: usize, which: u64) -> Option<(LeaseToken, u64, usize)> {
+    pub(crate) fn given(&self, key: usize, which: u64) -> Option<(LeaseToken, u64)> {
         let given = &self.given[key];
         // Relaxed: see `give`.
         let count = given.count.load(Ordering::Relaxed).min(KEPT);
         let last = count.checked_sub(1)?;
         let at = if which.is_multiple_of(2) { last } else { (which / 2) as usize % count };
-        let (t, w) = given.slots[at].get().copied()?;
-        if given.used[at].swap(true, Ordering::AcqRel) { return None }
-        Some((t, w, at))
+        given.slots[at].get().copied()
     }
 
     fn stamp(&self) -> u64 {

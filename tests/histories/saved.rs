@@ -180,9 +180,7 @@ fn read_answer(words: &mut Words<'_>) -> Result<(Answer, Option<Grant>), String>
             return Ok((Answer::Admitted { attempt, status, remaining_ms: 0 }, Some(grant)));
         }
         "replayed" => Answer::Replayed(words.outcome()?),
-        "running" => {
-            Answer::InProgress { attempt: words.number()?, remaining_ms: words.number()? }
-        }
+        "running" => Answer::InProgress { attempt: words.number()?, remaining_ms: words.number()? },
         "scheduled" => {
             Answer::Scheduled { next_attempt: words.number()?, due_in_ms: words.number()? }
         }
