@@ -8,6 +8,7 @@ mod support;
 
 mod begin_vs_begin;
 mod begin_vs_begin_across_sets;
+mod complete_vs_replay;
 mod complete_vs_takeover;
 mod end_vs_end;
 mod evict_vs_begin;

@@ -18,7 +18,7 @@ use super::keep::Ending;
 use super::{Completed, Engine, millis_up};
 use crate::error::Error;
 use crate::observe::Event;
-use crate::outcome::{Outcome, WindowCode, lapsed};
+use crate::outcome::{Inline, Outcome, WindowCode, lapsed};
 use crate::sync::planted::Bug;
 use crate::table::control::{Fence, Snapshot, State};
 use crate::table::slot::{Kind, Lapse};
@@ -55,6 +55,9 @@ impl Engine {
         } else {
             Concluded::Lost
         };
+        if kept.writing && Bug::ReferredBeforeWritten.is_planted() {
+            Inline::write(outcome, self.table.inline(slot));
+        }
         if kept.writing && concluded != Concluded::Ended {
             self.table.slot(slot).control().done_writing();
         }
@@ -188,13 +191,17 @@ impl Engine {
     pub(super) fn end_failing(&self, found: Found, due_ms: u64, rules: &Rules) {
         let Found { slot, mut seen } = found;
         let fence = seen.fence();
+        if Bug::WokenTooEarly.is_planted() {
+            self.hand_over(slot);
+        }
         while let Err(now) = self.table.end(slot, seen, State::Waiting) {
             if now.fence() != fence || !is_open(now.state()) {
                 return;
             }
             seen = now;
         }
-        if !seen.waiters() || Bug::HandOffLost.is_planted() {
+        let lost = Bug::HandOffLost.is_planted() || Bug::WokenTooEarly.is_planted();
+        if !seen.waiters() || lost {
             return;
         }
         if due_ms <= rules.now_ms {

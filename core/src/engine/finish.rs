@@ -9,6 +9,7 @@ use crate::config::{YEAR, check_duration};
 use crate::error::{Error, ErrorCode};
 use crate::observe::Event;
 use crate::outcome::Outcome;
+use crate::sync::planted::Bug;
 use crate::table::Found;
 use crate::table::control::{Snapshot, State};
 
@@ -241,6 +242,7 @@ impl Engine {
         state: State,
     ) -> Result<Completed, Error> {
         let (slot, seen) = self.held(token).ok_or_else(|| self.fenced())?;
+        let state = if Bug::FailureSucceeds.is_planted() { State::Succeeded } else { state };
         self.finish_at(slot, seen, outcome, state, token.window_ms)
     }
 
@@ -292,7 +294,8 @@ impl Engine {
         let attempt = fence.attempt(at.attempt());
         // A recorded number may be too high by four (see `Slot::raise_attempt`).
         let is_attempt = [attempt, attempt.wrapping_sub(4)].contains(&token.attempt);
-        (seen.fence() == fence && is_open(seen.state()) && is_attempt).then_some((slot, seen))
+        let is_mine = seen.fence() == fence && is_attempt || Bug::FenceNotCompared.is_planted();
+        (is_mine && is_open(seen.state())).then_some((slot, seen))
     }
 
     pub(super) fn fenced(&self) -> Error {

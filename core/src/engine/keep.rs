@@ -2,6 +2,7 @@
 
 use super::{Completed, Engine};
 use crate::outcome::{Bare, Header, Inline, Outcome, WindowCode, Written};
+use crate::sync::planted::Bug;
 use crate::table::Rules;
 use crate::table::control::{Fence, Snapshot, State};
 
@@ -47,7 +48,8 @@ impl Engine {
         let reference = Bare { failed, window: ending.window }.pack(seen.fence());
         let nothing = Kept { seen, reference, stored: false, writing: false, block: None };
         let size = outcome.data_len();
-        if size > self.outcome_limit || outcome.is_withheld() {
+        let limit = self.outcome_limit + usize::from(Bug::OutcomeLimitOffByOne.is_planted());
+        if size > limit || outcome.is_withheld() {
             return nothing;
         }
         let own = self.table.inline(slot);
@@ -58,7 +60,9 @@ impl Engine {
                 return Kept { reference, stored: true, ..nothing };
             }
             if let Some(seen) = self.table.start_writing(slot, seen) {
-                Inline::write(outcome, own);
+                if !Bug::ReferredBeforeWritten.is_planted() {
+                    Inline::write(outcome, own);
+                }
                 return Kept { seen, reference, stored: true, writing: true, block: None };
             }
         }

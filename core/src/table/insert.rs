@@ -83,7 +83,7 @@ impl Table {
         let end = loop {
             let old_seen = old_line.map(|old| self.settled(old));
             // What was pending when the search began may be this very request.
-            let fresh = looked.take().filter(|seen| !seen.pending && retiring.is_none());
+            let fresh = looked.take().filter(|seen| !seen.pending() && retiring.is_none());
             let seen = fresh.unwrap_or_else(|| self.settled(line));
             if !keys_unchanged() {
                 break Insertion::KeysChanged;
@@ -101,11 +101,17 @@ impl Table {
                 continue;
             }
             // The tokens of a request grow across a rotation, though its home changes.
-            let above = line.fence_clock().max(old_line.map_or(0, SetLine::fence_clock));
+            let old_clock = old_line.map_or(0, SetLine::fence_clock);
+            let above = line.fence_clock().max(old_clock);
             // A record of this request may have come and gone since the slot was claimed: then
-            // its attempts drew counters that this one must be above.
-            if let Some(late) = held
-                .take_if(|mine| mine.seen.fence().get() < above && !Bug::CounterKept.is_planted())
+            // its attempts drew counters that this one must be above. The clock of its own home
+            // shows this one's counter too; that of another home shows an equal one of another.
+            let elsewhere = retiring.is_some_and(|old| old.home() != probe.home());
+            let too_low = |mine: &mut Held| {
+                let mine = mine.seen.fence().get();
+                mine < above || elsewhere && mine == old_clock
+            };
+            if let Some(late) = held.take_if(|mine| too_low(mine) && !Bug::CounterKept.is_planted())
             {
                 self.give_back(late.slot, late.seen);
             }
@@ -160,7 +166,7 @@ impl Table {
     fn settled(&self, line: SetLine<'_>) -> Arbitration {
         loop {
             let seen = line.arbitration();
-            if !seen.pending {
+            if !seen.pending() {
                 return seen;
             }
             self.help(line, seen);
@@ -169,14 +175,14 @@ impl Table {
 
     /// Finishes the pending insertion `seen` for whoever stalled in it.
     fn help(&self, line: SetLine<'_>, seen: Arbitration) {
-        if seen.slot < self.slots() {
-            let control = self.slot(seen.slot).control();
+        if seen.slot() < self.slots() {
+            let control = self.slot(seen.slot()).control();
             let inserting = control.load();
             // While the word still says `seen`, the slot belongs to the insertion it names; its
             // fencing bits and the second look keep a late helper from finishing another one.
             let is_this_one = inserting.state() == State::Inserting
-                && inserting.fence().low() == seen.fence_low
-                && line.arbitration() == seen;
+                && (inserting.fence().low() == seen.fence_low() && line.arbitration() == seen
+                    || Bug::HelperUnfenced.is_planted());
             if is_this_one {
                 // Whoever else finishes it does the same.
                 let _ = control.advance_for(inserting, Step::Finish);
@@ -276,6 +282,9 @@ impl Table {
     /// The next counter for `attempt` of a fingerprint of this home.
     pub(super) fn next_fence(&self, home: usize, above: Fence, attempt: u32) -> Option<Fence> {
         let floor = self.fence_floor()?;
+        if Bug::ClockForgotten.is_planted() {
+            return above.next_for(attempt);
+        }
         self.line(home).next_fence(above.max(floor), attempt)
     }
 }

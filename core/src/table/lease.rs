@@ -83,7 +83,7 @@ impl Table {
                 Kind::Window | Kind::Due => return Err(Open::Ending),
                 Kind::Lease => {}
             }
-            if deadline.at_ms > rules.now_ms {
+            if deadline.at_ms > rules.now_ms + u64::from(Bug::DeadlineOffByOne.is_planted()) {
                 return Err(Open::Until(deadline.at_ms));
             }
             if Bug::TakeoverWithoutFreeze.is_planted()
@@ -155,10 +155,13 @@ impl Table {
         let at = self.slot(slot);
         loop {
             let deadline = at.deadline();
-            if !deadline.belongs_to(seen.fence()) || deadline.kind != Kind::Lease {
+            let lasts = deadline.kind == Kind::Lease || Bug::RenewsAfterLapse.is_planted();
+            if !deadline.belongs_to(seen.fence()) || !lasts {
                 return false;
             }
-            let next = Deadline::new(until_ms, deadline.lapse, Kind::Lease, seen.fence());
+            let forgets = Bug::RenewalForgetsPolicy.is_planted();
+            let lapse = if forgets { Lapse::Reclaim } else { deadline.lapse };
+            let next = Deadline::new(until_ms, lapse, Kind::Lease, seen.fence());
             if at.change_deadline(deadline, next).is_ok() {
                 return true;
             }
@@ -175,6 +178,7 @@ impl Table {
             if !deadline.belongs_to(seen.fence()) || deadline.kind != Kind::Lease {
                 return false;
             }
+            let due_ms = if Bug::DueIgnored.is_planted() { 0 } else { due_ms };
             let due = Deadline::new(due_ms, deadline.lapse, Kind::Due, seen.fence());
             if at.change_deadline(deadline, due).is_ok() {
                 return true;
@@ -218,6 +222,7 @@ impl Table {
                 Kind::Closed if seen.state() == State::Running => return Finish::Closed,
                 Kind::Lease | Kind::Closed => {}
             }
+            let until_ms = if Bug::WindowIgnored.is_planted() { 0 } else { until_ms };
             let window = Deadline::new(until_ms, found.lapse, Kind::Window, seen.fence());
             if at.change_deadline(found, window).is_ok() {
                 return Finish::Decided;
@@ -233,6 +238,7 @@ impl Table {
         let at = self.slot(slot);
         let mut found = at.deadline();
         while found.belongs_to(finished.fence()) && found.kind != Kind::Window {
+            let until_ms = if Bug::WindowIgnored.is_planted() { 0 } else { until_ms };
             let window = Deadline::new(until_ms, found.lapse, Kind::Window, finished.fence());
             match at.change_deadline(found, window) {
                 Ok(()) => return,
