@@ -193,8 +193,8 @@ impl Engine {
                 Err(Open::Until(until_ms)) => {
                     Met::Answer(Answer::InProgress { at: found, attempt, until_ms })
                 }
-                Err(Open::Failing(due_ms)) => {
-                    self.end_failing(found, due_ms, rules);
+                Err(Open::Ending) => {
+                    self.help(found);
                     Met::Changed
                 }
                 Err(Open::Changed) => Met::Changed,
@@ -225,14 +225,9 @@ impl Engine {
                 self.table.touch(slot);
                 self.replay(found, outcome)
             }
-            State::Unknown => match at.deadline() {
-                // Somebody decided that it runs again, and has not said so in the control word.
-                due if due.belongs_to(seen.fence()) && due.kind == Kind::Due => {
-                    self.end_failing(found, due.at_ms, rules);
-                    Met::Changed
-                }
-                _ => Met::Answer(Answer::Unresolved),
-            },
+            // Somebody may have decided how it ends, and not said so in the control word.
+            State::Unknown if self.help(found) => Met::Changed,
+            State::Unknown => Met::Answer(Answer::Unresolved),
             State::Vacant | State::Claimed | State::Inserting => Met::Changed,
         })
     }

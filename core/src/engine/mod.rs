@@ -2,6 +2,7 @@
 
 mod admission;
 mod begin;
+mod conclude;
 mod decide;
 mod fill;
 mod finish;

@@ -11,7 +11,7 @@ mod words;
 pub use policy::{OutcomePolicy, Verdict};
 
 pub(crate) use block::{Header, WindowCode};
-pub(crate) use reference::{Inline, MAX_CHUNK_WORDS, MAX_CHUNKS, WITHOUT_BYTES, lapsed};
+pub(crate) use reference::{Bare, Inline, MAX_CHUNK_WORDS, MAX_CHUNKS, lapsed};
 pub(crate) use store::{LiveBlock, OutcomeStore, References, Room, Written};
 
 use std::fmt;

@@ -80,6 +80,10 @@ bugs! {
     CounterKept,
     /// An unknown record's due time is written whatever was decided.
     DueUnarbitrated,
+    /// The window of a record is opened only after its end was said.
+    WindowOpenedLate,
+    /// A lapse that counts as failure ends what its holder gave up.
+    LapseEndsUnknown,
     /// A lapse that counts as failure leaves the outcome to whoever comes.
     LapseUnarbitrated,
     /// The end of a rotation sweeps in turn with everybody else.

@@ -52,7 +52,8 @@
 //!    word, the fields, and the control word again; equal counters mean that the fields belong
 //!    together.
 //! 2. The deadline carries the low bits of the fencing counter that it belongs to, and is only
-//!    ever changed by compare-and-swap, so that a stale holder can change nothing.
+//!    ever changed by compare-and-swap, so that a stale holder can change nothing. It decides once
+//!    whether an attempt finishes or runs again (see `engine::conclude`).
 //! 3. The outcome reference is set by compare-and-swap by whoever finishes the attempt, or by whom
 //!    a lapse makes end it as failed, before the control word says finished: it decides between
 //!    them. What it names carries slot and counter, so a reference left by an earlier attempt is
