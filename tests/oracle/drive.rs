@@ -4,31 +4,16 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use oncegate::{
-    Admission, BeginOptions, Engine, Error, ErrorCode, Failure, Fingerprint, FingerprintMode,
-    Lease, LeaseToken, ManualClock, OnConflict, Outcome, Payload, Prepared, Quota, Request,
-    Resolution, Scope, Secret, Stats, Status,
+    Admission, BeginOptions, Engine, Error, ErrorCode, Failure, FingerprintMode, Lease, LeaseToken,
+    ManualClock, OnConflict, Outcome, Prepared, Quota, Resolution, Secret, Status,
 };
 
 use crate::model::{Answer, Ask, End, Oracle, Rules, Verdict, ms_up};
 use crate::ops::{Limits, Op, Options, Setup, Way, outcome};
-use crate::quotas::{Quotas, Tenant};
+use crate::quotas::Quotas;
+use crate::requests::{HASHED_FROM, KEYS, prepare, request, scope, tenant};
 use crate::tokens::{self, Tampered};
-
-/// Requests that differ in one part each, or whose parts run together to the same text.
-const REQUESTS: [(Tenant, &str, &str); 7] = [
-    (Some("acme"), "charge", "k1"),
-    (Some("acme"), "charge", "k2"),
-    (Some("acme"), "refund", "k1"),
-    (Some("acmec"), "harge", "k1"),
-    (Some("other"), "charge", "k1"),
-    (Some("single tenant"), "charge", "k1"),
-    (None, "charge", "k1"),
-];
-
-/// Requests that come hashed, by their scopes.
-const HASHED: [Tenant; 2] = [Some("acme"), None];
-/// All requests, from zero on.
-pub(crate) const KEYS: usize = REQUESTS.len() + HASHED.len();
+use crate::told::Told;
 
 const OUTCOME_LIMIT: usize = 64;
 /// Room for every record and outcome of a run, so that nothing is evicted.
@@ -59,23 +44,6 @@ pub(crate) struct Drive<'e> {
     rotating: bool,
     /// No lease would last any more.
     time_is_over: bool,
-}
-
-/// How often each answer came.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Told {
-    begun: u64,
-    created: u64,
-    expired: u64,
-    retried: u64,
-    replayed: u64,
-    in_progress: u64,
-    scheduled: u64,
-    mismatched: u64,
-    unresolved: u64,
-    outcome_gone: u64,
-    fenced: u64,
-    dropped: u64,
 }
 
 /// Runs `ops` on a new engine.
@@ -208,7 +176,7 @@ impl<'e> Drive<'e> {
         way: Way,
     ) -> Result<Vec<Result<Admission<'e>, Error>>, String> {
         let engine = self.engine;
-        if way == Way::With && key < REQUESTS.len() {
+        if way == Way::With && key < HASHED_FROM {
             return Ok(vec![engine.begin_with(&request(key, payload), options)]);
         }
         let prepared = match self.prepared.get(&(key, payload)) {
@@ -256,7 +224,7 @@ impl<'e> Drive<'e> {
             lapse: options.lapse.unwrap_or(self.setup.on_lapse),
             token,
             // No secret made the digests of a request that comes hashed.
-            era: if key < REQUESTS.len() { self.era } else { u32::MAX },
+            era: if key < HASHED_FROM { self.era } else { u32::MAX },
         };
         if matches!(answer, Answer::Admitted { attempt: 1, .. }) {
             let now = (self.now(), self.now_us);
@@ -420,7 +388,7 @@ impl<'e> Drive<'e> {
     }
 
     fn resolve(&mut self, key: usize, verdict: &Verdict) -> Result<(), String> {
-        if key >= REQUESTS.len() {
+        if key >= HASHED_FROM {
             // A reconciler names the request itself.
             return Ok(());
         }
@@ -563,59 +531,6 @@ impl<'e> Drive<'e> {
     fn now(&self) -> u64 {
         self.now_us / 1_000 + 1
     }
-}
-
-impl Told {
-    fn check(&self, stats: &Stats) -> Result<(), String> {
-        let counted = Told {
-            begun: stats.begun,
-            created: stats.created,
-            expired: stats.expired,
-            retried: stats.retried,
-            replayed: stats.replayed,
-            in_progress: stats.in_progress,
-            scheduled: stats.scheduled,
-            mismatched: stats.mismatched,
-            unresolved: stats.unresolved,
-            outcome_gone: stats.outcome_gone,
-            // A guard that was dropped stale may have been fenced.
-            fenced: stats.fenced.clamp(self.fenced, self.fenced + self.dropped).min(stats.fenced),
-            dropped: self.dropped,
-        };
-        let told = Told { fenced: counted.fenced, ..*self };
-        let lost = [stats.evicted_early, stats.outcomes_evicted, stats.full];
-        if counted == told && stats.fenced >= self.fenced && lost == [0; 3] {
-            return Ok(());
-        }
-        Err(format!("counted {stats:?}, told {self:?}"))
-    }
-}
-
-fn tenant(key: usize) -> Tenant {
-    let hashed = || HASHED[key - REQUESTS.len()];
-    REQUESTS.get(key).map_or_else(hashed, |(tenant, ..)| *tenant)
-}
-
-fn scope(key: usize) -> Scope<'static> {
-    tenant(key).map_or(Scope::single_tenant(), |name| Scope::new(name).expect("short"))
-}
-
-fn request(key: usize, payload: usize) -> Request<'static> {
-    let (_, operation, name) = REQUESTS[key];
-    let payload = [Payload::none(), Payload::raw(b"a"), Payload::raw(b"b")][payload];
-    Request::new(scope(key), operation, name).expect("short").payload(payload)
-}
-
-fn prepare(engine: &Engine, key: usize, payload: usize) -> Result<Prepared<'static>, Error> {
-    if key < REQUESTS.len() {
-        return engine.prepare(&request(key, payload));
-    }
-    // The lowest eight bits of a digest are not compared.
-    let digest = (payload as u64) << 8 | key as u64;
-    let spread = [0x9e, 0x37, 0x79, 0xb9].map(|byte: u8| byte.wrapping_mul(key as u8));
-    let mut bytes = [key as u8; 32];
-    bytes.chunks_exact_mut(4).for_each(|chunk| chunk.copy_from_slice(&spread));
-    engine.prepare_hashed(scope(key), Fingerprint::from_bytes(bytes), digest)
 }
 
 /// The same answer with an outcome of its own.

@@ -11,10 +11,12 @@ mod ops;
 mod outcomes;
 mod quotas;
 mod race;
+mod requests;
 mod steady_state;
 mod strategies;
 mod stress;
 mod tokens;
+mod told;
 
 use std::hash::{BuildHasher, RandomState};
 

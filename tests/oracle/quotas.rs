@@ -10,9 +10,7 @@ use oncegate::{Error, ErrorCode};
 
 use crate::model::Oracle;
 use crate::ops::Limits;
-
-/// The scope of a request; `None` is the single tenant.
-pub(crate) type Tenant = Option<&'static str>;
+use crate::requests::Tenant;
 
 #[derive(Debug, Default)]
 pub(crate) struct Quotas {

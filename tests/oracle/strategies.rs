@@ -3,8 +3,8 @@
 use oncegate::{OnDrop, OnLapse};
 use proptest::prelude::*;
 
-use crate::drive::KEYS;
 use crate::ops::{Limits, Op, Options, Setup, TOO_LONG_US, Way};
+use crate::requests::KEYS;
 use crate::{full_table, outcomes};
 
 pub(crate) fn op() -> impl Strategy<Value = Op> {
