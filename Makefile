@@ -2,7 +2,7 @@
 SHELL := /usr/bin/env bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint unit loom tidy deny msrv bench doc
+.PHONY: help setup demo test lint unit loom tidy deny msrv instructions bench doc
 
 # Where rustup puts Cargo, for a shell that does not know it yet.
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
@@ -12,11 +12,15 @@ CARGO ?= cargo
 LOCKED ?=
 # One model: `make loom MODEL=begin_vs_begin`.
 MODEL ?=
+# A new baseline of instruction counts: `make instructions UPDATE=1`.
+UPDATE ?= 0
+# A short run of the measurements: `make bench QUICK=1`.
+QUICK ?= 0
 # The command has the engine's name, and would overwrite its pages.
 DOC = $(CARGO) doc $(LOCKED) --workspace --exclude oncegate-cli --all-features --no-deps
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 setup: ## Install what the demo and the tests need
 	@scripts/setup.sh test
@@ -25,7 +29,7 @@ demo: ## Storm real webhooks with and without the engine, side by side
 	@scripts/setup.sh build
 	@scripts/demo.sh
 
-test: ## Lint, tidy, unit, loom, deny and msrv, one line per suite at the end
+test: ## Lint, tidy, unit, loom, deny, msrv and instructions, one line per suite at the end
 	@scripts/setup.sh test
 	@scripts/test.sh
 
@@ -53,8 +57,13 @@ deny: ## Licences, sources, bans and, where the database can be had, advisories
 msrv: ## The minimum Rust version
 	@scripts/msrv.sh
 
-bench: ## The measurements
-	$(CARGO) bench $(LOCKED) --workspace
+instructions: ## Instruction counts of the hot paths against the baseline; UPDATE=1 writes it
+	@UPDATE=$(UPDATE) scripts/instructions.sh
+
+bench: ## The engine beside its peers, with a report; QUICK=1 takes minutes instead of half an hour
+	RUSTFLAGS="--cfg oncegate_idempotent" CARGO_TARGET_DIR="$${CARGO_TARGET_DIR:-target}/bench" \
+	  $(CARGO) run $(LOCKED) --release --ignore-rust-version -p oncegate-benches --bin compare -- \
+	  $(if $(filter 1,$(QUICK)),--quick) --report "$${CARGO_TARGET_DIR:-target}/bench-report"
 
 doc: ## The API documentation
 	$(DOC)

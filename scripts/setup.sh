@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the project needs, and nothing that is already there.
 #   scripts/setup.sh build   a C linker, make, curl, and Rust
-#   scripts/setup.sh test    the same, with rustfmt, clippy and cargo-deny
+#   scripts/setup.sh test    the same, with rustfmt, clippy, cargo-deny and valgrind
 # ONCEGATE_NO_INSTALL=1 only reports what is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -15,12 +15,14 @@ may_install() {
   say "installing $1"
 }
 
-# The C toolchain links the program; curl fetches Rust.
+# The C toolchain links the program; curl fetches Rust; valgrind counts instructions, and is not to
+# be had for every system.
 system_packages() {
   local missing=()
   have cc || have gcc || missing+=(gcc libc6-dev)
   have make || missing+=(make)
   have curl || missing+=(curl ca-certificates)
+  if [ "$1" = test ] && have apt-get; then have valgrind || missing+=(valgrind); fi
   [ ${#missing[@]} -eq 0 ] && return
   have apt-get || die "missing: ${missing[*]}; install them with your system's package manager"
   local root=()
@@ -73,7 +75,7 @@ deny() {
 }
 
 case "${1:-test}" in
-  build) system_packages; rust ;;
-  test) system_packages; rust; components; deny ;;
+  build) system_packages build; rust ;;
+  test) system_packages test; rust; components; deny ;;
   *) die "usage: scripts/setup.sh [build|test]" ;;
 esac

@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
 export PATH
 
-suites=(lint tidy unit loom deny msrv)
+suites=(lint tidy unit loom deny msrv instructions)
 logs="${CARGO_TARGET_DIR:-target}/test-logs"
 rm -rf "$notes" "$logs"
 mkdir -p "$notes" "$logs"
@@ -47,7 +47,7 @@ for suite in "${suites[@]}"; do
   while IFS= read -r line; do
     label=$suite; [ "$first" = 1 ] || label=; outcome=$result; [ "$first" = 1 ] || outcome=
     time="$((SECONDS - started)) s"; [ "$first" = 1 ] || time=
-    summary+=("$(printf '%-5s %-6s %6s  %s' "$label" "$outcome" "$time" "$line")")
+    summary+=("$(printf '%-12s %-6s %6s  %s' "$label" "$outcome" "$time" "$line")")
     first=0
   done < <(checked "$suite" "$log")
 done

@@ -76,7 +76,7 @@ pub struct CoarseClock;
 impl Clock for CoarseClock {
     #[inline]
     fn now(&self) -> Duration {
-        read(if cfg!(target_os = "linux") { COARSE } else { ClockId::Monotonic })
+        read(COARSE)
     }
 }
 
@@ -198,6 +198,16 @@ impl TimeSource {
         }
     }
 
+    /// The same in whole milliseconds, rounded down. Every call reads it.
+    #[inline]
+    pub(crate) fn now_ms(&self) -> u64 {
+        match self {
+            Self::Coarse => read_ms(COARSE),
+            Self::Precise => read_ms(ClockId::Monotonic),
+            Self::Given(clock) => millis(clock.now()),
+        }
+    }
+
     /// Milliseconds of wall time since the start of 2020.
     pub(crate) fn wall_ms(&self) -> u64 {
         let since_1970 = match self {
@@ -220,6 +230,18 @@ fn read(id: ClockId) -> Duration {
         u64::try_from(time.tv_sec).unwrap_or_default(),
         u32::try_from(time.tv_nsec).unwrap_or_default(),
     )
+}
+
+#[inline]
+fn read_ms(id: ClockId) -> u64 {
+    let time = clock_gettime(id);
+    // A monotonic clock shows no time before its origin.
+    (time.tv_sec as u64).wrapping_mul(1_000).wrapping_add(time.tv_nsec as u64 / 1_000_000)
+}
+
+/// Whole milliseconds, rounded down, without a division of 128 bits.
+fn millis(duration: Duration) -> u64 {
+    duration.as_secs().saturating_mul(1_000).saturating_add(duration.subsec_millis().into())
 }
 
 #[cfg(target_os = "linux")]

@@ -10,7 +10,7 @@ use crate::engine::{FillEvent, FillWatch, OnConflict, OnDrop, OnFull, OnLapse, Q
 use crate::error::{Error, ErrorCode};
 use crate::fingerprint::{FingerprintMode, KeyRules, Secret};
 use crate::outcome::{self, Outcome, OutcomePolicy};
-use crate::region::{Geometry, WAYS};
+use crate::region::{Geometry, INLINE_STEP, WAYS};
 use crate::table::set::MAX_SLOTS;
 
 /// Builds an [`Engine`]. Every setting has a default; [`build`](Self::build) checks them all.
@@ -31,6 +31,7 @@ use crate::table::set::MAX_SLOTS;
 pub struct EngineBuilder {
     pub(crate) capacity: usize,
     pub(crate) outcome_bytes: Option<usize>,
+    pub(crate) inline_outcome: usize,
     pub(crate) outcome_limit: usize,
     pub(crate) lease: Duration,
     pub(crate) window: Duration,
@@ -58,6 +59,8 @@ impl EngineBuilder {
             // 7 MiB of slots: enough for a service to start with, small enough not to notice.
             capacity: 65_536,
             outcome_bytes: None,
+            // One more cache line for each slot: most acknowledgements and ids fit.
+            inline_outcome: 64,
             // A typical JSON answer is below 4 KiB; a page of results below 16.
             outcome_limit: 16 << 10,
             // Longer than the usual request timeout of 30 s minus its margin.
@@ -106,6 +109,22 @@ impl EngineBuilder {
     /// ```
     pub fn outcome_bytes(mut self, bytes: usize) -> Self {
         self.outcome_bytes = Some(bytes);
+        self
+    }
+
+    /// Outcomes up to this size lie beside their record: replaying them waits for no other memory,
+    /// and they never give way to other outcomes. Rounded up to a multiple of 64 bytes, which
+    /// every slot then takes; at most 448. Zero keeps all outcomes in the store that
+    /// [`outcome_bytes`](Self::outcome_bytes) sizes. Default: 64.
+    ///
+    /// Metadata counts with its lengths: 3 bytes an entry, and 8 for all.
+    ///
+    /// ```
+    /// let engine = oncegate::Engine::builder().capacity(1_000).inline_outcome(200).build()?;
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    pub fn inline_outcome(mut self, bytes: usize) -> Self {
+        self.inline_outcome = bytes;
         self
     }
 
@@ -364,6 +383,7 @@ impl EngineBuilder {
         self.tiny = true;
         self.capacity = 2 * WAYS;
         self.outcome_limit = TINY_OUTCOME;
+        self.inline_outcome = 0;
         self.max_scopes = 8;
         self
     }
@@ -390,6 +410,7 @@ impl EngineBuilder {
         let [least_records, least_outcome] = if self.tiny { [1, 1] } else { [16, 64] };
         within("capacity", self.capacity, least_records..=200_000_000)?;
         within("outcome_limit", self.outcome_limit, least_outcome..=1_000_000)?;
+        within("inline_outcome", self.inline_outcome, 0..=MAX_INLINE)?;
         self.key_rules.validate()?;
         within("max_scopes", self.max_scopes, 2..=32_000)?;
         self.default_quota.check("default_quota")?;
@@ -408,15 +429,17 @@ impl EngineBuilder {
         }
         let too_large =
             || Error::new(ErrorCode::InvalidConfig, "region", "sizes beyond the address space", "");
+        let inline = self.inline_outcome.div_ceil(INLINE_STEP * size_of::<u64>()) * INLINE_STEP;
         if self.tiny {
             let [chunks, words] = TINY_CHUNKS;
-            return Geometry::new(2, scopes, chunks, words).ok_or_else(too_large);
+            return Geometry::new(2, inline, scopes, chunks, words).ok_or_else(too_large);
         }
-        let slots = self.capacity + self.capacity / 4;
+        // At a live load of 0.85 two sets of 32 ways lose nothing in the steady state.
+        let slots = (self.capacity * 20).div_ceil(17);
         let sets = slots.div_ceil(WAYS).max(2);
         debug_assert!(sets * WAYS <= MAX_SLOTS);
         let (chunks, chunk_words) = self.chunks()?;
-        Geometry::new(sets, scopes, chunks, chunk_words).ok_or_else(too_large)
+        Geometry::new(sets, inline, scopes, chunks, chunk_words).ok_or_else(too_large)
     }
 
     /// How the outcome budget is cut into chunks: each holds some of the largest outcomes, and
@@ -485,6 +508,8 @@ pub(crate) fn check_duration(
 
 /// Number and words of the chunks of a tiny engine; a model needs even smaller ones.
 const TINY_CHUNKS: [usize; 2] = if cfg!(oncegate_loom) { [2, 8] } else { [4, 48] };
+/// What a reference can tell, in whole lines.
+const MAX_INLINE: usize = 448;
 const TINY_OUTCOME: usize = if cfg!(oncegate_loom) { 8 } else { 64 };
 /// The longest lease.
 pub(crate) const YEAR: Duration = Duration::from_secs(366 * 24 * 3600);

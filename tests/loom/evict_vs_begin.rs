@@ -8,7 +8,7 @@
 use crate::support::*;
 use std::sync::Arc;
 
-const SLOTS: usize = if cfg!(oncegate_loom) { 8 } else { 32 };
+const SLOTS: usize = if cfg!(oncegate_loom) { 8 } else { 64 };
 
 /// A full table: one record is finished, all others run.
 fn full() -> Small {

@@ -8,7 +8,7 @@ use oncegate::Outcome;
 use std::sync::Arc;
 
 /// Two chunks of two outcomes: this many further ones overwrite the first. On real threads the
-/// records must stay in a table of 32 slots.
+/// records must stay in a table of 64 slots.
 const OVERWRITES: usize = if cfg!(oncegate_loom) { 4 } else { 24 };
 
 fn reader_meets_recycling() {

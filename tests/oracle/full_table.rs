@@ -269,7 +269,7 @@ fn limited() -> Scope<'static> {
 }
 
 /// Twice as many requests as slots.
-pub(crate) const KEYS: u8 = 64;
+pub(crate) const KEYS: u8 = 128;
 /// The smallest table has two sets, which are the two candidate sets of every request.
-const SLOTS: usize = 32;
+const SLOTS: usize = 64;
 pub(crate) const WINDOW_MS: u64 = 1_000;

@@ -10,7 +10,7 @@ use oncegate::{Admission, Engine, ErrorCode, Failure, OnFull, Outcome, Request, 
 use crate::support::{WINDOW, admitted, build, done, replayed, token};
 
 /// The smallest table: two sets, which are the candidates of every request.
-const SLOTS: usize = 32;
+const SLOTS: usize = 64;
 
 fn small(on_full: OnFull) -> (Engine, oncegate::ManualClock) {
     build(Engine::builder().capacity(16).on_full(on_full))

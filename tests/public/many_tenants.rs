@@ -93,7 +93,7 @@ fn overlapping_duplicates_pay_once() {
 fn refusal_costs_no_rate() {
     let (engine, clock) = build(Engine::builder().capacity(16).on_full(OnFull::Reject));
     let mut held = Vec::new();
-    while held.len() < 32 {
+    while held.len() < 64 {
         held.push(token(&engine, &of("filler", &[held.len() as u8])));
     }
     let quota = Quota::unlimited().rate(0.001, 1);

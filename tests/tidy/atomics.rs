@@ -14,8 +14,10 @@ pub(crate) const UNSAFE_FILES: &[&str] = &[
     "core/src/fork.rs",
 ];
 
-/// Tests that call the operating system the way a user's program would.
+/// Tests that call the operating system the way a user's program would, and measurements.
 const UNSAFE_TESTS: &[&str] = &[
+    // Reads the time-stamp counter.
+    "benches/src/timestamp.rs",
     // Counts what the engine allocates.
     "tests/public/allocations.rs",
     // Reads a thread's processor time.

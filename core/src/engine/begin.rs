@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::decide::Answer;
 use super::millis_up;
+use super::replay::Glance;
 use super::{Admission, BeginOptions, Engine, Lease, LeaseToken, OnConflict, Prepared, Status};
 use crate::clock::{Clock, PreciseClock};
 use crate::error::Error;
@@ -88,7 +89,20 @@ impl Engine {
         options: &BeginOptions,
     ) -> Result<Admission<'_>, Error> {
         let mut outcome = Outcome::default();
-        let answer = self.answer(prepared, options, &mut outcome)?;
+        self.fork.check()?;
+        options.check()?;
+        let fresh;
+        let prepared = if self.is_current(prepared) {
+            prepared
+        } else {
+            fresh = self.refresh(prepared)?;
+            &fresh
+        };
+        self.table.prefetch(&prepared.probe);
+        let answer = match self.glance(prepared, &mut outcome) {
+            Glance::Replayed => return Ok(Admission::Replayed(outcome)),
+            other => self.answer(prepared, other, options, &mut outcome)?,
+        };
         Ok(self.admission(answer, options, outcome))
     }
 
@@ -121,8 +135,10 @@ impl Engine {
         options: &BeginOptions,
         buffer: &'b mut Outcome,
     ) -> Result<Admission<'e, &'b Outcome>, Error> {
-        let answer = self.answer(prepared, options, buffer)?;
-        Ok(self.admission(answer, options, &*buffer))
+        self.fork.check()?;
+        options.check()?;
+        self.table.prefetch(&prepared.probe);
+        self.begin_at(prepared, options, buffer)
     }
 
     /// Begins many requests, and hands each answer to `each` with its place in `batch`.
@@ -155,30 +171,70 @@ impl Engine {
         buffer: &mut Outcome,
         mut each: impl FnMut(usize, Result<Admission<'e, &Outcome>, Error>),
     ) {
-        for (index, prepared) in batch.iter().enumerate() {
-            each(index, self.begin_into(prepared, options, buffer));
+        if let Err(error) = self.fork.check().and_then(|()| options.check()) {
+            (0..batch.len()).for_each(|index| each(index, Err(error.clone())));
+            return;
         }
+        for (at, part) in batch.chunks(IN_FLIGHT).enumerate() {
+            let known = || part.iter().filter(|prepared| self.is_current(prepared));
+            known().for_each(|prepared| self.table.prefetch_sets(&prepared.probe));
+            known().for_each(|prepared| self.table.prefetch_named(&prepared.probe));
+            for (i, prepared) in part.iter().enumerate() {
+                each(at * IN_FLIGHT + i, self.begin_at(prepared, options, buffer));
+            }
+        }
+    }
+
+    /// Begins `prepared`, whose lines were asked for.
+    #[inline]
+    fn begin_at<'e, 'b>(
+        &'e self,
+        prepared: &Prepared<'_>,
+        options: &BeginOptions,
+        buffer: &'b mut Outcome,
+    ) -> Result<Admission<'e, &'b Outcome>, Error> {
+        if !self.is_current(prepared) {
+            return self.begin_further(&self.refresh(prepared)?, Glance::Unclear, options, buffer);
+        }
+        match self.glance(prepared, buffer) {
+            Glance::Replayed => Ok(Admission::Replayed(buffer)),
+            other => self.begin_further(prepared, other, options, buffer),
+        }
+    }
+
+    #[inline(never)]
+    fn begin_further<'e, 'b>(
+        &'e self,
+        prepared: &Prepared<'_>,
+        glance: Glance,
+        options: &BeginOptions,
+        buffer: &'b mut Outcome,
+    ) -> Result<Admission<'e, &'b Outcome>, Error> {
+        let answer = self.answer(prepared, glance, options, buffer)?;
+        Ok(self.admission(answer, options, &*buffer))
     }
 
     /// The answer to `prepared`, waiting for it where the options say so.
     fn answer(
         &self,
         prepared: &Prepared<'_>,
+        glance: Glance,
         options: &BeginOptions,
         outcome: &mut Outcome,
     ) -> Result<Answer, Error> {
-        self.fork.check()?;
-        options.check()?;
         let timed = self.counters.own(Event::Begun).is_multiple_of(SAMPLE_EVERY);
         let started = timed.then(|| PreciseClock.now());
+        let created = match glance {
+            Glance::Absent(looked) => self.create_at_once(prepared, options, looked)?,
+            _ => None,
+        };
         let mut prepared = *prepared;
-        if prepared.epoch != self.epoch {
-            // Another engine's digests are made under another secret, for another table.
-            prepared = self.refresh(&prepared)?;
-        }
-        let answer = self.decide(&mut prepared, options, outcome)?;
+        let answer = match created {
+            Some(answer) => answer,
+            None => self.decide(&mut prepared, options, outcome)?,
+        };
         if let Some(started) = started {
-            self.begin_latency.record(nanos(PreciseClock.now() - started));
+            self.note_latency(started);
         }
         match options.on_conflict.unwrap_or(self.defaults.on_conflict) {
             OnConflict::Conflict => Ok(answer),
@@ -188,6 +244,11 @@ impl Engine {
         }
     }
 
+    #[cold]
+    pub(super) fn note_latency(&self, started: Duration) {
+        self.begin_latency.record(nanos(PreciseClock.now() - started));
+    }
+
     /// Counts an answer, and makes it the caller's.
     pub(super) fn admission<O>(
         &self,
@@ -195,6 +256,7 @@ impl Engine {
         options: &BeginOptions,
         outcome: O,
     ) -> Admission<'_, O> {
+        // A clock for sampling: what is told as begun is the sum of all answers.
         self.counters.add(Event::Begun);
         let from_now = |ms: u64| Duration::from_millis(ms.saturating_sub(self.now_ms()));
         let (event, admission) = match answer {
@@ -206,7 +268,7 @@ impl Engine {
                 };
                 let token = LeaseToken {
                     slot: slot as u64,
-                    fencing: self.fencing_token(seen.fence),
+                    fencing: self.fencing_token(seen.fence()),
                     window_ms: millis_up(options.window.unwrap_or(self.defaults.window)),
                     attempt,
                 };
@@ -238,5 +300,8 @@ pub(super) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// One call in so many is timed.
-pub(super) const SAMPLE_EVERY: u64 = 64;
+/// One call in so many is timed: few enough to leave the percentiles of all calls as they are.
+pub(super) const SAMPLE_EVERY: u64 = 1024;
+/// How many requests of a batch wait for their lines at once: about what a core can have under
+/// way, and few enough to stay in its first cache.
+const IN_FLIGHT: usize = 32;

@@ -1,17 +1,17 @@
 //! Decide: one request's way through the table.
 
-use super::keys;
-use super::prepare::Probes;
 use super::{BeginOptions, Engine, Prepared, Status, millis_up, options};
 use crate::error::{Error, ErrorCode};
 use crate::fingerprint::DigestVersion;
 use crate::observe::Event;
-use crate::outcome::{Outcome, Reading, lapsed};
+use crate::outcome::{Inline, Outcome, lapsed};
 use crate::region::WAYS;
 use crate::sync::planted::Bug;
 use crate::table::control::{Snapshot, State};
 use crate::table::slot::{Deadline, DigestWord, Kind, Lapse};
-use crate::table::{Draft, Found, Insertion, Lapsed, LeaseDraft, NotTaken, Open, Probe, Rules};
+use crate::table::{
+    Arbitration, Draft, Found, Insertion, Lapsed, LeaseDraft, NotTaken, Open, Probe, Rules,
+};
 
 /// What one look at the table came to.
 pub(super) enum Answer {
@@ -39,6 +39,14 @@ pub(super) enum Answer {
     OutcomeGone,
 }
 
+/// Where there is no record.
+struct Vacancy {
+    /// How the home was before a search found nothing.
+    looked: Option<Arbitration>,
+    /// The set of the record that the new one replaces.
+    over: Option<usize>,
+}
+
 /// A record that was met while looking.
 enum Met {
     Answer(Answer),
@@ -58,21 +66,19 @@ impl Engine {
     ) -> Result<Answer, Error> {
         let mut over = None;
         loop {
-            let keys = keys::load(&self.region);
-            if keys != prepared.keys {
+            if !self.is_current(prepared) {
                 *prepared = self.refresh(prepared)?;
             }
-            let probes = self.probes(prepared);
-            self.table.prefetch(&probes.current);
             let rules = self.rules();
             if rules.now_ms >= Deadline::MAX_MS {
                 // No lease would last: each would be taken over at once.
                 return Err(Error::of(ErrorCode::Exhausted, "clock"));
             }
             let lease = self.lease_draft(options, &rules);
-            let search = |probe: &Probe| self.table.search(probe).map(|found| (found, probe.home));
-            let found = probes.retiring.as_ref().and_then(search);
-            if let Some((found, home)) = found.or_else(|| search(&probes.current)) {
+            let search =
+                |probe: &Probe| self.table.search(probe).map(|found| (found, probe.home()));
+            let found = prepared.retiring.as_ref().and_then(search);
+            if let Some((found, home)) = found.or_else(|| search(&prepared.probe)) {
                 match self.meet(found, home, prepared, &rules, lease, outcome)? {
                     Met::Answer(answer) => return Ok(answer),
                     Met::Changed => continue,
@@ -84,31 +90,48 @@ impl Engine {
                     }
                 }
             }
-            if let Some(answer) = self.create(prepared, &probes, &rules, lease, over)? {
+            let place = Vacancy { looked: None, over };
+            if let Some(answer) = self.create(prepared, &rules, lease, place)? {
                 return Ok(answer);
             }
         }
     }
 
-    /// Inserts a new record. `None`: look again. `over`: the set of the record that it replaces.
+    /// The answer to a request of which a search has just found nothing; its home was as `looked`.
+    /// `None`: look thoroughly.
+    pub(super) fn create_at_once(
+        &self,
+        prepared: &Prepared<'_>,
+        options: &BeginOptions,
+        looked: Arbitration,
+    ) -> Result<Option<Answer>, Error> {
+        let rules = self.rules();
+        if rules.now_ms >= Deadline::MAX_MS {
+            return Ok(None);
+        }
+        let lease = self.lease_draft(options, &rules);
+        let place = Vacancy { looked: Some(looked), over: None };
+        self.create(prepared, &rules, lease, place)
+    }
+
+    /// Inserts a new record. `None`: look again.
     fn create(
         &self,
         prepared: &Prepared<'_>,
-        probes: &Probes,
         rules: &Rules,
         lease: LeaseDraft,
-        over: Option<usize>,
+        Vacancy { looked, over }: Vacancy,
     ) -> Result<Option<Answer>, Error> {
         let scope = self.scope_entry(prepared.scope())?;
         if let Err(refused) = self.charge(scope, || self.tend_for_quota(over, rules)) {
             // A duplicate that was faster may have taken the last of it, a moment ago.
             let found = |probe: &Probe| self.table.search(probe).is_some();
-            let exists = found(&probes.current) || probes.retiring.as_ref().is_some_and(found);
+            let exists = found(&prepared.probe) || prepared.retiring.as_ref().is_some_and(found);
             return if exists { Ok(None) } else { Err(self.refused_by_quota(refused)) };
         }
         let draft = Draft { scope, digest: prepared.digest, lease };
-        let unchanged = || keys::load(&self.region) == prepared.keys;
-        let retiring = probes.retiring.as_ref();
+        let unchanged = || self.is_current(prepared);
+        let retiring = prepared.retiring.as_ref();
         let refund = || self.table.refund_scope(scope);
         if !rules.evict_lru
             && !self.store.make_room(self.largest_block(), self.room(rules), &self.table)
@@ -116,7 +139,8 @@ impl Engine {
             refund();
             return Err(self.full("outcomes"));
         }
-        let insertion = self.table.insert(&probes.current, retiring, &draft, rules, unchanged);
+        let insertion =
+            self.table.insert(&prepared.probe, retiring, &draft, rules, looked, unchanged);
         match insertion {
             Insertion::Inserted { slot, seen, replaced } => {
                 let status =
@@ -152,19 +176,19 @@ impl Engine {
     ) -> Result<Met, Error> {
         let Found { slot, seen } = found;
         let at = self.table.slot(slot);
-        let fields = at.fields();
-        let stale = at.control().load().fence != seen.fence;
+        let (digest, recorded) = (at.digest(), at.attempt());
+        let stale = at.control().load().fence() != seen.fence();
         if stale && !Bug::MatchNotRechecked.is_planted() {
             return Ok(Met::Changed);
         }
         if self.table.is_over(slot, seen, rules) {
             return Ok(Met::Over);
         }
-        if !self.same_payload(fields.digest, prepared)? {
+        if !self.same_payload(digest, prepared)? {
             return Ok(Met::Answer(Answer::Mismatched));
         }
-        let attempt = seen.fence.attempt(u32::from(fields.attempt));
-        Ok(match seen.state {
+        let attempt = seen.fence().attempt(recorded);
+        Ok(match seen.state() {
             State::Running => match self.table.close_lease(slot, seen, rules) {
                 Err(Open::Until(until_ms)) => {
                     Met::Answer(Answer::InProgress { at: found, attempt, until_ms })
@@ -188,7 +212,7 @@ impl Engine {
             },
             State::Waiting => {
                 let deadline = at.deadline();
-                if !deadline.belongs_to(seen.fence) || deadline.kind != Kind::Due {
+                if !deadline.belongs_to(seen.fence()) || deadline.kind != Kind::Due {
                     Met::Changed
                 } else if deadline.at_ms > rules.now_ms {
                     let (next_attempt, due_ms) = (attempt + 1, deadline.at_ms);
@@ -203,7 +227,7 @@ impl Engine {
             }
             State::Unknown => match at.deadline() {
                 // Somebody decided that it runs again, and has not said so in the control word.
-                due if due.belongs_to(seen.fence) && due.kind == Kind::Due => {
+                due if due.belongs_to(seen.fence()) && due.kind == Kind::Due => {
                     self.end_failing(found, due.at_ms, rules);
                     Met::Changed
                 }
@@ -224,7 +248,7 @@ impl Engine {
         match self.table.take(slot, seen, home, lease) {
             Ok((taken, attempt)) => {
                 let until_ms = lease.until_ms;
-                if taken.waiters {
+                if taken.waiters() {
                     // They count on the lease or the delay before.
                     self.waiters.wake_sooner(slot, until_ms);
                 }
@@ -239,18 +263,24 @@ impl Engine {
     fn replay(&self, found: Found, outcome: &mut Outcome) -> Met {
         let Found { slot, seen } = found;
         let at = self.table.slot(slot);
-        let failed = seen.state == State::Failed;
+        let failed = seen.state() == State::Failed;
         loop {
             let reference = at.outcome();
-            if let Reading::Read(_) = self.store.read(reference, slot, seen.fence, failed, outcome)
-            {
-                return Met::Answer(Answer::Replayed);
-            }
-            if at.control().load() != seen {
+            let read = match Inline::unpack(reference, seen.fence()) {
+                Some(inline) => {
+                    inline.failed == failed && inline.read(self.table.inline(slot), outcome)
+                }
+                None => self.store.read(reference, slot, seen.fence(), failed, outcome),
+            };
+            let stands = at.control().load().is_same_record(seen);
+            if !stands && !Bug::InlineNotRechecked.is_planted() {
                 return Met::Changed;
             }
+            if read {
+                return Met::Answer(Answer::Replayed);
+            }
             if at.outcome() == reference {
-                if !failed || reference != lapsed(seen.fence) {
+                if !failed || reference != lapsed(seen.fence()) {
                     return Met::Answer(Answer::OutcomeGone);
                 }
                 // A lapse that counted as failure left no outcome.
@@ -261,12 +291,14 @@ impl Engine {
     }
 
     fn same_payload(&self, stored: DigestWord, prepared: &Prepared<'_>) -> Result<bool, Error> {
-        if (stored.version, stored.key_id) == (prepared.digest.version, prepared.digest.key_id) {
+        if (stored.version(), stored.key_id())
+            == (prepared.digest.version(), prepared.digest.key_id())
+        {
             return Ok(stored == prepared.digest);
         }
         // Made by an earlier version of the digest, or under the key that is being retired.
-        let hasher = self.keys.hasher_of_record(prepared.keys, stored.key_id);
-        let version = DigestVersion::from_number(stored.version);
+        let hasher = self.keys.hasher_of_record(prepared.keys(), stored.key_id());
+        let version = DigestVersion::from_number(stored.version());
         let (Some(hasher), Some(version)) = (hasher, version) else {
             // Nothing can verify it any more: the answer that runs nothing.
             return Ok(false);
@@ -276,7 +308,7 @@ impl Engine {
             return Ok(false);
         };
         let digest = hasher.payload_digest(request.payload_ref(), version)?;
-        Ok(DigestWord::new(digest, stored.version, stored.key_id) == stored)
+        Ok(DigestWord::new(digest, stored.version(), stored.key_id()) == stored)
     }
 
     fn lease_draft(&self, options: &BeginOptions, rules: &Rules) -> LeaseDraft {

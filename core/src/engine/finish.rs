@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use super::begin::{SAMPLE_EVERY, nanos};
+use super::keep::Ending;
 use super::{Engine, LeaseToken, OnDrop, millis_up};
 use crate::clock::{Clock, PreciseClock};
 use crate::config::{YEAR, check_duration};
 use crate::error::{Error, ErrorCode};
 use crate::observe::Event;
-use crate::outcome::{Header, Outcome, WITHOUT_BYTES, WindowCode, lapsed};
+use crate::outcome::{Outcome, WindowCode, lapsed};
 use crate::sync::planted::Bug;
 use crate::table::control::{Fence, Snapshot, State};
 use crate::table::slot::Lapse;
@@ -204,13 +205,13 @@ impl Engine {
         check_duration(ErrorCode::InvalidOption, "lease_duration", duration, YEAR)?;
         let (slot, seen) = self
             .held(token)
-            .filter(|(_, seen)| seen.state == State::Running)
+            .filter(|(_, seen)| seen.state() == State::Running)
             .ok_or_else(|| self.fenced())?;
         let until_ms = self.now_ms().saturating_add(millis_up(duration));
         if !self.table.renew(slot, seen, until_ms) {
             return Err(self.fenced());
         }
-        if self.table.slot(slot).control().load().waiters {
+        if self.table.slot(slot).control().load().waiters() {
             // They count on the lease as it was.
             self.waiters.wake_sooner(slot, until_ms);
         }
@@ -258,26 +259,28 @@ impl Engine {
     ) -> Result<Completed, Error> {
         let rules = self.rules();
         let window_end = rules.now_ms.saturating_add(window_ms);
-        let failed = state == State::Failed;
-        let window = WindowCode::new(window_ms);
-        let header = Header::new(slot, seen.fence, failed, window, outcome);
-        let fits = outcome.data_len() <= self.outcome_limit && !outcome.is_withheld();
-        let written = fits
-            .then(|| self.store.write(&header, outcome, window_end, self.room(&rules), &self.table))
-            .flatten();
-        let reference = written.as_ref().map_or(WITHOUT_BYTES, |written| written.reference);
-        let ended = self.refer(slot, seen.fence, reference).and_then(|()| {
-            let ended =
-                self.end(slot, seen, state).inspect(|_| self.counters.add(Event::Completed));
-            // A helper that came first has counted it.
-            ended.or_else(|| self.helped(slot, seen.fence, state, reference))
+        let ending = Ending { state, window: WindowCode::new(window_ms), window_end };
+        let kept = self.keep(slot, seen, outcome, ending, &rules);
+        let seen = kept.seen;
+        let ended = self.refer(slot, seen.fence(), kept.reference).and_then(|()| {
+            let ended = if kept.writing {
+                self.end_by(slot, seen, |from| self.table.end_written(slot, from, state))
+            } else {
+                self.end(slot, seen, state)
+            };
+            ended.inspect(|_| self.counters.add(Event::Completed))
         });
+        if kept.writing && ended.is_none() {
+            self.table.slot(slot).control().done_writing();
+        }
+        // A helper that came first has counted it.
+        let ended = ended.or_else(|| self.helped(slot, seen.fence(), state, kept.reference));
         if let Some(ended) = ended {
             self.table.open_window(slot, ended, window_end);
         }
-        let completed = if written.is_some() { Completed::Stored } else { Completed::WithoutBytes };
-        if let Some(written) = written {
-            self.store.published(written);
+        let completed = kept.completed();
+        if let Some(block) = kept.block {
+            self.store.published(block);
         }
         ended.map(|_| completed).ok_or_else(|| self.fenced())
     }
@@ -286,7 +289,7 @@ impl Engine {
     fn helped(&self, slot: usize, fence: Fence, state: State, reference: u64) -> Option<Snapshot> {
         let at = self.table.slot(slot);
         let now = at.control().load();
-        let as_decided = now.fence == fence && now.state == state && at.outcome() == reference;
+        let as_decided = now.fence() == fence && now.state() == state && at.outcome() == reference;
         as_decided.then_some(now)
     }
 
@@ -299,12 +302,12 @@ impl Engine {
         loop {
             let current = at.outcome();
             let seen = at.control().load();
-            if seen.fence != fence || !is_open(seen.state) {
+            if seen.fence() != fence || !is_open(seen.state()) {
                 return None;
             }
-            if let Some(other) = self.store.header(current, slot, fence) {
-                let state = if other.failed { State::Failed } else { State::Succeeded };
-                let window_end = self.now_ms().saturating_add(other.window.ms());
+            if let Some((failed, window)) = self.decided(current, slot, fence) {
+                let state = if failed { State::Failed } else { State::Succeeded };
+                let window_end = self.now_ms().saturating_add(window.ms());
                 if let Some(ended) = self.end(slot, seen, state) {
                     self.table.open_window(slot, ended, window_end);
                     self.counters.add(Event::Completed);
@@ -323,17 +326,26 @@ impl Engine {
 
     /// Ends the attempt `seen` in `state` and wakes whoever waits. `None`: it has ended before.
     pub(super) fn end(&self, slot: usize, seen: Snapshot, state: State) -> Option<Snapshot> {
+        self.end_by(slot, seen, |from| self.table.end(slot, from, state))
+    }
+
+    fn end_by(
+        &self,
+        slot: usize,
+        seen: Snapshot,
+        end: impl Fn(Snapshot) -> Result<Snapshot, Snapshot>,
+    ) -> Option<Snapshot> {
         let mut from = seen;
         loop {
-            match self.table.end(slot, from, state) {
+            match end(from) {
                 Ok(ended) => {
-                    if from.waiters {
+                    if from.waiters() {
                         self.waiters.wake_all(slot);
                     }
                     return Some(ended);
                 }
                 // A waiter announced itself, or the lapse made it unknown: the attempt is ours.
-                Err(now) if now.fence == seen.fence && is_open(now.state) => from = now,
+                Err(now) if now.fence() == seen.fence() && is_open(now.state()) => from = now,
                 Err(_) => return None,
             }
         }
@@ -343,7 +355,7 @@ impl Engine {
         let (slot, seen) = self.held(token).ok_or_else(|| self.fenced())?;
         let rules = self.rules();
         let due_ms = rules.now_ms.saturating_add(millis_up(delay));
-        let unknown = seen.state == State::Unknown;
+        let unknown = seen.state() == State::Unknown;
         let decided = if unknown {
             self.table.set_due_unknown(slot, seen, due_ms)
         } else {
@@ -362,14 +374,14 @@ impl Engine {
     /// somebody else has ended it.
     pub(super) fn end_failing(&self, found: Found, due_ms: u64, rules: &Rules) -> bool {
         let Found { slot, mut seen } = found;
-        let fence = seen.fence;
+        let fence = seen.fence();
         while let Err(now) = self.table.end(slot, seen, State::Waiting) {
-            if now.fence != fence || !is_open(now.state) {
+            if now.fence() != fence || !is_open(now.state()) {
                 return false;
             }
             seen = now;
         }
-        if !seen.waiters || Bug::HandOffLost.is_planted() {
+        if !seen.waiters() || Bug::HandOffLost.is_planted() {
             return true;
         }
         if due_ms <= rules.now_ms {
@@ -390,7 +402,7 @@ impl Engine {
 
     fn give_up(&self, token: &LeaseToken) -> Result<(), Error> {
         let (slot, seen) = self.held(token).ok_or_else(|| self.fenced())?;
-        let running = seen.state == State::Running;
+        let running = seen.state() == State::Running;
         let ended = running.then(|| self.end(slot, seen, State::Unknown)).flatten();
         // An attempt that is unknown already is what the caller says.
         if ended.is_some() || !running { Ok(()) } else { Err(self.fenced()) }
@@ -404,14 +416,14 @@ impl Engine {
             Lapse::Unknown => {
                 if self.table.end(slot, seen, State::Unknown).is_ok() {
                     self.counters.add(Event::Lapsed);
-                    if seen.waiters {
+                    if seen.waiters() {
                         self.waiters.wake_all(slot);
                     }
                 }
             }
             Lapse::Failed => {
                 if Bug::LapseUnarbitrated.is_planted()
-                    || self.refer(slot, seen.fence, lapsed(seen.fence)).is_some()
+                    || self.refer(slot, seen.fence(), lapsed(seen.fence())).is_some()
                 {
                     self.end_lapsed(slot, seen);
                 }
@@ -433,10 +445,10 @@ impl Engine {
         let (slot, fence) = self.locate(token)?;
         let at = self.table.slot(slot);
         let seen = at.control().load();
-        let attempt = fence.attempt(u32::from(at.fields().attempt));
+        let attempt = fence.attempt(at.attempt());
         // A recorded number may be too high by four (see `Slot::raise_attempt`).
         let is_attempt = [attempt, attempt.wrapping_sub(4)].contains(&token.attempt);
-        (seen.fence == fence && is_open(seen.state) && is_attempt).then_some((slot, seen))
+        (seen.fence() == fence && is_open(seen.state()) && is_attempt).then_some((slot, seen))
     }
 
     pub(super) fn fenced(&self) -> Error {

@@ -138,7 +138,11 @@ impl Engine {
             match control.advance(at.seen, Step::Announce) {
                 Ok(_) => true,
                 // Another waiter announced itself: that counts for all.
-                Err(now) => now.fence == at.seen.fence && now.state == at.seen.state && now.waiters,
+                Err(now) => {
+                    now.fence() == at.seen.fence()
+                        && now.state() == at.seen.state()
+                        && now.waiters()
+                }
             }
         })
     }

@@ -26,12 +26,12 @@ pub(crate) struct KeyState {
 }
 
 impl KeyState {
-    fn unpack(word: u64) -> Self {
+    pub(crate) fn unpack(word: u64) -> Self {
         let retiring = (word >> 16 & 1 == 1).then_some((word >> 8) as u8);
         Self { generation: (word >> 32) as u32, current: word as u8, retiring }
     }
 
-    fn pack(self) -> u64 {
+    pub(crate) fn pack(self) -> u64 {
         u64::from(self.generation) << 32
             | u64::from(self.retiring.is_some()) << 16
             | u64::from(self.retiring.unwrap_or(0)) << 8
@@ -92,8 +92,14 @@ pub(crate) fn short(id: u8) -> u8 {
 }
 
 pub(crate) fn load(region: &Region) -> KeyState {
+    KeyState::unpack(load_word(region))
+}
+
+/// The same as it lies in the region, to compare.
+#[inline]
+pub(crate) fn load_word(region: &Region) -> u64 {
     // Acquire: pairs with the Release of `store`; the hasher and the fence floor come first.
-    KeyState::unpack(region.header(header::KEYS).load(Ordering::Acquire))
+    region.header(header::KEYS).load(Ordering::Acquire)
 }
 
 pub(crate) fn store(region: &Region, state: KeyState) {

@@ -112,7 +112,7 @@ impl<'e> Lease<'e> {
     pub fn deadline(&self) -> Duration {
         // Milliseconds count from one.
         let since_open = Duration::from_millis(self.until_ms.saturating_sub(1));
-        self.engine.origin.saturating_add(since_open)
+        self.engine.origin().saturating_add(since_open)
     }
 
     /// How long until the lease lapses, by the engine's clock. Zero: it may have been taken over.

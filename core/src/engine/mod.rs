@@ -6,11 +6,13 @@ mod decide;
 mod fill;
 mod finish;
 mod join;
+mod keep;
 pub(crate) mod keys;
 mod lease;
 mod options;
 mod prepare;
 mod quota;
+mod replay;
 mod resolve;
 mod rotation;
 mod run;
@@ -91,7 +93,7 @@ pub struct Engine {
     quotas: Quotas,
     defaults: Defaults,
     time: TimeSource,
-    origin: Duration,
+    origin_ms: u64,
     epoch: u64,
     capacity: usize,
     outcome_limit: usize,
@@ -154,7 +156,7 @@ impl Engine {
                 on_full: config.on_full,
                 policy: config.policy,
             },
-            origin: config.time.now(),
+            origin_ms: config.time.now_ms(),
             time: config.time,
             epoch,
             capacity: config.capacity,
@@ -184,7 +186,7 @@ impl Engine {
     /// ```
     pub fn stats(&self) -> Result<Stats, Error> {
         self.fork.check()?;
-        let total = |event| self.counters.total(event);
+        let total = |event: Event| self.counters.total(event);
         let live = Live {
             running: self.counters.in_state(State::Running),
             waiting: self.counters.in_state(State::Waiting),
@@ -199,8 +201,9 @@ impl Engine {
             Event::Unresolved,
             Event::OutcomeGone,
         ];
+        let answers = [Event::Created, Event::Expired, Event::Retried, Event::Mismatched];
         Ok(Stats {
-            begun: total(Event::Begun),
+            begun: answers.into_iter().chain(duplicates).map(total).sum(),
             created: total(Event::Created),
             reused: duplicates.into_iter().map(total).sum(),
             expired: total(Event::Expired),
@@ -231,16 +234,20 @@ impl Engine {
         })
     }
 
-    /// Time since the region was opened.
+    /// Time since the region was opened, which counts from a whole millisecond of the clock.
     #[inline]
     fn now(&self) -> Duration {
-        self.time.now().saturating_sub(self.origin)
+        self.time.now().saturating_sub(self.origin())
+    }
+
+    fn origin(&self) -> Duration {
+        Duration::from_millis(self.origin_ms)
     }
 
     /// The same in milliseconds, from one on: zero is the state of a fresh region.
     #[inline]
     fn now_ms(&self) -> u64 {
-        millis(self.now()).saturating_add(1)
+        self.time.now_ms().saturating_sub(self.origin_ms).saturating_add(1)
     }
 
     #[inline]
@@ -266,21 +273,21 @@ impl References for Table {
         let slot = self.slot(header.slot);
         let seen = slot.control().load();
         let deadline = slot.deadline();
-        let refers = seen.state.is_finished()
-            && seen.fence == header.fence
+        let refers = seen.state().is_finished()
+            && seen.fence() == header.fence
             && slot.outcome() == reference
-            && deadline.belongs_to(seen.fence);
+            && deadline.belongs_to(seen.fence());
         // A window that is still being written has not ended.
         let window_end = if deadline.kind == Kind::Window { deadline.at_ms } else { u64::MAX };
-        let reserved = self.room_of(slot.fields().scope) == RoomOf::Reserved;
+        let reserved = self.room_of(slot.scope()) == RoomOf::Reserved;
         refers.then_some(LiveBlock { window_end, reserved })
     }
 
     fn redirect(&self, header: &Header, from: u64, to: u64) -> bool {
         let slot = self.slot(header.slot);
         let seen = slot.control().load();
-        seen.state.is_finished()
-            && seen.fence == header.fence
+        seen.state().is_finished()
+            && seen.fence() == header.fence
             && slot.change_outcome(from, to).is_ok()
     }
 }
@@ -307,12 +314,6 @@ fn new_epoch(wall_ms: u64) -> u64 {
 fn latency(histogram: &Histogram) -> Latency {
     let [p50_ns, p99_ns, p999_ns] = histogram.quantiles([500, 990, 999]);
     Latency { p50_ns, p99_ns, p999_ns }
-}
-
-/// Whole milliseconds, rounded down. Every call reads the time: no division of 128 bits here.
-#[inline]
-fn millis(duration: Duration) -> u64 {
-    duration.as_secs().saturating_mul(1_000).saturating_add(duration.subsec_millis().into())
 }
 
 /// Whole milliseconds, rounded up: nothing lasts shorter than asked.

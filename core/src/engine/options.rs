@@ -169,7 +169,14 @@ impl BeginOptions {
         self
     }
 
+    #[inline]
     pub(crate) fn check(&self) -> Result<(), Error> {
+        // The engine's own were checked when it was opened.
+        let nothing_set = self.lease.is_none() & self.window.is_none() & self.on_conflict.is_none();
+        if nothing_set { Ok(()) } else { self.check_all() }
+    }
+
+    fn check_all(&self) -> Result<(), Error> {
         let conflict = match self.on_conflict {
             Some(OnConflict::Wait(limit)) => Some(limit),
             _ => None,

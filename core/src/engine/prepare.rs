@@ -24,11 +24,12 @@ use crate::table::slot::DigestWord;
 pub struct Prepared<'r> {
     /// The epoch of the engine that prepared it: two engines of a process differ in it.
     pub(super) epoch: u64,
-    pub(super) keys: KeyState,
+    /// The keys that were in force, as the region's header has them.
+    keys_word: u64,
     pub(super) digest: DigestWord,
-    fingerprint: Fingerprint,
-    /// The identity under the key that is being rotated out.
-    retiring: Option<Fingerprint>,
+    pub(super) probe: Probe,
+    /// The same under the key that is being rotated out.
+    pub(super) retiring: Option<Probe>,
     source: Source<'r>,
 }
 
@@ -53,7 +54,11 @@ impl<'r> Prepared<'r> {
     /// ```
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
-        self.fingerprint
+        Fingerprint::from_words(self.probe.fingerprint())
+    }
+
+    pub(super) fn keys(&self) -> KeyState {
+        KeyState::unpack(self.keys_word)
     }
 
     pub(super) fn scope(&self) -> Scope<'r> {
@@ -80,14 +85,8 @@ impl fmt::Debug for Prepared<'_> {
             Source::Request(request) => shown.field("request", request),
             Source::Hashed(scope) => shown.field("scope", scope),
         };
-        shown.field("fingerprint", &self.fingerprint).finish_non_exhaustive()
+        shown.field("fingerprint", &self.fingerprint()).finish_non_exhaustive()
     }
-}
-
-/// Where the records of a prepared request may lie.
-pub(super) struct Probes {
-    pub(super) current: Probe,
-    pub(super) retiring: Option<Probe>,
 }
 
 impl Engine {
@@ -150,9 +149,9 @@ impl Engine {
         self.fork.check()?;
         Ok(Prepared {
             epoch: self.epoch,
-            keys: keys::load(&self.region),
+            keys_word: keys::load_word(&self.region),
             digest: DigestWord::new(payload_digest, GIVEN_VERSION, GIVEN),
-            fingerprint,
+            probe: self.table.probe(fingerprint.words()),
             retiring: None,
             source: Source::Hashed(scope),
         })
@@ -161,25 +160,27 @@ impl Engine {
     /// The sets of `request`, its way and its tag, for models that need two requests to meet.
     #[cfg(oncegate_loom)]
     #[doc(hidden)]
-    pub fn place_of(&self, request: &Request<'_>) -> Result<([usize; 2], usize, u16), Error> {
-        Ok(self.probes(&self.prepare(request)?).current.place())
+    pub fn place_of(&self, request: &Request<'_>) -> Result<([usize; 2], usize, u8), Error> {
+        Ok(self.prepare(request)?.probe.place())
+    }
+
+    /// Whether `prepared` was made by this engine, under the keys that are in force now.
+    #[inline]
+    pub(super) fn is_current(&self, prepared: &Prepared<'_>) -> bool {
+        prepared.epoch == self.epoch && keys::load_word(&self.region) == prepared.keys_word
     }
 
     /// The same request under the keys that are in force now, for this engine.
+    #[cold]
     pub(super) fn refresh<'r>(&self, prepared: &Prepared<'r>) -> Result<Prepared<'r>, Error> {
-        let keys = keys::load(&self.region);
         match &prepared.source {
-            Source::Request(request) => self.prepare_under(request, keys),
+            Source::Request(request) => self.prepare_under(request, keys::load(&self.region)),
             // No key was used: the digests are the same under every other one.
-            Source::Hashed(_) => Ok(Prepared { epoch: self.epoch, keys, ..*prepared }),
-        }
-    }
-
-    #[inline]
-    pub(super) fn probes(&self, prepared: &Prepared<'_>) -> Probes {
-        Probes {
-            current: self.table.probe(prepared.fingerprint.words()),
-            retiring: prepared.retiring.map(|old| self.table.probe(old.words())),
+            Source::Hashed(scope) => {
+                let mut fresh = self.prepare_hashed(*scope, prepared.fingerprint(), 0)?;
+                fresh.digest = prepared.digest;
+                Ok(fresh)
+            }
         }
     }
 
@@ -193,10 +194,16 @@ impl Engine {
         let version = DigestVersion::CURRENT;
         let digest = hasher.payload_digest(request.payload_ref(), version)?;
         let digest = DigestWord::new(digest, version.number(), keys::short(keys.current));
-        let other = |old| self.keys.hasher(old).fingerprint(request);
-        let retiring = keys.retiring.map(other).transpose()?;
-        let (epoch, source) = (self.epoch, Source::Request(*request));
-        Ok(Prepared { epoch, keys, digest, fingerprint, retiring, source })
+        let probe = |fingerprint: Fingerprint| self.table.probe(fingerprint.words());
+        let other = |old| self.keys.hasher(old).fingerprint(request).map(probe);
+        Ok(Prepared {
+            epoch: self.epoch,
+            keys_word: keys.pack(),
+            digest,
+            probe: probe(fingerprint),
+            retiring: keys.retiring.map(other).transpose()?,
+            source: Source::Request(*request),
+        })
     }
 }
 

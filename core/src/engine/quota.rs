@@ -191,6 +191,9 @@ impl Engine {
     /// Records that are over count until somebody clears them. So a scope without a live record
     /// left gets a second chance after `tend`.
     pub(super) fn charge(&self, entry: u16, tend: impl FnOnce()) -> Result<(), Refusal> {
+        if entry == 0 {
+            return Ok(());
+        }
         let now = self.now();
         self.table.charge_scope(entry, now).or_else(|refusal| match refusal {
             Refusal::Live { .. } => {

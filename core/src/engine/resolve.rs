@@ -52,7 +52,7 @@ impl Engine {
     pub fn resolve(&self, request: &Request<'_>, resolution: Resolution) -> Result<(), Error> {
         self.fork.check()?;
         let found = self.find(request)?;
-        let unknown = found.filter(|found| found.seen.state == State::Unknown);
+        let unknown = found.filter(|found| found.seen.state() == State::Unknown);
         let Found { slot, seen } = unknown.ok_or_else(not_found)?;
         let window_ms = millis_up(self.defaults.window);
         match resolution {

@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorCode};
 use crate::observe::Event;
 use crate::region::WAYS;
 use crate::table::slot::Lapse;
-use crate::table::{Lapsed, Met, Open, Rules};
+use crate::table::{Lapsed, Met, Open, PART, Rules};
 
 /// What one call of [`Engine::sweep`] did.
 ///
@@ -35,8 +35,8 @@ impl Engine {
     /// have lapsed, and wakes those who wait for such records.
     ///
     /// Needed only where nothing else comes by: every new record tends the two sets that it
-    /// touches, and now and then one more. Costs about 10 ns a slot. Rounds up to whole sets, and
-    /// visits no slot twice.
+    /// touches, and now and then others. Costs about 10 ns a slot. Rounds up to eight slots, and
+    /// visits none twice.
     ///
     /// # Errors
     ///
@@ -59,10 +59,10 @@ impl Engine {
     pub fn sweep(&self, slots: usize) -> Result<Swept, Error> {
         self.fork.check()?;
         let rules = self.rules();
-        let sets = slots.div_ceil(WAYS).min(self.table.sets());
-        let mut swept = Swept { visited: sets * WAYS, ..Swept::default() };
-        for _ in 0..sets {
-            self.sweep_one(&rules, &mut swept);
+        let parts = slots.div_ceil(PART).min(self.table.parts());
+        let mut swept = Swept { visited: parts * PART, ..Swept::default() };
+        for _ in 0..parts {
+            self.sweep_next(&rules, &mut swept);
         }
         Ok(swept)
     }
@@ -110,7 +110,7 @@ impl Engine {
     /// Tends a little, after a new record of this thread.
     pub(super) fn after_creation(&self) {
         if self.counters.own(Event::Created) % SWEEP_EVERY == SWEEP_EVERY - 1 {
-            self.sweep_one(&self.rules(), &mut Swept::default());
+            self.sweep_next(&self.rules(), &mut Swept::default());
         }
         self.watch_fill();
     }
@@ -118,25 +118,26 @@ impl Engine {
     /// Clears what is over in `set` and in some sets in turn, for a scope at its quota.
     pub(super) fn tend_for_quota(&self, set: Option<usize>, rules: &Rules) {
         let mut swept = Swept::default();
-        if let Some(set) = set {
-            self.table.sweep_set(set, rules, |met| self.see_to(met, rules, &mut swept));
+        let parts = set.into_iter().flat_map(|set| set * WAYS / PART..(set + 1) * WAYS / PART);
+        for part in parts {
+            self.table.sweep_part(part, rules, |met| self.see_to(met, rules, &mut swept));
         }
         for _ in 0..SWEPT_FOR_QUOTA {
-            self.sweep_one(rules, &mut swept);
+            self.sweep_next(rules, &mut swept);
         }
     }
 
     /// Sweeps every set, whatever other sweeps are under way.
     pub(super) fn sweep_all(&self, rules: &Rules) {
         let mut swept = Swept::default();
-        for set in 0..self.table.sets() {
-            self.table.sweep_set(set, rules, |met| self.see_to(met, rules, &mut swept));
+        for part in 0..self.table.parts() {
+            self.table.sweep_part(part, rules, |met| self.see_to(met, rules, &mut swept));
         }
     }
 
-    fn sweep_one(&self, rules: &Rules, swept: &mut Swept) {
-        let set = self.table.next_set();
-        self.table.sweep_set(set, rules, |met| self.see_to(met, rules, swept));
+    fn sweep_next(&self, rules: &Rules, swept: &mut Swept) {
+        let part = self.table.next_part();
+        self.table.sweep_part(part, rules, |met| self.see_to(met, rules, swept));
     }
 
     fn see_to(&self, met: Met, rules: &Rules, swept: &mut Swept) {
@@ -155,16 +156,16 @@ impl Engine {
                 };
                 swept.lapsed += 1;
                 self.lapse(found, policy);
-                if policy == Lapse::Reclaim && found.seen.waiters {
+                if policy == Lapse::Reclaim && found.seen.waiters() {
                     // The waiter that is woken takes the record over.
                     self.hand_over(found.slot);
                 }
             }
             Met::Unsettled(found) => {
                 let reference = self.table.slot(found.slot).outcome();
-                let header = self.store.header(reference, found.slot, found.seen.fence);
+                let decided = self.decided(reference, found.slot, found.seen.fence());
                 let window =
-                    header.map_or(millis_up(self.defaults.window), |header| header.window.ms());
+                    decided.map_or(millis_up(self.defaults.window), |(_, window)| window.ms());
                 let until_ms = rules.now_ms.saturating_add(window);
                 self.table.open_window(found.slot, found.seen, until_ms);
             }
@@ -226,8 +227,8 @@ impl Drop for Ticker {
     }
 }
 
-/// One new record in so many sweeps one more set.
-const SWEEP_EVERY: u64 = 16;
-/// How many sets a refused scope sweeps: a microsecond's work.
-const SWEPT_FOR_QUOTA: usize = 8;
+/// One new record in so many sweeps one part more.
+const SWEEP_EVERY: u64 = 32;
+/// How many parts a refused scope sweeps: a microsecond's work.
+const SWEPT_FOR_QUOTA: usize = 16;
 const STACK_BYTES: usize = 256 << 10;

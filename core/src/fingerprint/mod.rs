@@ -93,6 +93,16 @@ impl Fingerprint {
         self.0
     }
 
+    /// The reverse of [`words`](Self::words).
+    pub(crate) fn from_words(words: [u64; 4]) -> Self {
+        let mut bytes = [0; 32];
+        let (places, _) = bytes.as_chunks_mut::<8>();
+        for (place, word) in places.iter_mut().zip(words) {
+            *place = word.to_le_bytes();
+        }
+        Self(bytes)
+    }
+
     /// The same bits as four little-endian words, as the slots of the table hold them.
     pub(crate) fn words(self) -> [u64; 4] {
         let (words, _) = self.0.as_chunks::<8>();

@@ -40,7 +40,7 @@ pub(crate) enum Event {
 
 /// The counters of one engine in one process.
 pub(crate) struct Counters {
-    stripes: Box<[CachePadded<Stripe>]>,
+    stripes: Box<[CachePadded<Stripe>; OWNED + SHARED]>,
 }
 
 struct Stripe {
@@ -57,7 +57,7 @@ impl Counters {
                 live: [const { AtomicU64::new(0) }; STATES],
             })
         };
-        Self { stripes: (0..OWNED + SHARED).map(|_| stripe()).collect() }
+        Self { stripes: Box::new(std::array::from_fn(|_| stripe())) }
     }
 
     #[inline]
@@ -91,26 +91,57 @@ impl Counters {
     /// How many times this thread's stripe has counted `event`: a cheap clock for sampling.
     #[inline]
     pub(crate) fn own(&self, event: Event) -> u64 {
-        // Relaxed: a counter orders nothing.
-        self.stripes[stripe_index().0].events[event as usize].load(Ordering::Relaxed)
+        self.mine().total(event)
+    }
+
+    /// This thread's stripe, for several uses in one call.
+    #[inline]
+    pub(crate) fn mine(&self) -> Mine<'_> {
+        let (index, owned) = stripe_index();
+        Mine { stripe: &self.stripes[index], owned }
     }
 
     #[inline]
     fn bump(&self, of: impl Fn(&Stripe) -> &AtomicU64, change: u64) {
-        let (index, owned) = stripe_index();
-        let counter = of(&self.stripes[index]);
-        // Relaxed, all: a counter orders nothing.
-        if owned {
-            counter.store(counter.load(Ordering::Relaxed).wrapping_add(change), Ordering::Relaxed);
-        } else {
-            counter.fetch_add(change, Ordering::Relaxed);
-        }
+        let mine = self.mine();
+        mine.bump(of(mine.stripe), change);
     }
 
     fn sum(&self, of: impl Fn(&Stripe) -> &AtomicU64) -> u64 {
         // Relaxed: a counter orders nothing.
         let each = self.stripes.iter().map(|stripe| of(stripe).load(Ordering::Relaxed));
         each.fold(0, u64::wrapping_add)
+    }
+}
+
+/// The stripe that a thread counts in.
+#[derive(Clone, Copy)]
+pub(crate) struct Mine<'a> {
+    stripe: &'a Stripe,
+    /// Whether no other thread writes to it.
+    owned: bool,
+}
+
+impl Mine<'_> {
+    #[inline]
+    pub(crate) fn add(self, event: Event) {
+        self.bump(&self.stripe.events[event as usize], 1);
+    }
+
+    #[inline]
+    pub(crate) fn total(self, event: Event) -> u64 {
+        // Relaxed: a counter orders nothing.
+        self.stripe.events[event as usize].load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    fn bump(self, counter: &AtomicU64, change: u64) {
+        // Relaxed, all: a counter orders nothing.
+        if self.owned {
+            counter.store(counter.load(Ordering::Relaxed).wrapping_add(change), Ordering::Relaxed);
+        } else {
+            counter.fetch_add(change, Ordering::Relaxed);
+        }
     }
 }
 

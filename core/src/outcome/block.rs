@@ -8,7 +8,7 @@
 //!
 //! Slot and fencing counter name the attempt that wrote it: a pair that never comes again.
 
-use super::Outcome;
+use super::{Outcome, words};
 use crate::sync::planted::Bug;
 use crate::sync::{AtomicU64, Ordering};
 use crate::table::control::Fence;
@@ -41,6 +41,14 @@ impl WindowCode {
         let mantissa = window_ms.div_ceil(1 << shift).min(15 + 1);
         // A mantissa that rounds up to the next power carries into the exponent.
         Self((((shift + 1) as u16) << 3) + (mantissa as u16 - 8))
+    }
+
+    pub(super) fn bits(self) -> u16 {
+        self.0
+    }
+
+    pub(super) fn from_bits(bits: u16) -> Self {
+        Self(bits)
     }
 
     pub(crate) fn ms(self) -> u64 {
@@ -78,7 +86,7 @@ impl Header {
 
     /// Reads the header at the start of `words`. Any bytes give some header.
     pub(super) fn read(words: &[AtomicU64]) -> Option<Self> {
-        // Acquire: pairs with the Release of `write`; see `read_data`.
+        // Acquire: pairs with the Release of `write`; see `words::read`.
         let first = words.first()?.load(Ordering::Acquire);
         let second = words.get(1)?.load(Ordering::Acquire);
         Some(Self {
@@ -100,60 +108,28 @@ impl Header {
             | u64::from(self.window.0) << 3
             | u64::from(self.failed) << 2
             | u64::from(self.has_metadata);
-        let prefix = self.has_metadata.then_some(u64::from(outcome.metadata_len));
-        let data = outcome.bytes.chunks(size_of::<u64>()).map(|bytes| {
-            bytes.try_into().map(u64::from_le_bytes).unwrap_or_else(|_| {
-                let mut last = [0; size_of::<u64>()];
-                last[..bytes.len()].copy_from_slice(bytes);
-                u64::from_le_bytes(last)
-            })
-        });
-        let values = [first, second].into_iter().chain(prefix).chain(data);
-        for (word, value) in words.iter().zip(values) {
+        for (word, value) in words.iter().zip([first, second]) {
             // Release: a reader that sees this word sees that the chunk was recycled for it.
             word.store(value, Bug::RelaxedOutcome.weakens(Ordering::Release));
         }
+        words::write(outcome, words.get(HEADER_WORDS..self.words()).unwrap_or_default());
     }
 
     /// Copies the data that follows the header at the start of `words`. False: impossible sizes.
     pub(super) fn read_data(&self, words: &[AtomicU64], into: &mut Outcome) -> bool {
-        let Some(mut data) = words.get(2..self.words()) else {
-            return false;
-        };
-        let mut len = self.data_len;
         into.status = self.status;
-        into.metadata_len = 0;
-        into.withheld = false;
-        if self.has_metadata {
-            let (Some((first, rest)), Some(less)) =
-                (data.split_first(), len.checked_sub(METADATA_PREFIX))
-            else {
-                return false;
-            };
-            // Acquire: as below.
-            into.metadata_len = first.load(Ordering::Acquire) as u16;
-            (data, len) = (rest, less);
-        }
-        into.bytes.clear();
-        into.bytes.reserve(data.len() * size_of::<u64>());
-        for word in data {
-            // Acquire: pairs with the Release of `write`; keeps the second look at the chunk,
-            // which follows, after these loads, and makes it see the recycling of whatever
-            // overwrote them.
-            into.bytes.extend_from_slice(&word.load(Ordering::Acquire).to_le_bytes());
-        }
-        into.bytes.truncate(len);
-        usize::from(into.metadata_len) <= len
+        words
+            .get(HEADER_WORDS..self.words())
+            .is_some_and(|data| words::read(data, self.data_len, self.has_metadata, into))
     }
 }
 
 /// Words of a block with `data_len` bytes of data, rounded to the unit of references.
 pub(super) fn words_for(data_len: usize) -> usize {
-    (2 + data_len.div_ceil(size_of::<u64>())).next_multiple_of(UNIT_WORDS)
+    (HEADER_WORDS + data_len.div_ceil(size_of::<u64>())).next_multiple_of(UNIT_WORDS)
 }
 
-/// Bytes of data before the metadata, where there is any.
-pub(super) const METADATA_PREFIX: usize = size_of::<u64>();
+const HEADER_WORDS: usize = 2;
 /// Blocks start at multiples of this many words.
 pub(super) const UNIT_WORDS: usize = 2;
 /// The most bytes of data that a header can tell.

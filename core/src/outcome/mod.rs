@@ -1,17 +1,18 @@
 //! Outcomes: what a finished attempt left, and what its duplicates get.
 
 mod block;
+mod inline;
 mod policy;
+mod reference;
 mod room;
 mod store;
+mod words;
 
 pub use policy::{OutcomePolicy, Verdict};
 
 pub(crate) use block::{Header, WindowCode};
-pub(crate) use store::{
-    LiveBlock, MAX_CHUNK_WORDS, MAX_CHUNKS, OutcomeStore, Reading, References, Room, WITHOUT_BYTES,
-    lapsed,
-};
+pub(crate) use reference::{Inline, MAX_CHUNK_WORDS, MAX_CHUNKS, WITHOUT_BYTES, lapsed};
+pub(crate) use store::{LiveBlock, OutcomeStore, References, Room, Written};
 
 use std::fmt;
 
@@ -173,7 +174,7 @@ impl Outcome {
 
     /// Length of what follows the header in a block.
     pub(crate) fn data_len(&self) -> usize {
-        let prefix = if self.metadata_len == 0 { 0 } else { block::METADATA_PREFIX };
+        let prefix = if self.metadata_len == 0 { 0 } else { words::METADATA_PREFIX };
         self.bytes.len() + prefix
     }
 }

@@ -9,9 +9,9 @@
 //! more; when it has not, the next chunk that is free takes its place.
 
 use super::block::Header;
+use super::reference::Place;
 use super::store::{
-    ENTRY, Entry, LiveBlock, OPEN, OutcomeStore, Place, RECYCLING, References, Room, WINDOW_END,
-    Written,
+    ENTRY, Entry, LiveBlock, OPEN, OutcomeStore, RECYCLING, References, Room, WINDOW_END, Written,
 };
 use crate::observe::Event;
 use crate::outcome::Outcome;

@@ -24,7 +24,10 @@
 use std::sync::Arc;
 
 use super::Outcome;
-use super::block::{Header, UNIT_WORDS, WindowCode};
+use super::block::Header;
+use super::reference::{
+    CHUNK_BITS, CHUNK_MASK, MAX_CHUNK_WORDS, MAX_SEQUENCE, Place, SEQUENCE_BITS,
+};
 use crate::observe::Counters;
 use crate::region::Region;
 use crate::sync::planted::Bug;
@@ -53,14 +56,6 @@ pub(crate) struct Room {
     pub(crate) now_ms: u64,
     /// Whether outcomes inside their window may go.
     pub(crate) evict: bool,
-}
-
-/// What came of reading a reference.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reading {
-    Read(WindowCode),
-    /// The block is gone, or there never was one.
-    Gone,
 }
 
 /// The outcomes of one region.
@@ -117,7 +112,8 @@ impl OutcomeStore {
         self.entry(written.chunk)[ENTRY].fetch_sub(1 << WRITERS_SHIFT, Ordering::Release);
     }
 
-    /// Copies the outcome that `reference` names, if the attempt `(slot, fence)` wrote it.
+    /// Copies the outcome that `reference` names. False: the block is gone, or the attempt
+    /// `(slot, fence)` never wrote it.
     pub(crate) fn read(
         &self,
         reference: u64,
@@ -125,23 +121,16 @@ impl OutcomeStore {
         fence: Fence,
         failed: bool,
         into: &mut Outcome,
-    ) -> Reading {
+    ) -> bool {
         let Some((place, words)) = self.resolve(reference) else {
-            return Reading::Gone;
+            return false;
         };
         let header = Header::read(words).filter(|header| {
             header.slot == slot && header.fence == fence && header.failed == failed
         });
-        let Some(header) = header.filter(|header| header.read_data(words, into)) else {
-            return Reading::Gone;
-        };
-        if self.sequence(place.chunk) == place.sequence
-            || Bug::ReadsWithoutRevalidation.is_planted()
-        {
-            Reading::Read(header.window)
-        } else {
-            Reading::Gone
-        }
+        header.is_some_and(|header| header.read_data(words, into))
+            && (self.sequence(place.chunk) == place.sequence
+                || Bug::ReadsWithoutRevalidation.is_planted())
     }
 
     /// The header of the block that `reference` names, if the attempt `(slot, fence)` wrote it.
@@ -278,47 +267,9 @@ impl Entry {
     }
 }
 
-/// Where a block lies: chunk, word in it, and the chunk's sequence at the time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) chunk: usize,
-    pub(super) offset: usize,
-    pub(super) sequence: u64,
-}
-
-impl Place {
-    pub(super) fn pack(self) -> u64 {
-        (self.chunk as u64) << (UNIT_BITS + SEQUENCE_BITS)
-            | ((self.offset / UNIT_WORDS) as u64) << SEQUENCE_BITS
-            | self.sequence
-    }
-
-    fn unpack(reference: u64) -> Option<Self> {
-        let sequence = reference & MAX_SEQUENCE;
-        let unit = reference >> SEQUENCE_BITS & UNIT_MASK;
-        (sequence != 0).then_some(Self {
-            chunk: (reference >> (UNIT_BITS + SEQUENCE_BITS)) as usize,
-            offset: unit as usize * UNIT_WORDS,
-            sequence,
-        })
-    }
-}
-
 fn no_hint() -> crate::sync::plain::AtomicU64 {
     crate::sync::plain::AtomicU64::new(NO_HINT)
 }
-
-/// The reference of a record that finished without bytes: no block has sequence zero.
-pub(crate) const WITHOUT_BYTES: u64 = 1 << SEQUENCE_BITS;
-/// The reference of an attempt that failed by its lapse: no block has sequence zero. It names the
-/// attempt, so that a later one does not believe it.
-pub(crate) fn lapsed(fence: Fence) -> u64 {
-    fence.low() << (UNIT_BITS + SEQUENCE_BITS) | 2 << SEQUENCE_BITS
-}
-/// The most words of a chunk that references can reach.
-pub(crate) const MAX_CHUNK_WORDS: usize = UNIT_WORDS << UNIT_BITS;
-/// The most chunks that references can name.
-pub(crate) const MAX_CHUNKS: usize = 1 << CHUNK_BITS;
 
 const NO_HINT: u64 = u64::MAX;
 pub(super) const OPEN: u64 = 0;
@@ -330,15 +281,8 @@ const WRITERS_SHIFT: u32 = 24;
 const MAX_WRITERS: u64 = (1 << (STATE_SHIFT - WRITERS_SHIFT)) - 1;
 const STATE_SHIFT: u32 = 34;
 const SEQUENCE_SHIFT: u32 = 36;
-const SEQUENCE_BITS: u32 = u64::BITS - SEQUENCE_SHIFT;
-const MAX_SEQUENCE: u64 = (1 << SEQUENCE_BITS) - 1;
-const UNIT_BITS: u32 = 16;
-const UNIT_MASK: u64 = (1 << UNIT_BITS) - 1;
-const CHUNK_BITS: u32 = 20;
-const CHUNK_MASK: u64 = (1 << CHUNK_BITS) - 1;
 const CHUNKS_PER_STRIPE: usize = 8;
 const MAX_STRIPES: usize = 16;
 
-const _: () = assert!(CHUNK_BITS + UNIT_BITS + SEQUENCE_BITS == u64::BITS);
+const _: () = assert!(SEQUENCE_SHIFT + SEQUENCE_BITS == u64::BITS, "the fields fill the word");
 const _: () = assert!(MAX_CHUNK_WORDS <= FILLED_MASK as usize);
-const _: () = assert!(Fence::LOW_BITS <= CHUNK_BITS, "a reference has room for an attempt");

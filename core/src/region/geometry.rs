@@ -2,12 +2,12 @@
 
 /// Slots of one set. A model makes sets smaller, so that it can fill them.
 #[cfg(not(oncegate_loom))]
-pub(crate) const WAYS: usize = 16;
+pub(crate) const WAYS: usize = 32;
 /// Slots of one set. A model makes sets smaller, so that it can fill them.
 #[cfg(oncegate_loom)]
 pub(crate) const WAYS: usize = 4;
 
-/// Words of a slot: one 64-byte cache line.
+/// Words of a record: one 64-byte cache line.
 pub(crate) const SLOT_WORDS: usize = 8;
 /// Words of a set's line: one 64-byte cache line.
 pub(crate) const LINE_WORDS: usize = 8;
@@ -16,10 +16,14 @@ pub(crate) const SCOPE_WORDS: usize = 8;
 /// Words of a chunk's directory entry.
 pub(crate) const CHUNK_ENTRY_WORDS: usize = 2;
 
+/// The step by which a slot grows for inline outcomes: a cache line, and in a model one word.
+pub(crate) const INLINE_STEP: usize = if cfg!(oncegate_loom) { 1 } else { LINE_WORDS };
+
 /// The sizes of a region, and the offsets that follow from them. All in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Geometry {
     sets: usize,
+    slot_words: usize,
     scopes: usize,
     chunks: usize,
     chunk_words: usize,
@@ -32,19 +36,25 @@ pub(crate) struct Geometry {
 }
 
 impl Geometry {
-    /// Lays out `sets` sets, `scopes` scope entries and `chunks` chunks of `chunk_words` words.
+    /// Lays out `sets` sets of slots with `inline_words` words for an outcome each, `scopes` scope
+    /// entries and `chunks` chunks of `chunk_words` words.
     ///
     /// `None` where the sizes do not fit in the address space.
     pub(crate) fn new(
         sets: usize,
+        inline_words: usize,
         scopes: usize,
         chunks: usize,
         chunk_words: usize,
     ) -> Option<Self> {
         let lines_at = super::header::WORDS;
+        let slot_words = SLOT_WORDS.checked_add(inline_words)?;
+        // A record and its inline outcome are neighbours that a processor may fetch as a pair.
         let slots_at = sets.checked_mul(LINE_WORDS)?.checked_add(lines_at)?;
+        let slots_at = slots_at.checked_next_multiple_of(2 * LINE_WORDS)?;
         let slots = sets.checked_mul(WAYS)?;
-        let scopes_at = slots.checked_mul(SLOT_WORDS)?.checked_add(slots_at)?;
+        let scopes_at = slots.checked_mul(slot_words)?.checked_add(slots_at)?;
+        let scopes_at = scopes_at.checked_next_multiple_of(LINE_WORDS)?;
         let directory_at = scopes.checked_mul(SCOPE_WORDS)?.checked_add(scopes_at)?;
         let directory = chunks.checked_mul(CHUNK_ENTRY_WORDS)?.checked_add(directory_at)?;
         let chunks_at = directory.checked_next_multiple_of(LINE_WORDS)?;
@@ -52,6 +62,7 @@ impl Geometry {
         words.checked_mul(size_of::<u64>()).filter(|bytes| isize::try_from(*bytes).is_ok())?;
         Some(Self {
             sets,
+            slot_words,
             scopes,
             chunks,
             chunk_words,
@@ -76,6 +87,12 @@ impl Geometry {
         self.sets * WAYS
     }
 
+    /// Words beside each record for its outcome.
+    #[inline]
+    pub(crate) fn inline_words(&self) -> usize {
+        self.slot_words - SLOT_WORDS
+    }
+
     pub(crate) fn scopes(&self) -> usize {
         self.scopes
     }
@@ -97,7 +114,7 @@ impl Geometry {
     #[inline]
     pub(super) fn slot_at(&self, slot: usize) -> usize {
         debug_assert!(slot < self.slots(), "slot {slot} of {}", self.slots());
-        self.slots_at + slot * SLOT_WORDS
+        self.slots_at + slot * self.slot_words
     }
 
     pub(super) fn scope_at(&self, scope: usize) -> usize {
@@ -120,4 +137,4 @@ impl Geometry {
 
 const _: () =
     assert!(super::header::WORDS.is_multiple_of(LINE_WORDS), "lines start on a cache line");
-const _: () = assert!(WAYS.is_power_of_two() && WAYS.is_multiple_of(4), "tags fill whole words");
+const _: () = assert!(WAYS.is_power_of_two() && WAYS <= u32::BITS as usize, "a bit for each way");

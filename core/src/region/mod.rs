@@ -6,7 +6,7 @@
 //! everything that lies in it.
 //!
 //! ```text
-//! header | set lines | slots | scopes | chunk directory | outcome chunks
+//! header | set lines | slots, each with its inline outcome | scopes | chunk directory | chunks
 //! ```
 
 mod geometry;
@@ -15,7 +15,7 @@ mod prefetch;
 #[cfg(not(oncegate_loom))]
 mod private;
 
-pub(crate) use geometry::{Geometry, LINE_WORDS, SLOT_WORDS, WAYS};
+pub(crate) use geometry::{Geometry, INLINE_STEP, LINE_WORDS, SLOT_WORDS, WAYS};
 
 use crate::error::Error;
 use crate::sync::AtomicU64;
@@ -72,16 +72,26 @@ impl Region {
 
     /// The line of set `set`: tags, ages, arbitration word, fencing clock.
     #[inline]
-    pub(crate) fn set_line(&self, set: usize) -> &[AtomicU64] {
-        let at = self.geometry.line_at(set);
-        &self.words()[at..at + LINE_WORDS]
+    pub(crate) fn set_line(&self, set: usize) -> &[AtomicU64; LINE_WORDS] {
+        self.line_at(self.geometry.line_at(set))
     }
 
-    /// The words of slot `slot`.
+    /// The words of the record in slot `slot`.
     #[inline]
-    pub(crate) fn slot(&self, slot: usize) -> &[AtomicU64] {
-        let at = self.geometry.slot_at(slot);
-        &self.words()[at..at + SLOT_WORDS]
+    pub(crate) fn slot(&self, slot: usize) -> &[AtomicU64; SLOT_WORDS] {
+        self.line_at(self.geometry.slot_at(slot))
+    }
+
+    /// The words beside that record, for its outcome.
+    #[inline]
+    pub(crate) fn inline(&self, slot: usize) -> &[AtomicU64] {
+        let at = self.geometry.slot_at(slot) + SLOT_WORDS;
+        &self.words()[at..at + self.geometry.inline_words()]
+    }
+
+    #[inline]
+    fn line_at(&self, at: usize) -> &[AtomicU64; LINE_WORDS] {
+        self.words()[at..].first_chunk().expect("geometry lays out whole lines")
     }
 
     /// The words of scope entry `scope`.
@@ -104,26 +114,33 @@ impl Region {
         &self.words()[at..at + self.geometry.chunk_words()]
     }
 
-    /// Asks for the lines that a look-up is about to read. A hint: it changes nothing.
+    /// Asks for the line of set `set`. A hint: it changes nothing.
     #[inline]
-    pub(crate) fn prefetch(&self, home: usize, alternate: usize, slot: usize) {
-        #[cfg(not(oncegate_loom))]
-        {
-            prefetch::line(&self.set_line(home)[0]);
-            prefetch::line(&self.slot(slot)[0]);
-            prefetch::line(&self.set_line(alternate)[0]);
-        }
-        #[cfg(oncegate_loom)]
-        let _ = (home, alternate, slot);
+    pub(crate) fn prefetch_set(&self, set: usize) {
+        self.prefetch_at(self.geometry.line_at(set));
     }
 
-    /// Asks for the line of `slot`. A hint, as [`prefetch`](Self::prefetch).
+    /// Asks for the record in `slot` alone.
+    #[inline]
+    pub(crate) fn prefetch_record(&self, slot: usize) {
+        self.prefetch_at(self.geometry.slot_at(slot));
+    }
+
+    /// Asks for the record in `slot`, and for the first line of the outcome beside it. (Without
+    /// inline outcomes that is the next record: a hint for nothing, but cheaper than to ask.)
     #[inline]
     pub(crate) fn prefetch_slot(&self, slot: usize) {
+        let at = self.geometry.slot_at(slot);
+        self.prefetch_at(at);
+        self.prefetch_at(at + SLOT_WORDS);
+    }
+
+    #[inline(always)]
+    fn prefetch_at(&self, word: usize) {
         #[cfg(not(oncegate_loom))]
-        prefetch::line(&self.slot(slot)[0]);
+        prefetch::line(self.words().as_ptr().wrapping_add(word));
         #[cfg(oncegate_loom)]
-        let _ = slot;
+        let _ = word;
     }
 
     #[inline]

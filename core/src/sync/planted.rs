@@ -29,6 +29,10 @@ pub enum Bug {
     RecyclesUnderWriter,
     /// A reader does not look again after copying.
     ReadsWithoutRevalidation,
+    /// Whoever ends an attempt writes its inline outcome while somebody else does.
+    InlineUnclaimed,
+    /// A reader does not look at the record again after copying its inline outcome.
+    InlineNotRechecked,
     /// A waiter goes to sleep without announcing itself.
     WaiterUnannounced,
     /// A failing leader wakes nobody.

@@ -1,14 +1,15 @@
 //! The control word: one record's state, holder and fencing counter in 64 bits.
 //!
 //! ```text
-//!  63    61 60  59        48 47                                  0
-//! +--------+---+------------+-------------------------------------+
-//! | state  | W | owner (12) |        fencing counter (48)         |
-//! +--------+---+------------+-------------------------------------+
+//!  63    61 60  59  58       48 47                                  0
+//! +--------+---+---+-----------+-------------------------------------+
+//! | state  | W | B | owner(11) |        fencing counter (48)         |
+//! +--------+---+---+-----------+-------------------------------------+
 //! ```
 //!
-//! `W`: somebody waits for this record to change. `owner`: the process that claimed or leased.
-//! The two low bits of the fencing counter are those of the attempt number.
+//! `W`: somebody waits for this record to change. `B`: somebody is writing the slot's inline
+//! outcome. `owner`: the process that claimed or leased. The two low bits of the fencing counter
+//! are those of the attempt number.
 //!
 //! # States
 //!
@@ -35,6 +36,11 @@
 //! | `Running(f)` | `Succeeded(f)`, `Failed(f)`, `Waiting(f)`, `Unknown(f)` | the holder, or anyone after the lapse | AcqRel | Acquire |
 //! | `Unknown(f)` | `Succeeded(f)`, `Failed(f)`, `Waiting(f)` | its holder or a resolver | AcqRel | Acquire |
 //! | `W` clear | `W` set, in `Running` and `Waiting` | a waiter | AcqRel | Acquire |
+//! | `B` clear | `B` set, in `Running` and `Unknown` | whoever ends the attempt | AcqRel | Acquire |
+//! | `B` set | `B` clear, in any state, or with the end of the attempt | who set it, alone | Release | – |
+//!
+//! Two of them need no comparing, since nobody else may leave `Claimed` but to clear `B`: where
+//! `B` is clear, the claimer stores `Inserting(f)` and `Vacant(f)`.
 //!
 //! A slot's fencing counter grows with every claim and every takeover, so each pair of state and
 //! counter occurs once in the life of the region and no compare-and-swap can meet an old value
@@ -55,6 +61,11 @@
 //!    control word carries its counter. Its two low bits are in that counter, so a reader can tell
 //!    that it lags by one.
 //! 5. Nobody but the holder of `Claimed` writes a slot's tag.
+//! 6. The inline outcome is written only by who set `B`, and `B` stays set, through whatever ends
+//!    and claims of the slot, until that writer is done. Whoever finds it set writes elsewhere. So
+//!    a writer that stalls, however long, writes into nobody's outcome.
+
+use std::fmt;
 
 use crate::sync::{AtomicU64, Ordering};
 
@@ -83,6 +94,21 @@ impl State {
         State::Failed,
         State::Unknown,
     ];
+
+    #[inline]
+    fn from_bits(bits: u64) -> Self {
+        // The numbers of the states: the compiler makes no table of it.
+        match bits & 0b111 {
+            0 => State::Vacant,
+            1 => State::Claimed,
+            2 => State::Inserting,
+            3 => State::Running,
+            4 => State::Waiting,
+            5 => State::Succeeded,
+            6 => State::Failed,
+            _ => State::Unknown,
+        }
+    }
 
     /// Whether a slot in this state holds a record that a look-up may find.
     pub(crate) fn is_record(self) -> bool {
@@ -136,57 +162,116 @@ impl Fence {
     }
 }
 
-/// A plain copy of a control word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Snapshot {
-    pub(crate) state: State,
-    pub(crate) waiters: bool,
-    pub(crate) owner: u16,
-    pub(crate) fence: Fence,
-}
+/// A plain copy of a control word, read and changed as the word that it is: the way of a request
+/// through the table compares and writes many of them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Snapshot(u64);
 
 impl Snapshot {
-    pub(crate) fn unpack(word: u64) -> Self {
-        Self {
-            state: State::ALL[(word >> STATE_SHIFT) as usize],
-            waiters: word & WAITERS_BIT != 0,
-            owner: ((word >> FENCE_BITS) & OWNER_MASK) as u16,
-            fence: Fence(word & Fence::MAX),
-        }
+    #[inline]
+    pub(crate) fn state(self) -> State {
+        State::from_bits(self.0 >> STATE_SHIFT)
     }
 
-    pub(crate) fn pack(self) -> u64 {
-        ((self.state as u64) << STATE_SHIFT)
-            | (u64::from(self.waiters) << WAITERS_SHIFT)
-            | (u64::from(self.owner) & OWNER_MASK) << FENCE_BITS
-            | self.fence.0
+    /// Whether somebody waits for this record to change.
+    #[inline]
+    pub(crate) fn waiters(self) -> bool {
+        self.0 & WAITERS_BIT != 0
+    }
+
+    /// Whether somebody is writing the slot's inline outcome.
+    #[inline]
+    pub(crate) fn writing(self) -> bool {
+        self.0 & WRITING_BIT != 0
+    }
+
+    /// The process that claimed the slot or holds the lease.
+    pub(crate) fn owner(self) -> u16 {
+        (self.0 >> FENCE_BITS & OWNER_MASK) as u16
+    }
+
+    #[inline]
+    pub(crate) fn fence(self) -> Fence {
+        Fence(self.0 & Fence::MAX)
+    }
+
+    /// Whether `other` is the same state of the same attempt; waiters and writers may differ.
+    #[inline]
+    pub(crate) fn is_same_record(self, other: Self) -> bool {
+        (self.0 ^ other.0) & (STATE_MASK | Fence::MAX) == 0
+    }
+
+    /// Whether `other` differs in nothing but its writer.
+    #[inline]
+    fn differs_in_writer(self, other: Self) -> bool {
+        self.0 ^ other.0 == WRITING_BIT
+    }
+
+    #[inline]
+    fn with_state(self, state: State) -> Self {
+        Self(self.0 & !STATE_MASK | (state as u64) << STATE_SHIFT)
+    }
+
+    #[inline]
+    fn with_waiters(self, waiters: bool) -> Self {
+        Self(self.0 & !WAITERS_BIT | u64::from(waiters) << WAITERS_SHIFT)
+    }
+
+    #[inline]
+    fn with_writing(self, writing: bool) -> Self {
+        Self(self.0 & !WRITING_BIT | u64::from(writing) << WRITING_SHIFT)
+    }
+
+    #[inline]
+    fn with_holder(self, fence: Fence, owner: u16) -> Self {
+        let kept = self.0 & !(Fence::MAX | OWNER_MASK << FENCE_BITS);
+        Self(kept | (u64::from(owner) & OWNER_MASK) << FENCE_BITS | fence.0)
     }
 
     /// The transitions, as pure functions: what the word becomes, or `None` where that is illegal.
+    #[inline(always)]
     pub(crate) fn after(self, step: Step) -> Option<Self> {
         use State as S;
-        let next = match (step, self.state) {
+        let next = match (step, self.state()) {
             (Step::Claim { fence, owner }, state)
-                if fence > self.fence && !matches!(state, S::Claimed | S::Inserting) =>
+                if fence > self.fence() && !matches!(state, S::Claimed | S::Inserting) =>
             {
-                Self { state: S::Claimed, waiters: false, owner, fence }
+                self.with_state(S::Claimed).with_waiters(false).with_holder(fence, owner)
             }
-            (Step::Present, S::Claimed) => Self { state: S::Inserting, ..self },
-            (Step::Vacate, S::Claimed | S::Inserting) => Self { state: S::Vacant, ..self },
-            (Step::Finish, S::Inserting) => Self { state: S::Running, ..self },
-            (Step::Take { fence, owner }, S::Running | S::Waiting) if fence > self.fence => {
-                Self { state: S::Running, owner, fence, ..self }
+            (Step::Present, S::Claimed) => self.with_state(S::Inserting),
+            (Step::Vacate, S::Claimed | S::Inserting) => self.with_state(S::Vacant),
+            (Step::Finish, S::Inserting) => self.with_state(S::Running),
+            (Step::Take { fence, owner }, S::Running | S::Waiting) if fence > self.fence() => {
+                self.with_state(S::Running).with_holder(fence, owner)
             }
             (Step::End(state), S::Running) if state.is_record() && state != S::Running => {
-                Self { state, waiters: self.waiters && state == S::Waiting, ..self }
+                self.with_state(state).with_waiters(self.waiters() && state == S::Waiting)
             }
             (Step::End(state), S::Unknown) if state.is_finished() || state == S::Waiting => {
-                Self { state, ..self }
+                self.with_state(state)
             }
-            (Step::Announce, S::Running | S::Waiting) => Self { waiters: true, ..self },
+            (Step::Write, S::Running | S::Unknown) if !self.writing() => self.with_writing(true),
+            (Step::EndWritten(state), S::Running | S::Unknown)
+                if self.writing() && state.is_finished() =>
+            {
+                self.with_state(state).with_waiters(false).with_writing(false)
+            }
+            (Step::Announce, S::Running | S::Waiting) => self.with_waiters(true),
             _ => return None,
         };
         Some(next)
+    }
+}
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Snapshot")
+            .field("state", &self.state())
+            .field("waiters", &self.waiters())
+            .field("writing", &self.writing())
+            .field("owner", &self.owner())
+            .field("fence", &self.fence().get())
+            .finish()
     }
 }
 
@@ -205,6 +290,10 @@ pub(crate) enum Step {
     Take { fence: Fence, owner: u16 },
     /// The attempt ends in this state, or an unknown record is resolved to it.
     End(State),
+    /// Whoever ends the attempt starts to write the inline outcome (rule 6).
+    Write,
+    /// As `End`, by the writer of the inline outcome, who is done with it.
+    EndWritten(State),
     /// Somebody waits.
     Announce,
 }
@@ -222,7 +311,7 @@ impl<'a> ControlWord<'a> {
     pub(crate) fn load(self) -> Snapshot {
         // Acquire: pairs with the AcqRel and Release of `advance`; the fields that were written
         // before the transition are visible to whoever sees its result.
-        Snapshot::unpack(self.0.load(Ordering::Acquire))
+        Snapshot(self.0.load(Ordering::Acquire))
     }
 
     /// Makes `step` if the word still is `from`. `Err` carries what it is instead.
@@ -231,9 +320,11 @@ impl<'a> ControlWord<'a> {
     ///
     /// In debug builds, where the step is not in the table: the caller's bug, not an input.
     #[must_use = "a transition may lose its race"]
+    #[inline(always)]
     pub(crate) fn advance(self, from: Snapshot, step: Step) -> Result<Snapshot, Snapshot> {
         let Some(next) = from.after(step) else {
-            debug_assert!(false, "{step:?} is no step from {from:?}");
+            // A writer whose place somebody else has is no bug of the caller.
+            debug_assert!(step == Step::Write, "{step:?} is no step from {from:?}");
             return Err(self.load());
         };
         let success = match step {
@@ -244,25 +335,80 @@ impl<'a> ControlWord<'a> {
             _ => Ordering::AcqRel,
         };
         // Acquire on failure: the caller goes on with what it found, and reads that one's fields.
-        match self.0.compare_exchange(from.pack(), next.pack(), success, Ordering::Acquire) {
+        match self.0.compare_exchange(from.0, next.0, success, Ordering::Acquire) {
             Ok(_) => Ok(next),
-            Err(found) => Err(Snapshot::unpack(found)),
+            Err(found) => Err(Snapshot(found)),
         }
     }
 
+    /// Makes a step that its caller alone may make: out of `Claimed`, or out of an `Inserting` that
+    /// is not pending. A writer of the slot's inline outcome may clear its bit meanwhile (rule 6).
+    #[inline]
+    pub(super) fn advance_claimed(self, held: Snapshot, step: Step) -> Option<Snapshot> {
+        if !held.writing()
+            && let Some(next) = held.after(step)
+        {
+            // Release: publishes the fields written under the claim, as in `advance`. A plain
+            // store: nobody else changes this word now, since the bit that a writer would clear
+            // is clear.
+            self.0.store(next.0, Ordering::Release);
+            return Some(next);
+        }
+        self.advance_for(held, step)
+    }
+
+    /// Makes `step` while the word says `from`'s state and counter, whatever becomes of `B`.
+    #[inline]
+    pub(super) fn advance_for(self, mut from: Snapshot, step: Step) -> Option<Snapshot> {
+        loop {
+            match self.advance(from, step) {
+                Ok(next) => return Some(next),
+                Err(now) if now.is_same_record(from) && now.after(step).is_some() => from = now,
+                Err(_) => return None,
+            }
+        }
+    }
+
+    /// [`advance`](Self::advance), whatever becomes of the bit of a writer meanwhile (rule 6).
+    #[inline]
+    pub(super) fn advance_past_writers(
+        self,
+        mut from: Snapshot,
+        step: Step,
+    ) -> Result<Snapshot, Snapshot> {
+        loop {
+            match self.advance(from, step) {
+                Err(now) if now.differs_in_writer(from) => from = now,
+                ended => return ended,
+            }
+        }
+    }
+
+    /// The writer of the inline outcome is done with it, and has not ended the attempt (rule 6).
+    pub(crate) fn done_writing(self) {
+        // Release: pairs with the Acquire of `advance` to `Write`; the next writer's words come
+        // after this one's. No other bit of the word changes.
+        self.0.fetch_and(!WRITING_BIT, Ordering::Release);
+    }
+
     /// Stores the end of an attempt without comparing: the broken twin of [`Self::advance`].
-    pub(super) fn store_end_unchecked(self, end: Snapshot) {
+    pub(super) fn store_end_unchecked(self, seen: Snapshot, state: State) -> Snapshot {
+        let end = seen.with_state(state);
         // Release: as in `advance`.
-        self.0.store(end.pack(), Ordering::Release);
+        self.0.store(end.0, Ordering::Release);
+        end
     }
 }
 
 const FENCE_BITS: u32 = 48;
-const OWNER_BITS: u32 = 12;
+const OWNER_BITS: u32 = 11;
 const OWNER_MASK: u64 = (1 << OWNER_BITS) - 1;
-const WAITERS_SHIFT: u32 = FENCE_BITS + OWNER_BITS;
+const WRITING_SHIFT: u32 = FENCE_BITS + OWNER_BITS;
+const WRITING_BIT: u64 = 1 << WRITING_SHIFT;
+const WAITERS_SHIFT: u32 = WRITING_SHIFT + 1;
 const WAITERS_BIT: u64 = 1 << WAITERS_SHIFT;
 const STATE_SHIFT: u32 = WAITERS_SHIFT + 1;
+const STATE_MASK: u64 = 0b111 << STATE_SHIFT;
 const ATTEMPT_MASK: u64 = 0b11;
 
 const _: () = assert!(STATE_SHIFT + 3 == u64::BITS, "the fields fill the word");

@@ -3,7 +3,7 @@
 use super::control::{Fence, Snapshot, State, Step};
 use super::room::Rules;
 use super::search::Probe;
-use super::set::{AGING_PERIOD, Arbitration, SetLine};
+use super::set::{Arbitration, SetLine};
 use super::slot::{Deadline, DigestWord, Fields, Kind};
 use super::{LeaseDraft, Table, place};
 use crate::sync::planted::Bug;
@@ -65,26 +65,33 @@ impl Table {
     /// find no record there either, and it disturbs that home, so that an insertion which does
     /// not yet know of the rotation cannot win. `keys_unchanged` is asked after the arbitration
     /// words were read.
+    ///
+    /// `looked` is how the home was before a search of `probe` alone that has just found nothing.
     pub(crate) fn insert(
         &self,
         probe: &Probe,
         retiring: Option<&Probe>,
         draft: &Draft,
         rules: &Rules,
+        mut looked: Option<Arbitration>,
         keys_unchanged: impl Fn() -> bool,
     ) -> Insertion {
-        let line = self.line(probe.home);
-        let old_line = retiring.map(|old| self.line(old.home));
+        let line = self.line(probe.home());
+        let old_line = retiring.map(|old| self.line(old.home()));
         let mut held: Option<Held> = None;
         let mut replaced = false;
         let end = loop {
             let old_seen = old_line.map(|old| self.settled(old));
-            let seen = self.settled(line);
+            // What was pending when the search began may be this very request.
+            let fresh = looked.take().filter(|seen| !seen.pending && retiring.is_none());
+            let seen = fresh.unwrap_or_else(|| self.settled(line));
             if !keys_unchanged() {
                 break Insertion::KeysChanged;
             }
-            if let Some(found) =
-                retiring.and_then(|old| self.search(old)).or_else(|| self.search(probe))
+            let search =
+                || retiring.and_then(|old| self.search(old)).or_else(|| self.search(probe));
+            if fresh.is_none()
+                && let Some(found) = search()
             {
                 if !self.is_over(found.slot, found.seen, rules) {
                     break Insertion::Found;
@@ -97,8 +104,8 @@ impl Table {
             let above = line.fence_clock().max(old_line.map_or(0, SetLine::fence_clock));
             // A record of this request may have come and gone since the slot was claimed: then
             // its attempts drew counters that this one must be above.
-            if let Some(late) =
-                held.take_if(|mine| mine.seen.fence.get() < above && !Bug::CounterKept.is_planted())
+            if let Some(late) = held
+                .take_if(|mine| mine.seen.fence().get() < above && !Bug::CounterKept.is_planted())
             {
                 self.give_back(late.slot, late.seen);
             }
@@ -120,7 +127,7 @@ impl Table {
                 }
             };
             if let (Some(old), Some(old_seen)) = (retiring, old_seen)
-                && !self.disturb_old_home(old, old_seen, probe.home)
+                && !self.disturb_old_home(old, old_seen, probe.home())
             {
                 continue;
             }
@@ -137,8 +144,8 @@ impl Table {
     /// Makes an insertion under the old key fail that does not know of the new one. False:
     /// somebody inserted on the old home since `seen` was read.
     fn disturb_old_home(&self, old: &Probe, seen: Arbitration, new_home: usize) -> bool {
-        let needed = old.home != new_home && !Bug::RotationSkipsOldHome.is_planted();
-        !needed || self.line(old.home).disturb(seen).is_ok()
+        let needed = old.home() != new_home && !Bug::RotationSkipsOldHome.is_planted();
+        !needed || self.line(old.home()).disturb(seen).is_ok()
     }
 
     /// Makes every insertion fail its arbitration that read its word before this call.
@@ -167,12 +174,12 @@ impl Table {
             let inserting = control.load();
             // While the word still says `seen`, the slot belongs to the insertion it names; its
             // fencing bits and the second look keep a late helper from finishing another one.
-            let is_this_one = inserting.state == State::Inserting
-                && inserting.fence.low() == seen.fence_low
+            let is_this_one = inserting.state() == State::Inserting
+                && inserting.fence().low() == seen.fence_low
                 && line.arbitration() == seen;
             if is_this_one {
                 // Whoever else finishes it does the same.
-                let _ = control.advance(inserting, Step::Finish);
+                let _ = control.advance_for(inserting, Step::Finish);
             }
         }
         line.settle(seen);
@@ -186,7 +193,7 @@ impl Table {
         mine: Held,
         probe: &Probe,
     ) -> Option<Snapshot> {
-        let won = line.arbitrate(seen, mine.slot, mine.seen.fence);
+        let won = line.arbitrate(seen, mine.slot, mine.seen.fence());
         let pending = match won {
             Ok(pending) => Some(pending),
             Err(()) if Bug::ArbitrationIgnored.is_planted() => None,
@@ -199,14 +206,14 @@ impl Table {
         let control = self.slot(mine.slot).control();
         let running = mine.seen.after(Step::Finish)?;
         // A helper may have been faster, and the record may have moved on since.
-        let _ = control.advance(mine.seen, Step::Finish);
+        let finished = control.advance_for(mine.seen, Step::Finish);
         if let Some(pending) = pending {
             line.settle(pending);
-            if pending.age_clock() % AGING_PERIOD == 0 {
+            if pending.ticks() {
                 line.limit_ages(pending.age_clock());
             }
         }
-        Some(running)
+        finished.or(Some(running))
     }
 
     /// Step 3: a slot with the record in it, presented.
@@ -221,25 +228,24 @@ impl Table {
         let (slot, seen) = self.claim_any(wanted, rules)?;
         let (set, way) = place(slot);
         let line = self.line(set);
-        let clock = if set == probe.home { home_seen } else { line.arbitration() }.age_clock();
+        // The clock that this insertion will make, so that the record counts as just used.
+        let at_home = set == probe.home();
+        let clock = if at_home { home_seen.next_age_clock() } else { line.age_clock() };
         let LeaseDraft { until_ms, lapse } = draft.lease;
         self.slot(slot).write(Fields {
-            identity: probe.identity,
+            identity: probe.identity(),
             scope: draft.scope,
             attempt: FIRST_ATTEMPT as u16,
-            deadline: Deadline::new(until_ms, lapse, Kind::Lease, seen.fence),
+            deadline: Deadline::new(until_ms, lapse, Kind::Lease, seen.fence()),
             digest: draft.digest,
         });
-        // The version that this insertion will make, so that it counts as just used.
-        line.stamp(way, clock.wrapping_add(u8::from(set == probe.home)));
+        line.stamp(way, clock);
         if !Bug::TagWrittenLate.is_planted() {
             line.set_tag(way, probe.tag);
         }
-        match self.slot(slot).control().advance(seen, Step::Present) {
-            Ok(seen) => Ok(Held { slot, seen }),
-            // Nobody else may touch a claimed slot; corrupt memory is the only way here.
-            Err(_) => Err(NoSlot::Full),
-        }
+        // Nobody else may touch a claimed slot; corrupt memory alone leads to the error.
+        let presented = self.slot(slot).control().advance_claimed(seen, Step::Present);
+        presented.map(|seen| Held { slot, seen }).ok_or(NoSlot::Full)
     }
 
     /// Claims `slot`, which the caller saw as `seen` and which may go.
@@ -249,11 +255,11 @@ impl Table {
         seen: Snapshot,
         wanted: &Wanted<'_>,
     ) -> Option<Snapshot> {
-        let above = seen.fence.max(wanted.above);
-        let fence = self.next_fence(wanted.probe.home, above, FIRST_ATTEMPT)?;
+        let above = seen.fence().max(wanted.above);
+        let fence = self.next_fence(wanted.probe.home(), above, FIRST_ATTEMPT)?;
         let step = Step::Claim { fence, owner: self.owner };
         let claimed = self.slot(slot).control().advance(seen, step).ok()?;
-        if seen.state.is_record() {
+        if seen.state().is_record() {
             self.forget(slot, seen);
         }
         Some(claimed)
@@ -264,7 +270,7 @@ impl Table {
         let (set, way) = place(slot);
         self.line(set).set_tag(way, 0);
         // The holder alone may leave `Claimed` and an `Inserting` that is not pending.
-        let _ = self.slot(slot).control().advance(held, Step::Vacate);
+        let _ = self.slot(slot).control().advance_claimed(held, Step::Vacate);
     }
 
     /// The next counter for `attempt` of a fingerprint of this home.

@@ -52,15 +52,15 @@ impl Table {
         let at = self.slot(slot);
         loop {
             let deadline = at.deadline();
-            if !deadline.belongs_to(seen.fence) {
-                if at.control().load().fence != seen.fence {
+            if !deadline.belongs_to(seen.fence()) {
+                if at.control().load().fence() != seen.fence() {
                     return Err(Open::Changed);
                 }
                 // The winner of a takeover stalled before it wrote its deadline: give it one, so
                 // that its attempt cannot last for ever. Until its own word is there the record
                 // follows the cautious policy only if it asked for it; the default reclaims.
                 let until_ms = rules.now_ms.saturating_add(rules.default_lease_ms);
-                let given = Deadline::new(until_ms, Lapse::Reclaim, Kind::Lease, seen.fence);
+                let given = Deadline::new(until_ms, Lapse::Reclaim, Kind::Lease, seen.fence());
                 let _ = at.change_deadline(deadline, given);
                 continue;
             }
@@ -92,23 +92,23 @@ impl Table {
         lease: LeaseDraft,
     ) -> Result<(Snapshot, u32), NotTaken> {
         let at = self.slot(slot);
-        let attempt = seen.fence.attempt(u32::from(at.fields().attempt));
-        if at.control().load().fence != seen.fence {
+        let attempt = seen.fence().attempt(at.attempt());
+        if at.control().load().fence() != seen.fence() {
             return Err(NotTaken::Changed);
         }
         // The last winner may have stalled before it wrote its number (rule 4).
-        at.raise_attempt(seen.fence, attempt);
+        at.raise_attempt(seen.fence(), attempt);
         if attempt >= LAST_ATTEMPT {
             return Err(NotTaken::Exhausted);
         }
-        let fence = self.next_fence(home, seen.fence, attempt + 1).ok_or(NotTaken::Exhausted)?;
+        let fence = self.next_fence(home, seen.fence(), attempt + 1).ok_or(NotTaken::Exhausted)?;
         let taken = at
             .control()
             .advance(seen, Step::Take { fence, owner: self.owner })
             .map_err(|_| NotTaken::Changed)?;
-        self.counters.live(seen.state, -1);
+        self.counters.live(seen.state(), -1);
         self.counters.live(State::Running, 1);
-        at.raise_attempt(taken.fence, attempt + 1);
+        at.raise_attempt(taken.fence(), attempt + 1);
         // A lease that was lost before it was written was never anybody's.
         if self.write_lease(slot, taken, lease) {
             Ok((taken, attempt + 1))
@@ -120,14 +120,14 @@ impl Table {
     /// Writes the deadline of an attempt that was just taken. False: it was lost before.
     fn write_lease(&self, slot: usize, taken: Snapshot, lease: LeaseDraft) -> bool {
         let at = self.slot(slot);
-        let mine = Deadline::new(lease.until_ms, lease.lapse, Kind::Lease, taken.fence);
+        let mine = Deadline::new(lease.until_ms, lease.lapse, Kind::Lease, taken.fence());
         let mut found = at.deadline();
         // Whatever stands there is an earlier attempt's, or a helper's for this one. A closed one
         // of this attempt means that it lapsed while its winner stalled: that decision holds.
-        while !(found.belongs_to(taken.fence) && found.kind == Kind::Closed) {
+        while !(found.belongs_to(taken.fence()) && found.kind == Kind::Closed) {
             // After the load of `found`: whoever takes the record next closes this attempt's
             // deadline first, so the swap below fails if that happens after this look.
-            let is_mine = at.control().load().fence == taken.fence;
+            let is_mine = at.control().load().fence() == taken.fence();
             if !is_mine && !Bug::LeaseWrittenLate.is_planted() {
                 return false;
             }
@@ -144,10 +144,10 @@ impl Table {
         let at = self.slot(slot);
         loop {
             let deadline = at.deadline();
-            if !deadline.belongs_to(seen.fence) || deadline.kind != Kind::Lease {
+            if !deadline.belongs_to(seen.fence()) || deadline.kind != Kind::Lease {
                 return false;
             }
-            let next = Deadline::new(until_ms, deadline.lapse, Kind::Lease, seen.fence);
+            let next = Deadline::new(until_ms, deadline.lapse, Kind::Lease, seen.fence());
             if at.change_deadline(deadline, next).is_ok() {
                 return true;
             }
@@ -161,10 +161,10 @@ impl Table {
         let at = self.slot(slot);
         loop {
             let deadline = at.deadline();
-            if !deadline.belongs_to(seen.fence) || deadline.kind != Kind::Lease {
+            if !deadline.belongs_to(seen.fence()) || deadline.kind != Kind::Lease {
                 return false;
             }
-            let due = Deadline::new(due_ms, deadline.lapse, Kind::Due, seen.fence);
+            let due = Deadline::new(due_ms, deadline.lapse, Kind::Due, seen.fence());
             if at.change_deadline(deadline, due).is_ok() {
                 return true;
             }
@@ -178,8 +178,8 @@ impl Table {
         let undecided = |found: Deadline| {
             matches!(found.kind, Kind::Lease | Kind::Closed) || Bug::DueUnarbitrated.is_planted()
         };
-        while found.belongs_to(seen.fence) && undecided(found) {
-            let due = Deadline::new(due_ms, found.lapse, Kind::Due, seen.fence);
+        while found.belongs_to(seen.fence()) && undecided(found) {
+            let due = Deadline::new(due_ms, found.lapse, Kind::Due, seen.fence());
             match at.change_deadline(found, due) {
                 Ok(()) => return true,
                 Err(now) => found = now,
@@ -195,8 +195,8 @@ impl Table {
     pub(crate) fn open_window(&self, slot: usize, finished: Snapshot, until_ms: u64) {
         let at = self.slot(slot);
         let mut found = at.deadline();
-        while found.belongs_to(finished.fence) && found.kind != Kind::Window {
-            let window = Deadline::new(until_ms, found.lapse, Kind::Window, finished.fence);
+        while found.belongs_to(finished.fence()) && found.kind != Kind::Window {
+            let window = Deadline::new(until_ms, found.lapse, Kind::Window, finished.fence());
             match at.change_deadline(found, window) {
                 Ok(()) => return,
                 Err(now) => found = now,
@@ -213,14 +213,45 @@ impl Table {
     ) -> Result<Snapshot, Snapshot> {
         let control = self.slot(slot).control();
         if Bug::CompleteIgnoresFence.is_planted() {
-            let end = Snapshot { state, ..seen };
-            control.store_end_unchecked(end);
-            return Ok(end);
+            return Ok(control.store_end_unchecked(seen, state));
         }
-        let ended = control.advance(seen, Step::End(state))?;
-        self.counters.live(seen.state, -1);
+        let ended = control.advance_past_writers(seen, Step::End(state))?;
+        self.counters.live(seen.state(), -1);
         self.counters.live(state, 1);
         Ok(ended)
+    }
+
+    /// [`end`](Self::end) by the writer of the inline outcome, who is done with it (rule 6).
+    pub(crate) fn end_written(
+        &self,
+        slot: usize,
+        seen: Snapshot,
+        state: State,
+    ) -> Result<Snapshot, Snapshot> {
+        let ended = self.slot(slot).control().advance(seen, Step::EndWritten(state))?;
+        self.counters.live(seen.state(), -1);
+        self.counters.live(state, 1);
+        Ok(ended)
+    }
+
+    /// Sets the slot's own words aside for the outcome of the attempt `seen`, which runs or is
+    /// unknown. `None`: somebody else is writing there, or the attempt has ended.
+    pub(crate) fn start_writing(&self, slot: usize, seen: Snapshot) -> Option<Snapshot> {
+        let control = self.slot(slot).control();
+        let mut from = seen;
+        loop {
+            if Bug::InlineUnclaimed.is_planted() && from.writing() {
+                return Some(from);
+            }
+            match control.advance(from, Step::Write) {
+                Ok(writing) => return Some(writing),
+                // Somebody waits for it since, or it became unknown.
+                Err(now) if now.fence() == seen.fence() && now.after(Step::Write).is_some() => {
+                    from = now;
+                }
+                Err(_) => return None,
+            }
+        }
     }
 }
 

@@ -29,11 +29,13 @@
 //! # Cost
 //!
 //! A look-up waits for two dependent lines at most: both set lines and the predicted slot are
-//! fetched together. An insertion touches both set lines, the slot, and the three oldest records
-//! of each set; where both sets are full, all their slots.
+//! fetched together. An insertion touches both set lines, the slot, and the oldest record of each
+//! set, or the three oldest where there is little room; where both sets are full, it takes the
+//! oldest that may go.
 
 pub(crate) mod control;
 mod insert;
+mod lanes;
 mod lease;
 mod room;
 pub(crate) mod scope;
@@ -46,13 +48,14 @@ pub(crate) use insert::{Draft, Insertion};
 pub(crate) use lease::{Lapsed, LeaseDraft, NotTaken, Open};
 pub(crate) use room::Rules;
 pub(crate) use search::{Found, Probe};
-pub(crate) use sweep::Met;
+pub(crate) use set::Arbitration;
+pub(crate) use sweep::{Met, PART};
 
 use std::sync::Arc;
 
 use crate::observe::Counters;
 use crate::region::{Region, WAYS, header};
-use crate::sync::Ordering;
+use crate::sync::{AtomicU64, Ordering};
 use crate::wait::WaitQueue;
 
 use set::SetLine;
@@ -87,6 +90,12 @@ impl Table {
     #[inline]
     pub(crate) fn slot(&self, slot: usize) -> Slot<'_> {
         Slot::new(self.region.slot(slot))
+    }
+
+    /// The words beside the record in `slot` (rule 6).
+    #[inline]
+    pub(crate) fn inline(&self, slot: usize) -> &[AtomicU64] {
+        self.region.inline(slot)
     }
 
     #[inline]

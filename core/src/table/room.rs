@@ -3,7 +3,8 @@
 use super::control::{Fence, Snapshot, State, Step};
 use super::insert::{NoSlot, Wanted};
 use super::scope::RoomOf;
-use super::set::Ways;
+use super::search::Probe;
+use super::set::{OldestFirst, Ways};
 use super::slot::{Kind, Lapse};
 use super::{Table, place};
 use crate::observe::Event;
@@ -31,12 +32,12 @@ impl Table {
     /// waiting and unknown records are never over before.
     pub(crate) fn is_over(&self, slot: usize, seen: Snapshot, rules: &Rules) -> bool {
         let deadline = self.slot(slot).deadline();
-        if !deadline.belongs_to(seen.fence) {
+        if !deadline.belongs_to(seen.fence()) {
             // The holder has not written its deadline yet.
             return false;
         }
         let after = |ms: u64| deadline.at_ms.saturating_add(ms) <= rules.now_ms;
-        match seen.state {
+        match seen.state() {
             // A finished record whose window is still being written is inside it.
             State::Succeeded | State::Failed => deadline.kind == Kind::Window && after(0),
             State::Waiting => after(rules.idle_retention_ms),
@@ -50,10 +51,10 @@ impl Table {
 
     /// Takes away a record that is over. False where somebody else was faster.
     pub(crate) fn clear(&self, slot: usize, seen: Snapshot, rules: &Rules) -> bool {
-        if seen.state == State::Running && self.close_lease(slot, seen, rules).is_err() {
+        if seen.state() == State::Running && self.close_lease(slot, seen, rules).is_err() {
             return false;
         }
-        let Some(next) = seen.fence.next_for(super::insert::FIRST_ATTEMPT) else {
+        let Some(next) = seen.fence().next_for(super::insert::FIRST_ATTEMPT) else {
             return false;
         };
         if Bug::SweepWithoutClaim.is_planted() {
@@ -66,7 +67,7 @@ impl Table {
                 self.forget(slot, seen);
                 self.counters.add(Event::EvictedExpired);
                 self.give_back(slot, claimed);
-                if seen.waiters {
+                if seen.waiters() {
                     self.waiters.wake_all(slot);
                 }
                 true
@@ -75,53 +76,85 @@ impl Table {
         }
     }
 
-    /// A claimed slot for `probe`: a vacant one of the emptier set, else one whose record may go.
+    /// A claimed slot for `probe`: a vacant one of its home or of the emptier set, else one whose
+    /// record may go.
     pub(super) fn claim_any(
         &self,
         wanted: &Wanted<'_>,
         rules: &Rules,
     ) -> Result<(usize, Snapshot), NoSlot> {
-        let probe = wanted.probe;
+        let [home, alternate] = [wanted.probe.home(), wanted.probe.alternate()];
+        let mut views = [self.view(home), self.view(alternate)];
         // Records mostly end in the order of their last use, so the oldest of each set says
         // whether there is anything to clear.
-        self.tend([probe.home, probe.alternate], rules);
-        if let Some(claimed) = self.claim_vacant(wanted) {
+        self.tend(&mut views, wanted.probe.way(), rules);
+        if let Some(claimed) = self.claim_vacant(&views, wanted) {
             return Ok(claimed);
         }
         if self.fence_floor().is_none() {
             return Err(NoSlot::Exhausted);
         }
         if !rules.evict_lru {
-            self.clear_set(probe.home, rules);
-            self.clear_set(probe.alternate, rules);
+            self.clear_set(home, rules);
+            self.clear_set(alternate, rules);
+            views = [self.view(home), self.view(alternate)];
+            if let Some(claimed) = self.claim_vacant(&views, wanted) {
+                return Ok(claimed);
+            }
         }
-        if let Some(claimed) = self.claim_vacant(wanted) {
-            return Ok(claimed);
-        }
-        match self.evict(wanted, rules) {
+        match self.evict(views, wanted, rules) {
             // What keeps the sets full may be the very record that is asked for.
             Err(NoSlot::Full) if !(wanted.unchanged)() => Err(NoSlot::Changed),
             ended => ended,
         }
     }
 
+    fn view(&self, set: usize) -> View {
+        let line = self.line(set);
+        let vacant = line.vacant();
+        View { set, vacant, oldest: line.oldest_first(!vacant) }
+    }
+
     /// Clears the oldest records of both sets that are over, a few at most.
-    fn tend(&self, sets: [usize; 2], rules: &Rules) {
-        let oldest = sets.map(|set| {
-            let line = self.line(set);
-            let ages = line.ages(line.arbitration().age_clock());
-            let mut used = !line.vacant();
-            [(); TENDED].map(|()| {
-                let way = used.max_by_key(|way| ages[*way])?;
-                used = used.without(way);
-                let slot = set * WAYS + way;
-                self.region.prefetch_slot(slot);
-                Some(slot)
-            })
-        });
+    fn tend(&self, views: &mut [View; 2], first_way: usize, rules: &Rules) {
         // All of them are on their way before the first is waited for.
-        for slot in oldest.into_iter().flatten().flatten() {
-            self.clear_if_over(slot, rules);
+        self.prefetch_views(views, first_way);
+        for view in views {
+            let mut misses = view.looked_at();
+            let mut oldest = view.oldest;
+            while let Some((way, _)) = oldest.peek() {
+                oldest.skip_one();
+                if self.clear_if_over(view.set * WAYS + way, rules) {
+                    view.cleared(way);
+                } else {
+                    misses -= 1;
+                }
+                if misses == 0 {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Asks for the records that an insertion looks at, and for the slot that it will take.
+    pub(super) fn prefetch_room(&self, probe: &Probe) {
+        self.prefetch_views(&[self.view(probe.home()), self.view(probe.alternate())], probe.way());
+    }
+
+    #[inline]
+    fn prefetch_views(&self, views: &[View; 2], first_way: usize) {
+        let vacant = views[0].vacant.first_from(first_way);
+        for view in views {
+            let mut oldest = view.oldest;
+            for _ in 0..view.looked_at() {
+                if let Some((way, _)) = oldest.peek() {
+                    self.region.prefetch_slot(view.set * WAYS + way);
+                    oldest.skip_one();
+                }
+            }
+        }
+        if let Some(way) = vacant {
+            self.region.prefetch_slot(views[0].set * WAYS + way);
         }
     }
 
@@ -131,24 +164,16 @@ impl Table {
         }
     }
 
-    /// Clears one record of `set` that is over, if there is one.
-    fn clear_one(&self, set: usize, rules: &Rules) -> bool {
-        (0..WAYS).any(|way| self.clear_if_over(set * WAYS + way, rules))
-    }
-
     fn clear_if_over(&self, slot: usize, rules: &Rules) -> bool {
         let seen = self.slot(slot).control().load();
-        seen.state.is_record() && self.is_over(slot, seen, rules) && self.clear(slot, seen, rules)
+        seen.state().is_record() && self.is_over(slot, seen, rules) && self.clear(slot, seen, rules)
     }
 
-    fn claim_vacant(&self, wanted: &Wanted<'_>) -> Option<(usize, Snapshot)> {
-        let probe = wanted.probe;
-        let home = self.line(probe.home).vacant();
-        let alternate = self.line(probe.alternate).vacant();
-        let home_first = home.count() >= alternate.count();
-        let (first, second) = ((probe.home, home), (probe.alternate, alternate));
-        let order = if home_first { [first, second] } else { [second, first] };
-        order.into_iter().find_map(|(set, ways)| self.claim_vacant_in(set, ways, wanted))
+    fn claim_vacant(&self, views: &[View; 2], wanted: &Wanted<'_>) -> Option<(usize, Snapshot)> {
+        let [home, alternate] = views.each_ref().map(|view| view.vacant.count());
+        let home_first = home >= HOME_FIRST || home >= alternate;
+        let order = if home_first { [0, 1] } else { [1, 0] };
+        order.into_iter().find_map(|i| self.claim_vacant_in(views[i].set, views[i].vacant, wanted))
     }
 
     fn claim_vacant_in(
@@ -157,9 +182,9 @@ impl Table {
         mut ways: Ways,
         wanted: &Wanted<'_>,
     ) -> Option<(usize, Snapshot)> {
-        while let Some(way) = ways.first_from(wanted.probe.way) {
-            let (slot, seen) = self.look(set, way);
-            if seen.state == State::Vacant
+        while let Some(way) = ways.first_from(wanted.probe.way()) {
+            let (slot, seen) = self.at_way(set, way);
+            if seen.state() == State::Vacant
                 && let Some(claimed) = self.claim(slot, seen, wanted)
             {
                 return Some((slot, claimed));
@@ -169,19 +194,18 @@ impl Table {
         None
     }
 
-    /// Claims the least recently used finished record of both sets, preferring one that is over.
-    fn evict(&self, wanted: &Wanted<'_>, rules: &Rules) -> Result<(usize, Snapshot), NoSlot> {
+    /// Claims the least recently used record of both sets that may go.
+    fn evict(
+        &self,
+        views: [View; 2],
+        wanted: &Wanted<'_>,
+        rules: &Rules,
+    ) -> Result<(usize, Snapshot), NoSlot> {
         if !rules.evict_lru {
             return Err(NoSlot::Full);
         }
-        let sets = [wanted.probe.home, wanted.probe.alternate];
-        if sets.into_iter().any(|set| self.clear_one(set, rules))
-            && let Some(claimed) = self.claim_vacant(wanted)
-        {
-            return Ok(claimed);
-        }
         let trusting = Bug::EvictsByOldAge.is_planted();
-        for (slot, age) in OldestFirst::new(self, sets) {
+        for (slot, age) in oldest_of(views) {
             let seen = self.slot(slot).control().load();
             // Somebody may have inserted the very record that is asked for, and finished it: then
             // the arbitration word moved before the state that was just loaded.
@@ -191,24 +215,42 @@ impl Table {
             // Or somebody evicted the oldest record before us and put a new one there: its stamp
             // came before that state.
             let stands = self.age_now(slot) >= age || trusting;
-            let evictable = seen.state.is_finished()
-                || Bug::EvictsRunning.is_planted() && seen.state == State::Running;
-            if stands
-                && evictable
-                && self.may_evict(wanted.scope, slot)
-                && let Some(claimed) = self.claim(slot, seen, wanted)
-            {
-                self.counters.add(Event::EvictedEarly);
+            if stands && let Some(claimed) = self.evict_one(slot, seen, wanted, rules) {
                 return Ok((slot, claimed));
             }
         }
         Err(NoSlot::Full)
     }
 
+    fn evict_one(
+        &self,
+        slot: usize,
+        seen: Snapshot,
+        wanted: &Wanted<'_>,
+        rules: &Rules,
+    ) -> Option<Snapshot> {
+        let over = self.is_over(slot, seen, rules);
+        if over && !seen.state().is_finished() {
+            // A lease must be closed first, and waiters told.
+            self.clear(slot, seen, rules);
+            let vacated = self.slot(slot).control().load();
+            let is_vacant = vacated.state() == State::Vacant;
+            return is_vacant.then(|| self.claim(slot, vacated, wanted)).flatten();
+        }
+        let finished = seen.state().is_finished()
+            || Bug::EvictsRunning.is_planted() && seen.state() == State::Running;
+        if !finished || !(over || self.may_evict(wanted.scope, slot)) {
+            return None;
+        }
+        let claimed = self.claim(slot, seen, wanted)?;
+        self.counters.add(if over { Event::EvictedExpired } else { Event::EvictedEarly });
+        Some(claimed)
+    }
+
     /// Whether a new record of `scope` may take the place of the one in `slot`, which is finished.
     fn may_evict(&self, scope: u16, slot: usize) -> bool {
         // If the slot changed hands since, the claim that follows fails.
-        let other = self.slot(slot).fields().scope;
+        let other = self.slot(slot).scope();
         match self.room_of(scope) {
             _ if other == scope => true,
             RoomOf::Guest => false,
@@ -216,22 +258,22 @@ impl Table {
         }
     }
 
-    /// How many insertions ago the record in `slot` was last used.
+    /// How many ticks ago the record in `slot` was last used.
     fn age_now(&self, slot: usize) -> u8 {
         let (set, way) = place(slot);
         let line = self.line(set);
-        line.ages(line.arbitration().age_clock())[way]
+        line.age(way, line.age_clock())
     }
 
     /// Takes a record that was just claimed off the counts it was part of.
     pub(super) fn forget(&self, slot: usize, record: Snapshot) {
-        self.counters.live(record.state, -1);
-        let scope = self.slot(slot).fields().scope;
+        self.counters.live(record.state(), -1);
+        let scope = self.slot(slot).scope();
         self.release_scope(scope);
     }
 
     /// The slot of a way, and what its control word says.
-    fn look(&self, set: usize, way: usize) -> (usize, Snapshot) {
+    fn at_way(&self, set: usize, way: usize) -> (usize, Snapshot) {
         let slot = set * WAYS + way;
         (slot, self.slot(slot).control().load())
     }
@@ -243,35 +285,41 @@ impl Table {
     }
 }
 
-/// The slots of two sets, least recently used first.
-struct OldestFirst {
-    sets: [usize; 2],
-    ages: [[u8; WAYS]; 2],
-    left: [u32; 2],
+/// What a set looked like when room was looked for in it. Racy: hints.
+struct View {
+    set: usize,
+    vacant: Ways,
+    oldest: OldestFirst,
 }
 
-impl OldestFirst {
-    fn new(table: &Table, sets: [usize; 2]) -> Self {
-        let ages = sets.map(|set| {
-            let line = table.line(set);
-            line.ages(line.arbitration().age_clock())
-        });
-        Self { sets, ages, left: [(1 << WAYS) - 1; 2] }
+impl View {
+    /// How many of the oldest records are asked whether they are over before an insertion gives up.
+    /// Where there is little room two: several share the oldest age that can be told apart.
+    fn looked_at(&self) -> usize {
+        if self.vacant.count() < CROWDED { 2 } else { 1 }
+    }
+
+    /// The record in `way` is gone.
+    fn cleared(&mut self, way: usize) {
+        self.vacant = self.vacant.with(way);
+        self.oldest.leave_out(way);
     }
 }
 
-impl Iterator for OldestFirst {
-    type Item = (usize, u8);
-
-    fn next(&mut self) -> Option<(usize, u8)> {
-        let ways = (0..2).flat_map(|i| (0..WAYS).map(move |way| (i, way)));
-        let (i, way) = ways
-            .filter(|(i, way)| self.left[*i] >> way & 1 == 1)
-            .max_by_key(|(i, way)| self.ages[*i][*way])?;
-        self.left[i] &= !(1 << way);
-        Some((self.sets[i] * WAYS + way, self.ages[i][way]))
-    }
+/// The used slots of both sets, least recently used first, each with its age in ticks.
+fn oldest_of(mut views: [View; 2]) -> impl Iterator<Item = (usize, u8)> {
+    std::iter::from_fn(move || {
+        let ages = views.each_ref().map(|view| view.oldest.peek().map(|(_, age)| age));
+        // None is less than any age.
+        let view = &mut views[usize::from(ages[1] > ages[0])];
+        let (way, age) = view.oldest.peek()?;
+        view.oldest.skip_one();
+        Some((view.set * WAYS + way, age))
+    })
 }
 
-/// How many of the oldest records of a set an insertion asks whether they are over.
-const TENDED: usize = 3;
+/// Fewer vacant ways than these are little room.
+const CROWDED: u32 = (WAYS / 4) as u32;
+/// With so many ways vacant a record goes to its home, where a look-up searches first; else to
+/// the emptier set.
+const HOME_FIRST: u32 = 5;

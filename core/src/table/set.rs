@@ -1,24 +1,26 @@
 //! A set: one cache line that finds, ages and arbitrates the slots of one home.
 //!
 //! ```text
-//! words 0..   one 16-bit tag a way, four to a word; zero: vacant
-//! words ..    one 8-bit age stamp a way, eight to a word
+//! words 0..3  one 8-bit tag a way, eight to a word; zero: vacant
+//! words 4, 5  one 4-bit age stamp a way, sixteen to a word
 //! word 6      arbitration word: version (15) | pending | slot (28) | low bits of the fence (20)
 //! word 7      fencing clock (48)
 //! ```
 //!
-//! Tags are hints: a match is believed only after the slot confirms it. The age stamp is the
-//! version's low byte at the record's last use, so it moves only when the set takes insertions,
-//! and a record that is replayed again and again is stamped once per insertion at most.
+//! Tags are hints: a match is believed only after the slot confirms it. An age stamp is the set's
+//! age clock at the record's last use, and that clock goes on once in [`TICK`] insertions: so a
+//! record that is replayed again and again is stamped once in a tick at most, and replays write
+//! nothing.
 
 use super::control::Fence;
-use crate::region::WAYS;
+use super::lanes::{NIBBLES, equal_bytes, equal_nibbles, spread};
+use crate::region::{LINE_WORDS, WAYS};
 use crate::sync::{AtomicU64, Ordering};
 
 /// One set's line.
 #[derive(Clone, Copy)]
 pub(crate) struct SetLine<'a> {
-    words: &'a [AtomicU64],
+    words: &'a [AtomicU64; LINE_WORDS],
 }
 
 /// A set of ways, as a bit a way.
@@ -26,10 +28,6 @@ pub(crate) struct SetLine<'a> {
 pub(crate) struct Ways(u32);
 
 impl Ways {
-    pub(crate) fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
     pub(crate) fn count(self) -> u32 {
         self.0.count_ones()
     }
@@ -42,10 +40,15 @@ impl Ways {
         Self(self.0 & !(1 << way))
     }
 
+    pub(crate) fn with(self, way: usize) -> Self {
+        Self(self.0 | 1 << way)
+    }
+
     /// The first way at or after `way`, cyclically.
     pub(crate) fn first_from(self, way: usize) -> Option<usize> {
-        let rotated = self.0 >> way | self.0 << (WAYS - way);
-        (!self.is_empty()).then(|| (way + rotated.trailing_zeros() as usize) % WAYS)
+        let after = self.0 & (!0 << way);
+        let first = if after == 0 { self.0 } else { after };
+        (first != 0).then(|| first.trailing_zeros() as usize)
     }
 }
 
@@ -53,7 +56,7 @@ impl std::ops::Not for Ways {
     type Output = Self;
 
     fn not(self) -> Self {
-        Self(!self.0 & ((1 << WAYS) - 1))
+        Self(!self.0 & ALL_WAYS)
     }
 }
 
@@ -93,9 +96,20 @@ impl Arbitration {
             | self.fence_low
     }
 
-    /// The set's age clock: a byte that moves with every insertion.
+    /// The set's age clock: a nibble that goes on once in [`TICK`] insertions.
+    #[inline]
     pub(crate) fn age_clock(self) -> u8 {
-        self.version as u8
+        (self.version / TICK) as u8 & STAMP_MASK
+    }
+
+    /// The age clock after the next insertion.
+    pub(super) fn next_age_clock(self) -> u8 {
+        Self { version: self.version + 1, ..self }.age_clock()
+    }
+
+    /// Whether the age clock went on with this version.
+    pub(super) fn ticks(self) -> bool {
+        self.version.is_multiple_of(TICK)
     }
 
     fn following(self, pending: bool, slot: usize, fence: Fence) -> Self {
@@ -105,22 +119,25 @@ impl Arbitration {
 }
 
 impl<'a> SetLine<'a> {
-    pub(super) fn new(words: &'a [AtomicU64]) -> Self {
+    pub(super) fn new(words: &'a [AtomicU64; LINE_WORDS]) -> Self {
         Self { words }
     }
 
     /// The ways whose tag is `tag`. Racy: a hint.
     #[inline]
-    pub(super) fn matching(self, tag: u16) -> Ways {
-        let spread = u64::from(tag) * LANES;
-        let mut ways = 0;
-        for (i, word) in self.words[..TAG_WORDS].iter().enumerate() {
-            // Acquire: pairs with the Release of `set_tag`; a tag that is seen was set by a claim
-            // whose slot is then visible. Also keeps this load after that of the arbitration word.
-            let lanes = word.load(Ordering::Acquire) ^ spread;
-            ways |= zero_lanes(lanes) << (i * LANES_PER_WORD);
-        }
-        Ways(ways)
+    pub(super) fn matching(self, tag: u8) -> Ways {
+        // Acquire: pairs with the Release of `set_tag`; a tag that is seen was set by a claim
+        // whose slot is then visible. Also keeps these loads after that of the arbitration word.
+        let tags: [u64; TAG_WORDS] = std::array::from_fn(|i| self.words[i].load(Ordering::Acquire));
+        Ways(equal_bytes(tags, tag) & ALL_WAYS)
+    }
+
+    /// Whether the tag of `way` is `tag`. Racy: a hint.
+    #[inline]
+    pub(super) fn has_tag(self, way: usize, tag: u8) -> bool {
+        // Acquire: as in `matching`.
+        let tags = self.words[way / TAGS_PER_WORD].load(Ordering::Acquire);
+        (tags >> (way % TAGS_PER_WORD * 8)) as u8 == tag
     }
 
     /// The ways that look vacant. Racy: a hint.
@@ -130,66 +147,82 @@ impl<'a> SetLine<'a> {
     }
 
     /// Sets the tag of a way whose slot the caller has claimed (rule 5).
-    pub(super) fn set_tag(self, way: usize, tag: u16) {
-        let (word, shift) = (&self.words[way / LANES_PER_WORD], way % LANES_PER_WORD * 16);
+    pub(super) fn set_tag(self, way: usize, tag: u8) {
+        let (word, shift) = (&self.words[way / TAGS_PER_WORD], way % TAGS_PER_WORD * 8);
         // Relaxed: only the claimer of the slot changes this lane, so the lane cannot move.
-        let old = word.load(Ordering::Relaxed) >> shift & 0xffff;
+        let old = (word.load(Ordering::Relaxed) >> shift) as u8;
         // Release: pairs with the Acquire of `matching`; carries the claim to whoever sees it.
-        word.fetch_xor((old ^ u64::from(tag)) << shift, Ordering::Release);
+        word.fetch_xor(u64::from(old ^ tag) << shift, Ordering::Release);
     }
 
     /// Stamps `way` as used at `clock`, unless it already is. A caller whose clock is behind the
     /// stamp changes nothing: ages never step backwards.
     #[inline]
     pub(super) fn touch(self, way: usize, clock: u8) {
-        let (word, shift) = (&self.words[AGES_AT + way / 8], way % 8 * 8);
-        // Relaxed, all three: an age stamp is a hint for eviction; it publishes nothing.
-        let mut ages = word.load(Ordering::Relaxed);
-        loop {
-            let age = clock.wrapping_sub((ages >> shift) as u8);
-            if age == 0 || age > OLDEST + AGING_PERIOD {
-                return;
-            }
-            let next = ages & !(0xff << shift) | u64::from(clock) << shift;
-            match word.compare_exchange_weak(ages, next, Ordering::Relaxed, Ordering::Relaxed) {
-                Ok(_) => return,
-                Err(found) => ages = found,
-            }
+        let (word, shift) = self.stamp_of(way);
+        // Relaxed: an age stamp is a hint for eviction; it publishes nothing.
+        let age = behind(clock, (word.load(Ordering::Relaxed) >> shift) as u8);
+        if age != 0 {
+            self.restamp(way, clock);
         }
+    }
+
+    #[cold]
+    fn restamp(self, way: usize, clock: u8) {
+        let (word, shift) = self.stamp_of(way);
+        // Relaxed, both: as in `touch`.
+        let _ = word.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |stamps| {
+            let age = behind(clock, (stamps >> shift) as u8);
+            (age != 0).then(|| with_stamp(stamps, shift, clock))
+        });
     }
 
     /// Stamps a way afresh for a new record, whatever stamp the old one left.
     pub(super) fn stamp(self, way: usize, clock: u8) {
-        let (word, shift) = (&self.words[AGES_AT + way / 8], way % 8 * 8);
+        let (word, shift) = self.stamp_of(way);
         // Relaxed, both: as in `touch`.
-        let _ = word.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |ages| {
-            Some(ages & !(0xff << shift) | u64::from(clock) << shift)
+        let _ = word.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |stamps| {
+            Some(with_stamp(stamps, shift, clock))
         });
     }
 
-    /// How many insertions ago each way was last used. A stamp that is ahead of `clock`, because
-    /// somebody inserted since it was read, is the newest and not the oldest.
-    pub(super) fn ages(self, clock: u8) -> [u8; WAYS] {
-        let mut ages = [0; WAYS];
-        for (word, ages) in self.words[AGES_AT..].iter().zip(ages.chunks_mut(8)) {
-            // Relaxed: as in `touch`.
-            let stamps = word.load(Ordering::Relaxed).to_le_bytes();
-            for (age, stamp) in ages.iter_mut().zip(stamps) {
-                let behind = clock.wrapping_sub(stamp);
-                *age = if behind > OLDEST + AGING_PERIOD { 0 } else { behind };
-            }
-        }
-        ages
+    /// How many ticks ago the record of `way` was last used. A stamp that is ahead of `clock`,
+    /// because somebody inserted since it was read, is the newest and not the oldest.
+    pub(super) fn age(self, way: usize, clock: u8) -> u8 {
+        let (word, shift) = self.stamp_of(way);
+        // Relaxed: as in `touch`.
+        behind(clock, (word.load(Ordering::Relaxed) >> shift) as u8)
+    }
+
+    /// The `used` ways with their ages at one moment, to choose the oldest by. Racy: a hint.
+    #[inline]
+    pub(super) fn oldest_first(self, used: Ways) -> OldestFirst {
+        // Relaxed: as in `touch`.
+        let stamps = std::array::from_fn(|i| self.words[AGES_AT + i].load(Ordering::Relaxed));
+        OldestFirst::new(stamps, self.age_clock(), used)
     }
 
     /// Keeps the stamps of unused records from coming round: none is left older than
-    /// [`OLDEST`]. Called at least once in [`AGING_PERIOD`] insertions.
+    /// [`OLDEST`] less one. Called whenever the age clock goes on.
     pub(super) fn limit_ages(self, clock: u8) {
-        for (way, age) in self.ages(clock).into_iter().enumerate() {
-            if age > OLDEST {
-                self.stamp(way, clock.wrapping_sub(OLDEST));
-            }
+        // Relaxed: as in `touch`.
+        let stamps: [u64; AGE_WORDS] =
+            std::array::from_fn(|i| self.words[AGES_AT + i].load(Ordering::Relaxed));
+        let oldest = equal_nibbles(stamps, clock.wrapping_sub(OLDEST) & STAMP_MASK);
+        for way in Ways(oldest & ALL_WAYS) {
+            self.stamp(way, clock.wrapping_sub(OLDEST - 1) & STAMP_MASK);
         }
+    }
+
+    fn stamp_of(self, way: usize) -> (&'a AtomicU64, usize) {
+        (&self.words[AGES_AT + way / STAMPS_PER_WORD], way % STAMPS_PER_WORD * 4)
+    }
+
+    /// The age clock as it is now. A hint.
+    #[inline]
+    pub(super) fn age_clock(self) -> u8 {
+        // Relaxed: ages publish nothing.
+        Arbitration::unpack(self.words[ARBITRATION].load(Ordering::Relaxed)).age_clock()
     }
 
     #[inline]
@@ -259,23 +292,101 @@ impl<'a> SetLine<'a> {
     }
 }
 
-/// A bit for each of the four 16-bit lanes that is zero. Exact, no false positives.
-#[inline]
-fn zero_lanes(lanes: u64) -> u32 {
-    const LOW15: u64 = 0x7fff * LANES;
-    // The top bit of each lane that is zero, and nothing else.
-    let zero = !(((lanes & LOW15) + LOW15) | lanes | LOW15);
-    ((zero >> 15 | zero >> 30 | zero >> 45 | zero >> 60) & 0xf) as u32
+/// The used ways of a set, least recently used first.
+#[derive(Clone, Copy)]
+pub(super) struct OldestFirst {
+    /// A nibble a way: its age in ticks.
+    ages: [u64; AGE_WORDS],
+    /// The lowest bit of the nibble of each way that is used and was not given out.
+    left: [u64; AGE_WORDS],
+    /// The oldest of those, with its age.
+    oldest: Option<(usize, u8)>,
 }
 
-/// No age stamp is left older than this many insertions.
-pub(super) const OLDEST: u8 = 128;
-/// How many insertions may pass between two calls of [`SetLine::limit_ages`].
-pub(super) const AGING_PERIOD: u8 = 64;
+impl OldestFirst {
+    #[inline]
+    fn new(stamps: [u64; AGE_WORDS], clock: u8, used: Ways) -> Self {
+        let ages = stamps.map(|stamps| nibbles_behind(clock, stamps));
+        let left = std::array::from_fn(|i| spread(used.0 >> (i * STAMPS_PER_WORD)));
+        let mut all = Self { ages, left, oldest: None };
+        all.choose();
+        all
+    }
 
-const LANES: u64 = 0x0001_0001_0001_0001;
-const LANES_PER_WORD: usize = 4;
-const TAG_WORDS: usize = WAYS / LANES_PER_WORD;
+    /// The oldest way that is left, with its age in ticks.
+    #[inline]
+    pub(super) fn peek(&self) -> Option<(usize, u8)> {
+        self.oldest
+    }
+
+    /// Leaves the oldest way out.
+    #[inline]
+    pub(super) fn skip_one(&mut self) {
+        if let Some((way, _)) = self.oldest {
+            self.leave_out(way);
+        }
+    }
+
+    /// Leaves `way` out.
+    #[inline]
+    pub(super) fn leave_out(&mut self, way: usize) {
+        self.left[way / STAMPS_PER_WORD] &= !(1 << (way % STAMPS_PER_WORD * 4));
+        self.choose();
+    }
+
+    #[inline]
+    fn choose(&mut self) {
+        let (mut oldest, mut age) = (self.left, 0);
+        // One bit of the ages after the other, the highest first: whoever has it is older.
+        for bit in (0..4).rev() {
+            let with_it: [u64; AGE_WORDS] =
+                std::array::from_fn(|i| oldest[i] & (self.ages[i] >> bit));
+            if with_it.iter().fold(0, |any, ways| any | ways) != 0 {
+                (oldest, age) = (with_it, age | 1 << bit);
+            }
+        }
+        self.oldest = oldest
+            .iter()
+            .position(|ways| *ways != 0)
+            .map(|word| (word * STAMPS_PER_WORD + oldest[word].trailing_zeros() as usize / 4, age));
+    }
+}
+
+/// [`behind`] for sixteen stamps at once.
+#[inline]
+fn nibbles_behind(clock: u8, stamps: u64) -> u64 {
+    let clocks = u64::from(clock & STAMP_MASK) * NIBBLES;
+    let high = 0x8 * NIBBLES;
+    // Nibble by nibble: no borrow leaves one.
+    let behind = ((clocks | high) - (stamps & !high)) ^ ((clocks ^ !stamps) & high);
+    // Thirteen and more: two high bits and one of the low ones.
+    let ahead = behind >> 3 & behind >> 2 & (behind >> 1 | behind) & NIBBLES;
+    behind & !(ahead * 0xf)
+}
+
+/// How far `stamp` is behind `clock`, in ticks.
+#[inline]
+fn behind(clock: u8, stamp: u8) -> u8 {
+    let behind = clock.wrapping_sub(stamp) & STAMP_MASK;
+    if behind > OLDEST { 0 } else { behind }
+}
+
+fn with_stamp(stamps: u64, shift: usize, stamp: u8) -> u64 {
+    stamps & !(u64::from(STAMP_MASK) << shift) | u64::from(stamp & STAMP_MASK) << shift
+}
+
+/// No age is told above this many ticks; what seems older is a stamp ahead of the clock.
+const OLDEST: u8 = 12;
+/// How many insertions the age clock takes for a step. What stays in a set for as long as records
+/// do at full capacity is as old as can be told.
+const TICK: u64 = 4;
+
+const STAMP_MASK: u8 = 0xf;
+const ALL_WAYS: u32 = u32::MAX >> (u32::BITS as usize - WAYS);
+const TAGS_PER_WORD: usize = 8;
+const STAMPS_PER_WORD: usize = 16;
+const TAG_WORDS: usize = WAYS.div_ceil(TAGS_PER_WORD);
+const AGE_WORDS: usize = WAYS.div_ceil(STAMPS_PER_WORD);
 const AGES_AT: usize = 4;
 const ARBITRATION: usize = 6;
 const CLOCK: usize = 7;
@@ -289,8 +400,8 @@ const VERSION_MASK: u64 = (1 << (u64::BITS - VERSION_SHIFT)) - 1;
 /// The slots that an arbitration word can name.
 pub(crate) const MAX_SLOTS: usize = 1 << SLOT_BITS;
 
-const _: () = assert!(OLDEST as u32 + (AGING_PERIOD as u32) < 208, "room to see a clock behind");
-const _: () = assert!(WAYS <= 16 && AGES_AT >= TAG_WORDS, "tags and ages fit their words");
+const _: () = assert!(AGES_AT >= TAG_WORDS && AGES_AT + AGE_WORDS <= ARBITRATION);
+const _: () = assert!((VERSION_MASK + 1).is_multiple_of(TICK * (STAMP_MASK as u64 + 1)));
 
 #[cfg(all(test, not(oncegate_loom)))]
 mod tests;

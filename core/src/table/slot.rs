@@ -6,14 +6,17 @@
 //! word 4      control word
 //! word 5      deadline in ms (40) | lapse policy (2) | kind (2) | low bits of the fence (20)
 //! word 6      payload digest (56) | digest version (4) | key id (4)
-//! word 7      outcome reference: chunk (20) | offset in the chunk (16) | chunk's sequence (28)
+//! word 7      outcome reference (see `outcome::reference`)
 //! ```
+//!
+//! The lines that follow hold the outcome, if it is small enough (rule 6).
 //!
 //! The record is identified by 224 bits of its fingerprint; the last 32 bits give their place to
 //! scope and attempt, which keeps a record within one line. A truncated HMAC-SHA-256 of that
 //! length is as strong as SHA-224.
 
 use super::control::{ControlWord, Fence};
+use crate::region::SLOT_WORDS;
 use crate::sync::{AtomicU64, Ordering};
 
 /// What a record's fields say, apart from its control word.
@@ -37,26 +40,22 @@ impl Identity {
     }
 }
 
-/// A payload digest as a slot stores it.
+/// A payload digest as a slot stores it: 56 bits of it, its version, and the key's short id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct DigestWord {
-    /// 56 bits of the keyed digest.
-    pub(crate) digest: u64,
-    pub(crate) version: u8,
-    pub(crate) key_id: u8,
-}
+pub(crate) struct DigestWord(u64);
 
 impl DigestWord {
+    #[inline]
     pub(crate) fn new(digest: u64, version: u8, key_id: u8) -> Self {
-        Self { digest: digest >> 8, version: version & 0xf, key_id: key_id & 0xf }
+        Self(digest & !0xff | u64::from(version & 0xf) << 4 | u64::from(key_id & 0xf))
     }
 
-    fn unpack(word: u64) -> Self {
-        Self { digest: word >> 8, version: (word >> 4 & 0xf) as u8, key_id: (word & 0xf) as u8 }
+    pub(crate) fn version(self) -> u8 {
+        (self.0 >> 4 & 0xf) as u8
     }
 
-    fn pack(self) -> u64 {
-        self.digest << 8 | u64::from(self.version) << 4 | u64::from(self.key_id)
+    pub(crate) fn key_id(self) -> u8 {
+        (self.0 & 0xf) as u8
     }
 }
 
@@ -134,12 +133,12 @@ impl Deadline {
 /// One slot of the region.
 #[derive(Clone, Copy)]
 pub(crate) struct Slot<'a> {
-    words: &'a [AtomicU64],
+    words: &'a [AtomicU64; SLOT_WORDS],
 }
 
 impl<'a> Slot<'a> {
-    pub(super) fn new(words: &'a [AtomicU64]) -> Self {
-        debug_assert_eq!(words.len(), crate::region::SLOT_WORDS);
+    #[inline]
+    pub(super) fn new(words: &'a [AtomicU64; SLOT_WORDS]) -> Self {
         Self { words }
     }
 
@@ -158,18 +157,25 @@ impl<'a> Slot<'a> {
         word(0) == a && word(1) == b && word(2) == c && word(3) & IDENTITY_MASK == d
     }
 
-    /// Everything but the control word. Consistent only under rule 1.
-    pub(crate) fn fields(self) -> Fields {
+    /// The payload digest. Believe it only under rule 1.
+    #[inline]
+    pub(crate) fn digest(self) -> DigestWord {
         // Acquire: as in `holds`.
-        let word = |i: usize| self.words[i].load(Ordering::Acquire);
-        let last = word(3);
-        Fields {
-            identity: Identity([word(0), word(1), word(2), last & IDENTITY_MASK]),
-            scope: (last >> 16) as u16,
-            attempt: last as u16,
-            deadline: Deadline::unpack(word(DEADLINE)),
-            digest: DigestWord::unpack(word(DIGEST)),
-        }
+        DigestWord(self.words[DIGEST].load(Ordering::Acquire))
+    }
+
+    /// The scope's entry. Believe it only under rule 1.
+    #[inline]
+    pub(crate) fn scope(self) -> u16 {
+        // Acquire: as in `holds`.
+        (self.words[3].load(Ordering::Acquire) >> 16) as u16
+    }
+
+    /// The attempt number as it was recorded, which may lag (rule 4). Believe it only under rule 1.
+    #[inline]
+    pub(crate) fn attempt(self) -> u32 {
+        // Acquire: as in `holds`.
+        (self.words[3].load(Ordering::Acquire) & ATTEMPT_WORD_MASK) as u32
     }
 
     /// Writes a new record into a slot that the caller has claimed.
@@ -177,14 +183,14 @@ impl<'a> Slot<'a> {
         let [a, b, c, d] = fields.identity.0;
         let last = d | u64::from(fields.scope) << 16 | u64::from(fields.attempt);
         let values = [a, b, c, last];
-        // Release: pairs with the Acquire loads of `holds` and `fields`; a reader that sees one
+        // Release: pairs with the Acquire loads of `holds` and its like; a reader that sees one
         // of these words sees the claim that came before it.
         for (word, value) in self.words.iter().zip(values) {
             word.store(value, Ordering::Release);
         }
         // Release: as above.
         self.words[DEADLINE].store(fields.deadline.pack(), Ordering::Release);
-        self.words[DIGEST].store(fields.digest.pack(), Ordering::Release);
+        self.words[DIGEST].store(fields.digest.0, Ordering::Release);
         self.words[OUTCOME].store(0, Ordering::Release);
     }
 
@@ -193,6 +199,16 @@ impl<'a> Slot<'a> {
         // Acquire: pairs with the AcqRel of `change_deadline`; whoever sees a closed lease also
         // sees everything that its holder did before a renewal that came earlier.
         Deadline::unpack(self.words[DEADLINE].load(Ordering::Acquire))
+    }
+
+    /// When the dedup window of the attempt `fence` ends, if it has finished and said so.
+    #[inline]
+    pub(crate) fn window_end(self, fence: Fence) -> Option<u64> {
+        const KIND: u64 = 0b11 << 20;
+        // Acquire: as in `deadline`.
+        let word = self.words[DEADLINE].load(Ordering::Acquire);
+        let expected = (Kind::Window as u64) << 20 | fence.low();
+        ((word ^ expected) & (KIND | LOW_MASK) == 0).then_some(word >> 24)
     }
 
     /// Puts `to` in the place of `from` (rule 2). `Err` carries what stands there instead.
@@ -217,7 +233,7 @@ impl<'a> Slot<'a> {
         // not older than the record whose word this is.
         let mut word = self.words[3].load(Ordering::Acquire);
         while word & ATTEMPT_WORD_MASK < attempt {
-            if self.control().load().fence != fence {
+            if self.control().load().fence() != fence {
                 return;
             }
             let next = word & !ATTEMPT_WORD_MASK | attempt;

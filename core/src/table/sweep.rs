@@ -23,17 +23,25 @@ pub(crate) enum Met {
 }
 
 impl Table {
-    /// The next set in turn. Each call goes one further, whoever calls.
-    pub(crate) fn next_set(&self) -> usize {
-        // Relaxed: the cursor only spreads the work; two sweeps of one set do no harm.
-        let turn = self.region.header(header::SWEEP_CURSOR).fetch_add(1, Ordering::Relaxed);
-        (turn % self.sets() as u64) as usize
+    /// How many parts there are, of [`PART`] slots each.
+    pub(crate) fn parts(&self) -> usize {
+        self.slots() / PART
     }
 
-    /// Visits the slots of `set`, clears what is over, and hands what it met to `see_to`.
-    pub(crate) fn sweep_set(&self, set: usize, rules: &Rules, mut see_to: impl FnMut(Met)) {
+    /// The next part in turn. Each call goes one further, whoever calls.
+    pub(crate) fn next_part(&self) -> usize {
+        // Relaxed: the cursor only spreads the work; two sweeps of one part do no harm.
+        let turn = self.region.header(header::SWEEP_CURSOR).fetch_add(1, Ordering::Relaxed);
+        (turn % self.parts() as u64) as usize
+    }
+
+    /// Visits the slots of a part, clears what is over, and hands what it met to `see_to`.
+    pub(crate) fn sweep_part(&self, part: usize, rules: &Rules, mut see_to: impl FnMut(Met)) {
+        let (set, first) = super::place(part * PART);
         let vacant = self.line(set).vacant();
-        for way in (0..WAYS).filter(|way| !vacant.contains(*way)) {
+        let used = || (first..first + PART).filter(|way| !vacant.contains(*way));
+        used().for_each(|way| self.region.prefetch_record(set * WAYS + way));
+        for way in used() {
             let slot = set * WAYS + way;
             let seen = self.slot(slot).control().load();
             see_to(self.meet(slot, seen, rules));
@@ -44,26 +52,29 @@ impl Table {
     pub(crate) fn count_made_under(&self, key_id: u8) -> usize {
         let under = |slot: &usize| {
             let seen = self.slot(*slot).control().load();
-            seen.state.is_record() && self.slot(*slot).fields().digest.key_id == key_id
+            seen.state().is_record() && self.slot(*slot).digest().key_id() == key_id
         };
         (0..self.slots()).filter(under).count()
     }
 
     fn meet(&self, slot: usize, seen: Snapshot, rules: &Rules) -> Met {
-        if !seen.state.is_record() {
+        if !seen.state().is_record() {
             return Met::Nothing;
         }
         if self.is_over(slot, seen, rules) {
             return if self.clear(slot, seen, rules) { Met::Cleared } else { Met::Nothing };
         }
         let deadline = self.slot(slot).deadline();
-        let passed = deadline.belongs_to(seen.fence) && deadline.at_ms <= rules.now_ms;
+        let passed = deadline.belongs_to(seen.fence()) && deadline.at_ms <= rules.now_ms;
         let found = Found { slot, seen };
-        match seen.state {
+        match seen.state() {
             State::Running if passed => Met::Lapsed(found),
-            State::Waiting if passed && seen.waiters => Met::Due(found),
+            State::Waiting if passed && seen.waiters() => Met::Due(found),
             State::Succeeded | State::Failed if passed => Met::Unsettled(found),
             _ => Met::Nothing,
         }
     }
 }
+
+/// How many slots are visited at a time: a quarter of a set.
+pub(crate) const PART: usize = WAYS / 4;

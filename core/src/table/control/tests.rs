@@ -4,7 +4,7 @@ use super::*;
 
 fn at(state: State, fence: u64) -> Snapshot {
     let fence = Fence::new(fence).expect("small");
-    Snapshot { state, waiters: false, owner: 7, fence }
+    Snapshot(0).with_state(state).with_holder(fence, 7)
 }
 
 fn all_steps(fence: u64) -> Vec<Step> {
@@ -15,9 +15,11 @@ fn all_steps(fence: u64) -> Vec<Step> {
         Step::Vacate,
         Step::Finish,
         Step::Take { fence, owner: 3 },
+        Step::Write,
         Step::Announce,
     ];
     steps.extend(State::ALL.map(Step::End));
+    steps.extend(State::ALL.map(Step::EndWritten));
     steps
 }
 
@@ -39,7 +41,8 @@ fn legal(step: Step, from: State) -> Option<State> {
         (Step::End(to), S::Unknown) => {
             matches!(to, S::Succeeded | S::Failed | S::Waiting).then_some(to)
         }
-        (Step::Announce, S::Running | S::Waiting) => Some(from),
+        (Step::Write | Step::Announce, S::Running) => Some(from),
+        (Step::Announce, S::Waiting) | (Step::Write, S::Unknown) => Some(from),
         _ => None,
     }
 }
@@ -52,11 +55,11 @@ fn every_edge_is_in_the_table() {
     for from in State::ALL {
         for step in all_steps(9) {
             let next = at(from, 5).after(step);
-            assert_eq!(next.map(|next| next.state), legal(step, from), "{step:?} from {from:?}");
+            assert_eq!(next.map(|next| next.state()), legal(step, from), "{step:?} from {from:?}");
             edges += usize::from(next.is_some());
         }
     }
-    assert_eq!(edges, 6 + 1 + 2 + 1 + 2 + 4 + 3 + 2, "the number of legal edges");
+    assert_eq!(edges, 6 + 1 + 2 + 1 + 2 + 4 + 3 + 2 + 2, "the number of legal edges");
 }
 
 /// Goal: fencing counters only grow. Method: claims and takeovers with the same, a lower and a
@@ -72,46 +75,69 @@ fn a_counter_that_does_not_grow_is_refused() {
     }
 }
 
-/// Goal: steps change only what they should. Method: compare counter, owner and `W` around
+/// Goal: steps change only what they should. Method: compare counter, owner, `W` and `B` around
 /// each legal edge.
 #[test]
 fn each_step_keeps_what_is_not_its_own() {
-    for from in State::ALL {
-        for step in all_steps(9) {
-            for waiters in [false, true] {
-                let before = Snapshot { waiters, ..at(from, 5) };
-                let Some(after) = before.after(step) else { continue };
-                let takes = matches!(step, Step::Claim { .. } | Step::Take { .. });
-                assert_eq!(after.fence.get(), if takes { 9 } else { 5 }, "{step:?}");
-                assert_eq!(after.owner, if takes { 3 } else { 7 }, "{step:?}");
-                let waits = match step {
-                    Step::Announce => true,
-                    Step::Claim { .. } => false,
-                    // Whoever ends an attempt wakes all, unless the next attempt is to come.
-                    Step::End(to) if from == State::Running => waiters && to == State::Waiting,
-                    _ => waiters,
-                };
-                assert_eq!(after.waiters, waits, "{step:?} from {from:?}");
-            }
+    let marks = [(false, false), (false, true), (true, false), (true, true)];
+    for (from, step) in
+        State::ALL.into_iter().flat_map(|s| all_steps(9).into_iter().map(move |t| (s, t)))
+    {
+        for (waiters, writing) in marks {
+            let before = at(from, 5).with_waiters(waiters).with_writing(writing);
+            let Some(after) = before.after(step) else { continue };
+            let takes = matches!(step, Step::Claim { .. } | Step::Take { .. });
+            assert_eq!(after.fence().get(), if takes { 9 } else { 5 }, "{step:?}");
+            assert_eq!(after.owner(), if takes { 3 } else { 7 }, "{step:?}");
+            let waits = match step {
+                Step::Announce => true,
+                Step::Claim { .. } | Step::EndWritten(_) => false,
+                // Whoever ends an attempt wakes all, unless the next attempt is to come.
+                Step::End(to) if from == State::Running => waiters && to == State::Waiting,
+                _ => waiters,
+            };
+            assert_eq!(after.waiters(), waits, "{step:?} from {from:?}");
+            let writes = match step {
+                Step::Write => true,
+                Step::EndWritten(_) => false,
+                _ => writing,
+            };
+            assert_eq!(after.writing(), writes, "{step:?} from {from:?}");
         }
     }
 }
 
-/// Goal: the word holds every field at its largest. Method: pack and unpack the corners.
+/// Goal: one writer at a time, which alone ends what it wrote (rule 6). Method: the edges of `B`.
+#[test]
+fn one_writer_at_a_time() {
+    let writer = |state| at(state, 5).with_writing(true);
+    for state in [State::Running, State::Unknown] {
+        assert_eq!(writer(state).after(Step::Write), None, "a second writer of {state:?}");
+        let ended = writer(state).after(Step::EndWritten(State::Succeeded)).expect("the writer");
+        assert_eq!((ended.state(), ended.writing()), (State::Succeeded, false));
+        assert_eq!(at(state, 5).after(Step::EndWritten(State::Succeeded)), None, "no writer");
+        let other = writer(state).after(Step::End(State::Failed)).expect("a helper");
+        assert!(other.writing(), "a helper does not speak for the writer");
+    }
+    assert_eq!(writer(State::Running).after(Step::EndWritten(State::Waiting)), None);
+}
+
+/// Goal: the word holds every field at its largest. Method: put together and take apart.
 #[test]
 fn words_pack_and_unpack() {
-    for state in State::ALL {
-        for waiters in [false, true] {
-            for owner in [0, 1, 0xfff] {
-                for fence in [0, 1, Fence::MAX] {
-                    let fence = Fence::new(fence).expect("within");
-                    let snapshot = Snapshot { state, waiters, owner, fence };
-                    assert_eq!(Snapshot::unpack(snapshot.pack()), snapshot);
-                }
-            }
+    for (state, waiters, writing) in State::ALL
+        .into_iter()
+        .flat_map(|state| [(state, false, true), (state, true, false), (state, true, true)])
+    {
+        for (owner, fence) in [(0, 0), (1, 1), (0x7ff, Fence::MAX), (0x7ff, 0), (0, Fence::MAX)] {
+            let fence = Fence::new(fence).expect("within");
+            let word = Snapshot(0).with_waiters(waiters).with_writing(writing);
+            let word = word.with_holder(fence, owner).with_state(state);
+            let parts = (word.state(), word.waiters(), word.writing(), word.owner(), word.fence());
+            assert_eq!(parts, (state, waiters, writing, owner, fence));
         }
     }
-    assert_eq!(Snapshot::unpack(0).state, State::Vacant, "a fresh region is vacant");
+    assert_eq!(Snapshot(0).state(), State::Vacant, "a fresh region is vacant");
 }
 
 /// Goal: the low bits of a counter name its attempt, and no counter is skipped needlessly.

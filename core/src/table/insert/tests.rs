@@ -12,7 +12,7 @@ const RULES: Rules =
     Rules { now_ms: 1, idle_retention_ms: 1_000, default_lease_ms: 1_000, evict_lru: true };
 
 fn table() -> Table {
-    let geometry = Geometry::new(2, 1, 1, 8).expect("small");
+    let geometry = Geometry::new(2, 0, 1, 1, 8).expect("small");
     let region = Arc::new(Region::private(geometry, false).expect("a page"));
     let fork = Arc::new(ForkGuard::new().expect("a page"));
     Table::new(region, Arc::new(Counters::new()), Arc::new(WaitQueue::new(1, fork)))
@@ -23,7 +23,7 @@ fn presented(table: &Table, probe: &Probe) -> Held {
     let draft = Draft { scope: 0, digest: DigestWord::new(0, 0, 0), lease };
     let above = Fence::new(0).expect("small");
     let wanted = Wanted { probe, scope: 0, above, unchanged: &|| true };
-    let seen = table.line(probe.home).arbitration();
+    let seen = table.line(probe.home()).arbitration();
     table.reserve(&wanted, &draft, &RULES, seen).expect("an empty table")
 }
 
@@ -34,10 +34,10 @@ fn presented(table: &Table, probe: &Probe) -> Held {
 fn a_late_helper_finishes_no_other_insertion() {
     let table = table();
     let probe = table.probe([1, 2, 3, 4]);
-    let line = table.line(probe.home);
+    let line = table.line(probe.home());
     let before = line.arbitration();
     let first = presented(&table, &probe);
-    let pending = line.arbitrate(before, first.slot, first.seen.fence).expect("nobody else");
+    let pending = line.arbitrate(before, first.slot, first.seen.fence()).expect("nobody else");
 
     let other = table.probe([1, 2, 3, 5]);
     let control = table.slot(first.slot).control();
@@ -58,14 +58,14 @@ fn a_late_helper_finishes_no_other_insertion() {
 fn a_stalled_inserter_is_helped() {
     let table = table();
     let probe = table.probe([1, 2, 3, 4]);
-    let line = table.line(probe.home);
+    let line = table.line(probe.home());
     let before = line.arbitration();
     let first = presented(&table, &probe);
     assert_eq!(table.search(&probe), None, "a presented slot is no record yet");
-    let _ = line.arbitrate(before, first.slot, first.seen.fence).expect("nobody else");
+    let _ = line.arbitrate(before, first.slot, first.seen.fence()).expect("nobody else");
 
     let settled = table.settled(line);
     assert!(!settled.pending);
     let found = table.search(&probe).expect("its record");
-    assert_eq!((found.slot, found.seen.state), (first.slot, State::Running));
+    assert_eq!((found.slot, found.seen.state()), (first.slot, State::Running));
 }

@@ -19,10 +19,10 @@ fn two_sets_of_the_table() {
         let mut used = vec![0_u32; sets];
         for _ in 0..sets * 40 {
             let probe = Probe::new([next(), next(), next(), next()], sets);
-            assert!(probe.home < sets && probe.alternate < sets && probe.way < WAYS);
-            assert_ne!(probe.home, probe.alternate);
+            assert!(probe.home() < sets && probe.alternate() < sets && probe.way() < WAYS);
+            assert_ne!(probe.home(), probe.alternate());
             assert_ne!(probe.tag, 0);
-            used[probe.home] += 1;
+            used[probe.home()] += 1;
         }
         assert!(used.iter().all(|count| *count > 5), "{sets} sets, one hardly used");
     }
@@ -33,7 +33,7 @@ fn two_sets_of_the_table() {
 fn corners_are_in_range() {
     for word in [0, !0, 1, 1 << 63] {
         let probe = Probe::new([word; 4], 7);
-        assert!(probe.home < 7 && probe.alternate < 7 && probe.home != probe.alternate);
+        assert!(probe.home() < 7 && probe.alternate() < 7 && probe.home() != probe.alternate());
         assert_ne!(probe.tag, 0);
     }
 }

@@ -2,25 +2,8 @@
 
 use super::*;
 
-fn words() -> Vec<AtomicU64> {
-    (0..crate::region::LINE_WORDS).map(|_| AtomicU64::new(0)).collect()
-}
-
-/// Goal: the lane comparison has neither false positives nor misses. Method: values around the
-/// borders of a lane, in every lane, against a plain comparison.
-#[test]
-fn lanes_are_compared_exactly() {
-    let values = [0_u16, 1, 0x7fff, 0x8000, 0x8001, 0xfffe, 0xffff, 0x0100, 0x00ff];
-    for a in values {
-        for b in values {
-            for c in values {
-                let lanes = [a, b, c, a ^ b];
-                let word = lanes.iter().rev().fold(0, |word, lane| word << 16 | u64::from(*lane));
-                let plain = (0..4).filter(|i| lanes[*i] == 0).fold(0, |bits, i| bits | 1 << i);
-                assert_eq!(zero_lanes(word), plain, "{lanes:x?}");
-            }
-        }
-    }
+fn words() -> [AtomicU64; LINE_WORDS] {
+    std::array::from_fn(|_| AtomicU64::new(0))
 }
 
 /// Goal: a tag is found in its way and nowhere else. Method: each way in turn.
@@ -29,11 +12,11 @@ fn tags_name_their_way() {
     let words = words();
     let line = SetLine::new(&words);
     for way in 0..WAYS {
-        line.set_tag(way, 0x1000 + way as u16);
+        line.set_tag(way, 0x40 + way as u8);
     }
-    assert!(line.vacant().is_empty());
+    assert_eq!(line.vacant().count(), 0);
     for way in 0..WAYS {
-        assert_eq!(line.matching(0x1000 + way as u16).collect::<Vec<_>>(), [way]);
+        assert_eq!(line.matching(0x40 + way as u8).collect::<Vec<_>>(), [way]);
         line.set_tag(way, 0);
         assert!(line.vacant().contains(way));
     }
@@ -43,11 +26,12 @@ fn tags_name_their_way() {
 /// Goal: the search for a way starts where it is told and comes round. Method: each start.
 #[test]
 fn ways_come_round() {
-    let ways = Ways(0b1000_0000_0010_0001);
-    for (from, first) in [(0, 0), (1, 5), (5, 5), (6, 15), (15, 15)] {
+    let ways = Ways(1 << 31 | 0b10_0001);
+    for (from, first) in [(0, 0), (1, 5), (5, 5), (6, 31), (31, 31)] {
         assert_eq!(ways.first_from(from), Some(first));
     }
-    assert_eq!(ways.without(15).first_from(6), Some(0));
+    assert_eq!(ways.without(31).first_from(6), Some(0));
+    assert_eq!(ways.with(7).first_from(6), Some(7));
     assert_eq!(Ways(0).first_from(3), None);
 }
 
@@ -56,49 +40,76 @@ fn ways_come_round() {
 fn a_late_stamp_changes_nothing() {
     let words = words();
     let line = SetLine::new(&words);
-    for start in [0_u8, 100, 250] {
+    for start in 0..16_u8 {
+        let late = |ticks: u8| (start + ticks) & STAMP_MASK;
         line.stamp(3, start);
-        line.touch(3, start.wrapping_add(7));
-        assert_eq!(line.ages(start.wrapping_add(7))[3], 0);
-        line.touch(3, start.wrapping_add(2));
-        assert_eq!(line.ages(start.wrapping_add(7))[3], 0, "stepped back from {start}");
+        line.touch(3, late(3));
+        assert_eq!(line.age(3, late(3)), 0);
+        line.touch(3, late(1));
+        assert_eq!(line.age(3, late(4)), 1, "stepped back from {start}");
     }
 }
 
 /// Goal: a record that is used while somebody looks at the ages is not taken for the oldest.
-/// Method: stamps a little ahead of the clock that the ages are told by.
+/// Method: stamps a little ahead of the clock that the ages are told by, for every clock.
 #[test]
 fn a_stamp_ahead_is_the_newest() {
     let words = words();
     let line = SetLine::new(&words);
-    for clock in [0_u8, 100, 255] {
-        line.stamp(1, clock.wrapping_sub(5));
-        line.stamp(2, clock.wrapping_add(1));
-        line.stamp(3, clock.wrapping_add(9));
-        let ages = line.ages(clock);
-        assert_eq!((ages[1], ages[2], ages[3]), (5, 0, 0), "at clock {clock}");
+    for clock in 0..16_u8 {
+        for (way, stamp) in [(1, clock.wrapping_sub(5)), (2, clock + 1), (20, clock + 3)] {
+            line.stamp(way, stamp & STAMP_MASK);
+        }
+        let ages = [1, 2, 20].map(|way| line.age(way, clock));
+        assert_eq!(ages, [5, 0, 0], "at clock {clock}");
+    }
+}
+
+/// Goal: the ways are given out from the oldest to the newest, the unused never. Method: random
+/// stamps, against a sort of the ages told one by one.
+#[test]
+fn the_oldest_come_first() {
+    let words = words();
+    let line = SetLine::new(&words);
+    let mut state = 0x5eed_u64;
+    for round in 0..2_000 {
+        state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(round);
+        for way in 0..WAYS {
+            line.stamp(way, (state >> (way + 13)) as u8 & STAMP_MASK);
+        }
+        let clock = (state >> 60) as u8;
+        let version = u64::from(clock) * TICK;
+        // Relaxed: one thread.
+        words[ARBITRATION].store(version << VERSION_SHIFT, Ordering::Relaxed);
+        let used = Ways((state >> 7) as u32);
+        let mut plain: Vec<_> = used.map(|way| (way, line.age(way, clock))).collect();
+        plain.sort_by_key(|(way, age)| (std::cmp::Reverse(*age), *way));
+        let mut oldest = line.oldest_first(used);
+        for expected in plain {
+            assert_eq!(oldest.peek(), Some(expected), "in round {round}");
+            oldest.skip_one();
+        }
+        assert_eq!(oldest.peek(), None);
     }
 }
 
 /// Goal: an unused record stays the oldest however many insertions pass. Method: thousands of
-/// versions with the aging call as often as the insertion makes it.
+/// ticks with the aging call at each.
 #[test]
 fn unused_records_stay_old() {
     let words = words();
     let line = SetLine::new(&words);
     line.stamp(2, 0);
-    for version in 1..5_000_u32 {
-        let clock = version as u8;
+    for tick in 1..5_000_u32 {
+        let clock = tick as u8 & STAMP_MASK;
+        line.limit_ages(clock);
         line.touch(1, clock);
-        if clock.is_multiple_of(AGING_PERIOD) {
-            line.limit_ages(clock);
-        }
-        let ages = line.ages(clock);
-        assert!(ages[2] > ages[1], "at version {version}: {} and {}", ages[2], ages[1]);
-        assert!(ages[2] <= OLDEST + AGING_PERIOD);
+        let (old, new) = (line.age(2, clock), line.age(1, clock));
+        assert!(old > new && old <= OLDEST, "at tick {tick}: {old} and {new}");
     }
-    line.touch(2, 5_000_u32 as u8);
-    assert_eq!(line.ages(5_000_u32 as u8)[2], 0, "the oldest can be used again");
+    let clock = 4_999_u32 as u8 & STAMP_MASK;
+    line.touch(2, clock);
+    assert_eq!(line.age(2, clock), 0, "the oldest can be used again");
 }
 
 /// Goal: one arbitration of two that read the same version wins. Method: both swap.

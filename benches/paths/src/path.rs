@@ -1,0 +1,263 @@
+//! Path: what is counted, each with an engine that makes it the same every time.
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use oncegate::{
+    Admission, BeginOptions, Engine, Fingerprint, FingerprintMode, ManualClock, Outcome, Prepared,
+    Request, Scope, Secret,
+};
+
+/// A hot path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Path {
+    /// A duplicate of a finished request that is prepared: its 64 bytes go into a buffer.
+    ReplayPrepared,
+    /// The same, and the fingerprint is handed over each time.
+    ReplayHashed,
+    /// The same, and the outcome goes into memory of its own.
+    ReplayAllocated,
+    /// Sixteen duplicates at once; counted for each.
+    ReplayBatch,
+    /// A new request from begin to complete, and the table has room.
+    New,
+    /// The same, and the table is full: an old record goes.
+    NewInFullTable,
+    /// Sixteen new requests at once in a full table, then completed; counted for each.
+    NewBatch,
+    /// A duplicate of a running request.
+    InProgress,
+    /// A lease that is renewed.
+    Renew,
+    /// The keyed digests of a request with a key of 36 bytes.
+    HashKeyed,
+    /// The digests of the fast mode.
+    HashFast,
+}
+
+impl Path {
+    /// All of them.
+    pub(crate) const ALL: [Self; 11] = [
+        Self::ReplayPrepared,
+        Self::ReplayHashed,
+        Self::ReplayAllocated,
+        Self::ReplayBatch,
+        Self::New,
+        Self::NewInFullTable,
+        Self::NewBatch,
+        Self::InProgress,
+        Self::Renew,
+        Self::HashKeyed,
+        Self::HashFast,
+    ];
+
+    /// Its name in the baseline.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::ReplayPrepared => "replay-prepared",
+            Self::ReplayHashed => "replay-hashed",
+            Self::ReplayAllocated => "replay-allocated",
+            Self::ReplayBatch => "replay-batch-16",
+            Self::New => "new",
+            Self::NewInFullTable => "new-in-full-table",
+            Self::NewBatch => "new-batch-16",
+            Self::InProgress => "in-progress",
+            Self::Renew => "renew",
+            Self::HashKeyed => "hash-keyed",
+            Self::HashFast => "hash-fast",
+        }
+    }
+
+    /// Prepares what it needs, and runs it that many times inside `measured`.
+    pub(crate) fn run(self, iterations: usize) {
+        match self {
+            Self::ReplayPrepared => replay(iterations, Replay::Prepared),
+            Self::ReplayHashed => replay(iterations, Replay::Hashed),
+            Self::ReplayAllocated => replay(iterations, Replay::Allocated),
+            Self::ReplayBatch => replay(iterations, Replay::Batch),
+            Self::New => new(iterations, 8 * iterations, 0),
+            Self::NewInFullTable => new(iterations, FULL, 3 * FULL),
+            Self::NewBatch => new_batch(iterations),
+            Self::InProgress => in_progress(iterations),
+            Self::Renew => renew(iterations),
+            Self::HashKeyed => hash(iterations, FingerprintMode::Keyed),
+            Self::HashFast => hash(iterations, FingerprintMode::FastTrusted),
+        }
+    }
+}
+
+/// The only function whose instructions are counted, with all that it calls.
+#[inline(never)]
+fn measured(iterations: usize, mut path: impl FnMut(usize)) {
+    for iteration in 0..iterations {
+        path(iteration);
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Replay {
+    Prepared,
+    Hashed,
+    Allocated,
+    Batch,
+}
+
+fn replay(iterations: usize, how: Replay) {
+    let engine = engine(FULL, FingerprintMode::Keyed);
+    let keys: Vec<Fingerprint> = (0..BATCH as u64).map(fingerprint).collect();
+    keys.iter().for_each(|&key| complete(&engine, key));
+    let batch: Vec<Prepared<'_>> = keys.iter().map(|&key| prepare(&engine, key)).collect();
+    let (options, mut buffer) = (BeginOptions::new(), Outcome::default());
+    match how {
+        Replay::Prepared => measured(iterations, |i| {
+            black_box(engine.begin_into(&batch[i % BATCH], &options, &mut buffer).is_ok());
+        }),
+        Replay::Hashed => measured(iterations, |i| {
+            let prepared = prepare(&engine, keys[i % BATCH]);
+            black_box(engine.begin_into(&prepared, &options, &mut buffer).is_ok());
+        }),
+        Replay::Allocated => measured(iterations, |i| {
+            black_box(engine.begin_prepared(&batch[i % BATCH], &options).is_ok());
+        }),
+        Replay::Batch => measured(iterations / BATCH, |_| {
+            engine.begin_batch(&batch, &options, &mut buffer, |_, answer| {
+                black_box(answer.is_ok());
+            });
+        }),
+    }
+    assert_eq!(engine.stats().expect("not forked").replayed, iterations as u64);
+}
+
+/// New requests, after `before` of them.
+fn new(iterations: usize, capacity: usize, before: usize) {
+    let engine = engine(capacity, FingerprintMode::Keyed);
+    (0..before).for_each(|number| complete(&engine, fingerprint(number as u64)));
+    let keys: Vec<_> = (before..before + iterations).map(|n| fingerprint(n as u64)).collect();
+    let (options, outcome) = (BeginOptions::new(), Outcome::new(200, [7; 64]));
+    let mut buffer = Outcome::default();
+    measured(iterations, |i| {
+        let prepared = prepare(&engine, keys[i]);
+        match engine.begin_into(&prepared, &options, &mut buffer).expect("room") {
+            Admission::Admitted(lease) => lease.complete(&outcome).expect("held"),
+            other => panic!("a new key was answered {other:?}"),
+        };
+    });
+    let stats = engine.stats().expect("not forked");
+    assert_eq!(stats.evicted_early > 0, before > capacity, "{stats:?}");
+}
+
+fn new_batch(iterations: usize) {
+    let engine = engine(FULL, FingerprintMode::Keyed);
+    let before = 3 * FULL;
+    (0..before).for_each(|number| complete(&engine, fingerprint(number as u64)));
+    let keys: Vec<_> = (before..before + iterations).map(|n| fingerprint(n as u64)).collect();
+    let (options, outcome) = (BeginOptions::new(), Outcome::new(200, [7; 64]));
+    let (mut batch, mut leases) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH));
+    let mut buffer = Outcome::default();
+    measured(iterations / BATCH, |i| {
+        batch.clear();
+        batch.extend(keys[i * BATCH..][..BATCH].iter().map(|&key| prepare(&engine, key)));
+        engine.begin_batch(&batch, &options, &mut buffer, |_, answer| {
+            if let Ok(Admission::Admitted(lease)) = answer {
+                leases.push(lease);
+            }
+        });
+        for lease in leases.drain(..) {
+            lease.complete(&outcome).expect("held");
+        }
+    });
+    assert_eq!(engine.stats().expect("not forked").completed, (before + iterations) as u64);
+}
+
+fn in_progress(iterations: usize) {
+    let engine = engine(FULL, FingerprintMode::Keyed);
+    let (options, mut buffer) = (BeginOptions::new(), Outcome::default());
+    let prepared = prepare(&engine, fingerprint(1));
+    let Ok(Admission::Admitted(lease)) = engine.begin_prepared(&prepared, &options) else {
+        panic!("a new key was not admitted");
+    };
+    measured(iterations, |_| {
+        black_box(engine.begin_into(&prepared, &options, &mut buffer).is_ok());
+    });
+    assert_eq!(engine.stats().expect("not forked").in_progress, iterations as u64);
+    lease.complete(&Outcome::default()).expect("held");
+}
+
+fn renew(iterations: usize) {
+    let engine = engine(FULL, FingerprintMode::Keyed);
+    let prepared = prepare(&engine, fingerprint(1));
+    let Ok(Admission::Admitted(mut lease)) = engine.begin_prepared(&prepared, &BeginOptions::new())
+    else {
+        panic!("a new key was not admitted");
+    };
+    measured(iterations, |i| {
+        // A new deadline each time, or there would be nothing to write.
+        lease.renew(Duration::from_millis(60_000 + i as u64)).expect("held");
+    });
+    lease.complete(&Outcome::default()).expect("held");
+}
+
+fn hash(iterations: usize, mode: FingerprintMode) {
+    let engine = engine(FULL, mode);
+    let key = "8e03978e-40d5-43e8-bc93-6894a57f9324";
+    measured(iterations, |_| {
+        let request = Request::new(Scope::single_tenant(), "POST /charges", black_box(key));
+        let prepared = engine.prepare(&request.expect("a valid key")).expect("not forked");
+        black_box(prepared.fingerprint());
+    });
+}
+
+fn engine(capacity: usize, mode: FingerprintMode) -> Engine {
+    let secret = Secret::from_bytes(&[7; 32]).expect("long enough");
+    let builder = Engine::builder().capacity(capacity).fingerprint_mode(mode).secret(secret);
+    let builder = builder.outcome_limit(64).clock(ManualClock::new());
+    builder.build().expect("a valid configuration")
+}
+
+fn prepare(engine: &Engine, key: Fingerprint) -> Prepared<'static> {
+    engine.prepare_hashed(Scope::single_tenant(), key, 0).expect("not forked")
+}
+
+fn complete(engine: &Engine, key: Fingerprint) {
+    let prepared = prepare(engine, key);
+    match engine.begin_prepared(&prepared, &BeginOptions::new()).expect("room") {
+        Admission::Admitted(lease) => lease.complete(&Outcome::new(200, [7; 64])).expect("held"),
+        other => panic!("a new key was answered {other:?}"),
+    };
+}
+
+/// Bits that are spread evenly, the same in every run.
+fn fingerprint(number: u64) -> Fingerprint {
+    let mut bytes = [0; 32];
+    let (parts, _) = bytes.as_chunks_mut::<8>();
+    for (at, part) in parts.iter_mut().enumerate() {
+        *part = mix(number * 4 + at as u64).to_le_bytes();
+    }
+    Fingerprint::from_bytes(bytes)
+}
+
+/// The end of SplitMix64.
+fn mix(number: u64) -> u64 {
+    let mut word = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    word ^ (word >> 31)
+}
+
+const BATCH: usize = 16;
+/// The records of a table that is soon full.
+const FULL: usize = 4_096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Goal: no path breaks unseen. Method: each runs a few times; their own assertions say that
+    /// they are what they are called.
+    #[test]
+    fn every_path_runs() {
+        for path in Path::ALL {
+            path.run(4 * BATCH);
+        }
+    }
+}

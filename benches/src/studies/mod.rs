@@ -1,0 +1,154 @@
+//! Studies: what is not a rate of operations. Each gives a grid of figures.
+
+mod early_evictions;
+mod growth;
+mod hit_rate;
+mod memory;
+mod opening;
+mod retention;
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::rounds::Settings;
+use crate::suite::Extent;
+
+/// Figures by rows and columns.
+#[derive(Clone, Debug, Serialize)]
+pub struct Study {
+    /// Its name in reports.
+    pub name: &'static str,
+    /// What it is, in a sentence.
+    pub about: &'static str,
+    /// What the figures count.
+    pub unit: &'static str,
+    /// What the columns are.
+    pub axis: &'static str,
+    /// Where the columns lie on that axis.
+    pub columns: Vec<f64>,
+    /// Whether the axis is drawn by its logarithm.
+    pub log_axis: bool,
+    /// One for each contender, or for each thing that is counted.
+    pub rows: Vec<Row>,
+}
+
+/// The figures of one contender.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// Its name in tables.
+    pub name: String,
+    /// One for each column; nothing where it was not measured.
+    pub figures: Vec<Option<f64>>,
+}
+
+impl Study {
+    /// The figure of a row in the column at `at`.
+    #[must_use]
+    pub fn figure(&self, row: &str, at: f64) -> Option<f64> {
+        let column = self.columns.iter().position(|&column| (column - at).abs() < 1e-9)?;
+        let row = self.rows.iter().find(|other| other.name == row)?;
+        row.figures.get(column).copied().flatten()
+    }
+}
+
+/// Which study.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// How many requests find their record.
+    HitRate,
+    /// Whether retries do, in a full table.
+    Retention,
+    /// Records that leave inside their window.
+    EarlyEvictions,
+    /// Bytes of a record.
+    Memory,
+    /// Time and page faults of an open.
+    Opening,
+    /// What a duplicate costs as the table grows.
+    Growth,
+}
+
+impl Subject {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::HitRate,
+        Self::Retention,
+        Self::EarlyEvictions,
+        Self::Memory,
+        Self::Opening,
+        Self::Growth,
+    ];
+
+    /// Its name on the command line and in reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::HitRate => "hit-rate",
+            Self::Retention => "retention",
+            Self::EarlyEvictions => "early-evictions",
+            Self::Memory => "memory",
+            Self::Opening => "opening",
+            Self::Growth => "growth",
+        }
+    }
+
+    /// Makes it.
+    ///
+    /// # Errors
+    ///
+    /// A process of its own failed.
+    pub fn make(self, extent: Extent, settings: &Settings) -> Result<Study, String> {
+        match self {
+            Self::HitRate => {
+                let requests = extent.choose(50_000, 1_000_000, 4_000_000);
+                let capacities: &[usize] = &[10_000, 50_000, 100_000, 250_000];
+                let many = extent.choose(1, 3, 4);
+                Ok(hit_rate::hit_rate(requests, &capacities[..many]))
+            }
+            Self::Retention => {
+                let capacity = extent.choose(4_000, 20_000, 100_000);
+                let requests = capacity as u64 * extent.choose(1, 2, 4);
+                let distances = [0.1, 0.5, 0.8, 0.9, 0.95, 1.0];
+                Ok(retention::retention(capacity, requests, &distances))
+            }
+            Self::EarlyEvictions => {
+                let loads = [0.5, 0.7, 0.8, 0.9, 0.95, 1.0, 1.05, 1.1];
+                let capacity = extent.choose(1 << 12, 1 << 16, 1 << 18);
+                Ok(early_evictions::early_evictions(capacity, extent.choose(1, 2, 3), &loads))
+            }
+            Self::Memory => {
+                let records: &[usize] = &[1_000_000, 3_600_000, 4_190_000];
+                let tiny: &[usize] = &[20_000];
+                memory::memory(extent.choose(tiny, &records[..1], records))
+            }
+            Self::Opening => {
+                let capacities: &[usize] = &[10_000, 100_000, 1_000_000, 10_000_000];
+                opening::opening(&capacities[..extent.choose(1, 3, 4)])
+            }
+            Self::Growth => {
+                let settings = Settings {
+                    rounds: extent.choose(1, 3, 3),
+                    slice: Duration::from_millis(extent.choose(1, 20, 100)),
+                    ..settings.clone()
+                };
+                // The last one is for the engine without outcomes.
+                let records = [10_000, 100_000, 1_000_000, 10_000_000, 100_000_000];
+                Ok(growth::growth(&records[..extent.choose(1, 3, 5)], &settings))
+            }
+        }
+    }
+}
+
+/// Answers a question that a study asks of a process in which nothing has happened yet.
+#[must_use]
+pub fn answer(question: &[&str]) -> Option<Vec<f64>> {
+    match *question {
+        ["memory", name, records] => {
+            let bytes = memory::answer(name, records.parse().ok()?)?;
+            Some(bytes.map(|bytes| bytes as f64).to_vec())
+        }
+        ["opening", capacity] => Some(opening::answer(capacity.parse().ok()?).to_vec()),
+        _ => None,
+    }
+}

@@ -1,0 +1,119 @@
+//! Every workload and every study once, small: they must not break unseen.
+
+use std::time::Duration;
+
+use oncegate_benches::rounds::{Figures, Settings};
+use oncegate_benches::studies::{Study, Subject};
+use oncegate_benches::suite::{Extent, Filter, Sizes, Task};
+
+fn settings(threads: &[usize], latencies: bool) -> Settings {
+    let slice = Duration::from_millis(3);
+    Settings { rounds: 1, slice, threads: threads.to_vec(), latencies, seed: 7 }
+}
+
+fn run(task: Task) -> Vec<Figures> {
+    task.run(&Sizes::of(Extent::Tiny), &Filter::default(), &settings(&[1, 2], true))
+}
+
+/// Records created for each operation.
+fn created(figures: &Figures) -> f64 {
+    figures.created as f64 / figures.operations as f64
+}
+
+/// Goal: every contender works on every workload, and does what the workload is about. Method: a
+/// slice of a few milliseconds each, seed 7; the share of new records tells what happened.
+#[test]
+fn every_workload_runs() {
+    for task in Task::ALL {
+        let figures = run(task);
+        let names: Vec<&str> = figures.iter().map(|figures| figures.name.as_str()).collect();
+        for peer in ["oncegate", "papaya", "dashmap", "moka", "quick_cache", "std Mutex"] {
+            assert!(names.iter().any(|name| name.starts_with(peer)), "{}: {names:?}", task.name());
+        }
+        for figures in &figures {
+            let what = format!("{}, {}, {} threads", task.name(), figures.name, figures.threads);
+            assert!(figures.operations > 0 && figures.ns[0] > 0.0, "{what}");
+            let share = created(figures);
+            let expected = match task {
+                Task::Hot | Task::HotText => 0.0..=0.0,
+                Task::Unique | Task::UniqueText => 1.0..=1.0,
+                // Caches whose policy refuses records create them again and again.
+                _ if figures.kind.bounded && !figures.kind.ours => 0.0..=1.0,
+                Task::Hits64k | Task::Hits16m => 0.003..=0.03,
+                Task::Mix => 0.45..=0.6,
+                Task::Race => 1.0..=1.0,
+            };
+            assert!(expected.contains(&share), "{what}: {share} not in {expected:?}");
+            let single = figures.kind.batch == 1 && task != Task::Race;
+            assert_eq!(figures.latency.is_some(), single, "{what}");
+        }
+    }
+}
+
+/// Goal: of threads that begin the same key at the same moment, one gets it. Method: two and four
+/// threads in lockstep on keys that nobody had, in heats of sixteen; creations against keys.
+#[test]
+fn a_race_has_one_winner() {
+    let filter = Filter { names: vec!["oncegate".to_owned()] };
+    let settings = Settings { slice: Duration::from_millis(200), ..settings(&[2, 4], false) };
+    let figures = Task::Race.run(&Sizes::of(Extent::Tiny), &filter, &settings);
+    assert_eq!(figures.len(), 2);
+    for figures in figures {
+        let (created, keys) = (figures.created, figures.operations);
+        assert!(keys >= 16, "{keys}");
+        assert_eq!(created, keys, "{} threads created {created} of {keys}", figures.threads);
+    }
+}
+
+fn study(subject: Subject) -> Study {
+    subject.make(Extent::Tiny, &settings(&[1], false)).expect("no process of its own")
+}
+
+fn figure(study: &Study, row: &str, at: f64) -> f64 {
+    study.figure(row, at).unwrap_or_else(|| panic!("{}: no {row} at {at}", study.name))
+}
+
+/// Goal: the trace is the same for all, and the engine keeps what an exact LRU keeps. Method: a
+/// short trace; the popular keys are found by everybody.
+#[test]
+fn hit_rates_are_near_those_of_exact_lru() {
+    let study = study(Subject::HitRate);
+    let exact = figure(&study, "exact LRU", 10_000.0);
+    assert!(exact > 40.0 && exact < 60.0, "{exact}");
+    let sharded = figure(&study, "moka, LRU", 10_000.0);
+    assert!((sharded - exact).abs() < 1.0, "{sharded} against {exact}");
+    let ours = figure(&study, "oncegate", 10_000.0);
+    assert!(ours > exact - 0.5, "{ours} against {exact}");
+}
+
+/// Goal: distances are those that an exact LRU covers below the capacity, and not above. Method:
+/// a small table that is always full.
+#[test]
+fn exact_lru_loses_no_retry_within_its_capacity() {
+    let study = study(Subject::Retention);
+    for at in [0.1, 0.5, 0.8, 0.9, 0.95] {
+        assert_eq!(figure(&study, "exact LRU", at), 0.0, "at {at}");
+    }
+    assert_eq!(figure(&study, "oncegate", 0.1), 0.0);
+    // By its default policy a cache that never heard of retries loses almost all.
+    assert!(figure(&study, "moka", 0.1) > 50.0);
+}
+
+/// Goal: the steady state is one. Method: at half of the capacity nothing leaves early, far above
+/// it something must.
+#[test]
+fn early_evictions_begin_above_the_capacity() {
+    let study = study(Subject::EarlyEvictions);
+    assert_eq!(figure(&study, "oncegate", 0.5), 0.0);
+    assert!(figure(&study, "oncegate", 0.8) <= 0.02);
+}
+
+/// Goal: growth is measured for every size and contender. Method: the smallest size.
+#[test]
+fn growth_has_a_figure_for_everybody() {
+    let study = study(Subject::Growth);
+    assert!(study.rows.len() >= 6, "{:?}", study.rows);
+    for row in &study.rows {
+        assert!(row.figures[0].is_some_and(|ns| ns > 0.0), "{}", row.name);
+    }
+}

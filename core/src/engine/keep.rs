@@ -1,0 +1,84 @@
+//! Keep: where the outcome of an ending attempt is written before the record refers to it.
+
+use super::{Completed, Engine};
+use crate::outcome::{Header, Inline, Outcome, WITHOUT_BYTES, WindowCode, Written};
+use crate::table::Rules;
+use crate::table::control::{Fence, Snapshot, State};
+
+/// How an attempt is about to end.
+#[derive(Clone, Copy)]
+pub(super) struct Ending {
+    pub(super) state: State,
+    pub(super) window: WindowCode,
+    /// In milliseconds since the region was opened.
+    pub(super) window_end: u64,
+}
+
+/// An outcome that is written and not yet referred to.
+pub(super) struct Kept {
+    /// The attempt as it was seen last.
+    pub(super) seen: Snapshot,
+    pub(super) reference: u64,
+    /// Whether it lies beside the record, whose writer is then still counted (rule 6 of
+    /// `table::control`).
+    pub(super) writing: bool,
+    pub(super) block: Option<Written>,
+}
+
+impl Kept {
+    pub(super) fn completed(&self) -> Completed {
+        if self.reference == WITHOUT_BYTES { Completed::WithoutBytes } else { Completed::Stored }
+    }
+}
+
+impl Engine {
+    /// Writes `outcome` beside the record, if it is small enough and nobody else writes there, or
+    /// to the store.
+    pub(super) fn keep(
+        &self,
+        slot: usize,
+        seen: Snapshot,
+        outcome: &Outcome,
+        ending: Ending,
+        rules: &Rules,
+    ) -> Kept {
+        let nothing = Kept { seen, reference: WITHOUT_BYTES, writing: false, block: None };
+        let size = outcome.data_len();
+        if size > self.outcome_limit || outcome.is_withheld() {
+            return nothing;
+        }
+        let failed = ending.state == State::Failed;
+        let own = self.table.inline(slot);
+        if size <= size_of_val(own) {
+            let reference = Inline::new(seen.fence(), failed, ending.window, outcome).pack();
+            if size == 0 {
+                // The reference says it all.
+                return Kept { reference, ..nothing };
+            }
+            if let Some(seen) = self.table.start_writing(slot, seen) {
+                Inline::write(outcome, own);
+                return Kept { seen, reference, writing: true, block: None };
+            }
+        }
+        let header = Header::new(slot, seen.fence(), failed, ending.window, outcome);
+        let room = self.room(rules);
+        let block = self.store.write(&header, outcome, ending.window_end, room, &self.table);
+        let reference = block.as_ref().map_or(WITHOUT_BYTES, |block| block.reference);
+        Kept { reference, block, ..nothing }
+    }
+
+    /// What `reference` says of the end of the attempt `(slot, fence)`, if that attempt left it:
+    /// whether it failed, and how long its window is.
+    pub(super) fn decided(
+        &self,
+        reference: u64,
+        slot: usize,
+        fence: Fence,
+    ) -> Option<(bool, WindowCode)> {
+        if let Some(inline) = Inline::unpack(reference, fence) {
+            return Some((inline.failed, inline.window));
+        }
+        let header = self.store.header(reference, slot, fence)?;
+        Some((header.failed, header.window))
+    }
+}

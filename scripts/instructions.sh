@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Counts the instructions of the hot paths, and holds them against benches/instructions.txt.
+# UPDATE=1 writes that file anew.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/lib.sh
+PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
+
+baseline=benches/instructions.txt
+if ! have valgrind; then
+  must_have_run "valgrind is not installed (make setup installs it)"
+  say "SKIPPED: valgrind is not installed (make setup installs it)"
+  note instructions "SKIPPED: valgrind is not installed (make setup installs it)"
+  exit 0
+fi
+
+cargo build ${LOCKED:-} --release --quiet -p oncegate-paths
+paths=${CARGO_TARGET_DIR:-target}/release/paths
+if [ "${UPDATE:-0}" = 1 ]; then
+  "$paths" update "$baseline"
+  exit
+fi
+counted=$("$paths" check "$baseline") || { printf '%s\n' "$counted"; exit 1; }
+printf '%s\n' "$counted"
+if grep -q '^WARNING' <<< "$counted"; then
+  note instructions "NOT COMPARED: $(sed -n 's/^WARNING: //p' <<< "$counted")"
+else
+  note instructions "$(wc -l <<< "$counted") hot paths within 3 % of $baseline"
+fi
