@@ -124,8 +124,8 @@ fn taken(line: &Line, text: &[u8]) {
     let owner = [&["organization", "login"][..], &["repository", "owner", "login"]]
         .into_iter()
         .chain([&["sender", "login"][..]])
-        .filter_map(|path| path.iter().try_fold(payload, |value, name| value.get(name))?.as_str())
-        .find(|login| !login.is_empty());
+        .find_map(|path| path.iter().try_fold(payload, |value, name| value.get(name))?.as_str())
+        .filter(|login| !login.is_empty());
     let scope = Expected::of(&fields, &["scope", "tenant"], owner.unwrap_or("input"));
     scope.is(&line.scope, text);
     Expected::of(&fields, &["operation", "event", "type"], "deliver").is(&line.operation, text);

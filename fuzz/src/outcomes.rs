@@ -18,6 +18,7 @@ pub fn run(data: &[u8]) {
     let engine = Engine::builder()
         .capacity(16)
         .outcome_limit(plan.limit)
+        .inline_outcome(plan.inline)
         .clock(clock)
         .build()
         .expect("valid");
@@ -52,6 +53,8 @@ struct Plan {
     fails: bool,
     /// The engine's limit of the size of an outcome.
     limit: usize,
+    /// How much of it may lie beside its record.
+    inline: usize,
     entries: Vec<(String, String)>,
     body: Vec<u8>,
 }
@@ -59,14 +62,16 @@ struct Plan {
 impl Plan {
     fn read(bytes: &mut Unstructured<'_>) -> Result<Self> {
         let flags: u8 = bytes.arbitrary()?;
-        let status = bytes.arbitrary()?;
+        let status: u16 = bytes.arbitrary()?;
         let entries = (0..flags >> 4).map(|_| Ok((text(bytes)?, text(bytes)?)));
         let entries = entries.collect::<Result<_>>()?;
         let body = text(bytes)?.into_bytes();
-        let limits = [0, 8, 63, 64, 65, 1_000, 16_384, 70_000];
+        let limits = [64, 65, 71, 72, 1_000, 16_384, 70_000, 1_000_000];
         let limit = limits[usize::from(flags >> 1 & 7)];
+        let inline = [64, 0, 1, 448][usize::from(status % 4)];
         let withheld = flags & 0xf1 == 1;
-        Ok(Self { status, withheld, fails: flags & 1 == 1, limit, entries, body })
+        let fails = flags & 1 == 1 && status % 8 > 3;
+        Ok(Self { status, withheld, fails, limit, inline, entries, body })
     }
 
     /// The outcome with the entries that are taken; each is held against the documented limits.

@@ -54,6 +54,7 @@ pub(crate) fn run(setup: Setup, ops: &[Op]) -> Result<(), String> {
         .capacity(CAPACITY)
         .outcome_bytes(OUTCOME_BYTES)
         .outcome_limit(OUTCOME_LIMIT)
+        .inline_outcome(setup.inline)
         .lease_duration(Duration::from_micros(setup.lease_us))
         .dedup_window(Duration::from_micros(setup.window_us))
         .on_lapse(setup.on_lapse)

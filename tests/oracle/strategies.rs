@@ -61,13 +61,15 @@ pub(crate) fn setup() -> impl Strategy<Value = Setup> {
         Just(OnDrop::Failed),
         Just(OnDrop::KeepLease)
     ];
-    (1_000..20_000_u64, 1_000..40_000_u64, lapse(), on_drop, (any::<bool>(), 1..=255_u8)).prop_map(
-        |(lease_us, window_us, on_lapse, on_drop, (fast, secret))| Setup {
+    let switches = (any::<bool>(), prop_oneof![Just(0_usize), Just(8), Just(64)], 1..=255_u8);
+    (1_000..20_000_u64, 1_000..40_000_u64, lapse(), on_drop, switches).prop_map(
+        |(lease_us, window_us, on_lapse, on_drop, (fast, inline, secret))| Setup {
             lease_us,
             window_us,
             on_lapse,
             on_drop,
             fast,
+            inline,
             secret,
         },
     )
