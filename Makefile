@@ -2,7 +2,7 @@
 SHELL := /usr/bin/env bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint unit loom tidy deny msrv instructions bench doc
+.PHONY: help setup demo test lint unit loom fuzz tidy deny msrv instructions bench doc
 
 # Where rustup puts Cargo, for a shell that does not know it yet.
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
@@ -12,6 +12,11 @@ CARGO ?= cargo
 LOCKED ?=
 # One model: `make loom MODEL=begin_vs_begin`.
 MODEL ?=
+# How long each fuzz target runs, and which one: `make fuzz TARGET=canonical_json SECONDS_EACH=600`.
+SECONDS_EACH ?= 20
+TARGET ?=
+# `make fuzz SANITIZER=address`.
+SANITIZER ?= none
 # A new baseline of instruction counts: `make instructions UPDATE=1`.
 UPDATE ?= 0
 # A short run of the measurements: `make bench QUICK=1`.
@@ -29,7 +34,7 @@ demo: ## Storm real webhooks with and without the engine, side by side
 	@scripts/setup.sh build
 	@scripts/demo.sh
 
-test: ## Lint, tidy, unit, loom, deny, msrv and instructions, one line per suite at the end
+test: ## Lint, tidy, unit, loom, fuzz, deny, msrv and instructions, one line per suite at the end
 	@scripts/setup.sh test
 	@scripts/test.sh
 
@@ -47,6 +52,9 @@ unit: ## Unit, integration and property tests, and the examples of the documenta
 loom: ## The models of the lock-free part, every interleaving within their bounds
 	RUSTFLAGS="--cfg oncegate_loom" CARGO_TARGET_DIR="$${CARGO_TARGET_DIR:-target}/loom" \
 	  $(CARGO) test $(LOCKED) --profile loom -p oncegate-tests --test loom -- $(MODEL)
+
+fuzz: ## Every fuzz target for SECONDS_EACH=20; TARGET= names one; its corpus is replayed by `unit`
+	@SECONDS_EACH=$(SECONDS_EACH) TARGET=$(TARGET) SANITIZER=$(SANITIZER) scripts/fuzz.sh
 
 tidy: ## The house rules that a program can check
 	$(CARGO) test $(LOCKED) -p oncegate-tests --test tidy -- --nocapture
