@@ -46,14 +46,13 @@ for target in "${targets[@]}"; do
   [ -f "fuzz/dictionaries/$target" ] && options+=(-dict="fuzz/dictionaries/$target")
   seed=$((RANDOM * 32768 + RANDOM + 1))
   say "$target for $each seconds, -seed=$seed"
-  # Its failure is that of the pipe: the input and how to repeat it stand in what it prints.
   stats=$(cargo fuzz run "${build[@]}" "$target" "$found" "${seeds[@]}" -- \
     "${options[@]}" -seed="$seed" 2>&1 | tee /dev/stderr) ||
-    die "$target: repeat it with: cargo run -p oncegate-fuzz --bin $target -- fuzz/artifacts/$target/FILE"
+    die "$target broke; repeat it: cargo run -p oncegate-fuzz --bin $target -- FILE (named above)"
   runs=$(sed -n 's/^stat::number_of_executed_units: *//p' <<< "$stats")
   told+=("$target $runs")
 done
-files=$(find fuzz/corpus fuzz/regressions -type f | wc -l)
-bytes=$(find fuzz/corpus fuzz/regressions -type f -printf '%s\n' | awk '{ sum += $1 } END { print sum }')
+inputs=$(find fuzz/corpus fuzz/regressions -type f -printf '%s\n' |
+  awk '{ bytes += $1 } END { printf "%d inputs of %d KiB", NR, bytes / 1024 }')
 list=$(printf ', %s' "${told[@]}")
-note fuzz "runs in $each s each: ${list#, }; from $files inputs of $((bytes / 1024)) KiB"
+note fuzz "runs in $each s each: ${list#, }; from $inputs"

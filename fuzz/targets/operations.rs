@@ -1,4 +1,5 @@
-//! The fuzzer's program for `operations`; without the fuzzer, one that replays the files it is given.
+//! The fuzzer's program for `operations`; without the fuzzer, one that
+//! replays the files it is given.
 #![cfg_attr(fuzzing, no_main)]
 
 #[cfg(fuzzing)]

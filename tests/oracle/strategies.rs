@@ -123,12 +123,14 @@ pub(crate) fn full_table_op() -> impl Strategy<Value = full_table::Op> {
         prop_oneof![
             2 => Just(full_table::Then::Run),
             6 => Just(full_table::Then::Complete),
-            1 => (0..2 * full_table::WINDOW_MS).prop_map(|delay_ms| full_table::Then::Retry { delay_ms }),
+            1 => (0..2 * full_table::WINDOW_MS)
+                .prop_map(|delay_ms| full_table::Then::Retry { delay_ms }),
             1 => Just(full_table::Then::GiveUp),
         ]
     };
     prop_oneof![
-        10 => (0..full_table::KEYS, then()).prop_map(|(key, then)| full_table::Op::Begin { key, then }),
+        10 => (0..full_table::KEYS, then())
+            .prop_map(|(key, then)| full_table::Op::Begin { key, then }),
         4 => (any::<usize>(), then()).prop_map(|(held, then)| full_table::Op::End { held, then }),
         2 => (0..full_table::WINDOW_MS / 2).prop_map(|ms| full_table::Op::Advance { ms }),
         1 => Just(full_table::Op::Sweep),
