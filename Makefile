@@ -2,7 +2,7 @@
 SHELL := /usr/bin/env bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint unit loom planted mutants tidy deny msrv instructions bench doc
+.PHONY: help setup demo test lint unit loom planted fuzz mutants tidy deny msrv instructions bench doc
 
 # Where rustup puts Cargo, for a shell that does not know it yet.
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
@@ -14,6 +14,11 @@ LOCKED ?=
 MODEL ?=
 # One part: `make mutants MUTANTS=fingerprint`.
 MUTANTS ?=
+# How long each fuzz target runs, and which one: `make fuzz TARGET=canonical_json SECONDS_EACH=600`.
+SECONDS_EACH ?= 20
+TARGET ?=
+# `make fuzz SANITIZER=address`.
+SANITIZER ?= none
 # A new baseline of instruction counts: `make instructions UPDATE=1`.
 UPDATE ?= 0
 # A short run of the measurements: `make bench QUICK=1`.
@@ -31,7 +36,7 @@ demo: ## Storm real webhooks with and without the engine, side by side
 	@scripts/setup.sh build
 	@scripts/demo.sh
 
-test: ## Every suite: lint, tidy, unit, loom, planted, deny, msrv, instructions; a line for each
+test: ## Every suite, and one line for each at the end
 	@scripts/setup.sh test
 	@scripts/test.sh
 
@@ -56,6 +61,9 @@ planted: ## Plant every bug of docs/planted-bugs.md; its test must catch it
 mutants: ## Change the engine at random; docs/mutants.md explains what no test noticed (hours)
 	@scripts/setup.sh mutants
 	@scripts/mutants.sh $(MUTANTS)
+
+fuzz: ## Every fuzz target for SECONDS_EACH=20; TARGET= names one; its corpus is replayed by `unit`
+	@SECONDS_EACH=$(SECONDS_EACH) TARGET=$(TARGET) SANITIZER=$(SANITIZER) scripts/fuzz.sh
 
 tidy: ## The house rules that a program can check
 	$(CARGO) test $(LOCKED) -p oncegate-tests --test tidy -- --nocapture

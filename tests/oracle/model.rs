@@ -158,6 +158,26 @@ impl Oracle {
         Ok(())
     }
 
+    /// `begin` would have made a new record, and a quota refused it.
+    pub(crate) fn refused(&mut self, key: usize, now: u64) -> Result<(), String> {
+        let worlds = self.worlds.entry(key).or_insert_with(|| vec![None]);
+        // What was over went before its successor was refused.
+        if !worlds.iter().any(|world| world.is_none() || is_over(&self.rules, world, now)) {
+            return Err(format!("request {key} was refused, from {worlds:?}"));
+        }
+        *worlds = vec![None];
+        // Before a scope is refused its records that are over are looked for.
+        self.housekeeping(now);
+        Ok(())
+    }
+
+    /// Whether `key` has a record: for certain, and perhaps. One that is over may go at any time.
+    pub(crate) fn has_record(&self, key: usize, now: u64) -> (bool, bool) {
+        let Some(worlds) = self.worlds.get(&key) else { return (false, false) };
+        let stays = |world: &World| world.is_some() && !is_over(&self.rules, world, now);
+        (worlds.iter().all(stays), worlds.iter().any(Option::is_some))
+    }
+
     /// The holder of `token` ended its attempt, and was answered with `answer`.
     pub(crate) fn end(
         &mut self,
@@ -446,7 +466,8 @@ fn kept(rules: &Rules, outcome: &Outcome) -> Option<Outcome> {
         outcome.metadata().map(|(name, value)| 3 + name.len() + value.len()).sum();
     let prefix = if metadata == 0 { 0 } else { 8 };
     let size = outcome.body().len() + metadata + prefix;
-    (size <= rules.outcome_limit).then(|| outcome.clone())
+    let withheld = *outcome == Outcome::withheld(outcome.status());
+    (size <= rules.outcome_limit && !withheld).then(|| outcome.clone())
 }
 
 /// Nothing lasts shorter than asked.
