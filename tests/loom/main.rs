@@ -11,6 +11,8 @@ mod begin_vs_begin_across_sets;
 mod complete_vs_takeover;
 mod evict_vs_begin;
 mod expire_vs_begin;
+mod inline_read_vs_evict;
+mod inline_write_vs_takeover;
 mod lapse_vs_fail;
 mod renew_vs_lapse;
 mod resolve_vs_holder;

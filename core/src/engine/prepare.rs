@@ -160,7 +160,7 @@ impl Engine {
     /// The sets of `request`, its way and its tag, for models that need two requests to meet.
     #[cfg(oncegate_loom)]
     #[doc(hidden)]
-    pub fn place_of(&self, request: &Request<'_>) -> Result<([usize; 2], usize, u16), Error> {
+    pub fn place_of(&self, request: &Request<'_>) -> Result<([usize; 2], usize, u8), Error> {
         Ok(self.prepare(request)?.probe.place())
     }
 
