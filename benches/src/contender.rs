@@ -4,6 +4,7 @@ use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::meter::{Meter, OneInEight, Untimed, empty_histogram};
 use crate::pin;
@@ -49,8 +50,8 @@ impl Kind {
 #[derive(Clone, Debug)]
 pub struct Sample {
     /// Nanoseconds of a processor for one operation: wall time, times the processors that the
-    /// threads had, through all operations. It is the same for any number of threads that do not
-    /// disturb each other.
+    /// threads had, through all operations; of one thread, its processor time. It is the same for
+    /// any number of threads that do not disturb each other.
     pub ns: f64,
     /// Records that were created.
     pub created: u64,
@@ -179,13 +180,16 @@ pub fn run<W: Worker>(
         pin::pin(&processors, thread);
         let mut worker = worker(thread as u64);
         start.wait();
-        let began = Instant::now();
+        let (began, used) = (Instant::now(), processor_time());
         let (mut operations, mut created) = (0, 0);
         while began.elapsed() < time {
             created += worker.block();
             operations += BLOCK;
         }
-        (began.elapsed(), operations, created, latency(&worker))
+        // One thread waits for nobody: its processor time leaves out what other programs took.
+        let alone = threads == 1;
+        let spent = if alone { processor_time() - used } else { began.elapsed() };
+        (spent, operations, created, latency(&worker))
     };
     let parts: Vec<_> = std::thread::scope(|scope| {
         let handles: Vec<_> = (0..threads).map(|thread| scope.spawn(move || one(thread))).collect();
@@ -202,6 +206,13 @@ pub fn run<W: Worker>(
     let busy = threads.min(processors.len().max(1)) as f64;
     let ns = wall.as_nanos() as f64 * busy / operations as f64;
     Sample { ns, created, operations, latency: merged }
+}
+
+/// What the calling thread has used of a processor.
+fn processor_time() -> Duration {
+    let used = clock_gettime(ClockId::ThreadCPUTime);
+    let nanos = used.tv_nsec.cast_unsigned();
+    Duration::from_secs(used.tv_sec.cast_unsigned()) + Duration::from_nanos(nanos)
 }
 
 /// Operations between two looks at the clock.
