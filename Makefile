@@ -2,7 +2,7 @@
 SHELL := /usr/bin/env bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint unit loom tidy deny msrv instructions bench doc
+.PHONY: help setup demo test lint unit loom planted mutants tidy deny msrv instructions bench doc
 
 # Where rustup puts Cargo, for a shell that does not know it yet.
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
@@ -12,6 +12,8 @@ CARGO ?= cargo
 LOCKED ?=
 # One model: `make loom MODEL=begin_vs_begin`.
 MODEL ?=
+# One part: `make mutants MUTANTS=fingerprint`.
+MUTANTS ?=
 # A new baseline of instruction counts: `make instructions UPDATE=1`.
 UPDATE ?= 0
 # A short run of the measurements: `make bench QUICK=1`.
@@ -29,7 +31,7 @@ demo: ## Storm real webhooks with and without the engine, side by side
 	@scripts/setup.sh build
 	@scripts/demo.sh
 
-test: ## Lint, tidy, unit, loom, deny, msrv and instructions, one line per suite at the end
+test: ## Every suite: lint, tidy, unit, loom, planted, deny, msrv, instructions; a line for each
 	@scripts/setup.sh test
 	@scripts/test.sh
 
@@ -49,6 +51,13 @@ unit: ## Unit, integration and property tests, and the examples of the documenta
 loom: ## The models of the lock-free part, every interleaving within their bounds
 	RUSTFLAGS="--cfg oncegate_loom" CARGO_TARGET_DIR="$${CARGO_TARGET_DIR:-target}/loom" \
 	  $(CARGO) test $(LOCKED) --profile loom -p oncegate-tests --test loom -- $(MODEL)
+
+planted: ## Plant every bug of docs/planted-bugs.md; its test must catch it
+	$(CARGO) test $(LOCKED) -p oncegate-tests --test planted
+
+mutants: ## Change the engine at random; docs/mutants.md explains what no test noticed (hours)
+	@scripts/setup.sh mutants
+	@scripts/mutants.sh $(MUTANTS)
 
 tidy: ## The house rules that a program can check
 	$(CARGO) test $(LOCKED) -p oncegate-tests --test tidy -- --nocapture

@@ -2,12 +2,14 @@
 # Installs what the project needs, and nothing that is already there.
 #   scripts/setup.sh build   a C linker, make, curl, and Rust
 #   scripts/setup.sh test    the same, with rustfmt, clippy, cargo-deny and valgrind
+#   scripts/setup.sh mutants Rust and cargo-mutants
 # ONCEGATE_NO_INSTALL=1 only reports what is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
 
 DENY_VERSION=0.20.2
+MUTANTS_VERSION=27.1.0
 PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
 
 may_install() {
@@ -74,8 +76,17 @@ deny() {
   rm -rf "${CARGO_TARGET_DIR:-target}/tools"
 }
 
+mutants() {
+  [ "$(cargo mutants --version 2>/dev/null)" = "cargo-mutants $MUTANTS_VERSION" ] && return
+  may_install "cargo-mutants $MUTANTS_VERSION (compiles for several minutes, once)"
+  cargo install cargo-mutants --locked --version "$MUTANTS_VERSION" \
+    --target-dir "${CARGO_TARGET_DIR:-target}/tools"
+  rm -rf "${CARGO_TARGET_DIR:-target}/tools"
+}
+
 case "${1:-test}" in
   build) system_packages build; rust ;;
   test) system_packages test; rust; components; deny ;;
-  *) die "usage: scripts/setup.sh [build|test]" ;;
+  mutants) system_packages build; rust; mutants ;;
+  *) die "usage: scripts/setup.sh [build|test|mutants]" ;;
 esac

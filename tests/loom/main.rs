@@ -8,6 +8,7 @@ mod support;
 
 mod begin_vs_begin;
 mod begin_vs_begin_across_sets;
+mod complete_vs_replay;
 mod complete_vs_takeover;
 mod evict_vs_begin;
 mod expire_vs_begin;

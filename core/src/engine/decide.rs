@@ -280,6 +280,9 @@ impl Engine {
                 return Met::Answer(Answer::Replayed);
             }
             if at.outcome() == reference {
+                if Bug::GoneRunsAgain.is_planted() {
+                    return Met::Over;
+                }
                 if !failed || reference != lapsed(seen.fence()) {
                     return Met::Answer(Answer::OutcomeGone);
                 }
@@ -294,7 +297,7 @@ impl Engine {
         if (stored.version(), stored.key_id())
             == (prepared.digest.version(), prepared.digest.key_id())
         {
-            return Ok(stored == prepared.digest);
+            return Ok(stored == prepared.digest || Bug::PayloadNotCompared.is_planted());
         }
         // Made by an earlier version of the digest, or under the key that is being retired.
         let hasher = self.keys.hasher_of_record(prepared.keys(), stored.key_id());

@@ -9,7 +9,7 @@ use crate::clock::{Clock, PreciseClock};
 use crate::config::{YEAR, check_duration};
 use crate::error::{Error, ErrorCode};
 use crate::observe::Event;
-use crate::outcome::{Outcome, WindowCode, lapsed};
+use crate::outcome::{Inline, Outcome, WindowCode, lapsed};
 use crate::sync::planted::Bug;
 use crate::table::control::{Fence, Snapshot, State};
 use crate::table::slot::Lapse;
@@ -244,6 +244,7 @@ impl Engine {
         state: State,
     ) -> Result<Completed, Error> {
         let (slot, seen) = self.held(token).ok_or_else(|| self.fenced())?;
+        let state = if Bug::FailureSucceeds.is_planted() { State::Succeeded } else { state };
         self.finish_at(slot, seen, outcome, state, token.window_ms)
     }
 
@@ -270,6 +271,9 @@ impl Engine {
             };
             ended.inspect(|_| self.counters.add(Event::Completed))
         });
+        if kept.writing && Bug::ReferredBeforeWritten.is_planted() {
+            Inline::write(outcome, self.table.inline(slot));
+        }
         if kept.writing && ended.is_none() {
             self.table.slot(slot).control().done_writing();
         }
@@ -375,13 +379,17 @@ impl Engine {
     pub(super) fn end_failing(&self, found: Found, due_ms: u64, rules: &Rules) -> bool {
         let Found { slot, mut seen } = found;
         let fence = seen.fence();
+        if Bug::WokenTooEarly.is_planted() {
+            self.hand_over(slot);
+        }
         while let Err(now) = self.table.end(slot, seen, State::Waiting) {
             if now.fence() != fence || !is_open(now.state()) {
                 return false;
             }
             seen = now;
         }
-        if !seen.waiters() || Bug::HandOffLost.is_planted() {
+        let lost = Bug::HandOffLost.is_planted() || Bug::WokenTooEarly.is_planted();
+        if !seen.waiters() || lost {
             return true;
         }
         if due_ms <= rules.now_ms {
@@ -448,7 +456,8 @@ impl Engine {
         let attempt = fence.attempt(at.attempt());
         // A recorded number may be too high by four (see `Slot::raise_attempt`).
         let is_attempt = [attempt, attempt.wrapping_sub(4)].contains(&token.attempt);
-        (seen.fence() == fence && is_open(seen.state()) && is_attempt).then_some((slot, seen))
+        let is_mine = seen.fence() == fence && is_attempt || Bug::FenceNotCompared.is_planted();
+        (is_mine && is_open(seen.state())).then_some((slot, seen))
     }
 
     pub(super) fn fenced(&self) -> Error {

@@ -2,6 +2,7 @@
 
 use super::{Completed, Engine};
 use crate::outcome::{Header, Inline, Outcome, WITHOUT_BYTES, WindowCode, Written};
+use crate::sync::planted::Bug;
 use crate::table::Rules;
 use crate::table::control::{Fence, Snapshot, State};
 
@@ -44,7 +45,8 @@ impl Engine {
     ) -> Kept {
         let nothing = Kept { seen, reference: WITHOUT_BYTES, writing: false, block: None };
         let size = outcome.data_len();
-        if size > self.outcome_limit || outcome.is_withheld() {
+        let limit = self.outcome_limit + usize::from(Bug::OutcomeLimitOffByOne.is_planted());
+        if size > limit || outcome.is_withheld() {
             return nothing;
         }
         let failed = ending.state == State::Failed;
@@ -56,7 +58,9 @@ impl Engine {
                 return Kept { reference, ..nothing };
             }
             if let Some(seen) = self.table.start_writing(slot, seen) {
-                Inline::write(outcome, own);
+                if !Bug::ReferredBeforeWritten.is_planted() {
+                    Inline::write(outcome, own);
+                }
                 return Kept { seen, reference, writing: true, block: None };
             }
         }

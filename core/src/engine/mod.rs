@@ -47,6 +47,7 @@ use crate::outcome::{Header, LiveBlock, OutcomePolicy, OutcomeStore, References,
 use crate::region::{Geometry, Region, header};
 use crate::sync::Ordering;
 use crate::sync::plain::AtomicU64;
+use crate::sync::planted::Bug;
 use crate::table::control::State;
 use crate::table::scope::RoomOf;
 use crate::table::slot::Kind;
@@ -305,6 +306,7 @@ impl fmt::Debug for Engine {
 /// clock was not set back meanwhile.
 fn new_epoch(wall_ms: u64) -> u64 {
     static LAST: AtomicU64 = AtomicU64::new(0);
+    let wall_ms = if Bug::EpochNotOfWallTime.is_planted() { 0 } else { wall_ms };
     let next = |last: u64| wall_ms.min(MAX_EPOCH_MS).max(last.saturating_add(1));
     // Relaxed, both: the epochs of one process only have to differ and grow.
     let last = LAST.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(next(last)));

@@ -67,6 +67,7 @@
 
 use std::fmt;
 
+use crate::sync::planted::Bug;
 use crate::sync::{AtomicU64, Ordering};
 
 /// What a record is doing.
@@ -121,6 +122,7 @@ impl State {
     /// Whether the record has come to its end, and answers duplicates from its outcome.
     pub(crate) fn is_finished(self) -> bool {
         matches!(self, State::Succeeded | State::Failed)
+            || self == State::Unknown && Bug::UnknownCountsAsFinished.is_planted()
     }
 }
 
@@ -242,7 +244,8 @@ impl Snapshot {
             (Step::Vacate, S::Claimed | S::Inserting) => self.with_state(S::Vacant),
             (Step::Finish, S::Inserting) => self.with_state(S::Running),
             (Step::Take { fence, owner }, S::Running | S::Waiting) if fence > self.fence() => {
-                self.with_state(S::Running).with_holder(fence, owner)
+                let waiters = self.waiters() && !Bug::TakeoverForgetsWaiters.is_planted();
+                self.with_state(S::Running).with_waiters(waiters).with_holder(fence, owner)
             }
             (Step::End(state), S::Running) if state.is_record() && state != S::Running => {
                 self.with_state(state).with_waiters(self.waiters() && state == S::Waiting)

@@ -83,7 +83,7 @@ impl Table {
         let end = loop {
             let old_seen = old_line.map(|old| self.settled(old));
             // What was pending when the search began may be this very request.
-            let fresh = looked.take().filter(|seen| !seen.pending && retiring.is_none());
+            let fresh = looked.take().filter(|seen| !seen.pending() && retiring.is_none());
             let seen = fresh.unwrap_or_else(|| self.settled(line));
             if !keys_unchanged() {
                 break Insertion::KeysChanged;
@@ -160,7 +160,7 @@ impl Table {
     fn settled(&self, line: SetLine<'_>) -> Arbitration {
         loop {
             let seen = line.arbitration();
-            if !seen.pending {
+            if !seen.pending() {
                 return seen;
             }
             self.help(line, seen);
@@ -169,14 +169,14 @@ impl Table {
 
     /// Finishes the pending insertion `seen` for whoever stalled in it.
     fn help(&self, line: SetLine<'_>, seen: Arbitration) {
-        if seen.slot < self.slots() {
-            let control = self.slot(seen.slot).control();
+        if seen.slot() < self.slots() {
+            let control = self.slot(seen.slot()).control();
             let inserting = control.load();
             // While the word still says `seen`, the slot belongs to the insertion it names; its
             // fencing bits and the second look keep a late helper from finishing another one.
             let is_this_one = inserting.state() == State::Inserting
-                && inserting.fence().low() == seen.fence_low
-                && line.arbitration() == seen;
+                && (inserting.fence().low() == seen.fence_low() && line.arbitration() == seen
+                    || Bug::HelperUnfenced.is_planted());
             if is_this_one {
                 // Whoever else finishes it does the same.
                 let _ = control.advance_for(inserting, Step::Finish);
@@ -276,6 +276,9 @@ impl Table {
     /// The next counter for `attempt` of a fingerprint of this home.
     pub(super) fn next_fence(&self, home: usize, above: Fence, attempt: u32) -> Option<Fence> {
         let floor = self.fence_floor()?;
+        if Bug::ClockForgotten.is_planted() {
+            return above.next_for(attempt);
+        }
         self.line(home).next_fence(above.max(floor), attempt)
     }
 }

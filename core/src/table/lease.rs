@@ -72,7 +72,7 @@ impl Table {
                 Kind::Due => return Err(Open::Failing(deadline.at_ms)),
                 Kind::Lease => {}
             }
-            if deadline.at_ms > rules.now_ms {
+            if deadline.at_ms > rules.now_ms + u64::from(Bug::DeadlineOffByOne.is_planted()) {
                 return Err(Open::Until(deadline.at_ms));
             }
             if Bug::TakeoverWithoutFreeze.is_planted()
@@ -144,10 +144,13 @@ impl Table {
         let at = self.slot(slot);
         loop {
             let deadline = at.deadline();
-            if !deadline.belongs_to(seen.fence()) || deadline.kind != Kind::Lease {
+            let lasts = deadline.kind == Kind::Lease || Bug::RenewsAfterLapse.is_planted();
+            if !deadline.belongs_to(seen.fence()) || !lasts {
                 return false;
             }
-            let next = Deadline::new(until_ms, deadline.lapse, Kind::Lease, seen.fence());
+            let forgets = Bug::RenewalForgetsPolicy.is_planted();
+            let lapse = if forgets { Lapse::Reclaim } else { deadline.lapse };
+            let next = Deadline::new(until_ms, lapse, Kind::Lease, seen.fence());
             if at.change_deadline(deadline, next).is_ok() {
                 return true;
             }
@@ -164,6 +167,7 @@ impl Table {
             if !deadline.belongs_to(seen.fence()) || deadline.kind != Kind::Lease {
                 return false;
             }
+            let due_ms = if Bug::DueIgnored.is_planted() { 0 } else { due_ms };
             let due = Deadline::new(due_ms, deadline.lapse, Kind::Due, seen.fence());
             if at.change_deadline(deadline, due).is_ok() {
                 return true;
@@ -196,6 +200,7 @@ impl Table {
         let at = self.slot(slot);
         let mut found = at.deadline();
         while found.belongs_to(finished.fence()) && found.kind != Kind::Window {
+            let until_ms = if Bug::WindowIgnored.is_planted() { 0 } else { until_ms };
             let window = Deadline::new(until_ms, found.lapse, Kind::Window, finished.fence());
             match at.change_deadline(found, window) {
                 Ok(()) => return,

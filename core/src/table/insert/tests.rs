@@ -65,7 +65,7 @@ fn a_stalled_inserter_is_helped() {
     let _ = line.arbitrate(before, first.slot, first.seen.fence()).expect("nobody else");
 
     let settled = table.settled(line);
-    assert!(!settled.pending);
+    assert!(!settled.pending());
     let found = table.search(&probe).expect("its record");
     assert_eq!((found.slot, found.seen.state()), (first.slot, State::Running));
 }
