@@ -101,11 +101,17 @@ impl Table {
                 continue;
             }
             // The tokens of a request grow across a rotation, though its home changes.
-            let above = line.fence_clock().max(old_line.map_or(0, SetLine::fence_clock));
+            let old_clock = old_line.map_or(0, SetLine::fence_clock);
+            let above = line.fence_clock().max(old_clock);
             // A record of this request may have come and gone since the slot was claimed: then
-            // its attempts drew counters that this one must be above.
-            if let Some(late) = held
-                .take_if(|mine| mine.seen.fence().get() < above && !Bug::CounterKept.is_planted())
+            // its attempts drew counters that this one must be above. The clock of its own home
+            // shows this one's counter too; that of another home shows an equal one of another.
+            let elsewhere = retiring.is_some_and(|old| old.home() != probe.home());
+            let too_low = |mine: &mut Held| {
+                let mine = mine.seen.fence().get();
+                mine < above || elsewhere && mine == old_clock
+            };
+            if let Some(late) = held.take_if(|mine| too_low(mine) && !Bug::CounterKept.is_planted())
             {
                 self.give_back(late.slot, late.seen);
             }
