@@ -46,6 +46,8 @@ lint: ## rustfmt, clippy and rustdoc, warnings denied
 	$(CARGO) clippy $(LOCKED) -p oncegate --no-default-features -- -D warnings
 	RUSTFLAGS="--cfg oncegate_loom" CARGO_TARGET_DIR="$${CARGO_TARGET_DIR:-target}/loom" \
 	  $(CARGO) clippy $(LOCKED) --profile loom -p oncegate-tests --test loom -- -D warnings
+	RUSTFLAGS="--cfg oncegate_idempotent" CARGO_TARGET_DIR="$${CARGO_TARGET_DIR:-target}/bench" \
+	  $(CARGO) clippy $(LOCKED) --ignore-rust-version -p oncegate-benches -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(DOC)
 
 unit: ## Unit, integration and property tests, and the examples of the documentation
