@@ -140,7 +140,7 @@ impl Engine {
     /// assert!(matches!(first, Admission::Admitted(_)));
     /// # Ok::<(), oncegate::Error>(())
     /// ```
-    #[inline]
+    #[inline(always)]
     pub fn prepare_hashed<'r>(
         &self,
         scope: Scope<'r>,

@@ -78,6 +78,7 @@ impl Fingerprint {
     /// assert_eq!(Fingerprint::from_bytes([1; 32]), Fingerprint::from_bytes([1; 32]));
     /// ```
     #[must_use]
+    #[inline]
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
@@ -94,6 +95,7 @@ impl Fingerprint {
     }
 
     /// The reverse of [`words`](Self::words).
+    #[inline]
     pub(crate) fn from_words(words: [u64; 4]) -> Self {
         let mut bytes = [0; 32];
         let (places, _) = bytes.as_chunks_mut::<8>();
@@ -104,6 +106,7 @@ impl Fingerprint {
     }
 
     /// The same bits as four little-endian words, as the slots of the table hold them.
+    #[inline]
     pub(crate) fn words(self) -> [u64; 4] {
         let (words, _) = self.0.as_chunks::<8>();
         std::array::from_fn(|i| u64::from_le_bytes(words[i]))

@@ -116,7 +116,7 @@ impl Table {
         let mut oldest = line.oldest_first(!vacant);
         let first = oldest.peek();
         // Where there is little room: several records share the oldest age that can be told apart.
-        let crowded = vacant.count() < CROWDED;
+        let crowded = (1..CROWDED).contains(&vacant.count());
         let second = crowded.then(|| {
             oldest.skip_one();
             oldest.peek()
