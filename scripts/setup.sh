@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
 # Installs what the project needs, and nothing that is already there.
 #   scripts/setup.sh build   a C linker, make, curl, and Rust
-#   scripts/setup.sh test    the same, with rustfmt, clippy, cargo-deny and valgrind
+#   scripts/setup.sh test    the same, with rustfmt, clippy, cargo-deny, cargo-fuzz and valgrind
+#   scripts/setup.sh mutants Rust and cargo-mutants
 # ONCEGATE_NO_INSTALL=1 only reports what is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
 
 DENY_VERSION=0.20.2
+MUTANTS_VERSION=27.1.0
+FUZZ_VERSION=0.13.2
 PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
 
 may_install() {
@@ -15,14 +18,17 @@ may_install() {
   say "installing $1"
 }
 
-# The C toolchain links the program; curl fetches Rust; valgrind counts instructions, and is not to
-# be had for every system.
+# The C toolchain links the program; curl fetches Rust; the fuzzer is C++; valgrind counts
+# instructions, and is not to be had for every system.
 system_packages() {
   local missing=()
   have cc || have gcc || missing+=(gcc libc6-dev)
   have make || missing+=(make)
   have curl || missing+=(curl ca-certificates)
-  if [ "$1" = test ] && have apt-get; then have valgrind || missing+=(valgrind); fi
+  if [ "$1" = test ] && have apt-get; then
+    have c++ || have g++ || missing+=(g++)
+    have valgrind || missing+=(valgrind)
+  fi
   [ ${#missing[@]} -eq 0 ] && return
   have apt-get || die "missing: ${missing[*]}; install them with your system's package manager"
   local root=()
@@ -66,16 +72,26 @@ components() {
   rustup component add "${missing[@]}"
 }
 
-deny() {
-  [ "$(cargo deny --version 2>/dev/null)" = "cargo-deny $DENY_VERSION" ] && return
-  may_install "cargo-deny $DENY_VERSION (compiles for several minutes, once)"
-  cargo install cargo-deny --locked --version "$DENY_VERSION" \
-    --target-dir "${CARGO_TARGET_DIR:-target}/tools"
+# tool NAME VERSION: a Cargo command at this very version.
+tool() {
+  [ "$(cargo "${1#cargo-}" --version 2>/dev/null)" = "$1 $2" ] && return
+  may_install "$1 $2 (compiles for some minutes, once)"
+  cargo install "$1" --locked --version "$2" --target-dir "${CARGO_TARGET_DIR:-target}/tools"
   rm -rf "${CARGO_TARGET_DIR:-target}/tools"
 }
 
+deny() { tool cargo-deny "$DENY_VERSION"; }
+
+# The fuzzer runs where `scripts/fuzz.sh` runs it.
+fuzz() {
+  [ "$(uname -s)" != Linux ] || tool cargo-fuzz "$FUZZ_VERSION"
+}
+
+mutants() { tool cargo-mutants "$MUTANTS_VERSION"; }
+
 case "${1:-test}" in
   build) system_packages build; rust ;;
-  test) system_packages test; rust; components; deny ;;
-  *) die "usage: scripts/setup.sh [build|test]" ;;
+  test) system_packages test; rust; components; deny; fuzz ;;
+  mutants) system_packages build; rust; mutants ;;
+  *) die "usage: scripts/setup.sh [build|test|mutants]" ;;
 esac

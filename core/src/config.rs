@@ -458,6 +458,8 @@ impl EngineBuilder {
         let largest_chunk = outcome::MAX_CHUNK_WORDS * size_of::<u64>();
         // A budget beyond what small chunks can name gets larger ones.
         let chunk = wanted.max(budget.div_ceil(outcome::MAX_CHUNKS)).min(largest_chunk);
+        // However small the budget, it holds two of them, and each holds a largest outcome.
+        let chunk = chunk.min(budget / 2);
         let chunks = budget / chunk;
         within("outcome_bytes", chunks, 2..=outcome::MAX_CHUNKS)?;
         Ok((chunks, words(chunk.next_multiple_of(64))))

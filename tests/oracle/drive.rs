@@ -5,28 +5,23 @@ use std::time::Duration;
 
 use oncegate::{
     Admission, BeginOptions, Engine, Error, ErrorCode, Failure, FingerprintMode, Lease, LeaseToken,
-    ManualClock, OnConflict, Payload, Request, Resolution, Scope, Secret, Stats, Status,
+    ManualClock, OnConflict, Outcome, Prepared, Quota, Resolution, Secret, Status,
 };
 
 use crate::model::{Answer, Ask, End, Oracle, Rules, Verdict, ms_up};
-use crate::ops::{Op, Options, Setup, outcome};
-
-/// Requests that differ in one part each, or whose parts run together to the same text.
-pub(crate) const REQUESTS: [(Option<&str>, &str, &str); 7] = [
-    (Some("acme"), "charge", "k1"),
-    (Some("acme"), "charge", "k2"),
-    (Some("acme"), "refund", "k1"),
-    (Some("acmec"), "harge", "k1"),
-    (Some("other"), "charge", "k1"),
-    (Some("single tenant"), "charge", "k1"),
-    (None, "charge", "k1"),
-];
+use crate::ops::{Limits, Op, Options, Setup, Way, outcome};
+use crate::quotas::Quotas;
+use crate::requests::{HASHED_FROM, KEYS, prepare, request, scope, tenant};
+use crate::tokens::{self, Tampered};
+use crate::told::Told;
 
 const OUTCOME_LIMIT: usize = 64;
 /// Room for every record and outcome of a run, so that nothing is evicted.
 const CAPACITY: usize = 256;
 const OUTCOME_BYTES: usize = 1 << 20;
 const YEAR_US: u64 = 366 * 24 * 3600 * 1_000_000;
+/// The engine tells 34 years; deadlines beyond them are cut.
+const LATEST_US: u64 = 20 * YEAR_US;
 
 pub(crate) struct Drive<'e> {
     engine: &'e Engine,
@@ -37,29 +32,18 @@ pub(crate) struct Drive<'e> {
     /// Every token that was given out: request, token, window in milliseconds.
     tokens: Vec<(usize, LeaseToken, u64)>,
     guards: Vec<(usize, Lease<'e>, u64)>,
+    /// Requests that were prepared, perhaps under another secret, by request and payload.
+    prepared: HashMap<(usize, usize), Prepared<'static>>,
+    buffer: Outcome,
+    quotas: Quotas,
     /// The highest fencing token of each request.
     highest: HashMap<usize, u64>,
     told: Told,
     /// How many rotations of the secret have begun.
     era: u32,
     rotating: bool,
-}
-
-/// How often each answer came.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Told {
-    begun: u64,
-    created: u64,
-    expired: u64,
-    retried: u64,
-    replayed: u64,
-    in_progress: u64,
-    scheduled: u64,
-    mismatched: u64,
-    unresolved: u64,
-    outcome_gone: u64,
-    fenced: u64,
-    dropped: u64,
+    /// No lease would last any more.
+    time_is_over: bool,
 }
 
 /// Runs `ops` on a new engine.
@@ -70,6 +54,7 @@ pub(crate) fn run(setup: Setup, ops: &[Op]) -> Result<(), String> {
         .capacity(CAPACITY)
         .outcome_bytes(OUTCOME_BYTES)
         .outcome_limit(OUTCOME_LIMIT)
+        .inline_outcome(setup.inline)
         .lease_duration(Duration::from_micros(setup.lease_us))
         .dedup_window(Duration::from_micros(setup.window_us))
         .on_lapse(setup.on_lapse)
@@ -92,13 +77,20 @@ pub(crate) fn run(setup: Setup, ops: &[Op]) -> Result<(), String> {
         oracle: Oracle::new(rules),
         tokens: Vec::new(),
         guards: Vec::new(),
+        prepared: HashMap::new(),
+        buffer: Outcome::default(),
+        quotas: Quotas::default(),
         highest: HashMap::new(),
         told: Told::default(),
         era: 0,
         rotating: false,
+        time_is_over: false,
     };
     for (at, op) in ops.iter().enumerate() {
         drive.step(op).map_err(|why| format!("step {at}, {op:?}: {why}"))?;
+        if drive.time_is_over {
+            break;
+        }
     }
     drive.finish()
 }
@@ -106,7 +98,9 @@ pub(crate) fn run(setup: Setup, ops: &[Op]) -> Result<(), String> {
 impl<'e> Drive<'e> {
     fn step(&mut self, op: &Op) -> Result<(), String> {
         match *op {
-            Op::Begin { key, payload, options, guard } => self.begin(key, payload, options, guard),
+            Op::Begin { key, payload, options, way, guard } => {
+                self.begin((key, payload), options, way, guard)
+            }
             Op::Complete { token, outcome: index } => {
                 self.end(token, &End::Complete(outcome(index)))
             }
@@ -114,6 +108,8 @@ impl<'e> Drive<'e> {
                 self.end(token, &End::Terminal(outcome(index)))
             }
             Op::Retry { token, delay_us } => self.retry(token, delay_us),
+            Op::Abandon { token } => self.abandon(token),
+            Op::Tamper { token, at, with, call } => self.tamper(token, (at, with), call),
             Op::GiveUp { token } => self.end(token, &End::GiveUp),
             Op::Renew { token, lease_us } => self.renew(token, lease_us),
             Op::DropGuard { guard } => self.drop_guard(guard),
@@ -130,6 +126,8 @@ impl<'e> Drive<'e> {
                 self.oracle.housekeeping(self.now());
                 Ok(())
             }
+            Op::SetQuota { key, quota } => self.set_quota(key, quota),
+            Op::EndOfTime => self.end_of_time(),
             Op::Rotate { secret } => self.rotate(secret),
             Op::FinishRotation => self.finish_rotation(),
             Op::AdvanceTo { key, moment, off_ms } => {
@@ -145,21 +143,73 @@ impl<'e> Drive<'e> {
 
     fn begin(
         &mut self,
+        (key, payload): (usize, usize),
+        options: Options,
+        way: Way,
+        guard: bool,
+    ) -> Result<(), String> {
+        let refused = options.lease_us.is_some_and(|us| !may_last(us, YEAR_US))
+            || options.window_us.is_some_and(|us| !may_last(us, 10 * YEAR_US));
+        for begun in self.answers(key, payload, &chosen(options), way)? {
+            match begun {
+                Err(error) if refused => expect_code(&error, ErrorCode::InvalidOption)?,
+                Ok(admission) if refused => return Err(format!("not refused: {admission:?}")),
+                Err(error) if error.code() == ErrorCode::QuotaExceeded => {
+                    let now = (self.now(), self.now_us);
+                    self.quotas.refused(key, tenant(key), &self.oracle, now, &error)?;
+                    self.oracle.refused(key, self.now())?;
+                }
+                begun => {
+                    let admission = begun.map_err(|error| error.to_string())?;
+                    self.begun(key, payload, options, admission, guard)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What `begin` answers to a request, by one of its calls. A batch gives two answers.
+    fn answers(
+        &mut self,
+        key: usize,
+        payload: usize,
+        options: &BeginOptions,
+        way: Way,
+    ) -> Result<Vec<Result<Admission<'e>, Error>>, String> {
+        let engine = self.engine;
+        if way == Way::With && key < HASHED_FROM {
+            return Ok(vec![engine.begin_with(&request(key, payload), options)]);
+        }
+        let prepared = match self.prepared.get(&(key, payload)) {
+            // Also after a rotation: the engine makes the digests again.
+            Some(prepared) if way != Way::With => *prepared,
+            _ => prepare(engine, key, payload).map_err(|error| error.to_string())?,
+        };
+        self.prepared.insert((key, payload), prepared);
+        Ok(match way {
+            Way::With | Way::Prepared => vec![engine.begin_prepared(&prepared, options)],
+            Way::Into => {
+                vec![engine.begin_into(&prepared, options, &mut self.buffer).map(owned)]
+            }
+            Way::Batch => {
+                let mut answers = Vec::new();
+                let batch = [prepared; 2];
+                engine.begin_batch(&batch, options, &mut self.buffer, |_, answer| {
+                    answers.push(answer.map(owned));
+                });
+                answers
+            }
+        })
+    }
+
+    fn begun(
+        &mut self,
         key: usize,
         payload: usize,
         options: Options,
+        admission: Admission<'e>,
         guard: bool,
     ) -> Result<(), String> {
-        let engine = self.engine;
-        let begun =
-            with_request(key, payload, |request| engine.begin_with(request, &chosen(options)));
-        let refused = options.lease_us.is_some_and(|us| !may_last(us, YEAR_US))
-            || options.window_us.is_some_and(|us| !may_last(us, 10 * YEAR_US));
-        let admission = match begun {
-            Err(error) if refused => return expect_code(&error, ErrorCode::InvalidOption),
-            Ok(admission) if refused => return Err(format!("not refused: {admission:?}")),
-            begun => begun.map_err(|error| error.to_string())?,
-        };
         let mut token = 0;
         let answer = match admission {
             Admission::Admitted(lease) => {
@@ -174,8 +224,13 @@ impl<'e> Drive<'e> {
             lease: ms_up(options.lease_us.unwrap_or(self.setup.lease_us)),
             lapse: options.lapse.unwrap_or(self.setup.on_lapse),
             token,
-            era: self.era,
+            // No secret made the digests of a request that comes hashed.
+            era: if key < HASHED_FROM { self.era } else { u32::MAX },
         };
+        if matches!(answer, Answer::Admitted { attempt: 1, .. }) {
+            let now = (self.now(), self.now_us);
+            self.quotas.made(key, tenant(key), &self.oracle, now)?;
+        }
         self.oracle.begin(key, self.now(), &ask, &answer)
     }
 
@@ -240,7 +295,7 @@ impl<'e> Drive<'e> {
         if delay <= YEAR_US {
             return self.end(token, &End::Retry { delay_us });
         }
-        let Some((_, token, _)) = self.token(token) else { return Ok(()) };
+        let Some((_, token, _)) = self.token(token)? else { return Ok(()) };
         let failed = self.engine.fail(&token, retryable(delay_us));
         expect_code(&failed.expect_err("too long"), ErrorCode::InvalidOption)
     }
@@ -249,28 +304,73 @@ impl<'e> Drive<'e> {
         if may_last(lease_us, YEAR_US) {
             return self.end(token, &End::Renew { lease_us });
         }
-        let Some((_, token, _)) = self.token(token) else { return Ok(()) };
+        let Some((_, token, _)) = self.token(token)? else { return Ok(()) };
         let renewed = self.engine.renew(&token, Duration::from_micros(lease_us));
         expect_code(&renewed.expect_err("out of range"), ErrorCode::InvalidOption)
     }
 
+    fn abandon(&mut self, token: usize) -> Result<(), String> {
+        let Some((key, token, window)) = self.token(token)? else { return Ok(()) };
+        let answer = self.engine.abandon(&token).map(|()| Answer::Done);
+        self.ended(key, &token, window, &End::Retry { delay_us: None }, answer)
+    }
+
     fn end(&mut self, token: usize, end: &End) -> Result<(), String> {
-        let Some((key, token, window)) = self.token(token) else { return Ok(()) };
-        let engine = self.engine;
-        let answer = match end {
-            End::Complete(outcome) => engine.complete(&token, outcome).map(Answer::Completed),
-            End::Terminal(outcome) => {
-                engine.fail(&token, Failure::terminal(outcome.clone())).map(|()| Answer::Done)
-            }
-            End::Retry { delay_us } => {
-                engine.fail(&token, retryable(*delay_us)).map(|()| Answer::Done)
-            }
-            End::GiveUp => engine.fail(&token, Failure::unknown()).map(|()| Answer::Done),
-            End::Renew { lease_us } => {
-                engine.renew(&token, Duration::from_micros(*lease_us)).map(|_| Answer::Done)
-            }
-            End::Drop => return Err("a token cannot be dropped".to_owned()),
+        let Some((key, token, window)) = self.token(token)? else { return Ok(()) };
+        let answer = self.call(&token, end);
+        self.ended(key, &token, window, end, answer)
+    }
+
+    /// A token that was changed on its way does what its bytes say, if that is anything.
+    fn tamper(&mut self, token: usize, how: (usize, u8), call: usize) -> Result<(), String> {
+        let Some((_, token, _)) = self.token(token)? else { return Ok(()) };
+        let Some(Tampered { token, window }) = tokens::tamper(&token, how)? else { return Ok(()) };
+        let end = match call % 5 {
+            0 => End::Complete(outcome(call / 5)),
+            1 => End::Terminal(outcome(call / 5)),
+            2 => End::Retry { delay_us: Some(call as u64 % 20_000) },
+            3 => End::GiveUp,
+            _ => End::Renew { lease_us: 1_000 + call as u64 % 20_000 },
         };
+        let answer = self.call(&token, &end);
+        let fenced = answer.as_ref().is_err_and(Error::is_fenced);
+        match self.tokens.iter().find(|(_, known, _)| tokens::name_one_attempt(known, &token)) {
+            // Nothing signs the bytes: whoever names a running attempt is taken for its holder.
+            Some(&(key, known, _)) if known.attempt() == token.attempt() || !fenced => {
+                self.ended(key, &token, window, &end, answer)
+            }
+            _ if fenced => {
+                self.told.fenced += 1;
+                Ok(())
+            }
+            _ => Err(format!("{answer:?} to {token:?}, which nobody was given")),
+        }
+    }
+
+    fn call(&self, token: &LeaseToken, end: &End) -> Result<Answer, Error> {
+        let engine = self.engine;
+        let done = |()| Answer::Done;
+        match end {
+            End::Complete(outcome) => engine.complete(token, outcome).map(Answer::Completed),
+            End::Terminal(outcome) => {
+                engine.fail(token, Failure::terminal(outcome.clone())).map(done)
+            }
+            End::Retry { delay_us } => engine.fail(token, retryable(*delay_us)).map(done),
+            End::GiveUp | End::Drop => engine.fail(token, Failure::unknown()).map(done),
+            End::Renew { lease_us } => {
+                engine.renew(token, Duration::from_micros(*lease_us)).map(|_| Answer::Done)
+            }
+        }
+    }
+
+    fn ended(
+        &mut self,
+        key: usize,
+        token: &LeaseToken,
+        window: u64,
+        end: &End,
+        answer: Result<Answer, Error>,
+    ) -> Result<(), String> {
         let answer = answer.unwrap_or_else(|error| Answer::Refused(error.code()));
         self.told.fenced += u64::from(answer == Answer::Refused(ErrorCode::Fenced));
         let held = (token.fencing_token().get(), window);
@@ -289,13 +389,16 @@ impl<'e> Drive<'e> {
     }
 
     fn resolve(&mut self, key: usize, verdict: &Verdict) -> Result<(), String> {
+        if key >= HASHED_FROM {
+            // A reconciler names the request itself.
+            return Ok(());
+        }
         let resolution = match verdict.clone() {
             Verdict::Succeeded(outcome) => Resolution::Succeeded(outcome),
             Verdict::Failed(outcome) => Resolution::Failed(outcome),
             Verdict::RunAgain => Resolution::RunAgain,
         };
-        let resolved = with_request(key, 0, |request| self.engine.resolve(request, resolution));
-        let answer = match resolved {
+        let answer = match self.engine.resolve(&request(key, 0), resolution) {
             Ok(()) => Answer::Done,
             Err(error) => Answer::Refused(error.code()),
         };
@@ -305,6 +408,24 @@ impl<'e> Drive<'e> {
     fn sweep_all(&mut self) -> Result<(), String> {
         let swept = self.engine.sweep(usize::MAX).map_err(|error| error.to_string())?;
         self.oracle.swept(self.now(), swept.cleared, swept.lapsed)
+    }
+
+    fn set_quota(&mut self, key: usize, limits: Limits) -> Result<(), String> {
+        let mut quota = Quota::unlimited();
+        if let Some(records) = limits.max_live {
+            quota = quota.max_live(records);
+        }
+        if let Some((per_second, burst)) = limits.rate {
+            quota = quota.rate(per_second, burst);
+        }
+        let set = self.engine.set_quota(scope(key), quota);
+        if limits.rate.is_some_and(|(per, burst)| !(0.001..=1e9).contains(&per) || burst == 0) {
+            return expect_code(&set.expect_err("no rate"), ErrorCode::InvalidOption);
+        }
+        set.map_err(|error| error.to_string())?;
+        self.quotas.set(tenant(key), limits);
+        let kept = self.engine.quota(scope(key)).map_err(|error| error.to_string())?;
+        if kept == quota { Ok(()) } else { Err(format!("{kept:?} is kept of {quota:?}")) }
     }
 
     fn rotate(&mut self, secret: u8) -> Result<(), String> {
@@ -341,12 +462,43 @@ impl<'e> Drive<'e> {
     }
 
     fn advance(&mut self, us: u64) {
+        let us = us.min(LATEST_US.saturating_sub(self.now_us));
         self.clock.advance(Duration::from_micros(us));
         self.now_us += us;
     }
 
+    /// Nothing is admitted any more, and nothing panics.
+    fn end_of_time(&mut self) -> Result<(), String> {
+        self.clock.advance(Duration::from_secs(1_000 * 366 * 24 * 3600));
+        let _ = self.engine.sweep(usize::MAX).map_err(|error| error.to_string())?;
+        for key in 0..KEYS {
+            let options = BeginOptions::new();
+            for begun in self.answers(key, 0, &options, Way::Batch)? {
+                match begun {
+                    Ok(Admission::Admitted(lease)) => return Err(format!("{lease:?} for ever")),
+                    Ok(_) => {}
+                    Err(error) => expect_code(&error, ErrorCode::Exhausted)?,
+                }
+            }
+        }
+        for (_, token, _) in &self.tokens {
+            let _ = self.engine.renew(token, Duration::from_secs(1));
+            let _ = self.engine.complete(token, &outcome(0));
+        }
+        self.time_is_over = true;
+        Ok(())
+    }
+
     /// After a sweep nothing is uncertain, and all counts add up.
     fn finish(mut self) -> Result<(), String> {
+        // What is left is not dropped in the middle of a panic.
+        let guards = std::mem::take(&mut self.guards);
+        let checked = if self.time_is_over { Ok(()) } else { self.check_counts() };
+        guards.into_iter().for_each(|(_, lease, _)| drop(lease));
+        checked
+    }
+
+    fn check_counts(&mut self) -> Result<(), String> {
         self.sweep_all()?;
         let stats = self.engine.stats().expect("not forked");
         let live = stats.live;
@@ -357,18 +509,23 @@ impl<'e> Drive<'e> {
         if !found.iter().zip(&expected).all(agrees) {
             return Err(format!("live {found:?}, expected {expected:?}"));
         }
-        self.told.check(&stats)?;
-        // What is left is not dropped in the middle of a panic.
-        self.guards.into_iter().for_each(|(_, lease, _)| drop(lease));
-        Ok(())
+        if stats.quota != self.quotas.refused {
+            return Err(format!("{} refused by quotas, counted {stats:?}", self.quotas.refused));
+        }
+        self.told.check(&stats)
     }
 
-    fn token(&self, index: usize) -> Option<(usize, LeaseToken, u64)> {
+    /// A token that was given out, through its bytes, with its request and its window.
+    fn token(&self, index: usize) -> Result<Option<(usize, LeaseToken, u64)>, String> {
         // Half of the calls come with the latest token, the others with any, mostly stale.
-        let last = self.tokens.len().checked_sub(1)?;
-        self.tokens
-            .get(if index.is_multiple_of(2) { last } else { index / 2 % (last + 1) })
-            .copied()
+        let Some(last) = self.tokens.len().checked_sub(1) else { return Ok(None) };
+        let index = if index.is_multiple_of(2) { last } else { index / 2 % (last + 1) };
+        let (key, token, window) = self.tokens[index];
+        let read = LeaseToken::from_bytes(&token.to_bytes()).map_err(|error| error.to_string())?;
+        if read != token {
+            return Err(format!("{read:?} from the bytes of {token:?}"));
+        }
+        Ok(Some((key, read, window)))
     }
 
     /// Milliseconds since the engine was opened, from one on.
@@ -377,38 +534,21 @@ impl<'e> Drive<'e> {
     }
 }
 
-impl Told {
-    fn check(&self, stats: &Stats) -> Result<(), String> {
-        let counted = Told {
-            begun: stats.begun,
-            created: stats.created,
-            expired: stats.expired,
-            retried: stats.retried,
-            replayed: stats.replayed,
-            in_progress: stats.in_progress,
-            scheduled: stats.scheduled,
-            mismatched: stats.mismatched,
-            unresolved: stats.unresolved,
-            outcome_gone: stats.outcome_gone,
-            // A guard that was dropped stale may have been fenced.
-            fenced: stats.fenced.clamp(self.fenced, self.fenced + self.dropped).min(stats.fenced),
-            dropped: self.dropped,
-        };
-        let told = Told { fenced: counted.fenced, ..*self };
-        let lost = [stats.evicted_early, stats.outcomes_evicted, stats.full, stats.quota];
-        if counted == told && stats.fenced >= self.fenced && lost == [0; 4] {
-            return Ok(());
+/// The same answer with an outcome of its own.
+fn owned<'e>(answer: Admission<'e, &Outcome>) -> Admission<'e> {
+    match answer {
+        Admission::Admitted(lease) => Admission::Admitted(lease),
+        Admission::Replayed(outcome) => Admission::Replayed(outcome.clone()),
+        Admission::InProgress { attempt, remaining } => {
+            Admission::InProgress { attempt, remaining }
         }
-        Err(format!("counted {stats:?}, told {self:?}"))
+        Admission::Scheduled { next_attempt, due_in } => {
+            Admission::Scheduled { next_attempt, due_in }
+        }
+        Admission::Mismatched => Admission::Mismatched,
+        Admission::Unresolved => Admission::Unresolved,
+        Admission::OutcomeGone => Admission::OutcomeGone,
     }
-}
-
-fn with_request<T>(key: usize, payload: usize, call: impl FnOnce(&Request<'_>) -> T) -> T {
-    let (scope, operation, key) = REQUESTS[key];
-    let scope = scope.map_or(Scope::single_tenant(), |name| Scope::new(name).expect("short"));
-    let request = Request::new(scope, operation, key).expect("short");
-    let payload = [Payload::none(), Payload::raw(b"a"), Payload::raw(b"b")][payload];
-    call(&request.payload(payload))
 }
 
 fn chosen(options: Options) -> BeginOptions {

@@ -7,7 +7,6 @@ use oncegate::{
     Admission, Engine, ErrorCode, Failure, LeaseToken, ManualClock, OnFull, Outcome, Quota,
     Request, Scope, Secret,
 };
-use proptest::prelude::*;
 
 /// One step. The request is `key`; every fourth one belongs to the scope with a quota.
 #[derive(Clone, Debug)]
@@ -34,29 +33,6 @@ pub(crate) struct Setup {
     pub(crate) quota: u64,
     pub(crate) secret: u8,
     pub(crate) rotates: bool,
-}
-
-pub(crate) fn op() -> impl Strategy<Value = Op> {
-    let then = || {
-        prop_oneof![
-            2 => Just(Then::Run),
-            6 => Just(Then::Complete),
-            1 => (0..2 * WINDOW_MS).prop_map(|delay_ms| Then::Retry { delay_ms }),
-            1 => Just(Then::GiveUp),
-        ]
-    };
-    prop_oneof![
-        10 => (0..KEYS, then()).prop_map(|(key, then)| Op::Begin { key, then }),
-        4 => (any::<usize>(), then()).prop_map(|(held, then)| Op::End { held, then }),
-        2 => (0..WINDOW_MS / 2).prop_map(|ms| Op::Advance { ms }),
-        1 => Just(Op::Sweep),
-        1 => (1..=255_u8).prop_map(|secret| Op::Rotate { secret }),
-    ]
-}
-
-pub(crate) fn setup() -> impl Strategy<Value = Setup> {
-    (any::<(bool, bool)>(), 1..12_u64, 1..=255_u8)
-        .prop_map(|((reject, rotates), quota, secret)| Setup { reject, quota, secret, rotates })
 }
 
 /// What became of a request, as its callers know.
@@ -293,7 +269,7 @@ fn limited() -> Scope<'static> {
 }
 
 /// Twice as many requests as slots.
-const KEYS: u8 = 64;
+pub(crate) const KEYS: u8 = 128;
 /// The smallest table has two sets, which are the two candidate sets of every request.
 const SLOTS: usize = 64;
-const WINDOW_MS: u64 = 1_000;
+pub(crate) const WINDOW_MS: u64 = 1_000;

@@ -9,9 +9,14 @@ mod full_table;
 mod model;
 mod ops;
 mod outcomes;
+mod quotas;
 mod race;
+mod requests;
 mod steady_state;
+mod strategies;
 mod stress;
+mod tokens;
+mod told;
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -24,7 +29,7 @@ use proptest::test_runner::{Config, RngSeed, TestRunner};
 /// with the clock moved to the deadlines and one millisecond to either side.
 #[test]
 fn agrees_with_the_oracle() {
-    let calls = (ops::setup(), proptest::collection::vec(ops::op(), 1..80));
+    let calls = (strategies::setup(), proptest::collection::vec(strategies::op(), 1..80));
     check("agrees_with_the_oracle", calls, |(setup, calls)| drive::run(setup, &calls));
 }
 
@@ -33,7 +38,8 @@ fn agrees_with_the_oracle() {
 /// Method: as above, with rotations begun and finished at random between the other calls.
 #[test]
 fn agrees_across_rotations() {
-    let calls = (ops::setup(), proptest::collection::vec(ops::op_or_rotation(), 1..100));
+    let calls =
+        (strategies::setup(), proptest::collection::vec(strategies::op_or_rotation(), 1..100));
     check("agrees_across_rotations", calls, |(setup, calls)| drive::run(setup, &calls));
 }
 
@@ -43,7 +49,10 @@ fn agrees_across_rotations() {
 /// Method: twice as many requests as slots in the smallest table, random calls, both policies.
 #[test]
 fn a_full_table_keeps_its_promises() {
-    let calls = (full_table::setup(), proptest::collection::vec(full_table::op(), 1..300));
+    let calls = (
+        strategies::full_table_setup(),
+        proptest::collection::vec(strategies::full_table_op(), 1..300),
+    );
     let run = |(setup, calls): (full_table::Setup, Vec<_>)| full_table::run(&setup, &calls);
     check("a_full_table_keeps_its_promises", calls, run);
 }
@@ -54,10 +63,10 @@ fn a_full_table_keeps_its_promises() {
 /// against the highest one before it.
 #[test]
 fn tokens_strictly_increase() {
-    let setup = full_table::setup();
+    let setup = strategies::full_table_setup();
     let evicts =
         setup.prop_map(|setup| full_table::Setup { reject: false, rotates: true, ..setup });
-    let calls = (evicts, proptest::collection::vec(full_table::op(), 200..400));
+    let calls = (evicts, proptest::collection::vec(strategies::full_table_op(), 200..400));
     let run = |(setup, calls): (full_table::Setup, Vec<_>)| full_table::run(&setup, &calls);
     check("tokens_strictly_increase", calls, run);
 }
@@ -68,7 +77,10 @@ fn tokens_strictly_increase() {
 /// Method: requests with outcomes of all sizes and some far longer windows, in a few chunks.
 #[test]
 fn outcomes_come_back_whole_or_not_at_all() {
-    let calls = (outcomes::setup(), proptest::collection::vec(outcomes::op(), 1..300));
+    let calls = (
+        strategies::outcomes_setup(),
+        proptest::collection::vec(strategies::outcomes_op(), 1..300),
+    );
     let run = |(setup, calls): (outcomes::Setup, Vec<_>)| outcomes::run(setup, &calls);
     check("outcomes_come_back_whole_or_not_at_all", calls, run);
 }

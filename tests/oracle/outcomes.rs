@@ -7,7 +7,6 @@ use oncegate::{
     Admission, BeginOptions, Completed, Engine, ErrorCode, ManualClock, OnFull, Outcome, Request,
     Scope,
 };
-use proptest::prelude::*;
 
 /// One step. A request that is new, or over, runs and leaves an outcome of `size` bytes.
 #[derive(Clone, Debug)]
@@ -19,24 +18,9 @@ pub(crate) enum Op {
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Setup {
-    reject: bool,
-    budget: usize,
-}
-
-pub(crate) fn op() -> impl Strategy<Value = Op> {
-    let size = prop_oneof![Just(0), Just(LIMIT), Just(LIMIT + 1), 0..LIMIT, 0..80_usize];
-    // Most windows are equal; some outlast their neighbours' by far.
-    let window = prop_oneof![8 => Just(1_000), 1 => Just(100_000), 1 => 1..5_000_u64];
-    prop_oneof![
-        20 => (any::<u8>(), size, window)
-            .prop_map(|(key, size, window_ms)| Op::Begin { key, size, window_ms }),
-        2 => (0..600_u64).prop_map(|ms| Op::Advance { ms }),
-        1 => Just(Op::Sweep),
-    ]
-}
-
-pub(crate) fn setup() -> impl Strategy<Value = Setup> {
-    (any::<bool>(), 8_192..40_000_usize).prop_map(|(reject, budget)| Setup { reject, budget })
+    pub(crate) reject: bool,
+    /// Bytes for all outcomes.
+    pub(crate) budget: usize,
 }
 
 struct Known {
@@ -136,4 +120,4 @@ impl Run {
     }
 }
 
-const LIMIT: usize = 1_000;
+pub(crate) const LIMIT: usize = 1_000;

@@ -90,6 +90,26 @@ fn configurations_are_typed() {
     }
 }
 
+/// Goal: the smallest engine of small outcomes opens, and what the refusal of a smaller budget
+/// gives as its limit is taken. A chunk was never below 4 KiB, so that two of them did not fit
+/// the default budget. Method: the least of everything, and the least budget itself.
+#[test]
+fn the_smallest_sizes_are_taken() {
+    let smallest = || Engine::builder().capacity(16).outcome_limit(64);
+    let _default = smallest().build().expect("the least capacity and the least limit");
+    let error = smallest().outcome_bytes(1).build().expect_err("no room for two outcomes");
+    let least = error.to_string().split_whitespace().filter_map(|word| word.parse().ok()).max();
+    let least: usize = least.expect("the refusal gives the limit");
+    let engine = smallest().outcome_bytes(least).build().expect("the limit is taken");
+    for key in ["a", "b", "c", "d"] {
+        let outcome = Outcome::new(200, [7; 64]);
+        admitted(&engine, &request(key)).complete(&outcome).expect("held");
+        let begun = engine.begin(&request(key)).expect("valid");
+        assert!(matches!(begun, oncegate::Admission::Replayed(found) if found == outcome));
+    }
+    assert!(smallest().outcome_bytes(least - 1).build().is_err());
+}
+
 /// Goal: the largest durations and the end of time overflow nowhere. Method: the longest lease
 /// and window, a clock that is moved to the end of its range.
 #[test]

@@ -20,15 +20,15 @@ use crate::storm::{MAX_RATE, Shape, describe_sums};
     after_long_help = AFTER_HELP,
     max_term_width = 100
 )]
-pub(crate) struct Cli {
+pub struct Cli {
     /// What to do.
     #[command(subcommand)]
-    pub(crate) command: Command,
+    pub command: Command,
 }
 
 /// What `oncegate` does.
 #[derive(Debug, Subcommand)]
-pub(crate) enum Command {
+pub enum Command {
     /// Deliver real requests several times, overlapping, to handlers that fail, panic and stall
     #[command(long_about = STORM_ABOUT, after_long_help = storm_after_help())]
     Storm(StormArgs),
@@ -45,59 +45,59 @@ pub(crate) enum Command {
 
 /// Options of `oncegate storm`.
 #[derive(Debug, Args)]
-pub(crate) struct StormArgs {
+pub struct StormArgs {
     /// Requests as newline-delimited JSON, plain or gzip (told by its first bytes); - is stdin
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(crate) input: PathBuf,
+    pub input: PathBuf,
     /// Threads that deliver, 1 to 512
     #[arg(long, value_name = "N", default_value_t = 16,
         value_parser = whole::<u16>(1, 512), allow_negative_numbers = true)]
-    pub(crate) clients: u16,
+    pub clients: u16,
     /// Times that each line is delivered, 1 to 100
     #[arg(long, value_name = "M", default_value_t = 4,
         value_parser = whole::<u16>(1, 100), allow_negative_numbers = true)]
-    pub(crate) copies: u16,
+    pub copies: u16,
     /// Share of handler runs that fail, 0 to 0.9; about a quarter of them by a panic
     #[arg(long, value_name = "P", default_value_t = 0.1, value_parser = rate,
         allow_negative_numbers = true)]
-    pub(crate) fail_rate: f64,
+    pub fail_rate: f64,
     /// Share of handler runs that outlive their lease, then still try to write, 0 to 0.9
     #[arg(long, value_name = "P", default_value_t = 0.05, value_parser = rate,
         allow_negative_numbers = true)]
-    pub(crate) pause_rate: f64,
+    pub pause_rate: f64,
     /// Where every choice of the storm comes from: the same seed, the same storm
     #[arg(long, value_name = "S", default_value_t = 1,
         value_parser = whole::<u64>(0, u64::MAX), allow_negative_numbers = true)]
-    pub(crate) seed: u64,
+    pub seed: u64,
     /// Middle of a handler's working time, in milliseconds, 0 to 10000
     #[arg(long, value_name = "MS", default_value_t = 5,
         value_parser = whole::<u64>(0, 10_000), allow_negative_numbers = true)]
-    pub(crate) work_ms: u64,
+    pub work_ms: u64,
     /// How long a lease lasts, and how long a client waits before it sends again, 10 to 60000
     #[arg(long, value_name = "MS", default_value_t = 100,
         value_parser = whole::<u64>(10, 60_000), allow_negative_numbers = true)]
-    pub(crate) lease_ms: u64,
+    pub lease_ms: u64,
     /// Run without the engine: retry with backoff, no coordination
     #[arg(long, conflicts_with = "compare")]
-    pub(crate) baseline: bool,
+    pub baseline: bool,
     /// Run without and then with the engine, and show both side by side
     #[arg(long)]
-    pub(crate) compare: bool,
+    pub compare: bool,
     /// Print one JSON object and nothing else
     #[arg(long)]
-    pub(crate) json: bool,
+    pub json: bool,
 }
 
 /// Options of `oncegate bench`.
 #[derive(Debug, Args)]
-pub(crate) struct BenchArgs {
+pub struct BenchArgs {
     /// Rounds of each measurement, of which the median counts, 1 to 7; fewer where time runs out
     #[arg(long, value_name = "N", default_value_t = 5,
         value_parser = whole::<u16>(1, MAX_ROUNDS.into()), allow_negative_numbers = true)]
-    pub(crate) rounds: u16,
+    pub rounds: u16,
     /// Print one JSON object and nothing else
     #[arg(long)]
-    pub(crate) json: bool,
+    pub json: bool,
 }
 
 impl StormArgs {

@@ -2,6 +2,7 @@
 
 mod admission;
 mod begin;
+mod conclude;
 mod decide;
 mod fill;
 mod finish;
@@ -46,6 +47,7 @@ use crate::observe::{Counters, Event, Histogram, Latency, Live, Stats};
 use crate::outcome::{Header, LiveBlock, OutcomePolicy, OutcomeStore, References, Room};
 use crate::region::{Geometry, Region, header};
 use crate::sync::plain::AtomicU64;
+use crate::sync::planted::Bug;
 use crate::sync::{Mutex, Ordering};
 use crate::table::control::State;
 use crate::table::scope::RoomOf;
@@ -305,6 +307,7 @@ impl fmt::Debug for Engine {
 /// clock was not set back meanwhile.
 fn new_epoch(wall_ms: u64) -> u64 {
     static LAST: AtomicU64 = AtomicU64::new(0);
+    let wall_ms = if Bug::EpochNotOfWallTime.is_planted() { 0 } else { wall_ms };
     let next = |last: u64| wall_ms.min(MAX_EPOCH_MS).max(last.saturating_add(1));
     // Relaxed, both: the epochs of one process only have to differ and grow.
     let last = LAST.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(next(last)));

@@ -23,19 +23,19 @@ engine refuses, such as one with a member twice. Empty lines are passed over.";
 
 /// One request, as a client delivers it.
 #[derive(Clone, Debug)]
-pub(crate) struct Line {
+pub struct Line {
     /// The line's number in the file; the first line is 1.
-    pub(crate) number: u64,
+    pub number: u64,
     /// Whose request it is.
-    pub(crate) scope: String,
+    pub scope: String,
     /// What is asked for.
-    pub(crate) operation: String,
+    pub operation: String,
     /// The caller's idempotency key.
-    pub(crate) key: String,
+    pub key: String,
     /// The payload as JSON, as it is written in the line.
-    pub(crate) payload: String,
+    pub payload: String,
     /// A digest of the written payload, by which the ledger knows it again.
-    pub(crate) digest: u64,
+    pub digest: u64,
 }
 
 impl Line {
@@ -67,7 +67,7 @@ impl Line {
     ///
     /// # Errors
     /// None for a line that was parsed; the engine's type can express one.
-    pub(crate) fn request(&self) -> Result<Request<'_>, oncegate::Error> {
+    pub fn request(&self) -> Result<Request<'_>, oncegate::Error> {
         let scope = Scope::new(&self.scope)?;
         let request = Request::new(scope, self.operation.as_str(), self.key.as_str())?;
         Ok(request.payload(Payload::json(self.payload.as_bytes())))
@@ -76,7 +76,7 @@ impl Line {
 
 /// Why a line is no request. Names fields and kinds, never their values.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum LineError {
+pub enum LineError {
     /// Not JSON, from this column on.
     #[error("not valid JSON at column {0}")]
     NotJson(usize),

@@ -13,31 +13,32 @@ use std::path::{Path, PathBuf};
 
 use flate2::bufread::MultiGzDecoder;
 
-pub(crate) use self::line::{DERIVATION, Line, LineError};
+pub(crate) use self::line::DERIVATION;
+pub use self::line::{Line, LineError};
 
 /// The longest line that is read, in bytes.
-pub(crate) const MAX_LINE_BYTES: usize = 1 << 20;
+pub const MAX_LINE_BYTES: usize = 1 << 20;
 /// The most bytes that are read, after decompression: a small gzip file can hold very many.
-pub(crate) const MAX_INPUT_BYTES: u64 = 256 << 20;
+pub const MAX_INPUT_BYTES: u64 = 256 << 20;
 /// The most lines that are read.
-pub(crate) const MAX_LINES: u64 = 1_000_000;
+pub const MAX_LINES: u64 = 1_000_000;
 
 /// What a file held.
 #[derive(Debug, Default)]
-pub(crate) struct Input {
+pub struct Input {
     /// The requests, in the order of the file.
-    pub(crate) lines: Vec<Line>,
+    pub lines: Vec<Line>,
     /// The lines that were skipped, in the order of the file.
-    pub(crate) skipped: Vec<Skipped>,
+    pub skipped: Vec<Skipped>,
 }
 
 /// A line that was skipped, and why.
 #[derive(Debug)]
-pub(crate) struct Skipped {
+pub struct Skipped {
     /// The line's number in the file; the first line is 1.
-    pub(crate) number: u64,
+    pub number: u64,
     /// Why it is no request. Names fields and kinds, never their values.
-    pub(crate) reason: LineError,
+    pub reason: LineError,
 }
 
 /// An input that could not be read at all, named as it was given: a path is no content.
@@ -50,7 +51,7 @@ pub(crate) struct InputError {
 
 /// Why an input could not be read at all.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Unreadable {
+pub enum Unreadable {
     /// The file could not be opened.
     #[error("cannot be opened: {0}")]
     Open(#[source] io::Error),
@@ -114,7 +115,11 @@ pub(crate) fn load(path: &Path) -> Result<Input, InputError> {
 }
 
 /// Reads NDJSON, decompressing it first when it opens with the magic bytes of gzip.
-pub(crate) fn read(source: impl Read) -> Result<Input, Unreadable> {
+///
+/// # Errors
+/// [`Unreadable`] when reading or decompressing fails, a limit of this module is exceeded, or no
+/// line is a request.
+pub fn read(source: impl Read) -> Result<Input, Unreadable> {
     let mut source = BufReader::with_capacity(1 << 16, source);
     let head = head(&mut source).map_err(Unreadable::Start)?;
     let is_gzip = head == GZIP_MAGIC;

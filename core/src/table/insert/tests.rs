@@ -69,7 +69,7 @@ fn a_stalled_inserter_is_helped() {
     let _ = line.arbitrate(before, first.slot, first.seen.fence()).expect("nobody else");
 
     let settled = table.settled(line);
-    assert!(!settled.pending);
+    assert!(!settled.pending());
     let found = table.search(&probe).expect("its record");
     assert_eq!((found.slot, found.seen.state()), (first.slot, State::Running));
 }
@@ -103,7 +103,9 @@ fn counters_grow_from_home_to_home() {
         let (old, new): (Vec<_>, Vec<_>) = probes.partition(|probe| probe.home() == 0);
         let (starts, last) = (Cell::new(0), Cell::new(0));
         let meanwhile = || match starts.replace(starts.get() + 1) {
-            0 => (1..3).for_each(|other| drop(inserted(&table, &new[other], None, || {}))),
+            0 => (1..3).for_each(|other| {
+                let _ = inserted(&table, &new[other], None, || {});
+            }),
             1 => (0..attempts).for_each(|_| {
                 let (slot, seen) = inserted(&table, &old[0], None, || {});
                 last.set(seen.fence().get());

@@ -1,0 +1,148 @@
+//! The `oncegate` command as a library: what it reads can be tested without a process.
+//!
+//! | module | what it takes |
+//! |---|---|
+//! | [`cli`] | the argument vector |
+//! | [`input`] | requests as newline-delimited JSON, plain or gzip |
+
+// These macros panic when the stream is closed or full; see `print` and `warn`.
+#![deny(clippy::print_stderr, clippy::print_stdout)]
+
+mod bench;
+pub mod cli;
+pub mod input;
+mod rng;
+mod storm;
+
+use std::fmt;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use self::bench::BenchError;
+use self::cli::{BenchArgs, Cli, Command, StormArgs};
+use self::input::InputError;
+use self::storm::{MAX_DELIVERIES, Storm};
+
+/// Carries out the command that the process was started with.
+pub fn run() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Storm(args) => run_storm(&args),
+        Command::Bench(args) => run_bench(&args),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "oncegate", &mut script);
+            print(&script).map(|()| Exit::Done)
+        }
+    };
+    match result {
+        Ok(exit) => ExitCode::from(exit as u8),
+        // The reader of a pipe left: what it wanted, it has.
+        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            ExitCode::from(Exit::Done as u8)
+        }
+        Err(failure) => {
+            warn(format_args!("{failure}"));
+            ExitCode::from(Exit::Failed as u8)
+        }
+    }
+}
+
+/// The exit status; 2 is clap's, for wrong usage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum Exit {
+    /// Everything was done.
+    Done = 0,
+    /// The run failed, or the engine broke its promise.
+    Failed = 1,
+    /// Done, but lines of the input were broken or refused.
+    BrokenLines = 3,
+}
+
+/// Why a command could not be carried out.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Input(#[from] InputError),
+    #[error("copies: {found} deliveries; limit: {MAX_DELIVERIES}")]
+    TooManyDeliveries { found: usize },
+    #[error("engine: {0}")]
+    Engine(#[from] oncegate::Error),
+    #[error(transparent)]
+    Bench(#[from] BenchError),
+    #[error("output: {0}")]
+    Output(#[from] io::Error),
+}
+
+fn run_storm(args: &StormArgs) -> Result<Exit, Failure> {
+    let input = input::load(&args.input)?;
+    for skipped in &input.skipped {
+        warn(format_args!("line {}: skipped: {}", skipped.number, skipped.reason));
+    }
+    let found = input.lines.len() * usize::from(args.copies);
+    if found > MAX_DELIVERIES {
+        return Err(Failure::TooManyDeliveries { found });
+    }
+    let shape = args.shape();
+    let mut storms = Vec::new();
+    if args.baseline || args.compare {
+        storms.push(Storm::baseline(&input, shape)?);
+    }
+    if !args.baseline {
+        storms.push(Storm::engine(&input, shape)?);
+    }
+    for (line, reason) in storms.iter().flat_map(|storm| &storm.refused) {
+        warn(format_args!("line {line}: refused by the engine: {reason}"));
+    }
+    for violation in storms.iter().flat_map(|storm| &storm.report.violations) {
+        warn(format_args!("promise broken: {violation}"));
+    }
+    print(show(args, &storms)?.as_bytes())?;
+    let is_broken = !input.skipped.is_empty() || storms.iter().any(|s| !s.refused.is_empty());
+    Ok(match storms.iter().all(Storm::kept_promise) {
+        false => Exit::Failed,
+        true if is_broken => Exit::BrokenLines,
+        true => Exit::Done,
+    })
+}
+
+/// The storms as one JSON object, or as text for people.
+fn show(args: &StormArgs, storms: &[Storm]) -> Result<String, Failure> {
+    if !args.json {
+        return Ok(storm::render(&storms.iter().collect::<Vec<_>>()));
+    }
+    let json = match storms {
+        [baseline, engine] => {
+            let both = serde_json::json!({ "baseline": baseline.report, "engine": engine.report });
+            serde_json::to_string(&both)
+        }
+        _ => serde_json::to_string(&storms[0].report),
+    };
+    Ok(json.map_err(io::Error::from)? + "\n")
+}
+
+fn run_bench(args: &BenchArgs) -> Result<Exit, Failure> {
+    let table = bench::run(usize::from(args.rounds))?;
+    let text = if args.json {
+        serde_json::to_string(&table).map_err(io::Error::from)? + "\n"
+    } else {
+        table.to_string()
+    };
+    print(text.as_bytes())?;
+    Ok(Exit::Done)
+}
+
+/// Says something on standard error. When nobody can read it there, the work goes on all the same.
+fn warn(message: fmt::Arguments<'_>) {
+    // One write a line: lines of commands that share the stream do not mix.
+    let _ = io::stderr().write_all(format!("oncegate: {message}\n").as_bytes());
+}
+
+/// Writes to standard output; `print!` would panic when the reader of a pipe has gone.
+fn print(text: &[u8]) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    out.write_all(text)?;
+    Ok(out.flush()?)
+}

@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# Fuzzes every target for a while, from the committed corpus on.
+#   SECONDS_EACH=20   how long each target runs
+#   TARGET=           one target; all without it
+#   SANITIZER=none    or address, for which the stable compiler is told to take nightly's flags
+# What is found on the way stays in the target folder. An input that breaks a promise is left in
+# fuzz/artifacts, which Git ignores.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/lib.sh
+PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
+
+each=${SECONDS_EACH:-20}
+sanitizer=${SANITIZER:-none}
+
+# skip REASON: nothing is fuzzed here, and the summary says so.
+skip() {
+  must_have_run "$1"
+  say "SKIPPED: $1"
+  note fuzz "SKIPPED: $1"
+  exit 0
+}
+
+[ "$(uname -s)" = Linux ] || skip "libFuzzer is set up for Linux only"
+have c++ || have g++ || skip "libFuzzer needs a C++ compiler (make setup installs it)"
+have cargo-fuzz || skip "cargo-fuzz is not installed (make setup installs it)"
+
+cargo metadata ${LOCKED:-} --format-version 1 >/dev/null
+folder="${CARGO_TARGET_DIR:-target}/fuzz"
+# The region is one map, and the engine's unsafe code is there: the address sanitizer sees no bounds
+# in it, and halves the speed. Link-time optimisation would take minutes more than it saves.
+export CARGO_PROFILE_RELEASE_LTO=off
+[ "$sanitizer" = none ] || export RUSTC_BOOTSTRAP=1
+build=(--sanitizer "$sanitizer" --target-dir "$folder/$sanitizer")
+
+targets=(${TARGET:-$(cargo fuzz list)})
+say "building ${#targets[@]} fuzz targets (a minute or two the first time)"
+cargo fuzz build "${build[@]}" ${TARGET:-}
+
+told=()
+for target in "${targets[@]}"; do
+  seeds=(fuzz/corpus/"$target" fuzz/regressions/"$target")
+  found="$folder/corpus/$target"
+  mkdir -p "$found"
+  options=(-max_total_time="$each" -max_len=4096 -timeout=20 -verbosity=0 -print_final_stats=1)
+  [ -f "fuzz/dictionaries/$target" ] && options+=(-dict="fuzz/dictionaries/$target")
+  seed=$((RANDOM * 32768 + RANDOM + 1))
+  say "$target for $each seconds, -seed=$seed"
+  stats=$(cargo fuzz run "${build[@]}" "$target" "$found" "${seeds[@]}" -- \
+    "${options[@]}" -seed="$seed" 2>&1 | tee /dev/stderr) ||
+    die "$target broke; repeat it: cargo run -p oncegate-fuzz --bin $target -- FILE (named above)"
+  runs=$(sed -n 's/^stat::number_of_executed_units: *//p' <<< "$stats")
+  told+=("$target $runs")
+done
+inputs=$(find fuzz/corpus fuzz/regressions -type f -printf '%s\n' |
+  awk '{ bytes += $1 } END { printf "%d inputs of %d KiB", NR, bytes / 1024 }')
+list=$(printf ', %s' "${told[@]}")
+note fuzz "runs in $each s each: ${list#, }; from $inputs"
