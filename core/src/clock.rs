@@ -1,14 +1,14 @@
 //! Time is injected: the engine asks a [`Clock`], and only this file knows a real one.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::sync::Ordering;
-use crate::sync::plain::AtomicU64;
+use crate::sync::plain::{AtomicU64, Mutex, MutexGuard};
 
 /// A monotonic clock with an arbitrary origin.
 ///
@@ -157,7 +157,7 @@ impl ManualClock {
         sleepers.into_iter().for_each(Waker::wake);
     }
 
-    fn sleepers(&self) -> std::sync::MutexGuard<'_, Vec<Waker>> {
+    fn sleepers(&self) -> MutexGuard<'_, Vec<Waker>> {
         self.shared.sleepers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -170,6 +170,9 @@ impl Ledger {
     /// A duplicate got `outcome`: an attempt's of this key, whole, and none from before the last
     /// that was known to have finished (I4).
     pub(crate) fn replayed(&self, key: usize, before: Before, outcome: &Outcome) {
+        if outcome.body().is_empty() {
+            return self.replayed_without_bytes(key, before);
+        }
         let fence = fence_of(key, outcome);
         assert!(fence >= before.finished, "I4, key {key}: {fence} is old, known {before:?}");
         assert!(fence != before.refused, "I3, key {key}: {fence} was refused, known {before:?}");
@@ -177,7 +180,7 @@ impl Ledger {
 
     /// A duplicate got an outcome that no holder left: a lapse's, or a resolver's. Then no holder
     /// had finished it (I4).
-    pub(crate) fn replayed_without_bytes(&self, key: usize, before: Before) {
+    fn replayed_without_bytes(&self, key: usize, before: Before) {
         let finished = self.kept && self.now_ms() < before.window_ms;
         assert!(!finished, "I4, key {key}: a holder's outcome is gone, known {before:?}");
     }

@@ -1,13 +1,15 @@
 //! A small engine, its clock and its ledger, and what a caller does with them.
 
+use std::borrow::Borrow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use oncegate::{
     Admission, BeginOptions, Engine, EngineBuilder, Error, ErrorCode, Failure, FingerprintMode,
-    Lease, ManualClock, OnFull, Request, Resolution, Scope, Secret,
+    Lease, ManualClock, OnFull, Outcome, Request, Resolution, Scope, Secret,
 };
 
-use crate::ledger::{Held, Ledger, outcome_of};
+use crate::ledger::{Before, Held, Ledger, outcome_of};
 
 pub(crate) const LEASE: Duration = Duration::from_millis(20);
 pub(crate) const WINDOW: Duration = Duration::from_millis(100);
@@ -16,7 +18,7 @@ pub(crate) const AGES: Duration = Duration::from_secs(24 * 3600);
 
 /// One engine under test.
 pub(crate) struct Site {
-    pub(crate) engine: Engine,
+    pub(crate) engine: Arc<Engine>,
     pub(crate) clock: ManualClock,
     pub(crate) ledger: Ledger,
     keys: Vec<String>,
@@ -80,7 +82,12 @@ impl Site {
             .expect("a valid configuration");
         let ledger = Ledger::new(keys, clock.clone(), kept);
         let keys = (0..keys).map(|key| format!("key-{key}")).collect();
-        Self { engine, clock, ledger, keys, words }
+        Self { engine: Arc::new(engine), clock, ledger, keys, words }
+    }
+
+    /// How many keys there are.
+    pub(crate) fn keys(&self) -> usize {
+        self.keys.len()
     }
 
     pub(crate) fn request(&self, key: usize) -> Request<'_> {
@@ -98,18 +105,17 @@ impl Site {
     pub(crate) fn met<'e>(
         &self,
         key: usize,
-        before: crate::ledger::Before,
-        answer: Result<Admission<'e>, Error>,
+        before: Before,
+        answer: Result<Admission<'e, impl Borrow<Outcome>>, Error>,
     ) -> Option<(Lease<'e>, Held)> {
         match answer {
             Ok(Admission::Admitted(lease)) => {
                 let held = self.ledger.admitted(key, before, lease.token(), LEASE);
                 return Some((lease, held));
             }
-            Ok(Admission::Replayed(outcome)) if outcome.body().is_empty() => {
-                self.ledger.replayed_without_bytes(key, before);
+            Ok(Admission::Replayed(outcome)) => {
+                self.ledger.replayed(key, before, outcome.borrow());
             }
-            Ok(Admission::Replayed(outcome)) => self.ledger.replayed(key, before, &outcome),
             Ok(Admission::Mismatched) => panic!("key {key}: a mismatch"),
             Ok(Admission::OutcomeGone) => self.ledger.gone(key, before),
             Ok(_) => {}

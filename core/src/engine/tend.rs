@@ -1,6 +1,6 @@
 //! Tending: the sweep, driven by callers or by a thread that was asked for.
 
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -9,6 +9,8 @@ use crate::config::{YEAR, check_duration};
 use crate::error::{Error, ErrorCode};
 use crate::observe::Event;
 use crate::region::WAYS;
+use crate::sync::Ordering;
+use crate::sync::plain::AtomicBool;
 use crate::table::slot::Lapse;
 use crate::table::{Lapsed, Met, Open, PART, Rules};
 
@@ -91,14 +93,17 @@ impl Engine {
         self.fork.check()?;
         check_duration(ErrorCode::InvalidOption, "period", period, YEAR)?;
         let engine = Arc::clone(self);
-        let stop = Arc::new(Stop::default());
+        let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread = std::thread::Builder::new()
             .name("oncegate-ticker".into())
             .stack_size(STACK_BYTES)
             .spawn(move || {
-                while !stopped.wait(period) {
-                    if engine.sweep(usize::MAX).is_err() {
+                loop {
+                    // It may return early: then there is one sweep more.
+                    std::thread::park_timeout(period);
+                    // Relaxed: whoever unparks this thread has stored it before.
+                    if stopped.load(Ordering::Relaxed) || engine.sweep(usize::MAX).is_err() {
                         return;
                     }
                 }
@@ -189,38 +194,20 @@ impl Engine {
 #[derive(Debug)]
 pub struct Ticker {
     engine: Arc<Engine>,
-    stop: Arc<Stop>,
+    stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
-}
-
-#[derive(Debug, Default)]
-struct Stop {
-    stopped: Mutex<bool>,
-    changed: Condvar,
-}
-
-impl Stop {
-    /// Waits for `period`; true if it is time to stop.
-    fn wait(&self, period: Duration) -> bool {
-        let stopped = self.stopped.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let waited = self.changed.wait_timeout_while(stopped, period, |stopped| !*stopped);
-        *waited.unwrap_or_else(|poisoned| poisoned.into_inner()).0
-    }
-
-    fn stop(&self) {
-        *self.stopped.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = true;
-        self.changed.notify_all();
-    }
 }
 
 impl Drop for Ticker {
     fn drop(&mut self) {
-        // The thread did not come along into a forked child, and its lock may be held there.
+        // The thread did not come along into a forked child.
         if self.engine.fork.check().is_err() {
             return;
         }
-        self.stop.stop();
+        // Relaxed: unparking publishes it.
+        self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
             // Its panic, if any, was reported where it happened.
             let _ = thread.join();
         }

@@ -5,13 +5,16 @@
 //! holds what no protocol depends on (counters, injected time): it stays out of the models, which
 //! keeps them small.
 
+#[cfg(oncegate_tsan)]
+mod gated;
 pub(crate) mod planted;
 
 #[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
 mod imp {
     pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
-    pub(crate) use std::sync::{Mutex, MutexGuard};
     pub(crate) use std::thread::{Thread, current};
+
+    pub(crate) use super::plain::{Mutex, MutexGuard};
 
     /// Sleeps until unparked, or at most for `limit`. May wake early.
     pub(crate) fn park(limit: Option<std::time::Duration>) {
@@ -48,9 +51,13 @@ mod imp {
 
 pub(crate) use imp::{AtomicU64, Mutex, MutexGuard, Ordering, Thread, current, park};
 
-/// Atomics that no protocol depends on. Never modelled.
+/// Atomics and locks that no protocol depends on. Never modelled.
 pub(crate) mod plain {
+    #[cfg(oncegate_tsan)]
+    pub(crate) use super::gated::{Mutex, MutexGuard};
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
+    #[cfg(not(oncegate_tsan))]
+    pub(crate) use std::sync::{Mutex, MutexGuard};
 }
 
 /// Takes the lock; a panic of another holder leaves plain data behind, so poison means nothing.
