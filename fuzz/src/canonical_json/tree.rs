@@ -111,8 +111,8 @@ pub(super) fn tokens(pointer: &str) -> Option<Vec<String>> {
     if pointer.is_empty() {
         return Some(Vec::new());
     }
-    let strays = pointer.replace("~0", "").replace("~1", "").contains('~');
-    let path = pointer.strip_prefix('/').filter(|_| !strays)?;
+    let is_escape = |after: &str| after.starts_with(['0', '1']);
+    let path = pointer.strip_prefix('/').filter(|path| path.split('~').skip(1).all(is_escape))?;
     // In this order: `~01` is `~1`.
     let unescape = |token: &str| token.replace("~1", "/").replace("~0", "~");
     Some(path.split('/').map(unescape).collect())
