@@ -2,7 +2,8 @@
 SHELL := /usr/bin/env bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint unit loom fuzz tidy deny msrv instructions bench doc
+.PHONY: help setup demo test lint unit loom planted fuzz mutants tidy deny msrv instructions
+.PHONY: bench doc
 
 # Where rustup puts Cargo, for a shell that does not know it yet.
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
@@ -12,7 +13,9 @@ CARGO ?= cargo
 LOCKED ?=
 # One model: `make loom MODEL=begin_vs_begin`.
 MODEL ?=
-# How long each fuzz target runs, and which one: `make fuzz TARGET=canonical_json SECONDS_EACH=600`.
+# One part: `make mutants MUTANTS=fingerprint`.
+MUTANTS ?=
+# How long each fuzz target runs, and which one: `make fuzz TARGET=outcome SECONDS_EACH=600`.
 SECONDS_EACH ?= 20
 TARGET ?=
 # `make fuzz SANITIZER=address`.
@@ -34,7 +37,7 @@ demo: ## Storm real webhooks with and without the engine, side by side
 	@scripts/setup.sh build
 	@scripts/demo.sh
 
-test: ## Lint, tidy, unit, loom, fuzz, deny, msrv and instructions, one line per suite at the end
+test: ## Every suite, and one line for each at the end
 	@scripts/setup.sh test
 	@scripts/test.sh
 
@@ -44,6 +47,8 @@ lint: ## rustfmt, clippy and rustdoc, warnings denied
 	$(CARGO) clippy $(LOCKED) -p oncegate --no-default-features -- -D warnings
 	RUSTFLAGS="--cfg oncegate_loom" CARGO_TARGET_DIR="$${CARGO_TARGET_DIR:-target}/loom" \
 	  $(CARGO) clippy $(LOCKED) --profile loom -p oncegate-tests --test loom -- -D warnings
+	RUSTFLAGS="--cfg oncegate_idempotent" CARGO_TARGET_DIR="$${CARGO_TARGET_DIR:-target}/bench" \
+	  $(CARGO) clippy $(LOCKED) --ignore-rust-version -p oncegate-benches -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(DOC)
 
 unit: ## Unit, integration and property tests, and the examples of the documentation
@@ -52,6 +57,13 @@ unit: ## Unit, integration and property tests, and the examples of the documenta
 loom: ## The models of the lock-free part, every interleaving within their bounds
 	RUSTFLAGS="--cfg oncegate_loom" CARGO_TARGET_DIR="$${CARGO_TARGET_DIR:-target}/loom" \
 	  $(CARGO) test $(LOCKED) --profile loom -p oncegate-tests --test loom -- $(MODEL)
+
+planted: ## Plant every bug of docs/planted-bugs.md; its test must catch it
+	$(CARGO) test $(LOCKED) -p oncegate-tests --test planted
+
+mutants: ## Change the engine at random; docs/mutants.md explains what no test noticed (hours)
+	@scripts/setup.sh mutants
+	@scripts/mutants.sh $(MUTANTS)
 
 fuzz: ## Every fuzz target for SECONDS_EACH=20; TARGET= names one; its corpus is replayed by `unit`
 	@SECONDS_EACH=$(SECONDS_EACH) TARGET=$(TARGET) SANITIZER=$(SANITIZER) scripts/fuzz.sh

@@ -2,12 +2,14 @@
 # Installs what the project needs, and nothing that is already there.
 #   scripts/setup.sh build   a C linker, make, curl, and Rust
 #   scripts/setup.sh test    the same, with rustfmt, clippy, cargo-deny, cargo-fuzz and valgrind
+#   scripts/setup.sh mutants Rust and cargo-mutants
 # ONCEGATE_NO_INSTALL=1 only reports what is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
 
 DENY_VERSION=0.20.2
+MUTANTS_VERSION=27.1.0
 FUZZ_VERSION=0.13.2
 PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
 
@@ -85,8 +87,11 @@ fuzz() {
   [ "$(uname -s)" != Linux ] || tool cargo-fuzz "$FUZZ_VERSION"
 }
 
+mutants() { tool cargo-mutants "$MUTANTS_VERSION"; }
+
 case "${1:-test}" in
   build) system_packages build; rust ;;
   test) system_packages test; rust; components; deny; fuzz ;;
-  *) die "usage: scripts/setup.sh [build|test]" ;;
+  mutants) system_packages build; rust; mutants ;;
+  *) die "usage: scripts/setup.sh [build|test|mutants]" ;;
 esac

@@ -12,12 +12,16 @@ mod calls;
 mod cases;
 #[path = "tidy/cases_docs.rs"]
 mod cases_docs;
+#[path = "planted/catalogue.rs"]
+mod catalogue;
 #[path = "tidy/dependencies.rs"]
 mod dependencies;
 #[path = "tidy/docs.rs"]
 mod docs;
 #[path = "tidy/modules.rs"]
 mod modules;
+#[path = "tidy/planted.rs"]
+mod planted;
 #[path = "tidy/promises.rs"]
 mod promises;
 #[path = "tidy/scan.rs"]
@@ -78,6 +82,7 @@ pub(crate) const CHECKS: &[Check] = &[
     docs::CHECK,
     dependencies::CHECK,
     promises::CHECK,
+    planted::CHECK,
 ];
 
 /// Runs every check over `tree`.

@@ -7,6 +7,7 @@ use hdrhistogram::Histogram;
 
 use crate::meter::{Meter, OneInEight, Untimed, empty_histogram};
 use crate::pin;
+use crate::process;
 use crate::store::{Begun, Store};
 use crate::workloads::{FIRST_NEW, NewKeys, Stream, Workload, fill};
 
@@ -49,8 +50,9 @@ impl Kind {
 #[derive(Clone, Debug)]
 pub struct Sample {
     /// Nanoseconds of a processor for one operation: wall time, times the processors that the
-    /// threads had, through all operations. It is the same for any number of threads that do not
-    /// disturb each other.
+    /// threads had, through all operations. What other programs took of the processors is not
+    /// counted, unless there are more threads than processors. It is the same for any number of
+    /// threads that do not disturb each other.
     pub ns: f64,
     /// Records that were created.
     pub created: u64,
@@ -179,28 +181,34 @@ pub fn run<W: Worker>(
         pin::pin(&processors, thread);
         let mut worker = worker(thread as u64);
         start.wait();
-        let began = Instant::now();
+        let (began, waited) = (Instant::now(), process::waited());
         let (mut operations, mut created) = (0, 0);
         while began.elapsed() < time {
             created += worker.block();
             operations += BLOCK;
         }
-        (began.elapsed(), operations, created, latency(&worker))
+        let spent = began.elapsed().saturating_sub(process::waited() - waited);
+        (began.elapsed(), spent, operations, created, latency(&worker))
     };
     let parts: Vec<_> = std::thread::scope(|scope| {
         let handles: Vec<_> = (0..threads).map(|thread| scope.spawn(move || one(thread))).collect();
         handles.into_iter().map(|handle| handle.join().expect("no worker panics")).collect()
     });
-    let wall = parts.iter().map(|part| part.0).max().unwrap_or_default();
-    let operations: u64 = parts.iter().map(|part| part.1).sum();
-    let created = parts.iter().map(|part| part.2).sum();
+    let operations: u64 = parts.iter().map(|part| part.2).sum();
+    let created = parts.iter().map(|part| part.3).sum();
     let mut merged = None;
-    for histogram in parts.iter().filter_map(|part| part.3.as_ref()) {
+    for histogram in parts.iter().filter_map(|part| part.4.as_ref()) {
         let all = merged.get_or_insert_with(empty_histogram);
         all.add(histogram).expect("equal bounds");
     }
-    let busy = threads.min(processors.len().max(1)) as f64;
-    let ns = wall.as_nanos() as f64 * busy / operations as f64;
+    let spent = if threads <= processors.len() {
+        // Every thread has a processor: if it waits for one, another program is there.
+        parts.iter().map(|part| part.1).sum()
+    } else {
+        let wall = parts.iter().map(|part| part.0).max().unwrap_or_default();
+        wall * u32::try_from(processors.len().max(1)).unwrap_or(1)
+    };
+    let ns = spent.as_nanos() as f64 / operations as f64;
     Sample { ns, created, operations, latency: merged }
 }
 

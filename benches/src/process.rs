@@ -1,6 +1,7 @@
 //! Process: what the system says of this one, and questions answered by a fresh one.
 
 use std::process::Command;
+use std::time::Duration;
 
 /// Bytes that are resident.
 #[must_use]
@@ -16,6 +17,15 @@ pub fn page_faults() -> u64 {
     // Behind the name, which may hold anything, the eighth field.
     let fields = stat.rsplit(')').next().unwrap_or_default();
     fields.split_whitespace().nth(7).and_then(|field| field.parse().ok()).unwrap_or_default()
+}
+
+/// How long the calling thread has been ready to run without a processor to run on. Zero where the
+/// system does not tell.
+#[must_use]
+pub fn waited() -> Duration {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let nanos = text.split_whitespace().nth(1).and_then(|field| field.parse().ok());
+    Duration::from_nanos(nanos.unwrap_or_default())
 }
 
 /// Bytes that could be taken without swapping.

@@ -454,7 +454,7 @@ impl EngineBuilder {
             return Err(Error::new(ErrorCode::InvalidConfig, "outcome_bytes", found, limit));
         }
         let words = |bytes: usize| bytes / size_of::<u64>();
-        let wanted = (budget / 256).clamp(4 << 10, 64 << 10).max(largest).next_multiple_of(64);
+        let wanted = (budget / 256).clamp(LEAST_CHUNK, 64 << 10).max(largest).next_multiple_of(64);
         let largest_chunk = outcome::MAX_CHUNK_WORDS * size_of::<u64>();
         // A budget beyond what small chunks can name gets larger ones.
         let chunk = wanted.max(budget.div_ceil(outcome::MAX_CHUNKS)).min(largest_chunk);
@@ -509,10 +509,13 @@ pub(crate) fn check_duration(
 }
 
 /// Number and words of the chunks of a tiny engine; a model needs even smaller ones.
-const TINY_CHUNKS: [usize; 2] = if cfg!(oncegate_loom) { [2, 8] } else { [4, 48] };
+const TINY_CHUNKS: [usize; 2] = if MODELLED { [2, 8] } else { [4, 48] };
+const TINY_OUTCOME: usize = if MODELLED { 8 } else { 64 };
 /// What a reference can tell, in whole lines.
 const MAX_INLINE: usize = 448;
-const TINY_OUTCOME: usize = if cfg!(oncegate_loom) { 8 } else { 64 };
+/// Bytes of the smallest chunk: a page.
+const LEAST_CHUNK: usize = if MODELLED { 256 } else { 4 << 10 };
+const MODELLED: bool = cfg!(any(oncegate_loom, oncegate_shuttle));
 /// The longest lease.
 pub(crate) const YEAR: Duration = Duration::from_secs(366 * 24 * 3600);
 /// The longest dedup window.

@@ -23,11 +23,19 @@ use std::time::Duration;
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Error {
-    code: ErrorCode,
     field: &'static str,
+    /// Small without it: every call returns room for an error, and refusals in a storm allocate
+    /// nothing.
+    detail: Option<Box<Detail>>,
+    /// In nanoseconds; zero: nothing is known.
+    retry_after: u64,
+    code: ErrorCode,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+struct Detail {
     found: Cow<'static, str>,
     limit: Cow<'static, str>,
-    retry_after: Option<Duration>,
 }
 
 impl Error {
@@ -109,7 +117,7 @@ impl Error {
     /// ```
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        self.retry_after
+        (self.retry_after != 0).then(|| Duration::from_nanos(self.retry_after))
     }
 
     /// An error about `field`: what class of value was found, and what the limit is.
@@ -119,16 +127,17 @@ impl Error {
         found: impl Into<Cow<'static, str>>,
         limit: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self { code, field, found: found.into(), limit: limit.into(), retry_after: None }
+        let detail = Detail { found: found.into(), limit: limit.into() };
+        Self { field, detail: Some(Box::new(detail)), retry_after: 0, code }
     }
 
     /// An error whose code says it all; allocates nothing.
     pub(crate) const fn of(code: ErrorCode, field: &'static str) -> Self {
-        Self { code, field, found: Cow::Borrowed(""), limit: Cow::Borrowed(""), retry_after: None }
+        Self { field, detail: None, retry_after: 0, code }
     }
 
     pub(crate) fn with_retry_after(mut self, after: Duration) -> Self {
-        self.retry_after = Some(after);
+        self.retry_after = u64::try_from(after.as_nanos()).unwrap_or(u64::MAX);
         self
     }
 }
@@ -136,13 +145,15 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.field, self.code.text())?;
-        if !self.found.is_empty() {
-            write!(f, "; found {}", self.found)?;
+        if let Some(detail) = &self.detail {
+            if !detail.found.is_empty() {
+                write!(f, "; found {}", detail.found)?;
+            }
+            if !detail.limit.is_empty() {
+                write!(f, "; limit: {}", detail.limit)?;
+            }
         }
-        if !self.limit.is_empty() {
-            write!(f, "; limit: {}", self.limit)?;
-        }
-        if let Some(after) = self.retry_after {
+        if let Some(after) = self.retry_after() {
             write!(f, "; retry after {} ms", after.as_millis())?;
         }
         Ok(())

@@ -52,7 +52,7 @@ pub use fingerprint::{
 pub use observe::{Latency, Live, Stats};
 pub use outcome::{Outcome, OutcomePolicy, Verdict};
 
-#[cfg(oncegate_loom)]
+#[cfg(any(oncegate_loom, oncegate_shuttle))]
 #[doc(hidden)]
 pub use sync::planted::Bug;
 

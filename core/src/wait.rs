@@ -57,7 +57,7 @@ pub(crate) enum NotQueued {
 
 impl WaitQueue {
     pub(crate) fn new(limit: u64, fork: Arc<ForkGuard>) -> Self {
-        let buckets = if cfg!(oncegate_loom) { 1 } else { BUCKETS };
+        let buckets = if cfg!(any(oncegate_loom, oncegate_shuttle)) { 1 } else { BUCKETS };
         Self {
             buckets: (0..buckets).map(|_| CachePadded::new(Mutex::default())).collect(),
             waiting: AtomicU64::new(0),
@@ -100,7 +100,8 @@ impl WaitQueue {
     /// Wakes those who wait for `slot` and would look again only after `until_ms`, the new end of
     /// what they wait for.
     pub(crate) fn wake_sooner(&self, slot: usize, until_ms: u64) {
-        self.wake(slot, |waiter| waiter.until_ms > until_ms);
+        let moves = !Bug::ShorterLeaseUnnoticed.is_planted();
+        self.wake(slot, |waiter| waiter.until_ms > until_ms && moves);
     }
 
     fn wake(&self, slot: usize, whom: impl Fn(&Waiter) -> bool) {
@@ -117,6 +118,10 @@ impl WaitQueue {
 
     /// Wakes whoever waits for `slot` the longest. False: nobody does.
     pub(crate) fn wake_one(&self, slot: usize) -> bool {
+        if Bug::HandsOffToAll.is_planted() {
+            self.wake_all(slot);
+            return true;
+        }
         let first = {
             let mut bucket = lock(self.bucket(slot));
             let at = bucket.iter().position(|waiter| waiter.slot == slot);
@@ -178,7 +183,7 @@ impl Drop for Ticket {
         if self.queue.fork.check().is_err() {
             return;
         }
-        if !self.spent && !self.remove() {
+        if !self.spent && !self.remove() && !Bug::WakeUpKept.is_planted() {
             self.queue.wake_one(self.slot);
         }
     }

@@ -1,7 +1,8 @@
-//! A lapse that counts as failure meets its holder, who fails for good with an outcome.
+//! A lapse that ends the attempt meets its holder, who ends it too.
 //!
 //! Threads: two. Bound: two preemptions. Property: duplicates get one outcome, always the same
-//! (I4), and a holder who was fenced wrote nothing (I3). Left out: takeover.
+//! (I4), and a holder who was fenced wrote nothing (I3); where both say that nobody knows, both
+//! come to an end, and the record is unknown. Left out: takeover.
 
 use crate::support::*;
 use oncegate::{Failure, OnLapse, Outcome};
@@ -26,6 +27,27 @@ fn lapsed_or_declined() {
 #[test]
 fn the_lapse_or_the_holder_decides() {
     model(lapsed_or_declined);
+}
+
+fn unknown_to_both() {
+    let Small { engine, clock } = small_with(|builder| builder.on_lapse(OnLapse::Unknown));
+    let token = begin(&engine, "k").token().expect("new");
+    clock.advance(LEASE);
+    let (left, right) = (Arc::clone(&engine), Arc::clone(&engine));
+    let (given_up, swept) = race(
+        move || left.fail(&token, Failure::unknown()),
+        move || right.sweep(usize::MAX).map(|_| ()),
+    );
+    assert_eq!((given_up.is_ok(), swept.is_ok()), (true, true));
+    assert_eq!(begin(&engine, "k"), Got::Other("Unresolved".into()));
+}
+
+/// Goal: a holder that gives up comes to an end where the lapse did the same. Method: every
+/// schedule of both. It went round for ever once: it took the state that it wanted for one to
+/// start from.
+#[test]
+fn a_holder_gives_up_while_it_lapses() {
+    model(unknown_to_both);
 }
 
 /// Goal: the model bites. Method: the lapse leaves the reference to whoever comes.

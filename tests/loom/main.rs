@@ -8,7 +8,9 @@ mod support;
 
 mod begin_vs_begin;
 mod begin_vs_begin_across_sets;
+mod complete_vs_replay;
 mod complete_vs_takeover;
+mod end_vs_end;
 mod evict_vs_begin;
 mod expire_vs_begin;
 mod inline_read_vs_evict;

@@ -49,8 +49,8 @@ fn late_delay_against_run_again() {
     let (delayed, again) =
         race(move || left.fail(&token, later).is_ok(), move || runs_again(&right));
     let got = begin(&engine, "k");
-    assert!(delayed || again);
-    assert!(again || got.token().is_none(), "before it is due: {got:?}");
+    assert!(delayed != again, "delayed: {delayed}, runs again: {again}");
+    assert_eq!(got.token().is_some(), again, "delayed: {delayed}, and then {got:?}");
 }
 
 /// Goal: a delay that was accepted is kept. Method: every schedule of the holder's delay and a

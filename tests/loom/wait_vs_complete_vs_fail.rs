@@ -127,3 +127,15 @@ fn broken_hand_off_lost() {
         waiter_follows_a_failure,
     );
 }
+
+/// Goal: the model bites. Method: a waiter is handed the attempt before the record says so.
+#[cfg(oncegate_loom)]
+#[test]
+fn broken_woken_too_early() {
+    broken_by_deadlock(
+        oncegate::Bug::WokenTooEarly,
+        "wait_vs_complete_vs_fail::broken_woken_too_early",
+        2,
+        waiter_follows_a_failure,
+    );
+}

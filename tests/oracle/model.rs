@@ -6,6 +6,7 @@
 //! wrong.
 
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
 
 use oncegate::{Completed, ErrorCode, OnDrop, OnLapse, Outcome, Status};
 
@@ -39,6 +40,13 @@ pub(crate) enum State {
         outcome: Option<Outcome>,
     },
     Unknown,
+}
+
+impl Hash for Record {
+    /// By what tells most records apart.
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        (self.attempt, self.token, self.payload, self.place()).hash(hasher);
+    }
 }
 
 impl Record {
@@ -82,7 +90,7 @@ pub(crate) enum Answer {
 }
 
 /// What the engine was opened with. Durations are milliseconds, rounded up.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Rules {
     pub(crate) window: u64,
     pub(crate) on_drop: OnDrop,
@@ -101,7 +109,7 @@ pub(crate) struct Ask {
 }
 
 /// How a holder ends its attempt.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum End {
     Complete(Outcome),
     Terminal(Outcome),
@@ -112,14 +120,15 @@ pub(crate) enum End {
 }
 
 /// What a reconciler says.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Succeeded(Outcome),
     Failed(Outcome),
     RunAgain,
 }
 
-type World = Option<Record>;
+/// What is there for a request: a record, or none.
+pub(crate) type World = Option<Record>;
 
 /// The records that there may be for each request.
 pub(crate) struct Oracle {
@@ -303,7 +312,7 @@ impl Oracle {
     }
 }
 
-fn begin(rules: &Rules, world: World, now: u64, ask: &Ask) -> (Answer, World) {
+pub(crate) fn begin(rules: &Rules, world: World, now: u64, ask: &Ask) -> (Answer, World) {
     let admit = |attempt, status, payload, era| {
         let state = State::Running { until: now + ask.lease, noticed: false };
         let (token, lapse) = (ask.token, ask.lapse);
@@ -339,7 +348,7 @@ fn begin(rules: &Rules, world: World, now: u64, ask: &Ask) -> (Answer, World) {
     (answer, Some(record))
 }
 
-fn end(
+pub(crate) fn end(
     rules: &Rules,
     world: World,
     now: u64,
@@ -394,7 +403,7 @@ fn end(
     }
 }
 
-fn resolve(rules: &Rules, world: World, now: u64, verdict: &Verdict) -> (Answer, World) {
+pub(crate) fn resolve(rules: &Rules, world: World, now: u64, verdict: &Verdict) -> (Answer, World) {
     let Some(mut record) = world.clone().filter(|record| record.state == State::Unknown) else {
         return (Answer::Refused(ErrorCode::NotFound), world);
     };
@@ -418,7 +427,7 @@ fn tended(rules: &Rules, world: World, now: u64) -> World {
 }
 
 /// The record after somebody looked at its lease.
-fn noticed(rules: &Rules, mut record: Record, now: u64) -> Record {
+pub(crate) fn noticed(rules: &Rules, mut record: Record, now: u64) -> Record {
     let State::Running { until, noticed } = record.state else {
         return record;
     };
@@ -436,7 +445,7 @@ fn noticed(rules: &Rules, mut record: Record, now: u64) -> Record {
 }
 
 /// Whether the record's time is over. Leases and delays that nobody asks for stay one window.
-fn is_over(rules: &Rules, world: &World, now: u64) -> bool {
+pub(crate) fn is_over(rules: &Rules, world: &World, now: u64) -> bool {
     world.as_ref().is_some_and(|record| match record.state {
         State::Running { until, .. } => {
             record.lapse == OnLapse::Reclaim && until + rules.window <= now
@@ -447,7 +456,7 @@ fn is_over(rules: &Rules, world: &World, now: u64) -> bool {
     })
 }
 
-fn is_late(world: &World, now: u64) -> bool {
+pub(crate) fn is_late(world: &World, now: u64) -> bool {
     let state = world.as_ref().map(|record| &record.state);
     matches!(state, Some(State::Running { until, .. }) if *until <= now)
 }

@@ -93,15 +93,16 @@ fn quota_is_kept_from_those_without() {
 }
 
 /// Goal: traffic without credentials evicts no tenant's record, not even one without a quota.
-/// Method: a tenant fills the table; the flood finds only what is left.
+/// Method: a tenant fills every slot; the flood, which is within its own quota, finds none.
 #[test]
 fn unauthenticated_traffic_evicts_nobody() {
     let tenant = Scope::new("tenant").expect("short");
     let (engine, _clock) = build(Engine::builder().capacity(1_024));
-    for key in 0..1_000_u32 {
+    for key in 0..8_000_u32 {
         admitted(&engine, &of(tenant, &key.to_le_bytes())).complete(&done("x")).expect("held");
     }
     let evicted = engine.stats().expect("not forked").evicted_early;
+    assert!(evicted > 6_000, "there was room for all");
     for key in 0..1_000_u32 {
         match engine.begin(&of(Scope::unauthenticated(), &key.to_le_bytes())) {
             Ok(Admission::Admitted(lease)) => {

@@ -11,6 +11,8 @@ const README: &str = "README.md";
 const GUIDE: &str = "docs/guide.md";
 const LIST: &str = "docs/dependencies.md";
 const GUARANTEES: &str = "docs/guarantees.md";
+const PLANTED: &str = "docs/planted-bugs.md";
+const BUGS: &str = "core/src/sync/planted.rs";
 
 pub(crate) const CASES: &[Case] = &[
     breaks(
@@ -148,6 +150,45 @@ pub(crate) const CASES: &[Case] = &[
                 ),
             ),
             ("a.rs", "async fn it() {}\n"),
+        ],
+    ),
+    breaks(
+        "planted-bug",
+        &[
+            (
+                PLANTED,
+                concat!(
+                    "| `A` | a | I1, I2, I3 | `tests/loom/a_vs_b.rs::broken_a` |\n",
+                    "| `A` | a | I4, I5, I6, I7, I8 | `tests/a/main.rs::gone` |\n",
+                    "| `Z` | z | I10 | `tests/a/main.rs::it` |\n"
+                ),
+            ),
+            (BUGS, "bugs! {\n    /// Doc.\n    A,\n    /// Doc.\n    B,\n}\n"),
+            ("core/src/lib.rs", "#![deny(unsafe_code)]\nlet a = Bug::A.is_planted();\n"),
+            ("tests/loom/a_vs_b.rs", "fn broken_a() {\n    broken(Bug::B);\n}\n"),
+            ("tests/a/main.rs", "fn it() {}\n"),
+        ],
+        // `A` has two rows; `B` has none, and no place; a twin plants another bug; a test is
+        // missing; `Z` is no bug; and nothing breaks I9.
+        &[(BUGS, 3), (BUGS, 5), (BUGS, 5), (PLANTED, 1), (PLANTED, 2), (PLANTED, 3), (PLANTED, 0)],
+    ),
+    keeps(
+        "planted-bug",
+        &[
+            (
+                PLANTED,
+                concat!(
+                    "| `A` | a | I1, I2, I3, I4, I5 | `tests/loom/a_vs_b.rs::broken_a` |\n",
+                    "| `B` | b | I6, I7, I8, I9, I10 | `tests/a/main.rs::it` |\n"
+                ),
+            ),
+            (BUGS, "bugs! {\n    /// Doc.\n    A,\n    /// Doc.\n    B,\n}\n"),
+            (
+                "core/src/lib.rs",
+                "#![deny(unsafe_code)]\nlet a = Bug::A.is_planted() || Bug::B.is_planted();\n",
+            ),
+            ("tests/loom/a_vs_b.rs", "fn broken_a() {\n    broken(Bug::A);\n}\n"),
+            ("tests/a/main.rs", "fn it() {}\n"),
         ],
     ),
 ];

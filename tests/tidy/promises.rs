@@ -39,7 +39,7 @@ fn run(tree: &Tree, report: &mut Report) {
 }
 
 /// What is wrong with `path::name`: the file is not there, or holds no function of that name.
-fn missing(tree: &Tree, test: &str) -> Option<String> {
+pub(crate) fn missing(tree: &Tree, test: &str) -> Option<String> {
     let Some((path, name)) = test.split_once("::") else {
         return Some(format!("`{test}` is no `path::test_name`"));
     };

@@ -17,6 +17,8 @@ pub(crate) enum Path {
     ReplayHashed,
     /// The same, and the outcome goes into memory of its own.
     ReplayAllocated,
+    /// The same into the buffer, and the outcome has 256 bytes, too many to lie beside its record.
+    ReplayLarge,
     /// Sixteen duplicates at once; counted for each.
     ReplayBatch,
     /// A new request from begin to complete, and the table has room.
@@ -37,10 +39,11 @@ pub(crate) enum Path {
 
 impl Path {
     /// All of them.
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::ReplayPrepared,
         Self::ReplayHashed,
         Self::ReplayAllocated,
+        Self::ReplayLarge,
         Self::ReplayBatch,
         Self::New,
         Self::NewInFullTable,
@@ -57,6 +60,7 @@ impl Path {
             Self::ReplayPrepared => "replay-prepared",
             Self::ReplayHashed => "replay-hashed",
             Self::ReplayAllocated => "replay-allocated",
+            Self::ReplayLarge => "replay-large",
             Self::ReplayBatch => "replay-batch-16",
             Self::New => "new",
             Self::NewInFullTable => "new-in-full-table",
@@ -71,10 +75,11 @@ impl Path {
     /// Prepares what it needs, and runs it that many times inside `measured`.
     pub(crate) fn run(self, iterations: usize) {
         match self {
-            Self::ReplayPrepared => replay(iterations, Replay::Prepared),
-            Self::ReplayHashed => replay(iterations, Replay::Hashed),
-            Self::ReplayAllocated => replay(iterations, Replay::Allocated),
-            Self::ReplayBatch => replay(iterations, Replay::Batch),
+            Self::ReplayPrepared => replay(iterations, Replay::Prepared, 64),
+            Self::ReplayHashed => replay(iterations, Replay::Hashed, 64),
+            Self::ReplayAllocated => replay(iterations, Replay::Allocated, 64),
+            Self::ReplayLarge => replay(iterations, Replay::Prepared, 256),
+            Self::ReplayBatch => replay(iterations, Replay::Batch, 64),
             Self::New => new(iterations, 8 * iterations, 0),
             Self::NewInFullTable => new(iterations, FULL, 3 * FULL),
             Self::NewBatch => new_batch(iterations),
@@ -102,10 +107,11 @@ enum Replay {
     Batch,
 }
 
-fn replay(iterations: usize, how: Replay) {
+fn replay(iterations: usize, how: Replay, bytes: usize) {
     let engine = engine(FULL, FingerprintMode::Keyed);
     let keys: Vec<Fingerprint> = (0..BATCH as u64).map(fingerprint).collect();
-    keys.iter().for_each(|&key| complete(&engine, key));
+    let outcome = Outcome::new(200, vec![7; bytes]);
+    keys.iter().for_each(|&key| complete(&engine, key, &outcome));
     let batch: Vec<Prepared<'_>> = keys.iter().map(|&key| prepare(&engine, key)).collect();
     let (options, mut buffer) = (BeginOptions::new(), Outcome::default());
     match how {
@@ -131,9 +137,9 @@ fn replay(iterations: usize, how: Replay) {
 /// New requests, after `before` of them.
 fn new(iterations: usize, capacity: usize, before: usize) {
     let engine = engine(capacity, FingerprintMode::Keyed);
-    (0..before).for_each(|number| complete(&engine, fingerprint(number as u64)));
-    let keys: Vec<_> = (before..before + iterations).map(|n| fingerprint(n as u64)).collect();
     let (options, outcome) = (BeginOptions::new(), Outcome::new(200, [7; 64]));
+    (0..before).for_each(|number| complete(&engine, fingerprint(number as u64), &outcome));
+    let keys: Vec<_> = (before..before + iterations).map(|n| fingerprint(n as u64)).collect();
     let mut buffer = Outcome::default();
     measured(iterations, |i| {
         let prepared = prepare(&engine, keys[i]);
@@ -149,9 +155,9 @@ fn new(iterations: usize, capacity: usize, before: usize) {
 fn new_batch(iterations: usize) {
     let engine = engine(FULL, FingerprintMode::Keyed);
     let before = 3 * FULL;
-    (0..before).for_each(|number| complete(&engine, fingerprint(number as u64)));
-    let keys: Vec<_> = (before..before + iterations).map(|n| fingerprint(n as u64)).collect();
     let (options, outcome) = (BeginOptions::new(), Outcome::new(200, [7; 64]));
+    (0..before).for_each(|number| complete(&engine, fingerprint(number as u64), &outcome));
+    let keys: Vec<_> = (before..before + iterations).map(|n| fingerprint(n as u64)).collect();
     let (mut batch, mut leases) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH));
     let mut buffer = Outcome::default();
     measured(iterations / BATCH, |i| {
@@ -210,7 +216,7 @@ fn hash(iterations: usize, mode: FingerprintMode) {
 fn engine(capacity: usize, mode: FingerprintMode) -> Engine {
     let secret = Secret::from_bytes(&[7; 32]).expect("long enough");
     let builder = Engine::builder().capacity(capacity).fingerprint_mode(mode).secret(secret);
-    let builder = builder.outcome_limit(64).clock(ManualClock::new());
+    let builder = builder.outcome_limit(256).clock(ManualClock::new());
     builder.build().expect("a valid configuration")
 }
 
@@ -218,10 +224,10 @@ fn prepare(engine: &Engine, key: Fingerprint) -> Prepared<'static> {
     engine.prepare_hashed(Scope::single_tenant(), key, 0).expect("not forked")
 }
 
-fn complete(engine: &Engine, key: Fingerprint) {
+fn complete(engine: &Engine, key: Fingerprint, outcome: &Outcome) {
     let prepared = prepare(engine, key);
     match engine.begin_prepared(&prepared, &BeginOptions::new()).expect("room") {
-        Admission::Admitted(lease) => lease.complete(&Outcome::new(200, [7; 64])).expect("held"),
+        Admission::Admitted(lease) => lease.complete(outcome).expect("held"),
         other => panic!("a new key was answered {other:?}"),
     };
 }

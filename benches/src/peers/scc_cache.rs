@@ -1,8 +1,8 @@
 //! `scc::HashCache`: a cache of buckets with 32 places, each with its own order of use.
 //!
 //! It evicts inside a bucket, so that a record can go long before the cache is full: it keeps 93
-//! to 98 % of its capacity. Nothing protects a record in flight from eviction, so that a key can
-//! be created twice. It does not expire.
+//! to 98 % of its capacity, which it rounds up to a power of two. Nothing protects a record in
+//! flight from eviction, so that a key can be created twice. It does not expire.
 
 use std::hash::BuildHasher;
 
@@ -30,8 +30,9 @@ where
     const NAME: &'static str = "scc HashCache";
     const BOUNDED: bool = true;
     const LOCKS: bool = true;
-    const NOTE: &'static str = "Evicts within buckets of 32, so that records go before it is \
-        full; a record in flight can be evicted, and its key created again. Does not expire.";
+    const NOTE: &'static str = "Rounds its capacity up to a power of two. Evicts within \
+        buckets of 32, so that records go before it is full; a record in flight can be \
+        evicted, and its key created again. Does not expire.";
 
     fn open(capacity: usize) -> Self {
         Self(HashCache::with_capacity_and_hasher(capacity, capacity, S::default()))

@@ -36,7 +36,8 @@ fn head(page: &mut String, report: &Report) {
         "One process, every contender once in each round in an order shuffled anew; medians of {} \
          rounds of {} ms, with the fastest and the slowest. Threads are pinned. A figure is the \
          time of a processor for one operation: wall time, times the processors that the threads \
-         had, through all operations. Only ratios within one run mean something.\n",
+         had, through all operations; what other programs took of the processors is left out where \
+         every thread has one. Only ratios within one run mean something.\n",
         report.rounds, report.slice_ms
     );
     let facts = [

@@ -102,12 +102,13 @@ impl Subject {
         match self {
             Self::HitRate => {
                 let requests = extent.choose(50_000, 1_000_000, 4_000_000);
-                let capacities: &[usize] = &[10_000, 50_000, 100_000, 250_000];
+                let capacities: &[usize] = &[1 << 14, 1 << 16, 1 << 17, 1 << 18];
                 let many = extent.choose(1, 3, 4);
                 Ok(hit_rate::hit_rate(requests, &capacities[..many]))
             }
             Self::Retention => {
-                let capacity = extent.choose(4_000, 20_000, 100_000);
+                // A power of two: one of the peers would round others up.
+                let capacity = extent.choose(1 << 12, 1 << 14, 1 << 17);
                 let requests = capacity as u64 * extent.choose(1, 2, 4);
                 let distances = [0.1, 0.5, 0.8, 0.9, 0.95, 1.0];
                 Ok(retention::retention(capacity, requests, &distances))

@@ -63,7 +63,7 @@ impl<S: Store> Contender for Race<S> {
                 runner.heat(first + heat * HEAT, &meeting, thread == 0);
                 heat += 1;
             }
-            (runner.spent, runner.created, heat)
+            (runner.heats, runner.created, heat)
         };
         let parts: Vec<_> = std::thread::scope(|scope| {
             let one = &one;
@@ -72,9 +72,9 @@ impl<S: Store> Contender for Race<S> {
             handles.into_iter().map(|handle| handle.join().expect("no worker panics")).collect()
         });
         let keys = parts.first().map_or(0, |part| part.2) * HEAT;
-        let spent: Duration = parts.iter().map(|part| part.0).sum();
+        let heats = parts.iter().flat_map(|part| part.0.iter().copied()).collect();
         let created = parts.iter().map(|part| part.1).sum();
-        let ns = spent.as_nanos() as f64 / (keys * threads as u64) as f64;
+        let ns = undisturbed(heats) / HEAT as f64;
         Sample { ns, created, operations: keys, latency: None }
     }
 }
@@ -84,7 +84,8 @@ struct Runner<'s, S: Store> {
     leases: Vec<S::Lease<'s>>,
     outcome: S::Outcome,
     buffer: S::Outcome,
-    spent: Duration,
+    /// Nanoseconds of each heat.
+    heats: Vec<f64>,
     created: u64,
 }
 
@@ -92,7 +93,7 @@ impl<'s, S: Store> Runner<'s, S> {
     fn new(store: &'s S) -> Self {
         let leases = Vec::with_capacity(HEAT as usize);
         let (outcome, buffer) = (S::outcome(7), S::outcome(0));
-        Self { store, leases, outcome, buffer, spent: Duration::ZERO, created: 0 }
+        Self { store, leases, outcome, buffer, heats: Vec::new(), created: 0 }
     }
 
     fn heat(&mut self, first: u64, meeting: &Meeting, tidies: bool) {
@@ -104,7 +105,7 @@ impl<'s, S: Store> Runner<'s, S> {
                 self.leases.push(lease);
             }
         }
-        self.spent += began.elapsed();
+        self.heats.push(began.elapsed().as_nanos() as f64);
         self.created += self.leases.len() as u64;
         for lease in self.leases.drain(..) {
             self.store.complete(lease, &self.outcome);
@@ -116,6 +117,14 @@ impl<'s, S: Store> Runner<'s, S> {
             }
         }
     }
+}
+
+/// The mean of the heats without the slowest hundredth, in which a thread lost its processor to
+/// another program.
+fn undisturbed(mut heats: Vec<f64>) -> f64 {
+    heats.sort_unstable_by(f64::total_cmp);
+    heats.truncate((heats.len() * 99).div_ceil(100));
+    heats.iter().sum::<f64>() / heats.len().max(1) as f64
 }
 
 /// A barrier that spins: its threads leave it within one hand-over of a cache line.

@@ -3,17 +3,15 @@
 use std::time::Duration;
 
 use super::begin::{SAMPLE_EVERY, nanos};
-use super::keep::Ending;
 use super::{Engine, LeaseToken, OnDrop, millis_up};
 use crate::clock::{Clock, PreciseClock};
 use crate::config::{YEAR, check_duration};
 use crate::error::{Error, ErrorCode};
 use crate::observe::Event;
-use crate::outcome::{Outcome, WindowCode, lapsed};
+use crate::outcome::Outcome;
 use crate::sync::planted::Bug;
-use crate::table::control::{Fence, Snapshot, State};
-use crate::table::slot::Lapse;
-use crate::table::{Found, Rules};
+use crate::table::Found;
+use crate::table::control::{Snapshot, State};
 
 /// What became of the outcome of a finished attempt.
 ///
@@ -244,119 +242,15 @@ impl Engine {
         state: State,
     ) -> Result<Completed, Error> {
         let (slot, seen) = self.held(token).ok_or_else(|| self.fenced())?;
+        let state = if Bug::FailureSucceeds.is_planted() { State::Succeeded } else { state };
         self.finish_at(slot, seen, outcome, state, token.window_ms)
-    }
-
-    /// Finishes the attempt `seen`, which runs or is unknown: writes the block, refers to it,
-    /// and then says so in the control word.
-    pub(super) fn finish_at(
-        &self,
-        slot: usize,
-        seen: Snapshot,
-        outcome: &Outcome,
-        state: State,
-        window_ms: u64,
-    ) -> Result<Completed, Error> {
-        let rules = self.rules();
-        let window_end = rules.now_ms.saturating_add(window_ms);
-        let ending = Ending { state, window: WindowCode::new(window_ms), window_end };
-        let kept = self.keep(slot, seen, outcome, ending, &rules);
-        let seen = kept.seen;
-        let ended = self.refer(slot, seen.fence(), kept.reference).and_then(|()| {
-            let ended = if kept.writing {
-                self.end_by(slot, seen, |from| self.table.end_written(slot, from, state))
-            } else {
-                self.end(slot, seen, state)
-            };
-            ended.inspect(|_| self.counters.add(Event::Completed))
-        });
-        if kept.writing && ended.is_none() {
-            self.table.slot(slot).control().done_writing();
-        }
-        // A helper that came first has counted it.
-        let ended = ended.or_else(|| self.helped(slot, seen.fence(), state, kept.reference));
-        if let Some(ended) = ended {
-            self.table.open_window(slot, ended, window_end);
-        }
-        let completed = kept.completed();
-        if let Some(block) = kept.block {
-            self.store.published(block);
-        }
-        ended.map(|_| completed).ok_or_else(|| self.fenced())
-    }
-
-    /// The record, if somebody else has ended the attempt as its holder decided.
-    fn helped(&self, slot: usize, fence: Fence, state: State, reference: u64) -> Option<Snapshot> {
-        let at = self.table.slot(slot);
-        let now = at.control().load();
-        let as_decided = now.fence() == fence && now.state() == state && at.outcome() == reference;
-        as_decided.then_some(now)
-    }
-
-    /// Makes the record refer to `reference`, unless another call is finishing the same attempt.
-    ///
-    /// Two calls with one token, and the holder and its lapse, are arbitrated by the reference:
-    /// the first one's outcome is the attempt's, and the other helps it to its end.
-    fn refer(&self, slot: usize, fence: Fence, reference: u64) -> Option<()> {
-        let at = self.table.slot(slot);
-        loop {
-            let current = at.outcome();
-            let seen = at.control().load();
-            if seen.fence() != fence || !is_open(seen.state()) {
-                return None;
-            }
-            if let Some((failed, window)) = self.decided(current, slot, fence) {
-                let state = if failed { State::Failed } else { State::Succeeded };
-                let window_end = self.now_ms().saturating_add(window.ms());
-                if let Some(ended) = self.end(slot, seen, state) {
-                    self.table.open_window(slot, ended, window_end);
-                    self.counters.add(Event::Completed);
-                }
-                return None;
-            }
-            if current == lapsed(fence) {
-                self.end_lapsed(slot, seen);
-                return None;
-            }
-            if at.change_outcome(current, reference).is_ok() {
-                return Some(());
-            }
-        }
-    }
-
-    /// Ends the attempt `seen` in `state` and wakes whoever waits. `None`: it has ended before.
-    pub(super) fn end(&self, slot: usize, seen: Snapshot, state: State) -> Option<Snapshot> {
-        self.end_by(slot, seen, |from| self.table.end(slot, from, state))
-    }
-
-    fn end_by(
-        &self,
-        slot: usize,
-        seen: Snapshot,
-        end: impl Fn(Snapshot) -> Result<Snapshot, Snapshot>,
-    ) -> Option<Snapshot> {
-        let mut from = seen;
-        loop {
-            match end(from) {
-                Ok(ended) => {
-                    if from.waiters() {
-                        self.waiters.wake_all(slot);
-                    }
-                    return Some(ended);
-                }
-                // A waiter announced itself, or the lapse made it unknown: the attempt is ours.
-                Err(now) if now.fence() == seen.fence() && is_open(now.state()) => from = now,
-                Err(_) => return None,
-            }
-        }
     }
 
     fn retry_after(&self, token: &LeaseToken, delay: Duration) -> Result<(), Error> {
         let (slot, seen) = self.held(token).ok_or_else(|| self.fenced())?;
         let rules = self.rules();
         let due_ms = rules.now_ms.saturating_add(millis_up(delay));
-        let unknown = seen.state() == State::Unknown;
-        let decided = if unknown {
+        let decided = if seen.state() == State::Unknown {
             self.table.set_due_unknown(slot, seen, due_ms)
         } else {
             self.table.set_due(slot, seen, due_ms)
@@ -364,79 +258,31 @@ impl Engine {
         if !decided {
             return Err(self.fenced());
         }
-        let ended = self.end_failing(Found { slot, seen }, due_ms, &rules);
-        // Of a running attempt the deadline decided it, whoever has ended it since. Of an unknown
-        // one it is the control word that decides between its holder and a resolver.
-        if ended || !unknown { Ok(()) } else { Err(self.fenced()) }
-    }
-
-    /// Ends in `Waiting` an attempt whose deadline says that its holder gives it back. False:
-    /// somebody else has ended it.
-    pub(super) fn end_failing(&self, found: Found, due_ms: u64, rules: &Rules) -> bool {
-        let Found { slot, mut seen } = found;
-        let fence = seen.fence();
-        while let Err(now) = self.table.end(slot, seen, State::Waiting) {
-            if now.fence() != fence || !is_open(now.state()) {
-                return false;
-            }
-            seen = now;
-        }
-        if !seen.waiters() || Bug::HandOffLost.is_planted() {
-            return true;
-        }
-        if due_ms <= rules.now_ms {
-            self.hand_over(slot);
-        } else {
-            // All look at the new due time; the first to find it passed gets the attempt.
-            self.waiters.wake_all(slot);
-        }
-        true
-    }
-
-    /// Wakes the one waiter who gets the next attempt.
-    pub(super) fn hand_over(&self, slot: usize) {
-        if self.waiters.wake_one(slot) {
-            self.counters.add(Event::HandOff);
-        }
+        // Whoever carries it out: it is decided.
+        self.end_failing(Found { slot, seen }, due_ms, &rules);
+        Ok(())
     }
 
     fn give_up(&self, token: &LeaseToken) -> Result<(), Error> {
-        let (slot, seen) = self.held(token).ok_or_else(|| self.fenced())?;
-        let running = seen.state() == State::Running;
-        let ended = running.then(|| self.end(slot, seen, State::Unknown)).flatten();
-        // An attempt that is unknown already is what the caller says.
-        if ended.is_some() || !running { Ok(()) } else { Err(self.fenced()) }
-    }
-
-    /// Ends an attempt whose lease is closed, by its policy. Does nothing for `Reclaim`.
-    pub(super) fn lapse(&self, found: Found, policy: Lapse) {
-        let Found { slot, seen } = found;
-        match policy {
-            Lapse::Reclaim => {}
-            Lapse::Unknown => {
-                if self.table.end(slot, seen, State::Unknown).is_ok() {
-                    self.counters.add(Event::Lapsed);
+        let (slot, mut seen) = self.held(token).ok_or_else(|| self.fenced())?;
+        loop {
+            if self.help(Found { slot, seen }) {
+                return Err(self.fenced());
+            }
+            if seen.state() == State::Unknown {
+                // It is what the caller says.
+                return Ok(());
+            }
+            match self.table.end(slot, seen, State::Unknown) {
+                Ok(_) => {
                     if seen.waiters() {
                         self.waiters.wake_all(slot);
                     }
+                    return Ok(());
                 }
+                Err(now) if now.fence() == seen.fence() && is_open(now.state()) => seen = now,
+                Err(_) => return Err(self.fenced()),
             }
-            Lapse::Failed => {
-                if Bug::LapseUnarbitrated.is_planted()
-                    || self.refer(slot, seen.fence(), lapsed(seen.fence())).is_some()
-                {
-                    self.end_lapsed(slot, seen);
-                }
-            }
-        }
-    }
-
-    /// Ends in `Failed` an attempt whose reference says that it lapsed.
-    fn end_lapsed(&self, slot: usize, seen: Snapshot) {
-        if let Some(ended) = self.end(slot, seen, State::Failed) {
-            let window = millis_up(self.defaults.window);
-            self.table.open_window(slot, ended, self.now_ms().saturating_add(window));
-            self.counters.add(Event::Lapsed);
         }
     }
 
@@ -448,7 +294,8 @@ impl Engine {
         let attempt = fence.attempt(at.attempt());
         // A recorded number may be too high by four (see `Slot::raise_attempt`).
         let is_attempt = [attempt, attempt.wrapping_sub(4)].contains(&token.attempt);
-        (seen.fence() == fence && is_open(seen.state()) && is_attempt).then_some((slot, seen))
+        let is_mine = seen.fence() == fence && is_attempt || Bug::FenceNotCompared.is_planted();
+        (is_mine && is_open(seen.state())).then_some((slot, seen))
     }
 
     pub(super) fn fenced(&self) -> Error {
@@ -464,6 +311,6 @@ impl Engine {
 }
 
 /// Whether the holder of the attempt may still end it.
-fn is_open(state: State) -> bool {
+pub(super) fn is_open(state: State) -> bool {
     matches!(state, State::Running | State::Unknown)
 }

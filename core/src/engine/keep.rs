@@ -1,7 +1,8 @@
 //! Keep: where the outcome of an ending attempt is written before the record refers to it.
 
 use super::{Completed, Engine};
-use crate::outcome::{Header, Inline, Outcome, WITHOUT_BYTES, WindowCode, Written};
+use crate::outcome::{Bare, Header, Inline, Outcome, WindowCode, Written};
+use crate::sync::planted::Bug;
 use crate::table::Rules;
 use crate::table::control::{Fence, Snapshot, State};
 
@@ -19,6 +20,7 @@ pub(super) struct Kept {
     /// The attempt as it was seen last.
     pub(super) seen: Snapshot,
     pub(super) reference: u64,
+    stored: bool,
     /// Whether it lies beside the record, whose writer is then still counted (rule 6 of
     /// `table::control`).
     pub(super) writing: bool,
@@ -27,7 +29,7 @@ pub(super) struct Kept {
 
 impl Kept {
     pub(super) fn completed(&self) -> Completed {
-        if self.reference == WITHOUT_BYTES { Completed::WithoutBytes } else { Completed::Stored }
+        if self.stored { Completed::Stored } else { Completed::WithoutBytes }
     }
 }
 
@@ -42,29 +44,37 @@ impl Engine {
         ending: Ending,
         rules: &Rules,
     ) -> Kept {
-        let nothing = Kept { seen, reference: WITHOUT_BYTES, writing: false, block: None };
+        let failed = ending.state == State::Failed;
+        let reference = Bare { failed, window: ending.window }.pack(seen.fence());
+        let nothing = Kept { seen, reference, stored: false, writing: false, block: None };
         let size = outcome.data_len();
-        if size > self.outcome_limit || outcome.is_withheld() {
+        let limit = self.outcome_limit + usize::from(Bug::OutcomeLimitOffByOne.is_planted());
+        if size > limit || outcome.is_withheld() {
             return nothing;
         }
-        let failed = ending.state == State::Failed;
         let own = self.table.inline(slot);
         if size <= size_of_val(own) {
             let reference = Inline::new(seen.fence(), failed, ending.window, outcome).pack();
             if size == 0 {
                 // The reference says it all.
-                return Kept { reference, ..nothing };
+                return Kept { reference, stored: true, ..nothing };
             }
             if let Some(seen) = self.table.start_writing(slot, seen) {
-                Inline::write(outcome, own);
-                return Kept { seen, reference, writing: true, block: None };
+                if !Bug::ReferredBeforeWritten.is_planted() {
+                    Inline::write(outcome, own);
+                }
+                return Kept { seen, reference, stored: true, writing: true, block: None };
             }
         }
         let header = Header::new(slot, seen.fence(), failed, ending.window, outcome);
         let room = self.room(rules);
         let block = self.store.write(&header, outcome, ending.window_end, room, &self.table);
-        let reference = block.as_ref().map_or(WITHOUT_BYTES, |block| block.reference);
-        Kept { reference, block, ..nothing }
+        match block {
+            Some(block) => {
+                Kept { reference: block.reference, stored: true, block: Some(block), ..nothing }
+            }
+            None => nothing,
+        }
     }
 
     /// What `reference` says of the end of the attempt `(slot, fence)`, if that attempt left it:
@@ -77,6 +87,9 @@ impl Engine {
     ) -> Option<(bool, WindowCode)> {
         if let Some(inline) = Inline::unpack(reference, fence) {
             return Some((inline.failed, inline.window));
+        }
+        if let Some(bare) = Bare::unpack(reference, fence) {
+            return Some((bare.failed, bare.window));
         }
         let header = self.store.header(reference, slot, fence)?;
         Some((header.failed, header.window))

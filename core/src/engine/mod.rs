@@ -2,6 +2,7 @@
 
 mod admission;
 mod begin;
+mod conclude;
 mod decide;
 mod fill;
 mod finish;
@@ -45,8 +46,9 @@ use crate::fork::ForkGuard;
 use crate::observe::{Counters, Event, Histogram, Latency, Live, Stats};
 use crate::outcome::{Header, LiveBlock, OutcomePolicy, OutcomeStore, References, Room};
 use crate::region::{Geometry, Region, header};
-use crate::sync::Ordering;
 use crate::sync::plain::AtomicU64;
+use crate::sync::planted::Bug;
+use crate::sync::{Mutex, Ordering};
 use crate::table::control::State;
 use crate::table::scope::RoomOf;
 use crate::table::slot::Kind;
@@ -100,7 +102,7 @@ pub struct Engine {
     fill: Option<FillWatch>,
     begin_latency: Histogram,
     complete_latency: Histogram,
-    rotation: std::sync::Mutex<()>,
+    rotation: Mutex<()>,
     fork: Arc<ForkGuard>,
 }
 
@@ -164,7 +166,7 @@ impl Engine {
             fill: config.fill,
             begin_latency: Histogram::new(),
             complete_latency: Histogram::new(),
-            rotation: std::sync::Mutex::new(()),
+            rotation: Mutex::new(()),
             fork,
             region,
             counters,
@@ -305,6 +307,7 @@ impl fmt::Debug for Engine {
 /// clock was not set back meanwhile.
 fn new_epoch(wall_ms: u64) -> u64 {
     static LAST: AtomicU64 = AtomicU64::new(0);
+    let wall_ms = if Bug::EpochNotOfWallTime.is_planted() { 0 } else { wall_ms };
     let next = |last: u64| wall_ms.min(MAX_EPOCH_MS).max(last.saturating_add(1));
     // Relaxed, both: the epochs of one process only have to differ and grow.
     let last = LAST.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(next(last)));

@@ -6,6 +6,7 @@ use super::Engine;
 use super::keys::{self, GIVEN, KeyState};
 use crate::error::Error;
 use crate::fingerprint::{DigestVersion, Fingerprint, Request, Scope};
+use crate::sync::planted::Bug;
 use crate::table::Probe;
 use crate::table::slot::DigestWord;
 
@@ -158,7 +159,7 @@ impl Engine {
     }
 
     /// The sets of `request`, its way and its tag, for models that need two requests to meet.
-    #[cfg(oncegate_loom)]
+    #[cfg(any(oncegate_loom, oncegate_shuttle))]
     #[doc(hidden)]
     pub fn place_of(&self, request: &Request<'_>) -> Result<([usize; 2], usize, u8), Error> {
         Ok(self.prepare(request)?.probe.place())
@@ -196,12 +197,13 @@ impl Engine {
         let digest = DigestWord::new(digest, version.number(), keys::short(keys.current));
         let probe = |fingerprint: Fingerprint| self.table.probe(fingerprint.words());
         let other = |old| self.keys.hasher(old).fingerprint(request).map(probe);
+        let old = keys.retiring.filter(|_| !Bug::OldSecretForgotten.is_planted());
         Ok(Prepared {
             epoch: self.epoch,
             keys_word: keys.pack(),
             digest,
             probe: probe(fingerprint),
-            retiring: keys.retiring.map(other).transpose()?,
+            retiring: old.map(other).transpose()?,
             source: Source::Request(*request),
         })
     }

@@ -51,7 +51,9 @@ impl Engine {
         let Found { slot, seen } = found;
         let at = self.table.slot(slot);
         let inside = at.window_end(seen.fence()).is_some_and(|end_ms| end_ms > self.now_ms());
-        if !inside || at.digest() != prepared.digest {
+        let inside = inside || Bug::GlanceIgnoresWindow.is_planted();
+        let same = at.digest() == prepared.digest || Bug::GlanceIgnoresPayload.is_planted();
+        if !inside || !same {
             return false;
         }
         let Some(inline) = Inline::of_success(at.outcome(), seen.fence()) else {

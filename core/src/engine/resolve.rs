@@ -63,10 +63,11 @@ impl Engine {
                 self.finish_at(slot, seen, &outcome, State::Failed, window_ms)
             }
             Resolution::RunAgain => {
-                // False: somebody decided before that it runs again; then this helps it to that.
-                let _ = self.table.set_due_unknown(slot, seen, self.now_ms());
-                let again = self.table.end(slot, seen, State::Waiting);
-                return again.map(|_| ()).map_err(|_| not_found());
+                let rules = self.rules();
+                let decided = self.table.set_due_unknown(slot, seen, rules.now_ms);
+                // Whoever decided it, and how: it is carried out before this is answered.
+                self.help(Found { slot, seen });
+                return if decided { Ok(()) } else { Err(not_found()) };
             }
         }
         .map(|_| ())

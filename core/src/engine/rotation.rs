@@ -14,6 +14,7 @@ use super::Engine;
 use super::keys;
 use crate::error::{Error, ErrorCode};
 use crate::fingerprint::Secret;
+use crate::sync::lock;
 use crate::sync::planted::Bug;
 
 impl Engine {
@@ -41,7 +42,7 @@ impl Engine {
     /// ```
     pub fn rotate_secret(&self, secret: Secret) -> Result<(), Error> {
         self.fork.check()?;
-        let _one_at_a_time = self.rotation_lock();
+        let _one_at_a_time = lock(&self.rotation);
         let now = keys::load(&self.region);
         if now.retiring.is_some() {
             return Err(Error::of(ErrorCode::RotationPending, "secret"));
@@ -73,7 +74,7 @@ impl Engine {
     /// ```
     pub fn finish_rotation(&self) -> Result<(), Error> {
         self.fork.check()?;
-        let _one_at_a_time = self.rotation_lock();
+        let _one_at_a_time = lock(&self.rotation);
         let now = keys::load(&self.region);
         let Some(old) = now.retiring else {
             return Err(Error::of(ErrorCode::NotFound, "rotation"));
@@ -98,9 +99,5 @@ impl Engine {
         self.table.raise_fence_floor(self.table.highest_fence());
         keys::store(&self.region, now.retired());
         Ok(())
-    }
-
-    fn rotation_lock(&self) -> std::sync::MutexGuard<'_, ()> {
-        self.rotation.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }

@@ -148,8 +148,8 @@ impl Engine {
             Met::Lapsed(found) => {
                 let policy = match self.table.close_lease(found.slot, found.seen, rules) {
                     Ok(Lapsed(policy)) => policy,
-                    Err(Open::Failing(due_ms)) => {
-                        self.end_failing(found, due_ms, rules);
+                    Err(Open::Ending) => {
+                        self.help(found);
                         return;
                     }
                     Err(Open::Until(_) | Open::Changed) => return,

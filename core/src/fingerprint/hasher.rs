@@ -21,6 +21,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::digest::DigestVersion;
 use super::payload::Absorb;
+use crate::sync::planted::Bug;
 use crate::{Error, ErrorCode, Fingerprint, Payload, Request, Scope, Secret};
 
 /// Which hash makes the fingerprints and payload digests of an engine.
@@ -92,7 +93,9 @@ impl KeyedHasher {
             None => {
                 let index = DigestVersion::IDENTITY.number() as usize - 1;
                 let digest = self.full_digest(request.payload_ref(), index)?;
-                Ok(self.identify(request, KEY_FROM_PAYLOAD, &digest))
+                let as_given = Bug::PayloadTakenForKey.is_planted();
+                let kind = if as_given { KEY_GIVEN } else { KEY_FROM_PAYLOAD };
+                Ok(self.identify(request, kind, &digest))
             }
         }
     }
@@ -141,6 +144,7 @@ impl KeyedHasher {
     fn identify(&self, request: &Request<'_>, key_kind: u8, key: &[u8]) -> Fingerprint {
         let (scope, operation) = (request.scope(), request.operation());
         let length = IDENTITY_OVERHEAD + scope.name().len() + operation.len() + key.len();
+        drop(Bug::IdentityAllocates.is_planted().then(|| std::hint::black_box(vec![0_u8; length])));
         // Clearing the large buffer would cost more than hashing the usual identity.
         if length <= SMALL_IDENTITY {
             self.identify_in(Stack::<SMALL_IDENTITY>::new(), request, key_kind, key)
@@ -158,18 +162,19 @@ impl KeyedHasher {
     ) -> Fingerprint {
         let (scope, operation) = (request.scope(), request.operation().as_bytes());
         // The casts keep every bit: `Scope` and `Request` limit what they accept.
-        bytes.push(&[scope.kind_byte() | key_kind << 4, scope.name().len() as u8]);
-        bytes.push(scope.name());
-        bytes.push(&(operation.len() as u16).to_le_bytes());
+        bytes.push(&[scope.kind_byte() | key_kind << 4]);
+        bytes.push_length(&[scope.name().len() as u8]);
+        bytes.push(if Bug::ScopeLeftOut.is_planted() { b"" } else { scope.name() });
+        bytes.push_length(&(operation.len() as u16).to_le_bytes());
         bytes.push(operation);
-        bytes.push(&[key.len() as u8]);
+        bytes.push_length(&[key.len() as u8]);
         bytes.push(key);
         Fingerprint::from_bytes(self.identity.hash(bytes.filled()))
     }
 
     /// The whole hash of the canonical payload. `index` is the version less one.
     fn full_digest(&self, payload: &Payload<'_>, index: usize) -> Result<[u8; 32], Error> {
-        let kind_is_hashed = index > 0;
+        let kind_is_hashed = index > 0 && !Bug::PayloadKindLeftOut.is_planted();
         match &self.payload[index] {
             Keys::Hmac(keyed) => {
                 let mut mac = keyed.clone();
@@ -280,6 +285,11 @@ impl<const N: usize> Stack<N> {
     fn push(&mut self, part: &[u8]) {
         self.bytes[self.length..self.length + part.len()].copy_from_slice(part);
         self.length += part.len();
+    }
+
+    /// The length of the part that comes next.
+    fn push_length(&mut self, length: &[u8]) {
+        self.push(if Bug::UnprefixedParts.is_planted() { b"" } else { length });
     }
 
     fn filled(&self) -> &[u8] {

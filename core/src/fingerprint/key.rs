@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::predictable;
+use crate::sync::planted::Bug;
 use crate::{Error, ErrorCode, Request};
 
 /// The rules that a client's idempotency key has to meet.
@@ -186,7 +187,8 @@ impl KeyRules {
         {
             return Err(refused("another character", charset.limit()));
         }
-        if self.refuse_predictable { predictable::check(key) } else { Ok(()) }
+        let refuses = self.refuse_predictable && !Bug::PredictableAccepted.is_planted();
+        if refuses { predictable::check(key) } else { Ok(()) }
     }
 
     /// Whether there is a key that meets these rules; checked when an engine is built.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::sync::planted::Bug;
 use crate::{Error, ErrorCode, Payload, Scope};
 
 /// One logical request: scope, operation, key, and the payload it came with.
@@ -68,7 +69,8 @@ impl<'a> Request<'a> {
     ) -> Result<Self, Error> {
         let key = key.as_ref();
         check_operation(operation)?;
-        if key.is_empty() || key.len() > Self::MAX_KEY_BYTES {
+        let longest = Self::MAX_KEY_BYTES + usize::from(Bug::KeyLimitOffByOne.is_planted());
+        if key.is_empty() || key.len() > longest {
             let found = format!("{} bytes", key.len());
             return Err(Error::new(ErrorCode::InvalidKey, "key", found, "1 to 255 bytes"));
         }
@@ -177,6 +179,9 @@ impl fmt::Debug for Request<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Request({:?}, operation of {} bytes, ", self.scope, self.operation.len())?;
         match self.key {
+            RequestKey::Given(key) if Bug::KeyShown.is_planted() => {
+                f.write_str(&String::from_utf8_lossy(key))?
+            }
             RequestKey::Given(key) => write!(f, "key of {} bytes", key.len())?,
             RequestKey::FromPayload => f.write_str("key from the payload")?,
         }

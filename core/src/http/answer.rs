@@ -4,13 +4,14 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, SET_COOKIE};
 use http::response::Parts;
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde_json::json;
 
 use super::body::LayerBody;
 use super::settings::Settings;
+use crate::sync::planted::Bug;
 use crate::{Admission, Error, ErrorCode, Outcome};
 
 /// Why the layer answers in the handler's place.
@@ -144,7 +145,8 @@ pub(super) fn duplicate<B>(
 /// What is kept of a response. `None`: it cannot be kept whole.
 pub(super) fn keep(parts: &Parts, body: &Bytes, settings: &Settings) -> Option<Outcome> {
     let mut outcome = Outcome::new(parts.status.as_u16(), body);
-    for name in &settings.kept_headers {
+    let cookie = Bug::CookieReplayed.is_planted().then_some(&SET_COOKIE);
+    for name in settings.kept_headers.iter().chain(cookie) {
         for value in parts.headers.get_all(name) {
             let value = std::str::from_utf8(value.as_bytes()).ok()?;
             outcome = outcome.with_metadata(name.as_str(), value).ok()?;
@@ -163,7 +165,7 @@ fn replay<B>(outcome: &Outcome, settings: &Settings) -> Response<LayerBody<B>> {
         let entry = (HeaderName::try_from(name), HeaderValue::from_bytes(value.as_bytes()));
         // Metadata of other origin is replayed by the same list.
         if let (Ok(name), Ok(value)) = entry
-            && settings.kept_headers.contains(&name)
+            && (settings.kept_headers.contains(&name) || Bug::CookieReplayed.is_planted())
         {
             response.headers_mut().append(name, value);
         }

@@ -17,6 +17,7 @@ use super::ending::{Ending, failure};
 use super::payload::PayloadKind;
 use super::settings::Settings;
 use super::{RunningAttempt, ScopeSource, key};
+use crate::sync::planted::Bug;
 use crate::{Admission, Error, Lease, MethodClass, Outcome, Scope, Verdict, method_class};
 
 /// What a request is recognised by, without its payload.
@@ -187,7 +188,7 @@ where
             let outcome = kept.unwrap_or_else(|| Outcome::withheld(parts.status.as_u16()));
             lease.complete(&outcome).map(drop)
         }
-        _ if body.is_whole() => lease.fail(failure(verdict)),
+        _ if body.is_whole() || Bug::EndsBeforeItsBody.is_planted() => lease.fail(failure(verdict)),
         _ => {
             let (engine, on_error) = (Arc::clone(&settings.engine), settings.policy.judge_error());
             body.attach(Ending::new(engine, lease.into_token(), verdict, on_error));
@@ -196,6 +197,7 @@ where
     };
     match ended {
         Ok(()) => Ok(Response::from_parts(parts, body)),
+        Err(_) if Bug::LateResponseSent.is_planted() => Ok(Response::from_parts(parts, body)),
         // Another attempt took over: two clients must not hold two results of one request.
         Err(error) => Ok(answer::refusal(&error, settings).response(settings)),
     }

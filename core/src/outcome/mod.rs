@@ -11,12 +11,13 @@ mod words;
 pub use policy::{OutcomePolicy, Verdict};
 
 pub(crate) use block::{Header, WindowCode};
-pub(crate) use reference::{Inline, MAX_CHUNK_WORDS, MAX_CHUNKS, WITHOUT_BYTES, lapsed};
+pub(crate) use reference::{Bare, Inline, MAX_CHUNK_WORDS, MAX_CHUNKS, lapsed};
 pub(crate) use store::{LiveBlock, OutcomeStore, References, Room, Written};
 
 use std::fmt;
 
 use crate::error::{Error, ErrorCode};
+use crate::sync::planted::Bug;
 
 /// What a finished attempt left: a status code, a small map of metadata, and bytes.
 ///
@@ -89,7 +90,8 @@ impl Outcome {
         let refuse = |field, found: usize, limit: &'static str| {
             Err(Error::new(ErrorCode::InvalidOutcome, field, format!("{found} bytes"), limit))
         };
-        if name.is_empty() || name.len() > MAX_NAME {
+        let longest = MAX_NAME + usize::from(Bug::MetadataLimitOffByOne.is_planted());
+        if name.is_empty() || name.len() > longest {
             return refuse("outcome.metadata.name", name.len(), "1 to 255 bytes");
         }
         if value.len() > MAX_VALUE {

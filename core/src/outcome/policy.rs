@@ -1,5 +1,7 @@
 //! Outcome policies: which results are final, which may be retried, which are unknown.
 
+use crate::sync::planted::Bug;
+
 /// What a result means for the record.
 ///
 /// ```
@@ -173,6 +175,7 @@ impl OutcomePolicy {
     /// ```
     #[must_use]
     pub fn judge(&self, status: u16) -> Verdict {
+        let status = if Bug::PolicyIgnored.is_planted() { 200 } else { status };
         let changed = self.changed.iter().find(|(changed, _)| *changed == status);
         changed.map_or_else(|| self.preset.judge(status), |(_, verdict)| *verdict)
     }

@@ -3,7 +3,7 @@
 //! ```text
 //! in a chunk   0 | chunk (19) | offset in the chunk (16) | chunk's sequence (28), not zero
 //! beside it    1 | status (16) | bytes of data (9) | window (9) | failed | metadata | fence (27)
-//! no bytes     0 | fence or zero (20) | kind (15) | sequence zero (28)
+//! no bytes     0 | fence (19) | zero (4) | failed | window (9) | kind (2) | sequence zero (28)
 //! ```
 //!
 //! A reference of the second kind carries what a block's header would, so that the inline outcome
@@ -99,14 +99,42 @@ impl Inline {
     }
 }
 
+/// What a reference says of an attempt that finished without bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Bare {
+    pub(crate) failed: bool,
+    pub(crate) window: WindowCode,
+}
+
+impl Bare {
+    pub(crate) fn pack(self, fence: Fence) -> u64 {
+        let window = u64::from(self.window.bits()) << BARE_WINDOW_SHIFT;
+        no_bytes(fence, WITHOUT_BYTES) | window | u64::from(self.failed) << BARE_FAILED_SHIFT
+    }
+
+    /// What `reference` says, if the attempt that holds `fence` left it.
+    pub(crate) fn unpack(reference: u64, fence: Fence) -> Option<Self> {
+        let window = WindowCode::from_bits((reference >> BARE_WINDOW_SHIFT & 0x1ff) as u16);
+        let bare = Self { failed: reference >> BARE_FAILED_SHIFT & 1 == 1, window };
+        (bare.pack(fence) == reference).then_some(bare)
+    }
+}
+
 /// The reference of an attempt that failed by its lapse. It names the attempt, so that a later one
 /// does not believe it.
 pub(crate) fn lapsed(fence: Fence) -> u64 {
-    (fence.low() & CHUNK_MASK) << (UNIT_BITS + SEQUENCE_BITS) | 2 << SEQUENCE_BITS
+    no_bytes(fence, LAPSED)
 }
 
-/// The reference of a record that finished without bytes: no block has sequence zero.
-pub(crate) const WITHOUT_BYTES: u64 = 1 << SEQUENCE_BITS;
+/// No block has sequence zero.
+fn no_bytes(fence: Fence, kind: u64) -> u64 {
+    (fence.low() & CHUNK_MASK) << (UNIT_BITS + SEQUENCE_BITS) | kind << SEQUENCE_BITS
+}
+
+const WITHOUT_BYTES: u64 = 1;
+const LAPSED: u64 = 2;
+const BARE_WINDOW_SHIFT: u32 = SEQUENCE_BITS + 2;
+const BARE_FAILED_SHIFT: u32 = BARE_WINDOW_SHIFT + 9;
 /// The most words of a chunk that references can reach.
 pub(crate) const MAX_CHUNK_WORDS: usize = UNIT_WORDS << UNIT_BITS;
 /// The most chunks that references can name.
@@ -159,8 +187,15 @@ mod tests {
         let place = Place { chunk: MAX_CHUNKS - 1, offset: 2, sequence: MAX_SEQUENCE };
         let fence = Fence::new(5).expect("small");
         assert_eq!(Place::unpack(place.pack()), Some(place));
-        for word in [place.pack(), WITHOUT_BYTES, lapsed(fence), 0] {
+        let bare = Bare { failed: true, window: WindowCode::new(u64::MAX) };
+        let word = bare.pack(fence);
+        assert_eq!(Bare::unpack(word, fence), Some(bare));
+        assert_eq!(Bare::unpack(word, Fence::new(6).expect("small")), None);
+        for word in [place.pack(), word, lapsed(fence), 0] {
             assert_eq!(Inline::unpack(word, fence), None);
+        }
+        for word in [place.pack(), lapsed(fence), 0] {
+            assert_eq!(Bare::unpack(word, fence), None);
         }
     }
 }

@@ -1,10 +1,10 @@
 //! Where everything lies in a region: offsets from a few sizes, checked once.
 
 /// Slots of one set. A model makes sets smaller, so that it can fill them.
-#[cfg(not(oncegate_loom))]
+#[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
 pub(crate) const WAYS: usize = 32;
 /// Slots of one set. A model makes sets smaller, so that it can fill them.
-#[cfg(oncegate_loom)]
+#[cfg(any(oncegate_loom, oncegate_shuttle))]
 pub(crate) const WAYS: usize = 4;
 
 /// Words of a record: one 64-byte cache line.
@@ -17,7 +17,8 @@ pub(crate) const SCOPE_WORDS: usize = 8;
 pub(crate) const CHUNK_ENTRY_WORDS: usize = 2;
 
 /// The step by which a slot grows for inline outcomes: a cache line, and in a model one word.
-pub(crate) const INLINE_STEP: usize = if cfg!(oncegate_loom) { 1 } else { LINE_WORDS };
+pub(crate) const INLINE_STEP: usize =
+    if cfg!(any(oncegate_loom, oncegate_shuttle)) { 1 } else { LINE_WORDS };
 
 /// The sizes of a region, and the offsets that follow from them. All in words.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,9 +10,9 @@
 //! ```
 
 mod geometry;
-#[cfg(not(oncegate_loom))]
+#[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
 mod prefetch;
-#[cfg(not(oncegate_loom))]
+#[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
 mod private;
 
 pub(crate) use geometry::{Geometry, INLINE_STEP, LINE_WORDS, SLOT_WORDS, WAYS};
@@ -22,9 +22,9 @@ use crate::sync::AtomicU64;
 
 /// The words of one region and where everything lies in them.
 pub(crate) struct Region {
-    #[cfg(not(oncegate_loom))]
+    #[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
     memory: private::PrivateMemory,
-    #[cfg(oncegate_loom)]
+    #[cfg(any(oncegate_loom, oncegate_shuttle))]
     memory: Box<[AtomicU64]>,
     geometry: Geometry,
 }
@@ -50,9 +50,9 @@ pub(crate) mod header {
 impl Region {
     /// Private memory for `geometry`, all zeroes. Faults pages in at once if `prefault`.
     pub(crate) fn private(geometry: Geometry, prefault: bool) -> Result<Self, Error> {
-        #[cfg(not(oncegate_loom))]
+        #[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
         let memory = private::PrivateMemory::map(geometry.words(), prefault)?;
-        #[cfg(oncegate_loom)]
+        #[cfg(any(oncegate_loom, oncegate_shuttle))]
         let memory = {
             let _ = prefault;
             (0..geometry.words()).map(|_| AtomicU64::new(0)).collect()
@@ -137,17 +137,17 @@ impl Region {
 
     #[inline(always)]
     fn prefetch_at(&self, word: usize) {
-        #[cfg(not(oncegate_loom))]
+        #[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
         prefetch::line(self.words().as_ptr().wrapping_add(word));
-        #[cfg(oncegate_loom)]
+        #[cfg(any(oncegate_loom, oncegate_shuttle))]
         let _ = word;
     }
 
     #[inline]
     fn words(&self) -> &[AtomicU64] {
-        #[cfg(not(oncegate_loom))]
+        #[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
         return self.memory.words();
-        #[cfg(oncegate_loom)]
+        #[cfg(any(oncegate_loom, oncegate_shuttle))]
         return &self.memory;
     }
 }

@@ -1,12 +1,13 @@
-//! The one door to atomics, threads and locks: the standard library's, or the model checker's.
+//! The one door to atomics, threads and locks: the standard library's, or a model checker's.
 //!
 //! Everything that belongs to a protocol comes through here, so that a model runs the shipped
-//! code. [`plain`] holds what no protocol depends on (counters, injected time): it stays out of
-//! the models, which keeps them small.
+//! code: loom every schedule of two or three threads, shuttle many schedules of more. [`plain`]
+//! holds what no protocol depends on (counters, injected time): it stays out of the models, which
+//! keeps them small.
 
 pub(crate) mod planted;
 
-#[cfg(not(oncegate_loom))]
+#[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
 mod imp {
     pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
     pub(crate) use std::sync::{Mutex, MutexGuard};
@@ -30,6 +31,18 @@ mod imp {
     /// Sleeps until unparked; a model has no time, so a limit never passes.
     pub(crate) fn park(_limit: Option<std::time::Duration>) {
         loom::thread::park();
+    }
+}
+
+#[cfg(oncegate_shuttle)]
+mod imp {
+    pub(crate) use shuttle::sync::atomic::{AtomicU64, Ordering};
+    pub(crate) use shuttle::sync::{Mutex, MutexGuard};
+    pub(crate) use shuttle::thread::{Thread, current};
+
+    /// Sleeps until unparked; a schedule has no time, so a limit never passes.
+    pub(crate) fn park(_limit: Option<std::time::Duration>) {
+        shuttle::thread::park();
     }
 }
 

@@ -1,14 +1,47 @@
-//! Planted bugs: each model has a broken twin that must fail.
+//! Planted bugs: what the tests are for must fail when it is broken.
 //!
-//! Under the private cfg `oncegate_loom` a model may plant one bug; everywhere else
-//! [`Bug::is_planted`] is the constant `false` and the compiler removes the branch.
+//! Each [`Bug`] is a deliberate defect in the shipped code, one expression long, that one private
+//! cfg switches on for one run:
+//!
+//! - Under `oncegate_loom` and `oncegate_shuttle` a model's broken twin plants a bug in its own
+//!   thread, and must fail.
+//! - Under `oncegate_planted` the variable `ONCEGATE_PLANTED` names the bug of the whole process,
+//!   and one named test must fail.
+//!
+//! Everywhere else [`Bug::is_planted`] is the constant `false` and the compiler removes the
+//! branch. `docs/planted-bugs.md` says which test catches which bug; `make planted` proves it.
 
 use super::Ordering;
 
-/// A deliberate defect in the shipped code, for a broken twin.
-#[cfg_attr(not(oncegate_loom), allow(unreachable_pub, reason = "public to the models only"))]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Bug {
+macro_rules! bugs {
+    ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
+        /// A deliberate defect in the shipped code.
+        #[cfg_attr(
+            not(any(oncegate_loom, oncegate_shuttle)),
+            allow(unreachable_pub, reason = "public to the models only")
+        )]
+        #[cfg_attr(
+            not(feature = "tower"),
+            allow(dead_code, reason = "some are planted in what the feature adds")
+        )]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Bug {
+            $($(#[doc = $doc])+ $name,)+
+        }
+
+        #[cfg(all(oncegate_planted, not(any(oncegate_loom, oncegate_shuttle))))]
+        impl Bug {
+            /// The bug of this name. A name that is none plants nothing, so that nothing fails.
+            fn named(name: &str) -> Option<Self> {
+                [$((stringify!($name), Self::$name),)+]
+                    .into_iter()
+                    .find_map(|(own, bug)| (own == name).then_some(bug))
+            }
+        }
+    };
+}
+
+bugs! {
     /// The insertion ignores that its arbitration was lost.
     ArbitrationIgnored,
     /// The tag is written after the arbitration.
@@ -47,21 +80,133 @@ pub enum Bug {
     CounterKept,
     /// An unknown record's due time is written whatever was decided.
     DueUnarbitrated,
+    /// The window of a record is opened only after its end was said.
+    WindowOpenedLate,
+    /// A lapse that counts as failure ends what its holder gave up.
+    LapseEndsUnknown,
     /// A lapse that counts as failure leaves the outcome to whoever comes.
     LapseUnarbitrated,
     /// The end of a rotation sweeps in turn with everybody else.
     RotationSweepsInTurn,
     /// A rotation does not tell the old key's home of an insertion.
     RotationSkipsOldHome,
+    /// Who meets a pending insertion waits for its inserter.
+    PendingNotHelped,
+    /// The record refers to an outcome whose bytes are written afterwards.
+    ReferredBeforeWritten,
+    /// A late helper finishes whatever insertion it finds in the slot.
+    HelperUnfenced,
+    /// A waiter is handed the next attempt before the record says that this one has ended.
+    WokenTooEarly,
+    /// The lease lapses one millisecond before its deadline.
+    DeadlineOffByOne,
+    /// A lease that was found lapsed can still be renewed.
+    RenewsAfterLapse,
+    /// A renewal forgets what is to happen at the lapse.
+    RenewalForgetsPolicy,
+    /// A lapse that leaves the outcome unknown lets the next attempt run.
+    LapsedUnknownRuns,
+    /// A holder's token is taken without comparing its fencing counter.
+    FenceNotCompared,
+    /// The bytes of a lease token are taken whatever they say.
+    TamperedTokenAccepted,
+    /// The slot that a token names is not held against the size of the table.
+    SlotUnchecked,
+    /// Fencing counters follow the slot alone, and not the clock of the home.
+    ClockForgotten,
+    /// The epoch of fencing tokens does not come from wall time.
+    EpochNotOfWallTime,
+    /// The attempt number stays behind.
+    AttemptNotRaised,
+    /// The next attempt of a failed request may start at once.
+    DueIgnored,
+    /// A finished record is over as soon as it is finished.
+    WindowIgnored,
+    /// The short way to a replay does not look at the window.
+    GlanceIgnoresWindow,
+    /// A request whose outcome is gone runs again.
+    GoneRunsAgain,
+    /// A failure is stored as a success.
+    FailureSucceeds,
+    /// The last byte of an outcome is not replayed.
+    OutcomeTailLost,
+    /// Every result is final, whatever the policy says.
+    PolicyIgnored,
+    /// An unknown record may be evicted like a finished one.
+    UnknownCountsAsFinished,
+    /// The sweep clears attempts that run.
+    SweepClearsRunning,
+    /// The record that was used last is evicted first.
+    EvictsNewest,
+    /// A full table evicts although it is to refuse.
+    RejectEvicts,
+    /// A limit of live records by name reserves nothing.
+    ReservationIgnored,
+    /// Traffic that nobody vouches for evicts the records of others.
+    GuestsEvict,
+    /// A record that is gone still counts against its scope.
+    QuotaNotReleased,
+    /// A scope gets one live record more than its limit.
+    QuotaOffByOne,
+    /// A scope gets one record more at once than its burst.
+    RateOffByOne,
+    /// A failing leader wakes every waiter.
+    HandsOffToAll,
+    /// A waiter that leaves keeps the wake-up that was meant for one of them.
+    WakeUpKept,
+    /// A waiter is not told that what it waits for ends sooner.
+    ShorterLeaseUnnoticed,
+    /// A takeover forgets that somebody waits.
+    TakeoverForgetsWaiters,
+    /// A lease that is dropped resolves nothing.
+    DropForgotten,
+    /// A rotation forgets the records under the old secret.
+    OldSecretForgotten,
+    /// A forked child goes on with the parent's engine.
+    ForkUnnoticed,
+    /// The parts of an identity are hashed without their lengths.
+    UnprefixedParts,
+    /// The scope's name is left out of the identity.
+    ScopeLeftOut,
+    /// A key made from the payload is taken for one that a client gave.
+    PayloadTakenForKey,
+    /// The payload digest is not compared.
+    PayloadNotCompared,
+    /// The short way to a replay does not compare the payload digest.
+    GlanceIgnoresPayload,
+    /// The kind of payload is left out of its digest.
+    PayloadKindLeftOut,
+    /// Numbers are compared as doubles.
+    NumbersRounded,
+    /// A JSON object may have two members of one name.
+    MembersMayRepeat,
+    /// Keys that can be guessed are accepted.
+    PredictableAccepted,
+    /// A key may be one byte longer than its length field can say.
+    KeyLimitOffByOne,
+    /// The name of a metadata entry may be one byte longer than its length field can say.
+    MetadataLimitOffByOne,
+    /// An outcome may be one byte longer than the limit.
+    OutcomeLimitOffByOne,
+    /// Hashing an identity allocates.
+    IdentityAllocates,
+    /// Debug output shows the key.
+    KeyShown,
+    /// A response is replayed with the cookies that its first client got.
+    CookieReplayed,
+    /// An attempt that failed ends before its response has been read to the end.
+    EndsBeforeItsBody,
+    /// A response that comes after a takeover is sent all the same.
+    LateResponseSent,
 }
 
-#[cfg(oncegate_loom)]
+#[cfg(any(oncegate_loom, oncegate_shuttle))]
 mod switch {
     use super::Bug;
     use std::cell::Cell;
 
     thread_local! {
-        /// The model checker runs all threads of a model on one OS thread.
+        /// Both model checkers run all threads of a model on one OS thread.
         static PLANTED: Cell<Option<Bug>> = const { Cell::new(None) };
     }
 
@@ -82,7 +227,22 @@ mod switch {
     }
 }
 
-#[cfg(not(oncegate_loom))]
+#[cfg(all(oncegate_planted, not(any(oncegate_loom, oncegate_shuttle))))]
+mod switch {
+    use super::Bug;
+    use std::sync::OnceLock;
+
+    impl Bug {
+        /// Whether the environment named this bug when the process first came by one.
+        pub(crate) fn is_planted(self) -> bool {
+            static PLANTED: OnceLock<Option<Bug>> = OnceLock::new();
+            let named = || Bug::named(&std::env::var("ONCEGATE_PLANTED").ok()?);
+            *PLANTED.get_or_init(named) == Some(self)
+        }
+    }
+}
+
+#[cfg(not(any(oncegate_loom, oncegate_shuttle, oncegate_planted)))]
 impl Bug {
     #[inline(always)]
     pub(crate) const fn is_planted(self) -> bool {
@@ -94,7 +254,7 @@ impl Bug {
     /// `ordering`, or no ordering at all where this bug is planted.
     #[inline(always)]
     pub(crate) fn weakens(self, ordering: Ordering) -> Ordering {
-        // Relaxed on purpose: only a broken twin comes here with the bug planted.
+        // Relaxed on purpose: only where the bug is planted does anything come here.
         if self.is_planted() { Ordering::Relaxed } else { ordering }
     }
 }

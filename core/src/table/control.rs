@@ -52,7 +52,8 @@
 //!    word, the fields, and the control word again; equal counters mean that the fields belong
 //!    together.
 //! 2. The deadline carries the low bits of the fencing counter that it belongs to, and is only
-//!    ever changed by compare-and-swap, so that a stale holder can change nothing.
+//!    ever changed by compare-and-swap, so that a stale holder can change nothing. It decides once
+//!    whether an attempt finishes or runs again (see `engine::conclude`).
 //! 3. The outcome reference is set by compare-and-swap by whoever finishes the attempt, or by whom
 //!    a lapse makes end it as failed, before the control word says finished: it decides between
 //!    them. What it names carries slot and counter, so a reference left by an earlier attempt is
@@ -67,6 +68,7 @@
 
 use std::fmt;
 
+use crate::sync::planted::Bug;
 use crate::sync::{AtomicU64, Ordering};
 
 /// What a record is doing.
@@ -121,6 +123,7 @@ impl State {
     /// Whether the record has come to its end, and answers duplicates from its outcome.
     pub(crate) fn is_finished(self) -> bool {
         matches!(self, State::Succeeded | State::Failed)
+            || self == State::Unknown && Bug::UnknownCountsAsFinished.is_planted()
     }
 }
 
@@ -242,7 +245,8 @@ impl Snapshot {
             (Step::Vacate, S::Claimed | S::Inserting) => self.with_state(S::Vacant),
             (Step::Finish, S::Inserting) => self.with_state(S::Running),
             (Step::Take { fence, owner }, S::Running | S::Waiting) if fence > self.fence() => {
-                self.with_state(S::Running).with_holder(fence, owner)
+                let waiters = self.waiters() && !Bug::TakeoverForgetsWaiters.is_planted();
+                self.with_state(S::Running).with_waiters(waiters).with_holder(fence, owner)
             }
             (Step::End(state), S::Running) if state.is_record() && state != S::Running => {
                 self.with_state(state).with_waiters(self.waiters() && state == S::Waiting)

@@ -83,7 +83,7 @@ impl Table {
         let end = loop {
             let old_seen = old_line.map(|old| self.settled(old));
             // What was pending when the search began may be this very request.
-            let fresh = looked.take().filter(|seen| !seen.pending && retiring.is_none());
+            let fresh = looked.take().filter(|seen| !seen.pending() && retiring.is_none());
             let seen = fresh.unwrap_or_else(|| self.settled(line));
             if !keys_unchanged() {
                 break Insertion::KeysChanged;
@@ -101,14 +101,9 @@ impl Table {
                 continue;
             }
             // The tokens of a request grow across a rotation, though its home changes.
-            let above = line.fence_clock().max(old_line.map_or(0, SetLine::fence_clock));
-            // A record of this request may have come and gone since the slot was claimed: then
-            // its attempts drew counters that this one must be above.
-            if let Some(late) = held
-                .take_if(|mine| mine.seen.fence().get() < above && !Bug::CounterKept.is_planted())
-            {
-                self.give_back(late.slot, late.seen);
-            }
+            let old_clock = self.clock_of_old_home(probe, retiring);
+            let above = line.fence_clock().max(old_clock);
+            self.give_back_late(&mut held, above, old_clock);
             let mine = match held {
                 Some(mine) => mine,
                 None => {
@@ -141,11 +136,28 @@ impl Table {
         end
     }
 
+    /// Gives back a slot whose counter is too low. A record of this request may have come and gone
+    /// since it was claimed: then its attempts drew counters that the new one must be above. Those
+    /// of another home come from another clock, and may be the same.
+    fn give_back_late(&self, held: &mut Option<Held>, above: u64, old_clock: u64) {
+        let is_late = |fence: u64| fence < above || fence == old_clock;
+        let late = |mine: &mut Held| is_late(mine.seen.fence().get());
+        if let Some(late) = held.take_if(|mine| late(mine) && !Bug::CounterKept.is_planted()) {
+            self.give_back(late.slot, late.seen);
+        }
+    }
+
     /// Makes an insertion under the old key fail that does not know of the new one. False:
     /// somebody inserted on the old home since `seen` was read.
     fn disturb_old_home(&self, old: &Probe, seen: Arbitration, new_home: usize) -> bool {
         let needed = old.home() != new_home && !Bug::RotationSkipsOldHome.is_planted();
         !needed || self.line(old.home()).disturb(seen).is_ok()
+    }
+
+    /// The clock of the request's home under the old key, where that is another home.
+    fn clock_of_old_home(&self, probe: &Probe, retiring: Option<&Probe>) -> u64 {
+        let other = retiring.filter(|old| old.home() != probe.home());
+        other.map_or(0, |old| self.line(old.home()).fence_clock())
     }
 
     /// Makes every insertion fail its arbitration that read its word before this call.
@@ -160,23 +172,25 @@ impl Table {
     fn settled(&self, line: SetLine<'_>) -> Arbitration {
         loop {
             let seen = line.arbitration();
-            if !seen.pending {
+            if !seen.pending() {
                 return seen;
             }
-            self.help(line, seen);
+            if !Bug::PendingNotHelped.is_planted() {
+                self.help(line, seen);
+            }
         }
     }
 
     /// Finishes the pending insertion `seen` for whoever stalled in it.
     fn help(&self, line: SetLine<'_>, seen: Arbitration) {
-        if seen.slot < self.slots() {
-            let control = self.slot(seen.slot).control();
+        if seen.slot() < self.slots() {
+            let control = self.slot(seen.slot()).control();
             let inserting = control.load();
             // While the word still says `seen`, the slot belongs to the insertion it names; its
             // fencing bits and the second look keep a late helper from finishing another one.
             let is_this_one = inserting.state() == State::Inserting
-                && inserting.fence().low() == seen.fence_low
-                && line.arbitration() == seen;
+                && (inserting.fence().low() == seen.fence_low() && line.arbitration() == seen
+                    || Bug::HelperUnfenced.is_planted());
             if is_this_one {
                 // Whoever else finishes it does the same.
                 let _ = control.advance_for(inserting, Step::Finish);
@@ -276,6 +290,9 @@ impl Table {
     /// The next counter for `attempt` of a fingerprint of this home.
     pub(super) fn next_fence(&self, home: usize, above: Fence, attempt: u32) -> Option<Fence> {
         let floor = self.fence_floor()?;
+        if Bug::ClockForgotten.is_planted() {
+            return above.next_for(attempt);
+        }
         self.line(home).next_fence(above.max(floor), attempt)
     }
 }

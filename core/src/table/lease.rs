@@ -23,10 +23,23 @@ pub(crate) struct Lapsed(pub(crate) Lapse);
 pub(crate) enum Open {
     /// It lasts until then, in milliseconds since the region was opened.
     Until(u64),
-    /// Its holder is giving it back, and the next attempt is due then.
-    Failing(u64),
+    /// Somebody has decided how the attempt ends, and it has not been said yet.
+    Ending,
     /// The record changed meanwhile.
     Changed,
+}
+
+/// What the deadline says to who wants to finish an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Finish {
+    /// It finishes: its window has an end.
+    Decided,
+    /// It runs again, at that time.
+    Due(u64),
+    /// Its lease was closed: the control word decides between the end and a takeover.
+    Closed,
+    /// It has ended.
+    Gone,
 }
 
 /// Why a takeover did not happen.
@@ -66,13 +79,11 @@ impl Table {
             }
             match deadline.kind {
                 Kind::Closed => return Ok(Lapsed(deadline.lapse)),
-                // The attempt has finished since.
-                Kind::Window => return Err(Open::Changed),
-                // Decided, and not a lapse: whoever meets it helps the holder to the end.
-                Kind::Due => return Err(Open::Failing(deadline.at_ms)),
+                // Decided, and not a lapse: whoever meets it carries it out.
+                Kind::Window | Kind::Due => return Err(Open::Ending),
                 Kind::Lease => {}
             }
-            if deadline.at_ms > rules.now_ms {
+            if deadline.at_ms > rules.now_ms + u64::from(Bug::DeadlineOffByOne.is_planted()) {
                 return Err(Open::Until(deadline.at_ms));
             }
             if Bug::TakeoverWithoutFreeze.is_planted()
@@ -144,10 +155,13 @@ impl Table {
         let at = self.slot(slot);
         loop {
             let deadline = at.deadline();
-            if !deadline.belongs_to(seen.fence()) || deadline.kind != Kind::Lease {
+            let lasts = deadline.kind == Kind::Lease || Bug::RenewsAfterLapse.is_planted();
+            if !deadline.belongs_to(seen.fence()) || !lasts {
                 return false;
             }
-            let next = Deadline::new(until_ms, deadline.lapse, Kind::Lease, seen.fence());
+            let forgets = Bug::RenewalForgetsPolicy.is_planted();
+            let lapse = if forgets { Lapse::Reclaim } else { deadline.lapse };
+            let next = Deadline::new(until_ms, lapse, Kind::Lease, seen.fence());
             if at.change_deadline(deadline, next).is_ok() {
                 return true;
             }
@@ -164,6 +178,7 @@ impl Table {
             if !deadline.belongs_to(seen.fence()) || deadline.kind != Kind::Lease {
                 return false;
             }
+            let due_ms = if Bug::DueIgnored.is_planted() { 0 } else { due_ms };
             let due = Deadline::new(due_ms, deadline.lapse, Kind::Due, seen.fence());
             if at.change_deadline(deadline, due).is_ok() {
                 return true;
@@ -188,6 +203,33 @@ impl Table {
         false
     }
 
+    /// Decides that the attempt `seen`, which runs or is unknown, finishes, and when its window
+    /// ends: at `until_ms`, unless somebody else decided that before.
+    pub(crate) fn set_window(&self, slot: usize, seen: Snapshot, until_ms: u64) -> Finish {
+        let at = self.slot(slot);
+        loop {
+            let found = at.deadline();
+            if Bug::CompleteIgnoresFence.is_planted() {
+                return Finish::Decided;
+            }
+            if !found.belongs_to(seen.fence()) {
+                return Finish::Gone;
+            }
+            match found.kind {
+                Kind::Window => return Finish::Decided,
+                Kind::Due => return Finish::Due(found.at_ms),
+                _ if Bug::WindowOpenedLate.is_planted() => return Finish::Closed,
+                Kind::Closed if seen.state() == State::Running => return Finish::Closed,
+                Kind::Lease | Kind::Closed => {}
+            }
+            let until_ms = if Bug::WindowIgnored.is_planted() { 0 } else { until_ms };
+            let window = Deadline::new(until_ms, found.lapse, Kind::Window, seen.fence());
+            if at.change_deadline(found, window).is_ok() {
+                return Finish::Decided;
+            }
+        }
+    }
+
     /// Turns the deadline of a finished record into the end of its dedup window.
     ///
     /// Called by whoever finished it, and by anyone who finds it still undone: then nothing but
@@ -196,6 +238,7 @@ impl Table {
         let at = self.slot(slot);
         let mut found = at.deadline();
         while found.belongs_to(finished.fence()) && found.kind != Kind::Window {
+            let until_ms = if Bug::WindowIgnored.is_planted() { 0 } else { until_ms };
             let window = Deadline::new(until_ms, found.lapse, Kind::Window, finished.fence());
             match at.change_deadline(found, window) {
                 Ok(()) => return,

@@ -45,7 +45,7 @@ pub(crate) mod slot;
 mod sweep;
 
 pub(crate) use insert::{Draft, Insertion};
-pub(crate) use lease::{Lapsed, LeaseDraft, NotTaken, Open};
+pub(crate) use lease::{Finish, Lapsed, LeaseDraft, NotTaken, Open};
 pub(crate) use room::Rules;
 pub(crate) use search::{Found, Probe};
 pub(crate) use set::Arbitration;

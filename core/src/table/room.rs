@@ -51,7 +51,8 @@ impl Table {
 
     /// Takes away a record that is over. False where somebody else was faster.
     pub(crate) fn clear(&self, slot: usize, seen: Snapshot, rules: &Rules) -> bool {
-        if seen.state() == State::Running && self.close_lease(slot, seen, rules).is_err() {
+        let runs = seen.state() == State::Running && !Bug::SweepClearsRunning.is_planted();
+        if runs && self.close_lease(slot, seen, rules).is_err() {
             return false;
         }
         let Some(next) = seen.fence().next_for(super::insert::FIRST_ATTEMPT) else {
@@ -112,7 +113,15 @@ impl Table {
     fn view(&self, set: usize) -> View {
         let line = self.line(set);
         let vacant = line.vacant();
-        View { set, vacant, oldest: line.oldest_first(!vacant) }
+        let mut oldest = line.oldest_first(!vacant);
+        let first = oldest.peek();
+        // Where there is little room: several records share the oldest age that can be told apart.
+        let crowded = vacant.count() < CROWDED;
+        let second = crowded.then(|| {
+            oldest.skip_one();
+            oldest.peek()
+        });
+        View { set, vacant, candidates: [first, second.flatten()], oldest }
     }
 
     /// Clears the oldest records of both sets that are over, a few at most.
@@ -120,17 +129,10 @@ impl Table {
         // All of them are on their way before the first is waited for.
         self.prefetch_views(views, first_way);
         for view in views {
-            let mut misses = view.looked_at();
-            let mut oldest = view.oldest;
-            while let Some((way, _)) = oldest.peek() {
-                oldest.skip_one();
+            let candidates = view.candidates;
+            for (way, _) in candidates.into_iter().flatten() {
                 if self.clear_if_over(view.set * WAYS + way, rules) {
                     view.cleared(way);
-                } else {
-                    misses -= 1;
-                }
-                if misses == 0 {
-                    break;
                 }
             }
         }
@@ -143,18 +145,20 @@ impl Table {
 
     #[inline]
     fn prefetch_views(&self, views: &[View; 2], first_way: usize) {
-        let vacant = views[0].vacant.first_from(first_way);
         for view in views {
-            let mut oldest = view.oldest;
-            for _ in 0..view.looked_at() {
-                if let Some((way, _)) = oldest.peek() {
-                    self.region.prefetch_slot(view.set * WAYS + way);
-                    oldest.skip_one();
-                }
+            for (way, _) in view.candidates.into_iter().flatten() {
+                self.region.prefetch_record(view.set * WAYS + way);
             }
         }
-        if let Some(way) = vacant {
-            self.region.prefetch_slot(views[0].set * WAYS + way);
+        let [home, other] = views;
+        if let Some(way) = home.vacant.first_from(first_way) {
+            self.region.prefetch_slot(home.set * WAYS + way);
+        } else if let (Some((way, age)), Some((other_way, other_age))) =
+            (home.candidates[0], other.candidates[0])
+        {
+            // The older of the two will be evicted, if no other way is vacant.
+            let older = if age >= other_age { (home.set, way) } else { (other.set, other_way) };
+            self.region.prefetch_slot(older.0 * WAYS + older.1);
         }
     }
 
@@ -201,7 +205,7 @@ impl Table {
         wanted: &Wanted<'_>,
         rules: &Rules,
     ) -> Result<(usize, Snapshot), NoSlot> {
-        if !rules.evict_lru {
+        if !rules.evict_lru && !Bug::RejectEvicts.is_planted() {
             return Err(NoSlot::Full);
         }
         let trusting = Bug::EvictsByOldAge.is_planted();
@@ -214,7 +218,8 @@ impl Table {
             }
             // Or somebody evicted the oldest record before us and put a new one there: its stamp
             // came before that state.
-            let stands = self.age_now(slot) >= age || trusting;
+            let newest = Bug::EvictsNewest.is_planted();
+            let stands = self.age_now(slot) >= age || trusting || newest;
             if stands && let Some(claimed) = self.evict_one(slot, seen, wanted, rules) {
                 return Ok((slot, claimed));
             }
@@ -289,31 +294,45 @@ impl Table {
 struct View {
     set: usize,
     vacant: Ways,
+    /// The oldest way with its age, and the next where there is little room: those are asked
+    /// whether they are over.
+    candidates: [Option<(usize, u8)>; 2],
+    /// The ways from the last candidate on.
     oldest: OldestFirst,
 }
 
 impl View {
-    /// How many of the oldest records are asked whether they are over before an insertion gives up.
-    /// Where there is little room two: several share the oldest age that can be told apart.
-    fn looked_at(&self) -> usize {
-        if self.vacant.count() < CROWDED { 2 } else { 1 }
-    }
-
     /// The record in `way` is gone.
     fn cleared(&mut self, way: usize) {
         self.vacant = self.vacant.with(way);
         self.oldest.leave_out(way);
+        for candidate in &mut self.candidates {
+            *candidate = candidate.filter(|(other, _)| *other != way);
+        }
+    }
+
+    /// The oldest way that is left, with its age.
+    fn oldest(&self) -> Option<(usize, u8)> {
+        self.candidates[0].or_else(|| self.oldest.peek())
+    }
+
+    fn skip_oldest(&mut self) {
+        match self.candidates[0].take() {
+            // Unless there was a second candidate, that was the first of the others too.
+            Some((way, _)) => self.oldest.leave_out(way),
+            None => self.oldest.skip_one(),
+        }
     }
 }
 
 /// The used slots of both sets, least recently used first, each with its age in ticks.
 fn oldest_of(mut views: [View; 2]) -> impl Iterator<Item = (usize, u8)> {
     std::iter::from_fn(move || {
-        let ages = views.each_ref().map(|view| view.oldest.peek().map(|(_, age)| age));
+        let ages = views.each_ref().map(|view| view.oldest().map(|(_, age)| age));
         // None is less than any age.
         let view = &mut views[usize::from(ages[1] > ages[0])];
-        let (way, age) = view.oldest.peek()?;
-        view.oldest.skip_one();
+        let (way, age) = view.oldest()?;
+        view.skip_oldest();
         Some((view.set * WAYS + way, age))
     })
 }

@@ -17,6 +17,7 @@
 use std::time::Duration;
 
 use super::Table;
+use crate::sync::planted::Bug;
 use crate::sync::{AtomicU64, Ordering};
 
 /// The limits of one scope, as its entry stores them.
@@ -121,7 +122,8 @@ impl Table {
         let flags = words[FLAGS].load(Ordering::Relaxed);
         let limited = words[MAX_LIVE].load(Ordering::Relaxed) != u64::MAX;
         match flags {
-            flags if flags & GUEST != 0 => RoomOf::Guest,
+            flags if flags & GUEST != 0 && !Bug::GuestsEvict.is_planted() => RoomOf::Guest,
+            _ if Bug::ReservationIgnored.is_planted() => RoomOf::Shared,
             flags if flags & PINNED != 0 && limited => RoomOf::Reserved,
             _ => RoomOf::Shared,
         }
@@ -138,6 +140,7 @@ impl Table {
         let limit = words[MAX_LIVE].load(Ordering::Relaxed).saturating_sub(1);
         words[LIVE]
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |live| {
+                let limit = limit.saturating_add(Bug::QuotaOffByOne.is_planted().into());
                 (live < limit).then_some(live + 1)
             })
             .map_err(|_| Refusal::Live { limit })?;
@@ -158,7 +161,8 @@ impl Table {
 
     /// Takes one record of `entry` off its count.
     pub(crate) fn release_scope(&self, entry: u16) {
-        if entry != 0 && usize::from(entry) < self.region.geometry().scopes() {
+        let known = entry != 0 && usize::from(entry) < self.region.geometry().scopes();
+        if known && !Bug::QuotaNotReleased.is_planted() {
             let live = &self.region.scope(usize::from(entry))[LIVE];
             // Relaxed, both: as in `charge_scope`.
             let _ =
@@ -201,7 +205,8 @@ fn charge_rate(words: &[AtomicU64], now: Duration) -> Result<(), Refusal> {
     words[ARRIVAL]
         .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |arrival| {
             let at = arrival.max(now);
-            (at - now <= burst).then(|| at.saturating_add(each))
+            let early = u64::from(Bug::RateOffByOne.is_planted()) * each;
+            (at - now <= burst + early).then(|| at.saturating_add(each))
         })
         .map(|_| ())
         .map_err(|arrival| Refusal::Rate {

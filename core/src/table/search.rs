@@ -71,7 +71,7 @@ impl Probe {
     }
 }
 
-#[cfg(oncegate_loom)]
+#[cfg(any(oncegate_loom, oncegate_shuttle))]
 impl Probe {
     pub(crate) fn place(&self) -> ([usize; 2], usize, u8) {
         ([self.home(), self.alternate()], self.way(), self.tag)
@@ -87,8 +87,8 @@ impl Table {
     /// Asks for the lines that a search of `probe` reads first.
     #[inline]
     pub(crate) fn prefetch(&self, probe: &Probe) {
-        self.region.prefetch_slot(probe.home() * WAYS + probe.way());
         self.region.prefetch_set(probe.home());
+        self.region.prefetch_record(probe.home() * WAYS + probe.way());
         self.region.prefetch_set(probe.alternate());
     }
 

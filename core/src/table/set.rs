@@ -8,13 +8,16 @@
 //! ```
 //!
 //! Tags are hints: a match is believed only after the slot confirms it. An age stamp is the set's
-//! age clock at the record's last use, and that clock goes on once in [`TICK`] insertions: so a
+//! age clock at the record's last use, and that clock goes on once in four insertions: so a
 //! record that is replayed again and again is stamped once in a tick at most, and replays write
 //! nothing.
+
+use std::fmt;
 
 use super::control::Fence;
 use super::lanes::{NIBBLES, equal_bytes, equal_nibbles, spread};
 use crate::region::{LINE_WORDS, WAYS};
+use crate::sync::planted::Bug;
 use crate::sync::{AtomicU64, Ordering};
 
 /// One set's line.
@@ -71,50 +74,64 @@ impl Iterator for Ways {
 }
 
 /// A plain copy of an arbitration word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Arbitration {
-    version: u64,
-    pub(crate) pending: bool,
-    pub(crate) slot: usize,
-    pub(crate) fence_low: u64,
-}
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Arbitration(u64);
 
 impl Arbitration {
-    fn unpack(word: u64) -> Self {
-        Self {
-            version: word >> VERSION_SHIFT,
-            pending: word >> PENDING_SHIFT & 1 == 1,
-            slot: (word >> Fence::LOW_BITS & SLOT_MASK) as usize,
-            fence_low: word & LOW_MASK,
-        }
+    /// Whether the insertion that it names is to be finished yet.
+    #[inline]
+    pub(super) fn pending(self) -> bool {
+        self.0 & PENDING != 0
     }
 
-    fn pack(self) -> u64 {
-        self.version << VERSION_SHIFT
-            | u64::from(self.pending) << PENDING_SHIFT
-            | (self.slot as u64 & SLOT_MASK) << Fence::LOW_BITS
-            | self.fence_low
+    pub(super) fn slot(self) -> usize {
+        (self.0 >> Fence::LOW_BITS & SLOT_MASK) as usize
     }
 
-    /// The set's age clock: a nibble that goes on once in [`TICK`] insertions.
+    /// The low bits of the fencing counter of the insertion that it names.
+    pub(super) fn fence_low(self) -> u64 {
+        self.0 & LOW_MASK
+    }
+
+    /// The set's age clock: a nibble that goes on once in four insertions.
     #[inline]
     pub(crate) fn age_clock(self) -> u8 {
-        (self.version / TICK) as u8 & STAMP_MASK
+        (self.0 >> (VERSION_SHIFT + TICK_SHIFT)) as u8 & STAMP_MASK
     }
 
     /// The age clock after the next insertion.
     pub(super) fn next_age_clock(self) -> u8 {
-        Self { version: self.version + 1, ..self }.age_clock()
+        self.next_version().age_clock()
     }
 
     /// Whether the age clock went on with this version.
     pub(super) fn ticks(self) -> bool {
-        self.version.is_multiple_of(TICK)
+        (self.0 >> VERSION_SHIFT).is_multiple_of(1 << TICK_SHIFT)
     }
 
-    fn following(self, pending: bool, slot: usize, fence: Fence) -> Self {
-        let version = (self.version + 1) & VERSION_MASK;
-        Self { version, pending, slot, fence_low: fence.low() }
+    /// The highest field: it wraps by itself.
+    fn next_version(self) -> Self {
+        Self(self.0.wrapping_add(1 << VERSION_SHIFT))
+    }
+
+    fn following(self, slot: usize, fence: Fence) -> Self {
+        let version = self.next_version().0 & !(PENDING | SLOT_MASK << Fence::LOW_BITS | LOW_MASK);
+        Self(version | PENDING | (slot as u64 & SLOT_MASK) << Fence::LOW_BITS | fence.low())
+    }
+
+    fn settled(self) -> Self {
+        Self(self.0 & !PENDING)
+    }
+}
+
+impl fmt::Debug for Arbitration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Arbitration")
+            .field("version", &(self.0 >> VERSION_SHIFT))
+            .field("pending", &self.pending())
+            .field("slot", &self.slot())
+            .field("fence_low", &self.fence_low())
+            .finish()
     }
 }
 
@@ -222,14 +239,14 @@ impl<'a> SetLine<'a> {
     #[inline]
     pub(super) fn age_clock(self) -> u8 {
         // Relaxed: ages publish nothing.
-        Arbitration::unpack(self.words[ARBITRATION].load(Ordering::Relaxed)).age_clock()
+        Arbitration(self.words[ARBITRATION].load(Ordering::Relaxed)).age_clock()
     }
 
     #[inline]
     pub(super) fn arbitration(self) -> Arbitration {
         // Acquire: pairs with the AcqRel of `arbitrate`; every insertion up to this version is
         // visible to the scan that follows.
-        Arbitration::unpack(self.words[ARBITRATION].load(Ordering::Acquire))
+        Arbitration(self.words[ARBITRATION].load(Ordering::Acquire))
     }
 
     /// Wins the insertion of `slot` if nobody inserted since `seen` was read.
@@ -239,18 +256,17 @@ impl<'a> SetLine<'a> {
         slot: usize,
         fence: Fence,
     ) -> Result<Arbitration, ()> {
-        self.swap_arbitration(seen, seen.following(true, slot, fence))
+        self.swap_arbitration(seen, seen.following(slot, fence))
     }
 
     /// Makes the arbitrations that started before this call fail, without inserting.
     pub(super) fn disturb(self, seen: Arbitration) -> Result<Arbitration, ()> {
-        let version = (seen.version + 1) & VERSION_MASK;
-        self.swap_arbitration(seen, Arbitration { version, ..seen })
+        self.swap_arbitration(seen, seen.next_version())
     }
 
     /// Notes that the pending insertion `seen` is finished. Somebody else may have been faster.
     pub(super) fn settle(self, seen: Arbitration) {
-        let _ = self.swap_arbitration(seen, Arbitration { pending: false, ..seen });
+        let _ = self.swap_arbitration(seen, seen.settled());
     }
 
     /// The next fencing counter for `attempt` on this home: above every counter that the home
@@ -286,7 +302,7 @@ impl<'a> SetLine<'a> {
         // whoever reads this version, and orders this insertion after those that it has seen.
         // Relaxed on failure: the caller reads the word again.
         self.words[ARBITRATION]
-            .compare_exchange(from.pack(), to.pack(), Ordering::AcqRel, Ordering::Relaxed)
+            .compare_exchange(from.0, to.0, Ordering::AcqRel, Ordering::Relaxed)
             .map(|_| to)
             .map_err(|_| ())
     }
@@ -306,7 +322,8 @@ pub(super) struct OldestFirst {
 impl OldestFirst {
     #[inline]
     fn new(stamps: [u64; AGE_WORDS], clock: u8, used: Ways) -> Self {
-        let ages = stamps.map(|stamps| nibbles_behind(clock, stamps));
+        let flip = if Bug::EvictsNewest.is_planted() { !0 } else { 0 };
+        let ages = stamps.map(|stamps| nibbles_behind(clock, stamps) ^ flip);
         let left = std::array::from_fn(|i| spread(used.0 >> (i * STAMPS_PER_WORD)));
         let mut all = Self { ages, left, oldest: None };
         all.choose();
@@ -339,16 +356,25 @@ impl OldestFirst {
         let (mut oldest, mut age) = (self.left, 0);
         // One bit of the ages after the other, the highest first: whoever has it is older.
         for bit in (0..4).rev() {
-            let with_it: [u64; AGE_WORDS] =
-                std::array::from_fn(|i| oldest[i] & (self.ages[i] >> bit));
-            if with_it.iter().fold(0, |any, ways| any | ways) != 0 {
+            let mut with_it = [0; AGE_WORDS];
+            let mut any = 0;
+            for i in 0..AGE_WORDS {
+                with_it[i] = oldest[i] & (self.ages[i] >> bit);
+                any |= with_it[i];
+            }
+            if any != 0 {
                 (oldest, age) = (with_it, age | 1 << bit);
             }
         }
-        self.oldest = oldest
-            .iter()
-            .position(|ways| *ways != 0)
-            .map(|word| (word * STAMPS_PER_WORD + oldest[word].trailing_zeros() as usize / 4, age));
+        let mut way = 0;
+        for ways in oldest {
+            if ways != 0 {
+                self.oldest = Some((way + ways.trailing_zeros() as usize / 4, age));
+                return;
+            }
+            way += STAMPS_PER_WORD;
+        }
+        self.oldest = None;
     }
 }
 
@@ -377,9 +403,9 @@ fn with_stamp(stamps: u64, shift: usize, stamp: u8) -> u64 {
 
 /// No age is told above this many ticks; what seems older is a stamp ahead of the clock.
 const OLDEST: u8 = 12;
-/// How many insertions the age clock takes for a step. What stays in a set for as long as records
-/// do at full capacity is as old as can be told.
-const TICK: u64 = 4;
+/// The age clock goes on once in so many insertions, as a power of two. What stays in a set for as
+/// long as records do at full capacity is as old as can be told.
+const TICK_SHIFT: u32 = 2;
 
 const STAMP_MASK: u8 = 0xf;
 const ALL_WAYS: u32 = u32::MAX >> (u32::BITS as usize - WAYS);
@@ -394,14 +420,14 @@ const SLOT_BITS: u32 = 28;
 const SLOT_MASK: u64 = (1 << SLOT_BITS) - 1;
 const LOW_MASK: u64 = (1 << Fence::LOW_BITS) - 1;
 const PENDING_SHIFT: u32 = Fence::LOW_BITS + SLOT_BITS;
+const PENDING: u64 = 1 << PENDING_SHIFT;
 const VERSION_SHIFT: u32 = PENDING_SHIFT + 1;
-const VERSION_MASK: u64 = (1 << (u64::BITS - VERSION_SHIFT)) - 1;
 
 /// The slots that an arbitration word can name.
 pub(crate) const MAX_SLOTS: usize = 1 << SLOT_BITS;
 
 const _: () = assert!(AGES_AT >= TAG_WORDS && AGES_AT + AGE_WORDS <= ARBITRATION);
-const _: () = assert!((VERSION_MASK + 1).is_multiple_of(TICK * (STAMP_MASK as u64 + 1)));
+const _: () = assert!(u64::BITS - VERSION_SHIFT >= TICK_SHIFT + 4, "ages wrap with the version");
 
 #[cfg(all(test, not(oncegate_loom)))]
 mod tests;

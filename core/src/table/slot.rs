@@ -17,6 +17,7 @@
 
 use super::control::{ControlWord, Fence};
 use crate::region::SLOT_WORDS;
+use crate::sync::planted::Bug;
 use crate::sync::{AtomicU64, Ordering};
 
 /// What a record's fields say, apart from its control word.
@@ -232,7 +233,7 @@ impl<'a> Slot<'a> {
         // Acquire: pairs with the Release of `write`, so that the counter that is loaded next is
         // not older than the record whose word this is.
         let mut word = self.words[3].load(Ordering::Acquire);
-        while word & ATTEMPT_WORD_MASK < attempt {
+        while word & ATTEMPT_WORD_MASK < attempt && !Bug::AttemptNotRaised.is_planted() {
             if self.control().load().fence() != fence {
                 return;
             }

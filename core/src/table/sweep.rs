@@ -6,6 +6,7 @@ use super::room::Rules;
 use super::search::Found;
 use crate::region::{WAYS, header};
 use crate::sync::Ordering;
+use crate::sync::planted::Bug;
 
 /// What a sweep met that the engine has to see to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +62,8 @@ impl Table {
         if !seen.state().is_record() {
             return Met::Nothing;
         }
-        if self.is_over(slot, seen, rules) {
+        let spares = seen.state() != State::Running || !Bug::SweepClearsRunning.is_planted();
+        if self.is_over(slot, seen, rules) || !spares {
             return if self.clear(slot, seen, rules) { Met::Cleared } else { Met::Nothing };
         }
         let deadline = self.slot(slot).deadline();

@@ -79,6 +79,7 @@ fn kinds_of_scope_are_separate() {
             hasher.fingerprint(&Request::new(*scope, "op", "key").unwrap()).unwrap()
         };
         for (i, a) in scopes.iter().enumerate() {
+            assert_eq!(a.is_unauthenticated(), i == 1);
             for b in &scopes[..i] {
                 assert_ne!(of(a), of(b), "{a:?} {b:?}");
                 assert_ne!(hasher.scope_hash(*a), hasher.scope_hash(*b), "{a:?} {b:?}");
@@ -94,7 +95,7 @@ fn a_key_from_the_payload_is_no_clients_key() {
     let hasher = keyed();
     let scope = Scope::single_tenant();
     let by_payload = Request::by_payload(scope, "PUT /x", Payload::raw(b"hello")).unwrap();
-    assert_eq!(by_payload.key(), None);
+    assert_eq!((by_payload.key(), by_payload.is_by_payload()), (None, true));
 
     let derive = |key: &[u8], message: &[u8]| -> [u8; 32] {
         let mac = Hmac::<Sha256>::new_from_slice(key).unwrap().chain_update(message);
@@ -103,6 +104,7 @@ fn a_key_from_the_payload_is_no_clients_key() {
     let secret: Vec<u8> = (1..=32).collect();
     let digest = derive(&derive(&secret, b"oncegate payload 2\0\0"), b"\x01hello");
     let given = Request::new(scope, "PUT /x", &digest).unwrap();
+    assert!(!given.is_by_payload());
     let of = |request| hasher.fingerprint(request).unwrap();
     assert_ne!(of(&by_payload), of(&given));
 
@@ -163,6 +165,22 @@ fn limits_are_typed() {
     for name in ["", &longer[..256]] {
         let error = Scope::new(name).unwrap_err();
         assert_eq!((error.code(), error.field()), (ErrorCode::InvalidScope, "scope"));
+    }
+}
+
+/// Goal: every scope has a place in the quota table, never zero, and its own. Method: scopes of
+/// every length that is allowed.
+#[test]
+fn scopes_of_every_length_hash() {
+    for hasher in [keyed(), fast()] {
+        let name = "s".repeat(Scope::MAX_BYTES);
+        let mut hashes: Vec<u64> = (1..=Scope::MAX_BYTES)
+            .map(|length| hasher.scope_hash(Scope::new(&name[..length]).unwrap()))
+            .collect();
+        assert!(!hashes.contains(&0));
+        hashes.sort_unstable();
+        hashes.dedup();
+        assert_eq!(hashes.len(), Scope::MAX_BYTES);
     }
 }
 

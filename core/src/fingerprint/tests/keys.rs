@@ -50,19 +50,20 @@ fn uuids() {
     }
 }
 
-/// Goal: each charset holds its line. Method: the characters at its edges.
+/// Goal: each charset holds its line, and says where it runs. Method: the characters at its edges.
 #[test]
 fn charsets() {
     let cases = [
-        (KeyCharset::Visible, "!~", " \u{7f}é\n"),
-        (KeyCharset::AlphanumericDashUnderscore, "azAZ09-_", ".+/ :é"),
-        (KeyCharset::Hex, "09afAF", "gG-x"),
+        (KeyCharset::Visible, "!~", " \u{7f}é\n", "visible ASCII"),
+        (KeyCharset::AlphanumericDashUnderscore, "azAZ09-_", ".+/ :é", "letters, digits, '-'"),
+        (KeyCharset::Hex, "09afAF", "gG-x", "hexadecimal digits"),
     ];
-    for (charset, inside, outside) in cases {
+    for (charset, inside, outside, said) in cases {
         let rules = KeyRules::any().charset(charset);
         assert!(rules.check(inside.as_bytes()).is_ok(), "{charset:?}");
         for character in outside.chars() {
-            assert!(refusal(rules, &character.to_string()).contains("character"), "{charset:?}");
+            let text = refusal(rules, &character.to_string());
+            assert!(text.contains("character") && text.contains(said), "{charset:?}: {text}");
         }
     }
 }
@@ -105,11 +106,13 @@ fn predictable_keys_are_refused_by_rule() {
     }
 }
 
-/// Goal: rules that no key can meet are found when the engine is built. Method: each conflict.
+/// Goal: rules that no key can meet are found when the engine is built, and no others. Method:
+/// each conflict, and one length only.
 #[test]
 fn impossible_rules_are_a_configuration_error() {
     let any = KeyRules::any();
     assert!(any.validate().is_ok() && any.uuid().refuse_predictable().validate().is_ok());
+    assert!(any.min_len(9).max_len(9).validate().is_ok());
     for rules in [
         any.min_len(0),
         any.max_len(256),

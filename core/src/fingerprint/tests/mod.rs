@@ -89,6 +89,31 @@ fn no_text_shows_content() {
     }
 }
 
+/// Goal: debug output helps all the same: it tells kinds and sizes. Method: every type, as text.
+#[test]
+fn debug_output_tells_sizes() {
+    let scopes = [Scope::new("acme").unwrap(), Scope::single_tenant(), Scope::unauthenticated()];
+    let texts = scopes.map(|scope| format!("{scope:?}"));
+    assert_eq!(texts, ["Scope(4 bytes)", "Scope(single tenant)", "Scope(unauthenticated)"]);
+    let payloads = [
+        Payload::none(),
+        Payload::raw(b"a"),
+        Payload::json(b"{}"),
+        Payload::form(b"a=b"),
+        Payload::multipart(b"part", "b"),
+    ];
+    let texts = payloads.map(|payload| format!("{payload:?}"));
+    let kinds = ["none, 0", "raw, 1", "json, 2", "form, 3", "multipart, 4"];
+    assert_eq!(texts, kinds.map(|kind| format!("Payload({kind} bytes)")));
+    let request = Request::new(scopes[0], "POST /x", "key").unwrap();
+    let text =
+        "Request(Scope(4 bytes), operation of 7 bytes, key of 3 bytes, Payload(none, 0 bytes))";
+    assert_eq!(format!("{request:?}"), text);
+    let request = Request::by_payload(scopes[1], "PUT /x", payloads[1]).unwrap();
+    assert!(format!("{request:?}").contains("key from the payload"));
+    assert_eq!(format!("{:?}", secret()), "Secret(..)");
+}
+
 /// Goal: a log line cannot be turned back into an identity. Method: only 8 digits are shown.
 #[test]
 fn a_fingerprint_shows_its_first_bits_only() {
@@ -113,7 +138,8 @@ fn secrets_have_limits() {
     assert!(Secret::generate().unwrap() != Secret::generate().unwrap());
 }
 
-/// Goal: no method is taken for harmless. Method: the table of RFC 9110, 9.2, and strangers.
+/// Goal: no method is taken for harmless. Method: the table of RFC 9110, 9.2, and strangers; and
+/// what each class asks for.
 #[test]
 fn methods_have_classes() {
     for method in ["GET", "HEAD", "OPTIONS", "TRACE"] {
@@ -125,4 +151,7 @@ fn methods_have_classes() {
     for method in ["POST", "PATCH", "CONNECT", "get", "GET ", "", "PROPFIND"] {
         assert_eq!(method_class(method), MethodClass::KeyRequired, "{method}");
     }
+    let asks = [MethodClass::Safe, MethodClass::PayloadDedup, MethodClass::KeyRequired]
+        .map(|class| (class.needs_record(), class.needs_key()));
+    assert_eq!(asks, [(false, false), (true, false), (true, true)]);
 }

@@ -111,6 +111,25 @@ fn words_and_numbers_in_everyday_spellings() {
     refused_as("at most", &["ΩяЖжЪё9q", "日9本x語4学校"]);
 }
 
+/// Goal: each rule ends where it says, so that it takes no random key along. Method: a key at the
+/// edge of a rule, and one just beyond it.
+#[test]
+fn rules_end_where_they_say() {
+    // A number and a word: eight digits make a counter or a date of it.
+    refused_as("words and numbers", &["10427731invoice", "user10427731paid"]);
+    accepted(&["1042773invoice", "user1042773paid"]);
+    // Hex digits fall into one number and one word too often.
+    accepted(&["8203914706fcadbe"]);
+    // Short sections between unusual characters are random ones that fell apart.
+    accepted(&["a!b@c#d$e%f^g&h"]);
+    // Three neighbours in four are a sequence.
+    refused_as("a sequence of neighbours", &["abcdefghijklmx7Kq"]);
+    accepted(&["abcdefghijklx7KqZ"]);
+    // Only what occurs counts as drawn from.
+    refused_as("at most 62 bits", &["X7KQ2ZR9WB4M"]);
+    accepted(&["X7KQ2ZR9WB4MV"]);
+}
+
 /// Goal: keys as generators make them pass. Method: the formats in use, by example.
 #[test]
 fn formats_of_random_keys_are_accepted() {

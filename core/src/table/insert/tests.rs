@@ -6,6 +6,7 @@ use crate::observe::Counters;
 use crate::region::{Geometry, Region};
 use crate::table::slot::Lapse;
 use crate::wait::WaitQueue;
+use std::cell::Cell;
 use std::sync::Arc;
 
 const RULES: Rules =
@@ -18,13 +19,16 @@ fn table() -> Table {
     Table::new(region, Arc::new(Counters::new()), Arc::new(WaitQueue::new(1, fork)))
 }
 
-fn presented(table: &Table, probe: &Probe) -> Held {
+fn draft() -> Draft {
     let lease = LeaseDraft { until_ms: 1_000, lapse: Lapse::Reclaim };
-    let draft = Draft { scope: 0, digest: DigestWord::new(0, 0, 0), lease };
+    Draft { scope: 0, digest: DigestWord::new(0, 0, 0), lease }
+}
+
+fn presented(table: &Table, probe: &Probe) -> Held {
     let above = Fence::new(0).expect("small");
     let wanted = Wanted { probe, scope: 0, above, unchanged: &|| true };
     let seen = table.line(probe.home()).arbitration();
-    table.reserve(&wanted, &draft, &RULES, seen).expect("an empty table")
+    table.reserve(&wanted, &draft(), &RULES, seen).expect("an empty table")
 }
 
 /// Goal: a helper that stalled between reading the arbitration word and looking at the slot
@@ -65,7 +69,53 @@ fn a_stalled_inserter_is_helped() {
     let _ = line.arbitrate(before, first.slot, first.seen.fence()).expect("nobody else");
 
     let settled = table.settled(line);
-    assert!(!settled.pending);
+    assert!(!settled.pending());
     let found = table.search(&probe).expect("its record");
     assert_eq!((found.slot, found.seen.state()), (first.slot, State::Running));
+}
+
+/// Inserts a record for `probe` while `meanwhile` is called as often as the insertion starts.
+fn inserted(
+    table: &Table,
+    probe: &Probe,
+    retiring: Option<&Probe>,
+    meanwhile: impl Fn(),
+) -> (usize, Snapshot) {
+    let unchanged = || {
+        meanwhile();
+        true
+    };
+    let insertion = table.insert(probe, retiring, &draft(), &RULES, None, unchanged);
+    let Insertion::Inserted { slot, seen, .. } = insertion else { panic!("{insertion:?}") };
+    (slot, seen)
+}
+
+/// Goal: tokens of a request grow although a rotation changes its home (I2). Method: an insertion
+/// holds a slot and starts again, since neighbours were inserted; then attempts of the same
+/// request come and go under the old key. Their counters come from another clock: with some
+/// number of them the last one is the counter that the slot was claimed with.
+#[test]
+fn counters_grow_from_home_to_home() {
+    let over = Rules { now_ms: 10_000, ..RULES };
+    for attempts in 1..8 {
+        let table = table();
+        let probes = (1..64_u64).map(|i| table.probe([i << 26, i, i, i << 32]));
+        let (old, new): (Vec<_>, Vec<_>) = probes.partition(|probe| probe.home() == 0);
+        let (starts, last) = (Cell::new(0), Cell::new(0));
+        let meanwhile = || match starts.replace(starts.get() + 1) {
+            0 => (1..3).for_each(|other| {
+                let _ = inserted(&table, &new[other], None, || {});
+            }),
+            1 => (0..attempts).for_each(|_| {
+                let (slot, seen) = inserted(&table, &old[0], None, || {});
+                last.set(seen.fence().get());
+                assert!(table.clear(slot, seen, &over));
+            }),
+            _ => {}
+        };
+        let (_, seen) = inserted(&table, &new[0], Some(&old[0]), meanwhile);
+        assert!(starts.get() > 1, "it never held a slot");
+        let fence = seen.fence().get();
+        assert!(fence > last.get(), "{fence} after {} ({attempts} attempts)", last.get());
+    }
 }

@@ -2,6 +2,7 @@
 
 use super::super::refused;
 use crate::Error;
+use crate::sync::planted::Bug;
 
 /// Appends the canonical form of a literal. Returns the exact decimal if the form rounds it.
 ///
@@ -18,7 +19,8 @@ pub(super) fn write(literal: &str, text: &mut Vec<u8>) -> Result<Option<String>,
     let nearest: f64 = literal.parse().map_err(|_| refused("a malformed number", RANGE))?;
     let canonical = text_of(nearest)?;
     text.extend_from_slice(canonical.as_bytes());
-    if Decimal::of(&canonical)? == exact { Ok(None) } else { Ok(Some(exact.to_text())) }
+    let rounds = Decimal::of(&canonical)? != exact && !Bug::NumbersRounded.is_planted();
+    Ok(rounds.then(|| exact.to_text()))
 }
 
 /// A double as ECMAScript writes it: the fewest digits that mean this very double.

@@ -54,6 +54,27 @@ fn examples_of_the_rfc() {
     assert_eq!(canonical(sorting).unwrap(), expected);
 }
 
+/// Goal: strings are escaped as RFC 8785, section 3.2.2.2, says. Method: every character below the
+/// space, the two that need a backslash, and those around them.
+#[test]
+fn escapes_of_the_rfc() {
+    for code in 0..0x80_u8 {
+        let written = match code {
+            0x08 => r"\b".to_owned(),
+            0x09 => r"\t".to_owned(),
+            0x0a => r"\n".to_owned(),
+            0x0c => r"\f".to_owned(),
+            0x0d => r"\r".to_owned(),
+            b'"' => r#"\""#.to_owned(),
+            b'\\' => r"\\".to_owned(),
+            0..0x20 => format!("\\u{code:04x}"),
+            _ => char::from(code).to_string(),
+        };
+        let document = format!("[\"a\\u{code:04X}b\"]");
+        assert_eq!(canonical(&document).unwrap(), format!("[\"a{written}b\"]"));
+    }
+}
+
 /// Goal: numbers are written as ECMAScript does. Method: the table of RFC 8785, appendix B.
 #[test]
 fn numbers_of_the_rfc() {
