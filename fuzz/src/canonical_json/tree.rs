@@ -57,6 +57,13 @@ fn level(value: &RawValue, depth: usize) -> Option<Tree> {
     })
 }
 
+/// Whether no two members of an object share a name; nested ones may. `None`: no object.
+pub(crate) fn names_differ(object: &[u8]) -> Option<bool> {
+    let members = serde_json::from_slice::<Members<'_>>(object).ok()?.0;
+    let names: std::collections::BTreeSet<_> = members.iter().map(|(name, _)| name).collect();
+    Some(names.len() == members.len())
+}
+
 /// All members of an object, also those that share a name.
 struct Members<'a>(Vec<(String, &'a RawValue)>);
 

@@ -121,6 +121,7 @@ fn file(data: &[u8]) {
 /// A line is the request that its fields say, and the engine takes it.
 fn taken(line: &Line, text: &[u8]) {
     line.request().expect("it was parsed");
+    assert_eq!(crate::canonical_json::names_differ(text), Some(true), "line {}", line.number);
     // Beside what the engine looked at, a number may be beyond serde_json's range.
     let Ok(Value::Object(fields)) = serde_json::from_slice(text) else { return };
     let whole = Value::Object(fields.clone());
