@@ -18,6 +18,7 @@ use std::sync::OnceLock;
 use oncegate::{Engine, ErrorCode, Payload, Request, Scope};
 
 use crate::identity::Identity;
+pub(crate) use tree::names_differ;
 pub(crate) use write::content;
 
 /// Takes one document.

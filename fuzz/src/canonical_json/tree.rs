@@ -57,6 +57,13 @@ fn level(value: &RawValue, depth: usize) -> Option<Tree> {
     })
 }
 
+/// Whether no two members of an object share a name; nested ones may. `None`: no object.
+pub(crate) fn names_differ(object: &[u8]) -> Option<bool> {
+    let members = serde_json::from_slice::<Members<'_>>(object).ok()?.0;
+    let names: std::collections::BTreeSet<_> = members.iter().map(|(name, _)| name).collect();
+    Some(names.len() == members.len())
+}
+
 /// All members of an object, also those that share a name.
 struct Members<'a>(Vec<(String, &'a RawValue)>);
 
@@ -111,8 +118,8 @@ pub(super) fn tokens(pointer: &str) -> Option<Vec<String>> {
     if pointer.is_empty() {
         return Some(Vec::new());
     }
-    let strays = pointer.replace("~0", "").replace("~1", "").contains('~');
-    let path = pointer.strip_prefix('/').filter(|_| !strays)?;
+    let is_escape = |after: &str| after.starts_with(['0', '1']);
+    let path = pointer.strip_prefix('/').filter(|path| path.split('~').skip(1).all(is_escape))?;
     // In this order: `~01` is `~1`.
     let unescape = |token: &str| token.replace("~1", "/").replace("~0", "~");
     Some(path.split('/').map(unescape).collect())

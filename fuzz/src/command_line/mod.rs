@@ -1,8 +1,11 @@
 //! The command line: no argument vector and no input makes the command panic, and what it takes
 //! is within its limits.
 //!
-//! An input that begins with the line `args` is an argument vector, one argument a line;
-//! everything else is a file of requests.
+//! An input that begins with the line `args` is an argument vector, one argument a line. After the
+//! line `options` a few bytes choose each option of a storm, and a value at the edge of its range.
+//! Everything else is a file of requests.
+
+mod options;
 
 use std::ffi::OsStr;
 use std::io::{self, Read, Write};
@@ -16,9 +19,12 @@ use serde_json::{Map, Value};
 
 /// Takes one argument vector, or one file.
 pub fn run(data: &[u8]) {
-    match data.strip_prefix(b"args\n") {
-        Some(arguments) => argument_vector(arguments),
-        None => file(data),
+    if let Some(arguments) = data.strip_prefix(b"args\n") {
+        argument_vector(arguments);
+    } else if let Some(choices) = data.strip_prefix(b"options\n") {
+        options::run(choices);
+    } else {
+        file(data);
     }
 }
 
@@ -115,6 +121,7 @@ fn file(data: &[u8]) {
 /// A line is the request that its fields say, and the engine takes it.
 fn taken(line: &Line, text: &[u8]) {
     line.request().expect("it was parsed");
+    assert_eq!(crate::canonical_json::names_differ(text), Some(true), "line {}", line.number);
     // Beside what the engine looked at, a number may be beyond serde_json's range.
     let Ok(Value::Object(fields)) = serde_json::from_slice(text) else { return };
     let whole = Value::Object(fields.clone());
