@@ -19,4 +19,6 @@ mod refused_input;
 mod rotated_secret;
 mod support;
 mod swapped_payload;
+#[cfg(target_os = "linux")]
+mod system_calls;
 mod threads;
