@@ -2,7 +2,8 @@
 SHELL := /usr/bin/env bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint unit loom planted fuzz mutants tidy deny msrv instructions bench doc
+.PHONY: help setup demo test lint unit loom planted fuzz mutants tidy deny msrv instructions
+.PHONY: bench doc
 
 # Where rustup puts Cargo, for a shell that does not know it yet.
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
@@ -14,7 +15,7 @@ LOCKED ?=
 MODEL ?=
 # One part: `make mutants MUTANTS=fingerprint`.
 MUTANTS ?=
-# How long each fuzz target runs, and which one: `make fuzz TARGET=canonical_json SECONDS_EACH=600`.
+# How long each fuzz target runs, and which one: `make fuzz TARGET=outcome SECONDS_EACH=600`.
 SECONDS_EACH ?= 20
 TARGET ?=
 # `make fuzz SANITIZER=address`.

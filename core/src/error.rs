@@ -27,8 +27,8 @@ pub struct Error {
     /// Small without it: every call returns room for an error, and refusals in a storm allocate
     /// nothing.
     detail: Option<Box<Detail>>,
-    /// In milliseconds; zero: nothing is known.
-    retry_after_ms: u32,
+    /// In nanoseconds; zero: nothing is known.
+    retry_after: u64,
     code: ErrorCode,
 }
 
@@ -117,8 +117,7 @@ impl Error {
     /// ```
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        let known = self.retry_after_ms != 0;
-        known.then(|| Duration::from_millis(self.retry_after_ms.into()))
+        (self.retry_after != 0).then(|| Duration::from_nanos(self.retry_after))
     }
 
     /// An error about `field`: what class of value was found, and what the limit is.
@@ -129,18 +128,16 @@ impl Error {
         limit: impl Into<Cow<'static, str>>,
     ) -> Self {
         let detail = Detail { found: found.into(), limit: limit.into() };
-        Self { field, detail: Some(Box::new(detail)), retry_after_ms: 0, code }
+        Self { field, detail: Some(Box::new(detail)), retry_after: 0, code }
     }
 
     /// An error whose code says it all; allocates nothing.
     pub(crate) const fn of(code: ErrorCode, field: &'static str) -> Self {
-        Self { field, detail: None, retry_after_ms: 0, code }
+        Self { field, detail: None, retry_after: 0, code }
     }
 
     pub(crate) fn with_retry_after(mut self, after: Duration) -> Self {
-        // Rounded up, and at most seven weeks.
-        let ms = after.as_nanos().div_ceil(1_000_000);
-        self.retry_after_ms = u32::try_from(ms).unwrap_or(u32::MAX);
+        self.retry_after = u64::try_from(after.as_nanos()).unwrap_or(u64::MAX);
         self
     }
 }

@@ -1,8 +1,8 @@
 //! `scc::HashCache`: a cache of buckets with 32 places, each with its own order of use.
 //!
 //! It evicts inside a bucket, so that a record can go long before the cache is full: it keeps 93
-//! to 98 % of its capacity, which it rounds up to a power of two. Nothing protects a record in flight from eviction, so that a key can
-//! be created twice. It does not expire.
+//! to 98 % of its capacity, which it rounds up to a power of two. Nothing protects a record in
+//! flight from eviction, so that a key can be created twice. It does not expire.
 
 use std::hash::BuildHasher;
 

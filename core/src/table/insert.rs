@@ -103,15 +103,7 @@ impl Table {
             // The tokens of a request grow across a rotation, though its home changes.
             let old_clock = self.clock_of_old_home(probe, retiring);
             let above = line.fence_clock().max(old_clock);
-            // A record of this request may have come and gone since the slot was claimed: then
-            // its attempts drew counters that this one must be above. Those of another home come
-            // from another clock, and may be the same.
-            let is_late = |fence: u64| fence < above || fence == old_clock;
-            if let Some(late) = held
-                .take_if(|mine| is_late(mine.seen.fence().get()) && !Bug::CounterKept.is_planted())
-            {
-                self.give_back(late.slot, late.seen);
-            }
+            self.give_back_late(&mut held, above, old_clock);
             let mine = match held {
                 Some(mine) => mine,
                 None => {
@@ -142,6 +134,17 @@ impl Table {
             self.give_back(mine.slot, mine.seen);
         }
         end
+    }
+
+    /// Gives back a slot whose counter is too low. A record of this request may have come and gone
+    /// since it was claimed: then its attempts drew counters that the new one must be above. Those
+    /// of another home come from another clock, and may be the same.
+    fn give_back_late(&self, held: &mut Option<Held>, above: u64, old_clock: u64) {
+        let is_late = |fence: u64| fence < above || fence == old_clock;
+        let late = |mine: &mut Held| is_late(mine.seen.fence().get());
+        if let Some(late) = held.take_if(|mine| late(mine) && !Bug::CounterKept.is_planted()) {
+            self.give_back(late.slot, late.seen);
+        }
     }
 
     /// Makes an insertion under the old key fail that does not know of the new one. False:
