@@ -3,6 +3,7 @@
 #![cfg(not(oncegate_loom))]
 
 mod allocations;
+mod attack;
 mod crashed_holder;
 mod cross_tenant;
 mod dropped_lease;
