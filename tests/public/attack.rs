@@ -18,11 +18,11 @@ const VICTIM_LIVE: u64 = 320;
 const STEP: Duration = Duration::from_secs(1);
 /// New requests of the attacker for each of the victim's.
 const RATE: u64 = 10;
-/// So long that the attacker makes twenty tables full.
-const STEPS: u64 = 20 * CAPACITY as u64 / RATE;
+/// So long that the attacker makes ten tables full.
+const STEPS: u64 = 10 * CAPACITY as u64 / RATE;
 
 /// Goal: an attacker without any limit, at ten times the rate, costs a victim with a limit by name
-/// no record, no outcome, and no refusal. Method: both in turn, for twenty tables full; each
+/// no record, no outcome, and no refusal. Method: both in turn, for ten tables full; each
 /// request of the victim is replayed at several ages, or only at the end of its window. Small
 /// outcomes, and such as lie in the store.
 #[test]
@@ -33,7 +33,7 @@ fn unlimited_attacker_costs_a_reserved_victim_nothing() {
         let made = Drive { bytes, ..Drive::new(&engine) }.run();
         let stats = engine.0.stats().expect("not forked");
         assert!(made > STEPS * RATE * 9 / 10, "the attacker was kept out: {made}");
-        assert!(stats.evicted_early > 10_000, "the attacker found room: {stats:?}");
+        assert!(stats.evicted_early > 5_000, "the attacker found room: {stats:?}");
     }
 }
 
