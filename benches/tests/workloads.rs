@@ -117,3 +117,15 @@ fn growth_has_a_figure_for_everybody() {
         assert!(row.figures[0].is_some_and(|ns| ns > 0.0), "{}", row.name);
     }
 }
+
+/// Goal: an attacker's requests harm no victim with a reservation. Method: two short slices; the
+/// latencies of so few say nothing, but what was refused or run again must be none.
+#[test]
+fn attack_harms_nobody() {
+    let study = study(Subject::Attack);
+    for at in [0.0, 10.0] {
+        assert!(figure(&study, "p99", at) > 0.0);
+        assert_eq!(figure(&study, "refused, or run again", at), 0.0, "at {at}");
+    }
+    assert!(figure(&study, "requests of the attacker for each", 10.0) > 0.0);
+}

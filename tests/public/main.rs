@@ -3,6 +3,8 @@
 #![cfg(not(oncegate_loom))]
 
 mod allocations;
+mod attack;
+mod chosen_keys;
 mod crashed_holder;
 mod cross_tenant;
 mod dropped_lease;
@@ -19,4 +21,6 @@ mod refused_input;
 mod rotated_secret;
 mod support;
 mod swapped_payload;
+#[cfg(target_os = "linux")]
+mod system_calls;
 mod threads;

@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use oncegate::{Admission, BeginOptions, Engine, Fingerprint, ManualClock, Outcome, Scope};
+use oncegate::{Admission, BeginOptions, Engine, ManualClock, Outcome, Scope};
 
-use super::{Row, Study};
-use crate::peers::Oncegate;
-use crate::store::Store;
+use super::{Row, Study, prepared};
 
 /// Records arrive one by one, and run out in order, so that the table always holds a share of its
 /// capacity. A table that is filled only once flatters every scheme; this is what lasts.
@@ -33,14 +31,8 @@ fn evicted(capacity: usize, windows: u64, load: f64) -> f64 {
     let (options, outcome) = (BeginOptions::new(), Outcome::new(200, [7; 64]));
     let insert = |number: u64| {
         clock.advance(Duration::from_millis(1));
-        let mut bytes = [0; 32];
-        let (parts, _) = bytes.as_chunks_mut::<8>();
-        for (part, word) in parts.iter_mut().zip(Oncegate::key(number)) {
-            *part = word.to_le_bytes();
-        }
-        let fingerprint = Fingerprint::from_bytes(bytes);
-        let prepared = engine.prepare_hashed(Scope::single_tenant(), fingerprint, 0);
-        match engine.begin_prepared(&prepared.expect("not forked"), &options).expect("room") {
+        let prepared = prepared(&engine, Scope::single_tenant(), number);
+        match engine.begin_prepared(&prepared, &options).expect("room") {
             Admission::Admitted(lease) => lease.complete(&outcome).expect("held"),
             other => panic!("a new key was answered {other:?}"),
         };

@@ -1,6 +1,8 @@
 //! Studies: what is not a rate of operations. Each gives a grid of figures.
 
+mod attack;
 mod early_evictions;
+mod endurance;
 mod growth;
 mod hit_rate;
 mod memory;
@@ -9,9 +11,12 @@ mod retention;
 
 use std::time::Duration;
 
+use oncegate::{Engine, Fingerprint, Prepared, Scope};
 use serde::Serialize;
 
+use crate::peers::Oncegate;
 use crate::rounds::Settings;
+use crate::store::Store;
 use crate::suite::Extent;
 
 /// Figures by rows and columns.
@@ -67,17 +72,23 @@ pub enum Subject {
     Opening,
     /// What a duplicate costs as the table grows.
     Growth,
+    /// What an attacker costs a victim.
+    Attack,
+    /// Memory over very many operations.
+    Endurance,
 }
 
 impl Subject {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::HitRate,
         Self::Retention,
         Self::EarlyEvictions,
         Self::Memory,
         Self::Opening,
         Self::Growth,
+        Self::Attack,
+        Self::Endurance,
     ];
 
     /// Its name on the command line and in reports.
@@ -90,6 +101,8 @@ impl Subject {
             Self::Memory => "memory",
             Self::Opening => "opening",
             Self::Growth => "growth",
+            Self::Attack => "attack",
+            Self::Endurance => "endurance",
         }
     }
 
@@ -137,6 +150,17 @@ impl Subject {
                 let records = [10_000, 100_000, 1_000_000, 10_000_000, 100_000_000];
                 Ok(growth::growth(&records[..extent.choose(1, 3, 5)], &settings))
             }
+            Self::Attack => {
+                let capacity = extent.choose(1 << 14, 1 << 17, 1 << 18);
+                let slice = Duration::from_millis(extent.choose(20, 200, 500));
+                Ok(attack::attack(capacity, extent.choose(1, 5, 10), slice))
+            }
+            Self::Endurance => {
+                // In the smallest table, one part in a hundred is still several pages.
+                let capacity = extent.choose(50_000, 200_000, 500_000);
+                let operations = extent.choose(500_000, 10_000_000, 100_000_000);
+                endurance::endurance(capacity, operations)
+            }
         }
     }
 }
@@ -149,7 +173,21 @@ pub fn answer(question: &[&str]) -> Option<Vec<f64>> {
             let bytes = memory::answer(name, records.parse().ok()?)?;
             Some(bytes.map(|bytes| bytes as f64).to_vec())
         }
+        ["endurance", capacity, operations] => {
+            Some(endurance::answer(capacity.parse().ok()?, operations.parse().ok()?))
+        }
         ["opening", capacity] => Some(opening::answer(capacity.parse().ok()?).to_vec()),
         _ => None,
     }
+}
+
+/// The request of that number, hashed as the engine's peers have theirs.
+fn prepared<'s>(engine: &Engine, scope: Scope<'s>, number: u64) -> Prepared<'s> {
+    let mut bytes = [0; 32];
+    let (parts, _) = bytes.as_chunks_mut::<8>();
+    for (part, word) in parts.iter_mut().zip(Oncegate::key(number)) {
+        *part = word.to_le_bytes();
+    }
+    let fingerprint = Fingerprint::from_bytes(bytes);
+    engine.prepare_hashed(scope, fingerprint, 0).expect("not forked")
 }

@@ -196,7 +196,7 @@ impl Engine {
         }
         let now = self.now();
         self.table.charge_scope(entry, now).or_else(|refusal| match refusal {
-            Refusal::Live { .. } => {
+            Refusal::Live => {
                 tend();
                 self.table.charge_scope(entry, now)
             }
@@ -207,11 +207,8 @@ impl Engine {
     pub(super) fn refused_by_quota(&self, refusal: Refusal) -> Error {
         self.counters.add(Event::Quota);
         match refusal {
-            Refusal::Live { limit } => {
-                let found = "no live record left";
-                let limit = format!("{limit} live records");
-                Error::new(ErrorCode::QuotaExceeded, "scope", found, limit)
-            }
+            // Without details, which would allocate: refusals come in storms.
+            Refusal::Live => Error::of(ErrorCode::QuotaExceeded, "scope"),
             Refusal::Rate { retry_after } => {
                 let wait = retry_after.max(Duration::from_millis(1));
                 Error::of(ErrorCode::QuotaExceeded, "scope").with_retry_after(wait)
@@ -230,7 +227,7 @@ fn is_guest(scope: Scope<'_>) -> bool {
 }
 
 fn too_many_scopes() -> Error {
-    Error::new(ErrorCode::QuotaExceeded, "scopes", "one scope more", "max_scopes")
+    Error::of(ErrorCode::QuotaExceeded, "scopes")
 }
 
 const MIN_RATE: f64 = 0.001;

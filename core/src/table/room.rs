@@ -208,8 +208,30 @@ impl Table {
         if !rules.evict_lru && !Bug::RejectEvicts.is_planted() {
             return Err(NoSlot::Full);
         }
+        if self.room_of(wanted.scope) == RoomOf::Reserved {
+            // What others share gives way first: else whoever floods that room would make a scope
+            // with a reservation push out its own records, which are older.
+            let others = |slot: usize| {
+                self.slot(slot).scope() != wanted.scope
+                    || self.is_over(slot, self.slot(slot).control().load(), rules)
+            };
+            match self.evict_among(views.clone(), others, wanted, rules) {
+                Err(NoSlot::Full) => {}
+                ended => return ended,
+            }
+        }
+        self.evict_among(views, |_| true, wanted, rules)
+    }
+
+    fn evict_among(
+        &self,
+        views: [View; 2],
+        may_go: impl Fn(usize) -> bool,
+        wanted: &Wanted<'_>,
+        rules: &Rules,
+    ) -> Result<(usize, Snapshot), NoSlot> {
         let trusting = Bug::EvictsByOldAge.is_planted();
-        for (slot, age) in oldest_of(views) {
+        for (slot, age) in oldest_of(views).filter(|(slot, _)| may_go(*slot)) {
             let seen = self.slot(slot).control().load();
             // Somebody may have inserted the very record that is asked for, and finished it: then
             // the arbitration word moved before the state that was just loaded.
@@ -291,6 +313,7 @@ impl Table {
 }
 
 /// What a set looked like when room was looked for in it. Racy: hints.
+#[derive(Clone)]
 struct View {
     set: usize,
     vacant: Ways,

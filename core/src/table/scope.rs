@@ -52,7 +52,7 @@ pub(crate) enum RoomOf {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
     /// It has as many live records as it may.
-    Live { limit: u64 },
+    Live,
     /// It makes them too fast.
     Rate { retry_after: Duration },
 }
@@ -143,7 +143,7 @@ impl Table {
                 let limit = limit.saturating_add(Bug::QuotaOffByOne.is_planted().into());
                 (live < limit).then_some(live + 1)
             })
-            .map_err(|_| Refusal::Live { limit })?;
+            .map_err(|_| Refusal::Live)?;
         let charged = charge_rate(words, now);
         if charged.is_err() {
             self.release_scope(entry);
