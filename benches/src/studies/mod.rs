@@ -7,6 +7,7 @@ mod growth;
 mod hit_rate;
 mod memory;
 mod opening;
+mod placement;
 mod retention;
 
 use std::time::Duration;
@@ -76,11 +77,13 @@ pub enum Subject {
     Attack,
     /// Memory over very many operations.
     Endurance,
+    /// What other layouts of a table would do.
+    Placement,
 }
 
 impl Subject {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::HitRate,
         Self::Retention,
         Self::EarlyEvictions,
@@ -89,6 +92,7 @@ impl Subject {
         Self::Growth,
         Self::Attack,
         Self::Endurance,
+        Self::Placement,
     ];
 
     /// Its name on the command line and in reports.
@@ -103,6 +107,7 @@ impl Subject {
             Self::Growth => "growth",
             Self::Attack => "attack",
             Self::Endurance => "endurance",
+            Self::Placement => "placement",
         }
     }
 
@@ -160,6 +165,11 @@ impl Subject {
                 let capacity = extent.choose(50_000, 200_000, 500_000);
                 let operations = extent.choose(500_000, 10_000_000, 100_000_000);
                 endurance::endurance(capacity, operations)
+            }
+            Self::Placement => {
+                let slots = extent.choose(1 << 10, 1 << 15, 1 << 18);
+                let loads = [0.7, 0.8, 0.85, 0.9];
+                Ok(placement::placement(slots, extent.choose(1, 3, 3), &loads))
             }
         }
     }
