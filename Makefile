@@ -2,8 +2,8 @@
 SHELL := /usr/bin/env bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint unit loom planted fuzz mutants tidy deny msrv instructions
-.PHONY: bench doc
+.PHONY: help setup demo test lint unit loom schedules sanitize planted fuzz mutants tidy deny msrv
+.PHONY: instructions bench doc
 
 # Where rustup puts Cargo, for a shell that does not know it yet.
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
@@ -13,6 +13,11 @@ CARGO ?= cargo
 LOCKED ?=
 # One model: `make loom MODEL=begin_vs_begin`.
 MODEL ?=
+# How many schedules each scenario gets: `make schedules N=100000 SEED=7`. One scenario:
+# `make schedules SCENARIO=waiters`. One schedule again, as a failure printed it: SCHEDULE=9103….
+SEED ?=
+SCENARIO ?=
+SCHEDULE ?=
 # One part: `make mutants MUTANTS=fingerprint`.
 MUTANTS ?=
 # How long each fuzz target runs, and which one: `make fuzz TARGET=outcome SECONDS_EACH=600`.
@@ -47,6 +52,8 @@ lint: ## rustfmt, clippy and rustdoc, warnings denied
 	$(CARGO) clippy $(LOCKED) -p oncegate --no-default-features -- -D warnings
 	RUSTFLAGS="--cfg oncegate_loom" CARGO_TARGET_DIR="$${CARGO_TARGET_DIR:-target}/loom" \
 	  $(CARGO) clippy $(LOCKED) --profile loom -p oncegate-tests --test loom -- -D warnings
+	RUSTFLAGS="--cfg oncegate_shuttle" CARGO_TARGET_DIR="$${CARGO_TARGET_DIR:-target}/shuttle" \
+	  $(CARGO) clippy $(LOCKED) --profile loom -p oncegate-tests --test schedules -- -D warnings
 	RUSTFLAGS="--cfg oncegate_idempotent" CARGO_TARGET_DIR="$${CARGO_TARGET_DIR:-target}/bench" \
 	  $(CARGO) clippy $(LOCKED) --ignore-rust-version -p oncegate-benches -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(DOC)
@@ -57,6 +64,16 @@ unit: ## Unit, integration and property tests, and the examples of the documenta
 loom: ## The models of the lock-free part, every interleaving within their bounds
 	RUSTFLAGS="--cfg oncegate_loom" CARGO_TARGET_DIR="$${CARGO_TARGET_DIR:-target}/loom" \
 	  $(CARGO) test $(LOCKED) --profile loom -p oncegate-tests --test loom -- $(MODEL)
+
+schedules: N ?= 10000
+schedules: ## Four to nine threads at once under N drawn schedules, each scenario with its twins
+	@echo "schedules: $(N) of each scenario"
+	ONCEGATE_SCHEDULES=$(N) ONCEGATE_SEED=$(SEED) ONCEGATE_SCHEDULE=$(SCHEDULE) \
+	RUSTFLAGS="--cfg oncegate_shuttle" CARGO_TARGET_DIR="$${CARGO_TARGET_DIR:-target}/shuttle" \
+	  $(CARGO) test $(LOCKED) --profile loom -p oncegate-tests --test schedules -- $(SCENARIO)
+
+sanitize: ## The stress program under three sanitizers: STEPS=100000 SEED=7 SANITIZERS=thread
+	@scripts/sanitize.sh
 
 planted: ## Plant every bug of docs/planted-bugs.md; its test must catch it
 	$(CARGO) test $(LOCKED) -p oncegate-tests --test planted

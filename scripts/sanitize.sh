@@ -2,8 +2,7 @@
 # Runs the stress program (tests/stress/) under ThreadSanitizer, AddressSanitizer and
 # LeakSanitizer, with the stable compiler. First each of them must report the error that was
 # planted for it: one that reports nothing proves nothing. Nothing of ours is suppressed.
-#   STEPS=1000000 SEED=7 scripts/sanitize.sh
-#   SANITIZERS=thread scripts/sanitize.sh
+#   make sanitize STEPS=1000000 SEED=7 SANITIZERS="thread leak"
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/lib.sh

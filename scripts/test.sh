@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
 export PATH
 
-suites=(lint tidy unit loom planted fuzz deny msrv instructions)
+suites=(lint tidy unit loom schedules sanitize planted fuzz deny msrv instructions)
 logs="${CARGO_TARGET_DIR:-target}/test-logs"
 rm -rf "$notes" "$logs"
 mkdir -p "$notes" "$logs"
@@ -27,6 +27,9 @@ checked() {
     lint) echo "rustfmt; clippy, all targets and features; rustdoc; warnings denied" ;;
     tidy) grep -o 'tidy: .*' "$2" | sed 's/^tidy: /house rules: /' || echo "did not run" ;;
     unit) echo "$(passed "$2") (unit, integration, property, documentation)" ;;
+    schedules)
+      local each; each=$(sed -n 's/^schedules: \([0-9]* of each scenario\)$/\1/p' "$2")
+      echo "$(passed "$2"): $each, of four to nine threads, with their broken twins" ;;
     planted) echo "planted bugs: $(grep -E '^[0-9]+/[0-9]+ caught$' "$2" || echo "not counted")" ;;
     loom) echo "$(passed "$2"): the models, each with its broken twin" ;;
     *) cat "$notes/$1" 2>/dev/null || echo "nothing noted" ;;

@@ -25,6 +25,10 @@ pub(crate) struct ForkGuard {
 impl ForkGuard {
     pub(crate) fn new() -> Result<Self, Error> {
         static REGISTER: Once = Once::new();
+        // Miri does not fork, and knows no handlers and no advice.
+        if cfg!(miri) {
+            return Ok(Self { generation: 0, canary: None });
+        }
         REGISTER.call_once(|| {
             // SAFETY: the handler is an `extern "C"` function without arguments that stays valid
             // for the life of the process, and only does what is async-signal-safe.

@@ -24,6 +24,12 @@ const UNSAFE_TESTS: &[&str] = &[
     "tests/public/failed_leader.rs",
     // Forks.
     "tests/public/forked_child.rs",
+    // Forks.
+    "tests/stress/src/forks.rs",
+    // Breaks the rules for the sanitizers.
+    "tests/stress/src/planted.rs",
+    // Speaks with ThreadSanitizer.
+    "tests/stress/src/tsan.rs",
 ];
 
 const ENGINE_ROOT: &str = "core/src/lib.rs";
@@ -126,8 +132,9 @@ fn unsafe_list(tree: &Tree, report: &mut Report) {
 
 /// A model that cannot fail proves nothing: each has a twin with a planted error.
 fn broken_twin(path: &str, source: &Source, report: &mut Report) {
-    let Some(name) = path.strip_prefix("tests/loom/") else { return };
-    if !name.contains("_vs_") {
+    let model = path.starts_with("tests/loom/") && path.contains("_vs_");
+    let scenario = path.starts_with("tests/schedules/") && source.joined().contains("#[test]");
+    if !model && !scenario {
         return;
     }
     if !source.joined().contains("fn broken_") {

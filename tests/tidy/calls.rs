@@ -36,6 +36,7 @@ const BANS: &[Ban] = &[
     },
     Ban { except: SHIM, ..core_ban("atomics-shim", "core::sync::atomic", "use `crate::sync`") },
     Ban { except: SHIM, ..core_ban("atomics-shim", "loom::", "use `crate::sync`") },
+    Ban { except: SHIM, ..core_ban("atomics-shim", "shuttle::", "use `crate::sync`") },
     Ban {
         rule: "real-clock",
         needle: "Instant::now",

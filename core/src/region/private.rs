@@ -50,7 +50,8 @@ impl PrivateMemory {
 
     /// Huge pages save a quarter of the time of a look-up in a large table; the kernel may refuse.
     fn advise(&self, prefault: bool) {
-        #[cfg(target_os = "linux")]
+        // Miri has the mapping and knows no advice.
+        #[cfg(all(target_os = "linux", not(miri)))]
         {
             use rustix::mm::{Advice, madvise};
             let (start, bytes) = (self.start.as_ptr().cast(), self.words * WORD_BYTES);

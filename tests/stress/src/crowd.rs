@@ -11,8 +11,8 @@ use crate::callers::Caller;
 use crate::forks;
 use crate::site::{Dice, LEASE, Site, WINDOW};
 
-/// Requests of each site: more than the small tables hold.
-pub(crate) const KEYS: usize = 120;
+/// Requests of each site: more than the small tables hold. Miri takes its time.
+pub(crate) const KEYS: usize = if cfg!(miri) { 12 } else { 120 };
 
 /// What all threads of a run share.
 pub(crate) struct Crowd {
@@ -41,8 +41,9 @@ pub(crate) fn run(arguments: &Arguments) {
         })
         .collect();
     let period = Duration::from_millis(1);
+    let small = &crowd.sites[..2];
     let tickers: Vec<_> =
-        crowd.sites.iter().map(|site| site.engine.ticker(period).expect("a thread")).collect();
+        small.iter().map(|site| site.engine.ticker(period).expect("a thread")).collect();
     let inside = Arc::clone(&crowd);
     let time = std::thread::spawn(move || inside.time_passes(threads, seed));
     for _ in 0..forks {
@@ -64,7 +65,8 @@ pub(crate) fn run(arguments: &Arguments) {
 /// come to their end.
 fn sites() -> Vec<Site> {
     let tiny = || Engine::builder().tiny().on_full(OnFull::EvictLru);
-    let large = || Engine::builder().capacity(1_000).outcome_bytes(1 << 20).on_full(OnFull::Reject);
+    let large =
+        || Engine::builder().capacity(8 * KEYS).outcome_bytes(1 << 20).on_full(OnFull::Reject);
     vec![
         Site::new(KEYS, 3, false, tiny()),
         Site::new(KEYS, 2, false, tiny().inline_outcome(64)),

@@ -12,8 +12,8 @@ use std::ffi::c_int;
 const RELEASE: c_int = 3;
 const ACQUIRE_AND_RELEASE: c_int = 4;
 
+// SAFETY: the sanitizer's own function, which `--wrap` gives this name.
 unsafe extern "C" {
-    // SAFETY: the sanitizer's own function, which `--wrap` gives this name.
     fn __real___tsan_atomic64_fetch_sub(at: *mut u64, by: u64, order: c_int) -> u64;
 }
 

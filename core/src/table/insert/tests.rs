@@ -7,7 +7,8 @@ use crate::region::{Geometry, Region};
 use crate::table::slot::Lapse;
 use crate::wait::WaitQueue;
 use std::cell::Cell;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 const RULES: Rules =
     Rules { now_ms: 1, idle_retention_ms: 1_000, default_lease_ms: 1_000, evict_lru: true };
@@ -57,10 +58,10 @@ fn a_late_helper_finishes_no_other_insertion() {
 }
 
 /// Goal: whoever meets a pending insertion finishes it. Method: an inserter that stops after it
-/// won its arbitration, and a search by somebody else.
+/// won its arbitration, and somebody else in a thread of his own, since he would go round for ever.
 #[test]
 fn a_stalled_inserter_is_helped() {
-    let table = table();
+    let table = Arc::new(table());
     let probe = table.probe([1, 2, 3, 4]);
     let line = table.line(probe.home());
     let before = line.arbitration();
@@ -68,7 +69,10 @@ fn a_stalled_inserter_is_helped() {
     assert_eq!(table.search(&probe), None, "a presented slot is no record yet");
     let _ = line.arbitrate(before, first.slot, first.seen.fence()).expect("nobody else");
 
-    let settled = table.settled(line);
+    let (tell, told) = mpsc::channel();
+    let other = Arc::clone(&table);
+    std::thread::spawn(move || tell.send(other.settled(other.line(probe.home()))));
+    let settled = told.recv_timeout(PATIENCE).expect("nobody waits for the inserter");
     assert!(!settled.pending());
     let found = table.search(&probe).expect("its record");
     assert_eq!((found.slot, found.seen.state()), (first.slot, State::Running));
@@ -119,3 +123,6 @@ fn counters_grow_from_home_to_home() {
         assert!(fence > last.get(), "{fence} after {} ({attempts} attempts)", last.get());
     }
 }
+
+/// Only a test that fails waits so long.
+const PATIENCE: Duration = Duration::from_secs(20);
