@@ -1,8 +1,10 @@
 //! Meter: what is read around single operations.
 
+use std::time::Duration;
+
 use hdrhistogram::Histogram;
 
-use crate::timestamp;
+use crate::{process, timestamp};
 
 /// Is told when an operation starts and when it ends, and may time some.
 pub trait Meter: Send {
@@ -29,10 +31,13 @@ impl Meter for Untimed {
     fn end(&mut self, (): ()) {}
 }
 
-/// Times one operation in eight.
+/// Times one operation in eight. One that took long because another program had the processor is
+/// left out; one that waited for a lock is not.
 #[derive(Debug)]
 pub struct OneInEight {
     count: u32,
+    /// How long the thread had waited for a processor, when that was last looked at.
+    waited: Duration,
     /// Ticks of each timed operation. They are written in order, so that keeping them disturbs
     /// the caches little.
     ticks: Vec<u32>,
@@ -40,7 +45,8 @@ pub struct OneInEight {
 
 impl Default for OneInEight {
     fn default() -> Self {
-        Self { count: 0, ticks: Vec::with_capacity(MOST_SAMPLES) }
+        let ticks = Vec::with_capacity(MOST_SAMPLES);
+        Self { count: 0, waited: process::waited(), ticks }
     }
 }
 
@@ -59,12 +65,24 @@ impl Meter for OneInEight {
     fn end(&mut self, mark: Option<u64>) {
         if let Some(start) = mark {
             let ticks = timestamp::end() - start;
+            // Looked at now and then too, so that what it says is about this operation.
+            if (ticks > LONG_TICKS || self.ticks.len().is_multiple_of(64)) && self.robbed(ticks) {
+                return;
+            }
             self.ticks.push(u32::try_from(ticks).unwrap_or(u32::MAX));
         }
     }
 }
 
 impl OneInEight {
+    /// Whether most of these ticks passed without a processor.
+    #[cold]
+    fn robbed(&mut self, ticks: u64) -> bool {
+        let before = std::mem::replace(&mut self.waited, process::waited());
+        let without = self.waited.saturating_sub(before).as_nanos() as f64;
+        ticks > LONG_TICKS && without * 2.0 > ticks as f64 * timestamp::scale().ns_per_tick
+    }
+
     /// The nanoseconds of the timed operations, without the bracket's own.
     #[must_use]
     pub fn histogram(&self) -> Histogram<u64> {
@@ -85,3 +103,5 @@ pub fn empty_histogram() -> Histogram<u64> {
 }
 
 const MOST_SAMPLES: usize = 1 << 20;
+/// Some microseconds: longer than any operation takes by itself.
+const LONG_TICKS: u64 = 20_000;
