@@ -12,6 +12,7 @@ mod duplicates;
 mod failures;
 mod hyper_server;
 mod keys;
+mod leaked_content;
 mod limits;
 mod site;
 mod streams;
