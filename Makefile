@@ -2,7 +2,8 @@
 SHELL := /usr/bin/env bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint unit loom planted mutants tidy deny msrv instructions bench doc
+.PHONY: help setup demo test lint unit loom histories planted mutants tidy deny msrv instructions
+.PHONY: bench doc
 
 # Where rustup puts Cargo, for a shell that does not know it yet.
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
@@ -12,6 +13,9 @@ CARGO ?= cargo
 LOCKED ?=
 # One model: `make loom MODEL=begin_vs_begin`.
 MODEL ?=
+# As many runs: `make histories N=100000`; a saved one again: `make histories REPLAY=<file>`.
+N ?= 20000
+REPLAY ?=
 # One part: `make mutants MUTANTS=fingerprint`.
 MUTANTS ?=
 # A new baseline of instruction counts: `make instructions UPDATE=1`.
@@ -49,6 +53,11 @@ unit: ## Unit, integration and property tests, and the examples of the documenta
 loom: ## The models of the lock-free part, every interleaving within their bounds
 	RUSTFLAGS="--cfg oncegate_loom" CARGO_TARGET_DIR="$${CARGO_TARGET_DIR:-target}/loom" \
 	  $(CARGO) test $(LOCKED) --profile loom -p oncegate-tests --test loom -- $(MODEL)
+
+histories: ## Recorded histories of real threads, and whether an order explains each
+	ONCEGATE_HISTORIES="$(N)" ONCEGATE_HISTORY="$(abspath $(REPLAY))" \
+	  $(CARGO) test $(LOCKED) -p oncegate-tests --test histories -- --nocapture \
+	  $(if $(REPLAY),a_saved_history)
 
 planted: ## Plant every bug of docs/planted-bugs.md; its test must catch it
 	$(CARGO) test $(LOCKED) -p oncegate-tests --test planted
