@@ -69,7 +69,7 @@ fn replay(c: &mut Criterion) {
                 b.iter(|| {
                     let prepared = next.next().expect("a cycle has no end");
                     let answer = engine.begin_into(prepared, &options, &mut buffer);
-                    black_box(answer.expect("an answer"));
+                    let _ = black_box(answer.expect("an answer"));
                 });
             });
         }
