@@ -23,6 +23,7 @@ const UNSAFE_TESTS: &[&str] = &[
     // Reads a thread's processor time.
     "tests/public/failed_leader.rs",
     // Forks.
+    // Forks.
     "tests/public/forked_child.rs",
     // Gives up the system calls, and makes one.
     "tests/public/system_calls.rs",
