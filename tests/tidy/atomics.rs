@@ -24,7 +24,7 @@ const UNSAFE_TESTS: &[&str] = &[
     "tests/public/failed_leader.rs",
     // Forks.
     "tests/public/forked_child.rs",
-    // Forbids itself every system call.
+    // Gives up the system calls, and makes one.
     "tests/public/system_calls.rs",
     // Forks.
     "tests/stress/src/forks.rs",
