@@ -2,8 +2,8 @@
 SHELL := /usr/bin/env bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint unit loom schedules sanitize planted fuzz mutants tidy deny msrv
-.PHONY: instructions bench doc
+.PHONY: help setup demo test lint unit loom histories schedules sanitize planted fuzz mutants tidy
+.PHONY: deny msrv instructions bench doc
 
 # Where rustup puts Cargo, for a shell that does not know it yet.
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
@@ -18,6 +18,8 @@ MODEL ?=
 SEED ?=
 SCENARIO ?=
 SCHEDULE ?=
+# A saved history again: `make histories REPLAY=<file>`.
+REPLAY ?=
 # One part: `make mutants MUTANTS=fingerprint`.
 MUTANTS ?=
 # How long each fuzz target runs, and which one: `make fuzz TARGET=outcome SECONDS_EACH=600`.
@@ -64,6 +66,12 @@ unit: ## Unit, integration and property tests, and the examples of the documenta
 loom: ## The models of the lock-free part, every interleaving within their bounds
 	RUSTFLAGS="--cfg oncegate_loom" CARGO_TARGET_DIR="$${CARGO_TARGET_DIR:-target}/loom" \
 	  $(CARGO) test $(LOCKED) --profile loom -p oncegate-tests --test loom -- $(MODEL)
+
+histories: N ?= 20000
+histories: ## Recorded histories of real threads, and whether an order explains each
+	ONCEGATE_HISTORIES="$(N)" ONCEGATE_HISTORY="$(abspath $(REPLAY))" \
+	  $(CARGO) test $(LOCKED) -p oncegate-tests --test histories -- --nocapture \
+	  $(if $(REPLAY),a_saved_history)
 
 schedules: N ?= 10000
 schedules: ## Four to nine threads at once under N drawn schedules, each scenario with its twins

@@ -181,35 +181,58 @@ pub fn run<W: Worker>(
         pin::pin(&processors, thread);
         let mut worker = worker(thread as u64);
         start.wait();
-        let (began, waited) = (Instant::now(), process::waited());
-        let (mut operations, mut created) = (0, 0);
-        while began.elapsed() < time {
-            created += worker.block();
-            operations += BLOCK;
-        }
-        let spent = began.elapsed().saturating_sub(process::waited() - waited);
-        (began.elapsed(), spent, operations, created, latency(&worker))
+        let part = Part::of(&mut worker, time, threads == 1);
+        (part, latency(&worker))
     };
     let parts: Vec<_> = std::thread::scope(|scope| {
+        let one = &one;
         let handles: Vec<_> = (0..threads).map(|thread| scope.spawn(move || one(thread))).collect();
         handles.into_iter().map(|handle| handle.join().expect("no worker panics")).collect()
     });
-    let operations: u64 = parts.iter().map(|part| part.2).sum();
-    let created = parts.iter().map(|part| part.3).sum();
     let mut merged = None;
-    for histogram in parts.iter().filter_map(|part| part.4.as_ref()) {
+    for histogram in parts.iter().filter_map(|(_, histogram)| histogram.as_ref()) {
         let all = merged.get_or_insert_with(empty_histogram);
         all.add(histogram).expect("equal bounds");
     }
-    let spent = if threads <= processors.len() {
+    let parts = || parts.iter().map(|(part, _)| part);
+    let spent: Duration = if threads <= processors.len() {
         // Every thread has a processor: if it waits for one, another program is there.
-        parts.iter().map(|part| part.1).sum()
+        parts().map(|part| part.spent).sum()
     } else {
-        let wall = parts.iter().map(|part| part.0).max().unwrap_or_default();
+        let wall = parts().map(|part| part.wall).max().unwrap_or_default();
         wall * u32::try_from(processors.len().max(1)).unwrap_or(1)
     };
+    let operations: u64 = parts().map(|part| part.operations).sum();
+    let created = parts().map(|part| part.created).sum();
     let ns = spent.as_nanos() as f64 / operations as f64;
     Sample { ns, created, operations, latency: merged }
+}
+
+/// What one thread did in a slice.
+struct Part {
+    wall: Duration,
+    /// Without what other programs took.
+    spent: Duration,
+    operations: u64,
+    created: u64,
+}
+
+impl Part {
+    fn of(worker: &mut impl Worker, time: Duration, alone: bool) -> Self {
+        let (began, waited) = (Instant::now(), process::waited());
+        let spent = || began.elapsed().saturating_sub(process::waited().saturating_sub(waited));
+        let (mut operations, mut created, mut until) = (0, 0, time);
+        while began.elapsed() < until {
+            created += worker.block();
+            operations += BLOCK;
+            // A thread alone gets back what other programs took, within limits. One of several
+            // does not: it would go on without the others.
+            if alone && began.elapsed() >= until && until < 4 * time {
+                until += time.saturating_sub(spent());
+            }
+        }
+        Self { wall: began.elapsed(), spent: spent(), operations, created }
+    }
 }
 
 /// Operations between two looks at the clock.

@@ -134,6 +134,11 @@ impl Call for Event {
 }
 
 impl Event {
+    /// Whether the caller waits for a while.
+    pub(crate) fn waits(&self) -> bool {
+        matches!(self.ask, Ask::Begin { patience: Patience::Wait(_), .. })
+    }
+
     pub(crate) fn overlaps(&self, other: &Self) -> bool {
         self.invoked < other.returned && other.invoked < self.returned
     }

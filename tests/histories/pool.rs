@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
-use oncegate::Stats;
+use oncegate::{Engine, OnLapse, Stats};
 
 use crate::clock::HistoryClock;
 use crate::drive::{fill_one, histories, run};
@@ -65,7 +65,7 @@ impl Pool {
         let plan = Plan::draw(kind, seed);
         let clock = HistoryClock::default();
         let engine = plan.engine(&clock);
-        prefill(&engine, plan.room);
+        prefill(&engine, kind.room);
         let stage = Arc::new(Stage::new(engine, clock.clone(), kind.keys));
         let threads = plan.programs.len();
         let gate = Arc::new(Gate { threads, arrived: AtomicUsize::new(0) });
@@ -79,10 +79,10 @@ impl Pool {
         let mut terms = plan.terms;
         terms.evicts = stats.evicted_early > 0;
         terms.drops = stats.outcomes_evicted > 0;
-        if plan.room == Room::Enough && (terms.evicts || terms.drops || stats.full > 0) {
+        if kind.room == Room::Enough && (terms.evicts || terms.drops || stats.full > 0) {
             broken = broken.or_else(|| Some(format!("no need for room, and yet: {stats:?}")));
         }
-        if plan.room == Room::Rejecting && (terms.evicts || terms.drops) {
+        if kind.room == Room::Rejecting && (terms.evicts || terms.drops) {
             broken = broken.or_else(|| Some(format!("evicted under `Reject`: {stats:?}")));
         }
         let template = History {
@@ -144,14 +144,20 @@ fn text_of(panic: &(dyn Any + Send)) -> &str {
 }
 
 /// Leaves little room, or none.
-fn prefill(engine: &oncegate::Engine, room: Room) {
-    let records = match room {
-        Room::Enough => 0,
-        Room::Evicting => 40,
-        Room::Rejecting => 29,
+fn prefill(engine: &Engine, room: Room) {
+    let (leave, bytes) = match room {
+        Room::Enough => return,
+        Room::Evicting => (0, 24),
+        Room::Rejecting => (4, 0),
     };
-    for number in 0..records {
-        fill_one(engine, u64::MAX - number, Some(Duration::from_secs(1_000)));
+    let more = || {
+        let stats = engine.stats().expect("not forked");
+        let records = stats.live.total() as f64;
+        records == 0.0 || records + f64::from(leave) < records / stats.fill
+    };
+    // Insertions that find no slot of their two sets evict, or are refused.
+    for number in (0..PREFILLED).take_while(|_| more()) {
+        fill_one(engine, u64::MAX - number, bytes, Some(Duration::from_secs(1_000)));
     }
 }
 
@@ -163,7 +169,7 @@ fn look_again(stage: &Stage, keys: usize, thread: usize) -> Log {
         payload: 0,
         lease: 1,
         window: 1,
-        lapse: oncegate::OnLapse::Reclaim,
+        lapse: OnLapse::Reclaim,
         patience: Patience::None,
         then: Vec::new(),
     };
@@ -194,5 +200,7 @@ impl Gate {
 const NUDGE: Duration = Duration::from_millis(2);
 /// How long nothing may happen in a run whose callers need no clock to come to an end.
 const ASLEEP: Duration = Duration::from_secs(60);
+/// More records than the smallest engine holds.
+const PREFILLED: u64 = 200;
 /// How often the clock is moved to wake those whom nobody woke.
 const RESCUES: usize = 1_000;

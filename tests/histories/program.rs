@@ -6,6 +6,7 @@ use oncegate::{Engine, EngineBuilder, FingerprintMode, OnDrop, OnFull, OnLapse, 
 
 use crate::clock::HistoryClock;
 use crate::history::{Patience, Terms};
+use crate::judge::Seen;
 use crate::random::Random;
 use crate::spec::{End, Rules, Verdict};
 
@@ -29,6 +30,8 @@ pub(crate) struct Kind {
     pub(crate) ends_all: bool,
     /// How often each step is drawn.
     pub(crate) weights: Weights,
+    /// What must come up in many runs of this kind, or they prove little.
+    pub(crate) seen: &'static [Seen],
 }
 
 /// How much room the engine has.
@@ -43,7 +46,7 @@ pub(crate) enum Room {
 }
 
 /// Weights of the steps.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Weights {
     pub(crate) begin: u64,
     /// A `begin` that waits, or joins.
@@ -56,6 +59,11 @@ pub(crate) struct Weights {
     /// Other keys, which take room.
     pub(crate) fill: u64,
     pub(crate) rotate: u64,
+}
+
+impl Weights {
+    pub(crate) const NONE: Self =
+        Self { begin: 0, wait: 0, end: 0, resolve: 0, sweep: 0, advance: 0, fill: 0, rotate: 0 };
 }
 
 /// One step of a thread.
@@ -118,8 +126,10 @@ pub(crate) struct Program {
 /// A run that was drawn: the engine's terms, and a program for each thread.
 pub(crate) struct Plan {
     pub(crate) terms: Terms,
-    pub(crate) room: Room,
-    pub(crate) secret: u8,
+    room: Room,
+    /// Bytes of an outcome that lies beside its record.
+    inline: usize,
+    secret: u8,
     pub(crate) programs: Vec<Program>,
 }
 
@@ -131,8 +141,9 @@ impl Plan {
         // A guard that keeps its lease would leave it to others to end the attempt.
         let on_drop = if kind.ends_all { OnDrop::Retry } else { on_drop };
         let window = random.within(kind.windows);
-        let rules = Rules { window, on_drop, outcome_limit: OUTCOME_LIMIT };
         let small = kind.room != Room::Enough;
+        let outcome_limit = if small { TINY_LIMIT } else { LIMIT };
+        let rules = Rules { window, on_drop, outcome_limit };
         let terms = Terms {
             rules,
             lease: random.within(kind.leases),
@@ -146,14 +157,15 @@ impl Plan {
         let mut drawn = Draw { kind, random, outcomes: 0 };
         let programs = (0..threads).map(|thread| drawn.program(thread, one_in)).collect();
         let secret = drawn.random.below(255) as u8 + 1;
-        Self { terms, room: kind.room, secret, programs }
+        let inline = *drawn.random.pick(&[0, TINY_LIMIT]);
+        Self { terms, room: kind.room, inline, secret, programs }
     }
 
     pub(crate) fn engine(&self, clock: &HistoryClock) -> Engine {
         let Terms { rules, lease, .. } = &self.terms;
         let builder = match self.room {
             Room::Enough => {
-                Engine::builder().capacity(16).outcome_bytes(64 << 10).outcome_limit(OUTCOME_LIMIT)
+                Engine::builder().capacity(16).outcome_bytes(64 << 10).outcome_limit(LIMIT)
             }
             Room::Evicting => Engine::builder().tiny().on_full(OnFull::EvictLru),
             Room::Rejecting => Engine::builder().tiny().on_full(OnFull::Reject),
@@ -162,6 +174,7 @@ impl Plan {
             .lease_duration(Duration::from_millis(*lease))
             .dedup_window(Duration::from_millis(rules.window))
             .on_drop(rules.on_drop)
+            .inline_outcome(self.inline)
             .fingerprint_mode(FingerprintMode::FastTrusted)
             .secret(Secret::from_bytes(&[self.secret; 32]).expect("32 bytes"))
             .clock(clock.clone());
@@ -205,7 +218,8 @@ impl Draw<'_> {
             Some(5) => Step::Advance { ms: self.random.within(self.kind.jumps) },
             Some(6) => Step::Fill { from: thread << 32 | at << 16, records: 4 },
             Some(7) if self.random.chance(2) => Step::FinishRotation,
-            Some(7) => Step::Rotate { secret: self.random.below(255) as u8 + 1 },
+            // Few secrets, so that one comes back.
+            Some(7) => Step::Rotate { secret: self.random.below(3) as u8 + 1 },
             _ => Step::Yield,
         }
     }
@@ -216,6 +230,8 @@ impl Draw<'_> {
             _ if !patient => Patience::None,
             0 if kind.ends_all => Patience::Join,
             1 => Patience::Glance,
+            // Nobody would wake those who wait.
+            _ if kind.jumps.1 == 0 && !kind.ends_all => Patience::Glance,
             // Where the clock stands still nobody gives up.
             _ if kind.ends_all => Patience::Wait(1_000_000),
             _ => Patience::Wait(self.random.within((1, 12))),
@@ -285,12 +301,15 @@ impl Draw<'_> {
     }
 }
 
-/// The outcome of this number, which no other has. One in five is over the limit.
-pub(crate) fn outcome(number: u16) -> Outcome {
-    let length = [0, 8, 31, OUTCOME_LIMIT, OUTCOME_LIMIT + 1][usize::from(number % 5)];
+/// The outcome of this number, which no other has: some lie beside the record, some in the store,
+/// and one in six is over the limit.
+fn outcome(number: u16) -> Outcome {
+    let length = [0, 8, TINY_LIMIT, TINY_LIMIT + 1, LIMIT, LIMIT + 1][usize::from(number % 6)];
     Outcome::new(number, vec![number as u8; length])
 }
 
-/// What the smallest engine keeps.
-const OUTCOME_LIMIT: usize = 64;
+/// The most bytes of an outcome.
+const LIMIT: usize = 96;
+/// The same in the smallest engine; and of an outcome that lies beside its record.
+const TINY_LIMIT: usize = 64;
 const YIELDS: u64 = 2;

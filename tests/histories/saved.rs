@@ -4,7 +4,7 @@
 //! history KIND SEED KEY
 //! terms WINDOW LEASE ON_DROP OUTCOME_LIMIT [evicts] [drops] [scarce] [fills]
 //! times TIME...
-//! THREAD INVOKED RETURNED FROM TO LATEST_RETURN LATEST_TIME | ASK | ANSWER
+//! THREAD INVOKED RETURNED FROM TO [LATEST_RETURN LATEST_TIME] | ASK | ANSWER
 //! ```
 //!
 //! with asks such as `begin PAYLOAD LEASE LAPSE PATIENCE`, `complete TOKEN WINDOW OUTCOME` and
@@ -29,7 +29,9 @@ pub(crate) fn write(history: &History) -> String {
         let _ = write!(text, " {name}");
     }
     text.push_str("\ntimes");
-    times.iter().for_each(|time| drop(write!(text, " {time}")));
+    for time in times {
+        let _ = write!(text, " {time}");
+    }
     text.push('\n');
     for event in events {
         let Event { thread, invoked, returned, from, to, reach, .. } = event;
@@ -121,17 +123,13 @@ fn read_event(line: &str) -> Result<Event, String> {
     let mut part = || parts.next().ok_or("three parts are expected");
     let (mut stamps, mut ask, mut told) = (part()?, part()?, part()?);
     let (answer, grant) = read_answer(&mut told)?;
-    Ok(Event {
-        thread: stamps.number()?,
-        invoked: stamps.number()?,
-        returned: stamps.number()?,
-        from: stamps.number()?,
-        to: stamps.number()?,
-        reach: Reach { returned: stamps.number()?, to: stamps.number()? },
-        ask: read_ask(&mut ask)?,
-        answer,
-        grant,
-    })
+    let thread = stamps.number()?;
+    let (invoked, returned) = (stamps.number()?, stamps.number()?);
+    let (from, to) = (stamps.number()?, stamps.number()?);
+    let reach =
+        Reach { returned: stamps.number().unwrap_or(returned), to: stamps.number().unwrap_or(to) };
+    let ask = read_ask(&mut ask)?;
+    Ok(Event { thread, invoked, returned, from, to, reach, ask, answer, grant })
 }
 
 fn read_ask(words: &mut Words<'_>) -> Result<Ask, String> {
@@ -246,7 +244,9 @@ fn parse<T: FromStr>(word: &str) -> Result<T, String> {
 
 fn bytes(outcome: &Outcome) -> String {
     let mut digits = String::new();
-    outcome.body().iter().for_each(|byte| drop(write!(digits, "{byte:02x}")));
+    for byte in outcome.body() {
+        let _ = write!(digits, "{byte:02x}");
+    }
     format!("{} {}", outcome.status(), if digits.is_empty() { "-" } else { &digits })
 }
 

@@ -116,6 +116,7 @@ fn answer(event: &Event, tokens: &Tokens) -> String {
         Answer::Completed(Completed::Stored) => "stored".to_owned(),
         Answer::Completed(Completed::WithoutBytes) => "done without bytes".to_owned(),
         Answer::Refused(code) => format!("{code:?}"),
+        Answer::OutcomeGone => "outcome gone".to_owned(),
         other => format!("{other:?}").to_lowercase(),
     }
 }

@@ -194,10 +194,10 @@ impl Site {
     /// is admitted again.
     pub(crate) fn comes_to_rest(&self) {
         self.passes();
-        (0..self.keys.len()).for_each(|key| self.runs_again(key));
+        (0..self.keys()).for_each(|key| self.runs_again(key));
         let stats = self.engine.stats().expect("not forked");
         assert_eq!(stats.waiters, 0, "somebody is left in the queue");
-        for key in 0..self.keys.len() {
+        for key in 0..self.keys() {
             self.passes();
             let ran = self.run(key, &BeginOptions::new(), End::Complete);
             assert!(ran, "key {key} is stuck: {:?}", self.engine.stats());

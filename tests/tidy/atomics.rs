@@ -24,6 +24,8 @@ const UNSAFE_TESTS: &[&str] = &[
     "tests/public/failed_leader.rs",
     // Forks.
     "tests/public/forked_child.rs",
+    // Gives up the system calls, and makes one.
+    "tests/public/system_calls.rs",
     // Forks.
     "tests/stress/src/forks.rs",
     // Breaks the rules for the sanitizers.

@@ -179,7 +179,7 @@ fn victim() -> Scope<'static> {
 /// The planned ratio of the two rates.
 const TIMES: u64 = 10;
 /// The victim makes a request in so many nanoseconds; the attacker can make ten of them.
-const PERIOD_NS: u64 = 8_000;
+const PERIOD_NS: u64 = 20_000;
 const MOST_MISSED: u64 = 1_000;
 /// Longer than a retry is late; so short that the victim's records are within its limit.
 const WINDOW: Duration = Duration::from_millis(500);
