@@ -6,7 +6,7 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
-use oncegate::{Admission, BeginOptions, Engine, ErrorCode, Payload, Secret};
+use oncegate::{Admission, BeginOptions, Engine, ErrorCode, Outcome, Payload, Secret};
 
 use crate::support::{LEASE, WINDOW, admitted, done, engine, replayed, request, token};
 
@@ -90,7 +90,8 @@ fn holder_from_before_is_fenced_after_it() {
 }
 
 /// Goal: a request that was prepared before a rotation, or for another engine, is prepared
-/// again. Method: begin it after a rotation, and in a much smaller engine.
+/// again. Method: begin it in every way after a rotation, and in a much smaller engine. (Its place
+/// in the larger table lies outside the smaller one.)
 #[test]
 fn prepared_request_is_prepared_again() {
     let (engine, _clock) = engine();
@@ -100,8 +101,14 @@ fn prepared_request_is_prepared_again() {
         (engine.prepare(&asked).expect("valid"), large.prepare(&asked).expect("valid"));
     let _running = token(&engine, &asked);
     rotate(&engine);
+    let (options, mut buffer) = (BeginOptions::new(), Outcome::default());
     for prepared in [own, foreign] {
-        let met = engine.begin_prepared(&prepared, &BeginOptions::new()).expect("an answer");
+        let met = engine.begin_prepared(&prepared, &options).expect("an answer");
+        assert!(matches!(met, Admission::InProgress { attempt: 1, .. }), "{met:?}");
+        let met = engine.begin_into(&prepared, &options, &mut buffer).expect("an answer");
         assert!(matches!(met, Admission::InProgress { attempt: 1, .. }), "{met:?}");
     }
+    engine.begin_batch(&[own, foreign], &options, &mut buffer, |_, met| {
+        assert!(matches!(met, Ok(Admission::InProgress { attempt: 1, .. })), "{met:?}");
+    });
 }

@@ -137,8 +137,11 @@ impl Engine {
     ) -> Result<Admission<'e, &'b Outcome>, Error> {
         self.fork.check()?;
         options.check()?;
+        if !self.is_current(prepared) {
+            return self.begin_refreshed(prepared, options, buffer);
+        }
         self.table.prefetch(&prepared.probe);
-        self.begin_at(prepared, options, buffer)
+        self.begin_current(prepared, options, buffer)
     }
 
     /// Begins many requests, and hands each answer to `each` with its place in `batch`.
@@ -180,26 +183,39 @@ impl Engine {
             known().for_each(|prepared| self.table.prefetch_sets(&prepared.probe));
             known().for_each(|prepared| self.table.prefetch_named(&prepared.probe));
             for (i, prepared) in part.iter().enumerate() {
-                each(at * IN_FLIGHT + i, self.begin_at(prepared, options, buffer));
+                let answer = if self.is_current(prepared) {
+                    self.begin_current(prepared, options, buffer)
+                } else {
+                    self.begin_refreshed(prepared, options, buffer)
+                };
+                each(at * IN_FLIGHT + i, answer);
             }
         }
     }
 
-    /// Begins `prepared`, whose lines were asked for.
+    /// Begins `prepared`, which is current and whose lines were asked for.
     #[inline]
-    fn begin_at<'e, 'b>(
+    fn begin_current<'e, 'b>(
         &'e self,
         prepared: &Prepared<'_>,
         options: &BeginOptions,
         buffer: &'b mut Outcome,
     ) -> Result<Admission<'e, &'b Outcome>, Error> {
-        if !self.is_current(prepared) {
-            return self.begin_further(&self.refresh(prepared)?, Glance::Unclear, options, buffer);
-        }
         match self.glance(prepared, buffer) {
             Glance::Replayed => Ok(Admission::Replayed(buffer)),
             other => self.begin_further(prepared, other, options, buffer),
         }
+    }
+
+    /// Begins a request that was prepared under other keys, or by another engine.
+    #[cold]
+    fn begin_refreshed<'e, 'b>(
+        &'e self,
+        prepared: &Prepared<'_>,
+        options: &BeginOptions,
+        buffer: &'b mut Outcome,
+    ) -> Result<Admission<'e, &'b Outcome>, Error> {
+        self.begin_further(&self.refresh(prepared)?, Glance::Unclear, options, buffer)
     }
 
     #[inline(never)]
