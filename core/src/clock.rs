@@ -198,13 +198,21 @@ impl TimeSource {
         }
     }
 
-    /// The same in whole milliseconds, rounded down. Every call reads it.
-    #[inline]
+    /// The same in whole milliseconds, rounded down, and less than the largest number. Every call
+    /// reads it.
+    #[inline(always)]
     pub(crate) fn now_ms(&self) -> u64 {
         match self {
             Self::Coarse => read_ms(COARSE),
-            Self::Precise => read_ms(ClockId::Monotonic),
-            Self::Given(clock) => millis(clock.now()),
+            other => other.other_ms(),
+        }
+    }
+
+    #[inline(never)]
+    fn other_ms(&self) -> u64 {
+        match self {
+            Self::Coarse | Self::Precise => read_ms(ClockId::Monotonic),
+            Self::Given(clock) => millis(clock.now()).min(u64::MAX - 1),
         }
     }
 
@@ -232,7 +240,7 @@ fn read(id: ClockId) -> Duration {
     )
 }
 
-#[inline]
+#[inline(always)]
 fn read_ms(id: ClockId) -> u64 {
     let time = clock_gettime(id);
     // A monotonic clock shows no time before its origin.

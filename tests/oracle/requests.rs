@@ -54,5 +54,5 @@ pub(crate) fn prepare(
     let spread = [0x9e, 0x37, 0x79, 0xb9].map(|byte: u8| byte.wrapping_mul(key as u8));
     let mut bytes = [key as u8; 32];
     bytes.chunks_exact_mut(4).for_each(|chunk| chunk.copy_from_slice(&spread));
-    engine.prepare_hashed(scope(key), Fingerprint::from_bytes(bytes), digest)
+    Ok(engine.prepare_hashed(scope(key), Fingerprint::from_bytes(bytes), digest))
 }

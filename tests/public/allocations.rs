@@ -191,7 +191,7 @@ impl Site<'_> {
         let scope = Scope::single_tenant();
         if let Make::Hashed = self.make {
             let digest = u64::from(payload[0]) << 32;
-            return self.engine.prepare_hashed(scope, spread(key), digest).expect("not forked");
+            return self.engine.prepare_hashed(scope, spread(key), digest);
         }
         let request = Request::new(scope, "POST /charges", key).expect("short");
         self.engine.prepare(&request.payload(Payload::raw(payload))).expect("valid")

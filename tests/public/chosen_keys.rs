@@ -44,7 +44,7 @@ fn uneven_fingerprints_cost_room_only() {
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&number.to_le_bytes());
         let fingerprint = Fingerprint::from_bytes(bytes);
-        engine.prepare_hashed(Scope::single_tenant(), fingerprint, 0).expect("not forked")
+        engine.prepare_hashed(Scope::single_tenant(), fingerprint, 0)
     };
     let running = engine.begin_prepared(&prepare(0), &BeginOptions::new());
     let Ok(Admission::Admitted(running)) = running else { panic!("{running:?}") };

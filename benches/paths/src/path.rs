@@ -221,7 +221,7 @@ fn engine(capacity: usize, mode: FingerprintMode) -> Engine {
 }
 
 fn prepare(engine: &Engine, key: Fingerprint) -> Prepared<'static> {
-    engine.prepare_hashed(Scope::single_tenant(), key, 0).expect("not forked")
+    engine.prepare_hashed(Scope::single_tenant(), key, 0)
 }
 
 fn complete(engine: &Engine, key: Fingerprint, outcome: &Outcome) {

@@ -46,7 +46,7 @@ impl Oncegate {
             *part = word.to_le_bytes();
         }
         let fingerprint = Fingerprint::from_bytes(bytes);
-        self.engine.prepare_hashed(Scope::single_tenant(), fingerprint, 0).expect("not forked")
+        self.engine.prepare_hashed(Scope::single_tenant(), fingerprint, 0)
     }
 }
 

@@ -98,7 +98,6 @@ impl Engine {
             fresh = self.refresh(prepared)?;
             &fresh
         };
-        self.table.prefetch(&prepared.probe);
         let answer = match self.glance(prepared, &mut outcome) {
             Glance::Replayed => return Ok(Admission::Replayed(outcome)),
             other => self.answer(prepared, other, options, &mut outcome)?,
@@ -140,7 +139,6 @@ impl Engine {
         if !self.is_current(prepared) {
             return self.begin_refreshed(prepared, options, buffer);
         }
-        self.table.prefetch(&prepared.probe);
         self.begin_current(prepared, options, buffer)
     }
 
@@ -179,9 +177,9 @@ impl Engine {
             return;
         }
         for (at, part) in batch.chunks(IN_FLIGHT).enumerate() {
-            let known = || part.iter().filter(|prepared| self.is_current(prepared));
-            known().for_each(|prepared| self.table.prefetch_sets(&prepared.probe));
-            known().for_each(|prepared| self.table.prefetch_named(&prepared.probe));
+            let probes = || part.iter().map(|prepared| self.table.probe(prepared.fingerprint));
+            probes().for_each(|probe| self.table.prefetch_sets(&probe));
+            probes().for_each(|probe| self.table.prefetch_named(&probe));
             for (i, prepared) in part.iter().enumerate() {
                 let answer = if self.is_current(prepared) {
                     self.begin_current(prepared, options, buffer)

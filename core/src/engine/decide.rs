@@ -1,6 +1,6 @@
 //! Decide: one request's way through the table.
 
-use super::{BeginOptions, Engine, Prepared, Status, millis_up, options};
+use super::{BeginOptions, Engine, Prepared, Status, keys, millis_up, options};
 use crate::error::{Error, ErrorCode};
 use crate::fingerprint::DigestVersion;
 use crate::observe::Event;
@@ -37,6 +37,14 @@ pub(super) enum Answer {
     Mismatched,
     Unresolved,
     OutcomeGone,
+}
+
+/// A request, and where its record may lie.
+struct Sought<'p, 'r> {
+    prepared: &'p Prepared<'r>,
+    probe: Probe,
+    /// Where a record lies that was made under the key that is being retired.
+    retiring: Option<Probe>,
 }
 
 /// Where there is no record.
@@ -77,8 +85,11 @@ impl Engine {
             let lease = self.lease_draft(options, &rules);
             let search =
                 |probe: &Probe| self.table.search(probe).map(|found| (found, probe.home()));
-            let found = prepared.retiring.as_ref().and_then(search);
-            if let Some((found, home)) = found.or_else(|| search(&prepared.probe)) {
+            let retiring = self.retiring_probe(prepared)?;
+            let sought =
+                Sought { prepared, probe: self.table.probe(prepared.fingerprint), retiring };
+            let found = sought.retiring.as_ref().and_then(search);
+            if let Some((found, home)) = found.or_else(|| search(&sought.probe)) {
                 match self.meet(found, home, prepared, &rules, lease, outcome)? {
                     Met::Answer(answer) => return Ok(answer),
                     Met::Changed => continue,
@@ -91,7 +102,7 @@ impl Engine {
                 }
             }
             let place = Vacancy { looked: None, over };
-            if let Some(answer) = self.create(prepared, &rules, lease, place)? {
+            if let Some(answer) = self.create(&sought, &rules, lease, place)? {
                 return Ok(answer);
             }
         }
@@ -111,27 +122,28 @@ impl Engine {
         }
         let lease = self.lease_draft(options, &rules);
         let place = Vacancy { looked: Some(looked), over: None };
-        self.create(prepared, &rules, lease, place)
+        let probe = self.table.probe(prepared.fingerprint);
+        self.create(&Sought { prepared, probe, retiring: None }, &rules, lease, place)
     }
 
     /// Inserts a new record. `None`: look again.
     fn create(
         &self,
-        prepared: &Prepared<'_>,
+        sought: &Sought<'_, '_>,
         rules: &Rules,
         lease: LeaseDraft,
         Vacancy { looked, over }: Vacancy,
     ) -> Result<Option<Answer>, Error> {
+        let Sought { prepared, probe, retiring } = sought;
         let scope = self.scope_entry(prepared.scope())?;
         if let Err(refused) = self.charge(scope, || self.tend_for_quota(over, rules)) {
             // A duplicate that was faster may have taken the last of it, a moment ago.
             let found = |probe: &Probe| self.table.search(probe).is_some();
-            let exists = found(&prepared.probe) || prepared.retiring.as_ref().is_some_and(found);
+            let exists = found(probe) || retiring.as_ref().is_some_and(found);
             return if exists { Ok(None) } else { Err(self.refused_by_quota(refused)) };
         }
         let draft = Draft { scope, digest: prepared.digest, lease };
         let unchanged = || self.is_current(prepared);
-        let retiring = prepared.retiring.as_ref();
         let refund = || self.table.refund_scope(scope);
         if !rules.evict_lru
             && !self.store.make_room(self.largest_block(), self.room(rules), &self.table)
@@ -140,7 +152,7 @@ impl Engine {
             return Err(self.full("outcomes"));
         }
         let insertion =
-            self.table.insert(&prepared.probe, retiring, &draft, rules, looked, unchanged);
+            self.table.insert(probe, retiring.as_ref(), &draft, rules, looked, unchanged);
         match insertion {
             Insertion::Inserted { slot, seen, replaced } => {
                 let status =
@@ -298,7 +310,7 @@ impl Engine {
             return Ok(stored == prepared.digest || Bug::PayloadNotCompared.is_planted());
         }
         // Made by an earlier version of the digest, or under the key that is being retired.
-        let hasher = self.keys.hasher_of_record(prepared.keys(), stored.key_id());
+        let hasher = self.keys.hasher_of_record(keys::load(&self.region), stored.key_id());
         let version = DigestVersion::from_number(stored.version());
         let (Some(hasher), Some(version)) = (hasher, version) else {
             // Nothing can verify it any more: the answer that runs nothing.

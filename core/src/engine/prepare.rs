@@ -23,14 +23,12 @@ use crate::table::slot::DigestWord;
 /// ```
 #[derive(Clone, Copy)]
 pub struct Prepared<'r> {
-    /// The epoch of the engine that prepared it: two engines of a process differ in it.
-    pub(super) epoch: u64,
-    /// The keys that were in force, as the region's header has them.
-    keys_word: u64,
+    pub(super) fingerprint: [u64; 4],
     pub(super) digest: DigestWord,
-    pub(super) probe: Probe,
-    /// The same under the key that is being rotated out.
-    pub(super) retiring: Option<Probe>,
+    /// The engine that prepared it, and the generation of its keys: see [`Engine::stamp`].
+    stamp: u64,
+    /// Whether a record under the key that was being retired is to be looked for too.
+    pub(super) rotating: bool,
     source: Source<'r>,
 }
 
@@ -55,11 +53,7 @@ impl<'r> Prepared<'r> {
     /// ```
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
-        Fingerprint::from_words(self.probe.fingerprint())
-    }
-
-    pub(super) fn keys(&self) -> KeyState {
-        KeyState::unpack(self.keys_word)
+        Fingerprint::from_words(self.fingerprint)
     }
 
     pub(super) fn scope(&self) -> Scope<'r> {
@@ -123,11 +117,7 @@ impl Engine {
     /// has to be a keyed hash. `payload_digest` is compared on every duplicate, in its 56 upper
     /// bits; one that is always the same switches that check off. `scope` is what quotas count.
     /// Such records know no secret: a rotation does not touch them, and a request that the engine
-    /// has hashed itself never meets them.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorCode::Forked`](crate::ErrorCode::Forked) in a forked child.
+    /// has hashed itself never meets them. Nothing is computed: it costs a few stores.
     ///
     /// ```
     /// use oncegate::{Admission, BeginOptions, Engine, Fingerprint, Scope};
@@ -135,7 +125,7 @@ impl Engine {
     /// let engine = Engine::builder().capacity(1_000).build()?;
     /// # let sha256_of_message = [0x5e; 32];
     /// let fingerprint = Fingerprint::from_bytes(sha256_of_message);
-    /// let prepared = engine.prepare_hashed(Scope::single_tenant(), fingerprint, 0)?;
+    /// let prepared = engine.prepare_hashed(Scope::single_tenant(), fingerprint, 0);
     /// let first = engine.begin_prepared(&prepared, &BeginOptions::new())?;
     /// assert!(matches!(first, Admission::Admitted(_)));
     /// # Ok::<(), oncegate::Error>(())
@@ -146,29 +136,39 @@ impl Engine {
         scope: Scope<'r>,
         fingerprint: Fingerprint,
         payload_digest: u64,
-    ) -> Result<Prepared<'r>, Error> {
-        self.fork.check()?;
-        Ok(Prepared {
-            epoch: self.epoch,
-            keys_word: keys::load_word(&self.region),
+    ) -> Prepared<'r> {
+        Prepared {
+            fingerprint: fingerprint.words(),
             digest: DigestWord::new(payload_digest, GIVEN_VERSION, GIVEN),
-            probe: self.table.probe(fingerprint.words()),
-            retiring: None,
+            stamp: self.stamp(),
+            rotating: false,
             source: Source::Hashed(scope),
-        })
+        }
     }
 
     /// The sets of `request`, its way and its tag, for models that need two requests to meet.
     #[cfg(any(oncegate_loom, oncegate_shuttle))]
     #[doc(hidden)]
     pub fn place_of(&self, request: &Request<'_>) -> Result<([usize; 2], usize, u8), Error> {
-        Ok(self.prepare(request)?.probe.place())
+        Ok(self.table.probe(self.prepare(request)?.fingerprint).place())
+    }
+
+    /// What tells apart the engines of a process and the generations of their keys: epochs of a
+    /// process differ by far more than there can be generations.
+    #[inline(always)]
+    fn stamp(&self) -> u64 {
+        self.stamp_of(keys::load(&self.region))
+    }
+
+    #[inline(always)]
+    fn stamp_of(&self, keys: KeyState) -> u64 {
+        self.epoch + u64::from(keys.generation)
     }
 
     /// Whether `prepared` was made by this engine, under the keys that are in force now.
-    #[inline]
+    #[inline(always)]
     pub(super) fn is_current(&self, prepared: &Prepared<'_>) -> bool {
-        prepared.epoch == self.epoch && keys::load_word(&self.region) == prepared.keys_word
+        prepared.stamp == self.stamp()
     }
 
     /// The same request under the keys that are in force now, for this engine.
@@ -177,11 +177,7 @@ impl Engine {
         match &prepared.source {
             Source::Request(request) => self.prepare_under(request, keys::load(&self.region)),
             // No key was used: the digests are the same under every other one.
-            Source::Hashed(scope) => {
-                let mut fresh = self.prepare_hashed(*scope, prepared.fingerprint(), 0)?;
-                fresh.digest = prepared.digest;
-                Ok(fresh)
-            }
+            Source::Hashed(_) => Ok(Prepared { stamp: self.stamp(), ..*prepared }),
         }
     }
 
@@ -194,18 +190,29 @@ impl Engine {
         let fingerprint = hasher.fingerprint(request)?;
         let version = DigestVersion::CURRENT;
         let digest = hasher.payload_digest(request.payload_ref(), version)?;
-        let digest = DigestWord::new(digest, version.number(), keys::short(keys.current));
-        let probe = |fingerprint: Fingerprint| self.table.probe(fingerprint.words());
-        let other = |old| self.keys.hasher(old).fingerprint(request).map(probe);
-        let old = keys.retiring.filter(|_| !Bug::OldSecretForgotten.is_planted());
         Ok(Prepared {
-            epoch: self.epoch,
-            keys_word: keys.pack(),
-            digest,
-            probe: probe(fingerprint),
-            retiring: old.map(other).transpose()?,
+            fingerprint: fingerprint.words(),
+            digest: DigestWord::new(digest, version.number(), keys::short(keys.current)),
+            stamp: self.stamp_of(keys),
+            rotating: keys.retiring.is_some() && !Bug::OldSecretForgotten.is_planted(),
             source: Source::Request(*request),
         })
+    }
+
+    /// Where the record of `prepared` lies if it was made under the key that is being retired.
+    ///
+    /// If the keys have changed since `prepared` was made this may belong to others than those: it
+    /// is not current then, which whoever inserts asks before that.
+    pub(super) fn retiring_probe(&self, prepared: &Prepared<'_>) -> Result<Option<Probe>, Error> {
+        let (Source::Request(request), true) = (&prepared.source, prepared.rotating) else {
+            return Ok(None);
+        };
+        let old = keys::load(&self.region).retiring;
+        let probe = |old| {
+            let fingerprint = self.keys.hasher(old).fingerprint(request)?;
+            Ok(self.table.probe(fingerprint.words()))
+        };
+        old.map(probe).transpose()
     }
 }
 

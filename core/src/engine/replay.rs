@@ -7,11 +7,11 @@
 use super::begin::SAMPLE_EVERY;
 use super::{Engine, Prepared};
 use crate::clock::{Clock, PreciseClock};
-use crate::observe::Event;
+use crate::observe::{Event, Mine};
 use crate::outcome::{Inline, Outcome};
 use crate::sync::planted::Bug;
 use crate::table::control::State;
-use crate::table::{Arbitration, Found};
+use crate::table::{Arbitration, Hit};
 
 /// What a first look came to.
 pub(super) enum Glance {
@@ -26,46 +26,65 @@ pub(super) enum Glance {
 impl Engine {
     /// Copies the outcome of `prepared`, which is current, into `outcome`, if it has plainly
     /// finished with success, inside its window.
-    #[inline]
+    #[inline(always)]
     pub(super) fn glance(&self, prepared: &Prepared<'_>, outcome: &mut Outcome) -> Glance {
         let mine = self.counters.mine();
-        let timed = mine.total(Event::Replayed).is_multiple_of(SAMPLE_EVERY);
-        let started = timed.then(|| PreciseClock.now());
-        let found = match self.table.look(&prepared.probe) {
-            Ok(found) => found,
-            Err(looked) if prepared.retiring.is_none() => return Glance::Absent(looked),
-            Err(_) => return Glance::Unclear,
-        };
-        if found.seen.state() != State::Succeeded || !self.copy_inline(found, prepared, outcome) {
-            return Glance::Unclear;
+        let calls = mine.total(Event::Replayed).wrapping_add(mine.total(Event::Begun));
+        if calls.is_multiple_of(SAMPLE_EVERY) {
+            return self.glance_timed(prepared, outcome);
         }
-        mine.add(Event::Replayed);
-        if let Some(started) = started {
+        self.glance_untimed(prepared, outcome, mine)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn glance_timed(&self, prepared: &Prepared<'_>, outcome: &mut Outcome) -> Glance {
+        let started = PreciseClock.now();
+        let glance = self.glance_untimed(prepared, outcome, self.counters.mine());
+        if matches!(glance, Glance::Replayed) {
             self.note_latency(started);
         }
+        glance
+    }
+
+    #[inline(always)]
+    fn glance_untimed(
+        &self,
+        prepared: &Prepared<'_>,
+        outcome: &mut Outcome,
+        mine: Mine<'_>,
+    ) -> Glance {
+        let hit = match self.table.look_first(&prepared.fingerprint) {
+            Some(hit) => hit,
+            None => match self.table.look(&prepared.fingerprint) {
+                Ok(found) => self.table.hit(found),
+                Err(looked) if !prepared.rotating => return Glance::Absent(looked),
+                Err(_) => return Glance::Unclear,
+            },
+        };
+        if !self.copy_inline(&hit, prepared, outcome) {
+            return Glance::Unclear;
+        }
+        hit.touch();
+        mine.add(Event::Replayed);
         Glance::Replayed
     }
 
-    #[inline]
-    fn copy_inline(&self, found: Found, prepared: &Prepared<'_>, outcome: &mut Outcome) -> bool {
-        let Found { slot, seen } = found;
-        let at = self.table.slot(slot);
+    #[inline(always)]
+    fn copy_inline(&self, hit: &Hit<'_>, prepared: &Prepared<'_>, outcome: &mut Outcome) -> bool {
+        let (at, seen) = (hit.at, hit.found.seen);
         let inside = at.window_end(seen.fence()).is_some_and(|end_ms| end_ms > self.now_ms());
         let inside = inside || Bug::GlanceIgnoresWindow.is_planted();
         let same = at.digest() == prepared.digest || Bug::GlanceIgnoresPayload.is_planted();
-        if !inside || !same {
+        if seen.state() != State::Succeeded || !inside || !same {
             return false;
         }
         let Some(inline) = Inline::of_success(at.outcome(), seen.fence()) else {
             return false;
         };
-        let copied = inline.read(self.table.inline(slot), outcome);
+        let copied = inline.read(hit.inline, outcome);
         // The second look of rule 1: for the digest, the deadline, and the bytes.
         let stands = at.control().load().is_same_record(seen);
-        if !copied || !(stands || Bug::InlineNotRechecked.is_planted()) {
-            return false;
-        }
-        self.table.touch(slot);
-        true
+        copied && (stands || Bug::InlineNotRechecked.is_planted())
     }
 }

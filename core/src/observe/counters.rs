@@ -9,7 +9,7 @@ use std::cell::Cell;
 use crossbeam_utils::CachePadded;
 
 use crate::sync::Ordering;
-use crate::sync::plain::{AtomicU32, AtomicU64};
+use crate::sync::plain::AtomicU64;
 use crate::table::control::State;
 
 /// What is counted.
@@ -40,10 +40,12 @@ pub(crate) enum Event {
 
 /// The counters of one engine in one process.
 pub(crate) struct Counters {
-    stripes: Box<[CachePadded<Stripe>; OWNED + SHARED]>,
+    stripes: Box<[CachePadded<Stripe>; STRIPES]>,
 }
 
 struct Stripe {
+    /// Whether one thread alone writes to it.
+    owned: bool,
     events: [AtomicU64; EVENTS],
     /// Records by state: entered minus left, modulo 2^64; only the sum of all stripes counts.
     live: [AtomicU64; STATES],
@@ -51,13 +53,14 @@ struct Stripe {
 
 impl Counters {
     pub(crate) fn new() -> Self {
-        let stripe = || {
+        let stripe = |index| {
             CachePadded::new(Stripe {
+                owned: index < OWNED,
                 events: [const { AtomicU64::new(0) }; EVENTS],
                 live: [const { AtomicU64::new(0) }; STATES],
             })
         };
-        Self { stripes: Box::new(std::array::from_fn(|_| stripe())) }
+        Self { stripes: Box::new(std::array::from_fn(stripe)) }
     }
 
     #[inline]
@@ -95,16 +98,15 @@ impl Counters {
     }
 
     /// This thread's stripe, for several uses in one call.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn mine(&self) -> Mine<'_> {
-        let (index, owned) = stripe_index();
-        Mine { stripe: &self.stripes[index], owned }
+        Mine(&self.stripes[stripe_index() % STRIPES])
     }
 
     #[inline]
     fn bump(&self, of: impl Fn(&Stripe) -> &AtomicU64, change: u64) {
         let mine = self.mine();
-        mine.bump(of(mine.stripe), change);
+        mine.bump(of(mine.0), change);
     }
 
     fn sum(&self, of: impl Fn(&Stripe) -> &AtomicU64) -> u64 {
@@ -116,28 +118,24 @@ impl Counters {
 
 /// The stripe that a thread counts in.
 #[derive(Clone, Copy)]
-pub(crate) struct Mine<'a> {
-    stripe: &'a Stripe,
-    /// Whether no other thread writes to it.
-    owned: bool,
-}
+pub(crate) struct Mine<'a>(&'a Stripe);
 
 impl Mine<'_> {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn add(self, event: Event) {
-        self.bump(&self.stripe.events[event as usize], 1);
+        self.bump(&self.0.events[event as usize], 1);
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn total(self, event: Event) -> u64 {
         // Relaxed: a counter orders nothing.
-        self.stripe.events[event as usize].load(Ordering::Relaxed)
+        self.0.events[event as usize].load(Ordering::Relaxed)
     }
 
-    #[inline]
+    #[inline(always)]
     fn bump(self, counter: &AtomicU64, change: u64) {
         // Relaxed, all: a counter orders nothing.
-        if self.owned {
+        if self.0.owned {
             counter.store(counter.load(Ordering::Relaxed).wrapping_add(change), Ordering::Relaxed);
         } else {
             counter.fetch_add(change, Ordering::Relaxed);
@@ -145,29 +143,34 @@ impl Mine<'_> {
     }
 }
 
-/// This thread's stripe, and whether no other thread writes to it.
-#[inline]
-pub(crate) fn stripe_index() -> (usize, bool) {
-    let ordinal = ORDINAL.with(|cell| {
-        if cell.get() == u32::MAX {
-            // Relaxed: ordinals only have to differ.
-            cell.set(THREADS.fetch_add(1, Ordering::Relaxed) & (u32::MAX >> 1));
-        }
-        cell.get() as usize
-    });
-    if ordinal < OWNED { (ordinal, true) } else { (OWNED + ordinal % SHARED, false) }
+/// This thread's stripe.
+#[inline(always)]
+pub(crate) fn stripe_index() -> usize {
+    let known = STRIPE.get() as usize;
+    if known == 0 { choose_stripe() } else { known - 1 }
+}
+
+#[cold]
+fn choose_stripe() -> usize {
+    // Relaxed: the threads' numbers only have to differ.
+    let thread = THREADS.fetch_add(1, Ordering::Relaxed) as usize;
+    let stripe = if thread < OWNED { thread } else { OWNED + thread % SHARED };
+    STRIPE.set(stripe as u32 + 1);
+    stripe
 }
 
 thread_local! {
-    // A number, without a destructor: nothing of ours runs when a thread ends.
-    static ORDINAL: Cell<u32> = const { Cell::new(u32::MAX) };
+    /// One more than this thread's stripe; zero before it has one. A number, without a destructor:
+    /// nothing of ours runs when a thread ends.
+    static STRIPE: Cell<u32> = const { Cell::new(0) };
 }
 
-static THREADS: AtomicU32 = AtomicU32::new(0);
+static THREADS: AtomicU64 = AtomicU64::new(0);
 
 /// Stripes that one thread each has to itself.
 const OWNED: usize = 48;
 /// Stripes that all later threads share.
 const SHARED: usize = 16;
+const STRIPES: usize = OWNED + SHARED;
 const EVENTS: usize = Event::OutcomesCarried as usize + 1;
 const STATES: usize = State::ALL.len();

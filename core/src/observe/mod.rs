@@ -6,6 +6,6 @@ mod counters;
 mod histogram;
 mod stats;
 
-pub(crate) use counters::{Counters, Event, stripe_index};
+pub(crate) use counters::{Counters, Event, Mine, stripe_index};
 pub(crate) use histogram::Histogram;
 pub use stats::{Latency, Live, Stats};

@@ -15,7 +15,7 @@ impl Inline {
 
     /// Copies the outcome out of the slot's own words. The caller looks at the control word again
     /// before it believes the bytes. False: impossible sizes.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn read(self, own: &[AtomicU64], into: &mut Outcome) -> bool {
         into.status = self.status;
         words::read(own, self.data_len, self.has_metadata, into)

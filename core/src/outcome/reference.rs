@@ -77,25 +77,26 @@ impl Inline {
     /// What `reference` says, if the attempt that holds `fence` left it.
     #[inline]
     pub(crate) fn unpack(reference: u64, fence: Fence) -> Option<Self> {
-        let low = reference & LOW_MASK;
-        (reference & INLINE != 0 && low == fence.get() & LOW_MASK).then_some(Self {
+        Self::compare(reference, fence, INLINE | LOW_MASK)
+    }
+
+    /// The same, if that attempt succeeded.
+    #[inline(always)]
+    pub(crate) fn of_success(reference: u64, fence: Fence) -> Option<Self> {
+        Self::compare(reference, fence, INLINE | 1 << FAILED_SHIFT | LOW_MASK)
+    }
+
+    #[inline(always)]
+    fn compare(reference: u64, fence: Fence, compared: u64) -> Option<Self> {
+        let expected = INLINE | fence.get() & LOW_MASK;
+        ((reference ^ expected) & compared == 0).then_some(Self {
             window: WindowCode::from_bits((reference >> WINDOW_SHIFT & 0x1ff) as u16),
             failed: reference >> FAILED_SHIFT & 1 == 1,
             status: (reference >> STATUS_SHIFT) as u16,
             data_len: (reference >> LEN_SHIFT & MAX_INLINE as u64) as usize,
             has_metadata: reference >> METADATA_SHIFT & 1 == 1,
-            low,
+            low: reference & LOW_MASK,
         })
-    }
-}
-
-impl Inline {
-    /// What `reference` says, if the attempt that holds `fence` left it and succeeded.
-    #[inline]
-    pub(crate) fn of_success(reference: u64, fence: Fence) -> Option<Self> {
-        let expected = INLINE | fence.get() & LOW_MASK;
-        let compared = INLINE | 1 << FAILED_SHIFT | LOW_MASK;
-        if (reference ^ expected) & compared == 0 { Self::unpack(reference, fence) } else { None }
     }
 }
 

@@ -231,7 +231,7 @@ impl OutcomeStore {
     }
 
     fn stripe(&self) -> &crate::sync::plain::AtomicU64 {
-        &self.current[crate::observe::stripe_index().0 % self.current.len()]
+        &self.current[crate::observe::stripe_index() % self.current.len()]
     }
 }
 

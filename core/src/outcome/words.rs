@@ -33,7 +33,7 @@ pub(super) fn write(outcome: &Outcome, words: &[AtomicU64]) {
 }
 
 /// Copies `len` bytes of data out of `words`. False: impossible sizes.
-#[inline]
+#[inline(always)]
 pub(super) fn read(
     words: &[AtomicU64],
     mut len: usize,
@@ -49,9 +49,12 @@ pub(super) fn read(
         else {
             return false;
         };
-        // Acquire: as below.
+        // Acquire: as in `copy`.
         into.metadata_len = first.load(Ordering::Acquire) as u16;
         (words, len) = (rest, less);
+        if usize::from(into.metadata_len) > len {
+            return false;
+        }
     }
     let Some(words) = words.get(..len.div_ceil(size_of::<u64>())) else {
         return false;
@@ -61,14 +64,20 @@ pub(super) fn read(
     if into.bytes.len() != room {
         into.bytes.resize(room, 0);
     }
-    let (places, _) = into.bytes.as_chunks_mut::<{ size_of::<u64>() }>();
+    copy(words, &mut into.bytes);
+    into.bytes.truncate(len.saturating_sub(Bug::OutcomeTailLost.is_planted().into()));
+    true
+}
+
+/// Copies `words` to `bytes`, which are as long. Apart from its callers: it needs the registers.
+#[inline(never)]
+fn copy(words: &[AtomicU64], bytes: &mut [u8]) {
+    let (places, _) = bytes.as_chunks_mut::<{ size_of::<u64>() }>();
     for (place, word) in places.iter_mut().zip(words) {
         // Acquire: pairs with the Release of `write`; keeps the second look at the owner of these
         // words, which follows, after these loads, and makes it see whoever overwrote them.
         *place = word.load(Ordering::Acquire).to_le_bytes();
     }
-    into.bytes.truncate(len.saturating_sub(Bug::OutcomeTailLost.is_planted().into()));
-    usize::from(into.metadata_len) <= len
 }
 
 /// Bytes of data before the metadata, where there is any.

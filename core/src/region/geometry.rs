@@ -1,5 +1,7 @@
 //! Where everything lies in a region: offsets from a few sizes, checked once.
 
+use std::ops::Range;
+
 /// Slots of one set. A model makes sets smaller, so that it can fill them.
 #[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
 pub(crate) const WAYS: usize = 32;
@@ -106,16 +108,10 @@ impl Geometry {
         self.chunk_words
     }
 
-    #[inline]
-    pub(super) fn line_at(&self, set: usize) -> usize {
-        debug_assert!(set < self.sets, "set {set} of {}", self.sets);
-        self.lines_at + set * LINE_WORDS
-    }
-
-    #[inline]
-    pub(super) fn slot_at(&self, slot: usize) -> usize {
-        debug_assert!(slot < self.slots(), "slot {slot} of {}", self.slots());
-        self.slots_at + slot * self.slot_words
+    /// The words of all set lines, and those of all slots.
+    pub(super) fn lines_and_slots(&self) -> (Range<usize>, Range<usize>) {
+        let lines = self.lines_at..self.lines_at + self.sets * LINE_WORDS;
+        (lines, self.slots_at..self.slots_at + self.slots() * self.slot_words)
     }
 
     pub(super) fn scope_at(&self, scope: usize) -> usize {

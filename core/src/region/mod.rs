@@ -10,6 +10,7 @@
 //! ```
 
 mod geometry;
+mod memory;
 #[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
 mod prefetch;
 #[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
@@ -19,13 +20,11 @@ pub(crate) use geometry::{Geometry, INLINE_STEP, LINE_WORDS, SLOT_WORDS, WAYS};
 
 use crate::error::Error;
 use crate::sync::AtomicU64;
+use memory::Memory;
 
 /// The words of one region and where everything lies in them.
 pub(crate) struct Region {
-    #[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
-    memory: private::PrivateMemory,
-    #[cfg(any(oncegate_loom, oncegate_shuttle))]
-    memory: Box<[AtomicU64]>,
+    memory: Memory,
     geometry: Geometry,
 }
 
@@ -51,13 +50,13 @@ impl Region {
     /// Private memory for `geometry`, all zeroes. Faults pages in at once if `prefault`.
     pub(crate) fn private(geometry: Geometry, prefault: bool) -> Result<Self, Error> {
         #[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
-        let memory = private::PrivateMemory::map(geometry.words(), prefault)?;
+        let words = private::PrivateMemory::map(geometry.words(), prefault)?;
         #[cfg(any(oncegate_loom, oncegate_shuttle))]
-        let memory = {
+        let words = {
             let _ = prefault;
             (0..geometry.words()).map(|_| AtomicU64::new(0)).collect()
         };
-        Ok(Self { memory, geometry })
+        Ok(Self { memory: Memory::new(words, &geometry), geometry })
     }
 
     pub(crate) fn geometry(&self) -> &Geometry {
@@ -71,27 +70,21 @@ impl Region {
     }
 
     /// The line of set `set`: tags, ages, arbitration word, fencing clock.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn set_line(&self, set: usize) -> &[AtomicU64; LINE_WORDS] {
-        self.line_at(self.geometry.line_at(set))
+        self.memory.set(set)
     }
 
     /// The words of the record in slot `slot`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn slot(&self, slot: usize) -> &[AtomicU64; SLOT_WORDS] {
-        self.line_at(self.geometry.slot_at(slot))
+        self.memory.slot(slot).0
     }
 
-    /// The words beside that record, for its outcome.
-    #[inline]
-    pub(crate) fn inline(&self, slot: usize) -> &[AtomicU64] {
-        let at = self.geometry.slot_at(slot) + SLOT_WORDS;
-        &self.words()[at..at + self.geometry.inline_words()]
-    }
-
-    #[inline]
-    fn line_at(&self, at: usize) -> &[AtomicU64; LINE_WORDS] {
-        self.words()[at..].first_chunk().expect("geometry lays out whole lines")
+    /// The same, and the words beside that record, for its outcome.
+    #[inline(always)]
+    pub(crate) fn slot_and_inline(&self, slot: usize) -> (&[AtomicU64; SLOT_WORDS], &[AtomicU64]) {
+        self.memory.slot(slot)
     }
 
     /// The words of scope entry `scope`.
@@ -115,39 +108,34 @@ impl Region {
     }
 
     /// Asks for the line of set `set`. A hint: it changes nothing.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn prefetch_set(&self, set: usize) {
-        self.prefetch_at(self.geometry.line_at(set));
+        #[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
+        prefetch::line(self.memory.set_hint(set));
+        #[cfg(any(oncegate_loom, oncegate_shuttle))]
+        let _ = set;
     }
 
     /// Asks for the record in `slot` alone.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn prefetch_record(&self, slot: usize) {
-        self.prefetch_at(self.geometry.slot_at(slot));
+        #[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
+        prefetch::line(self.memory.slot_hint(slot));
+        #[cfg(any(oncegate_loom, oncegate_shuttle))]
+        let _ = slot;
     }
 
     /// Asks for the record in `slot`, and for the first line of the outcome beside it. (Without
     /// inline outcomes that is the next record: a hint for nothing, but cheaper than to ask.)
-    #[inline]
-    pub(crate) fn prefetch_slot(&self, slot: usize) {
-        let at = self.geometry.slot_at(slot);
-        self.prefetch_at(at);
-        self.prefetch_at(at + SLOT_WORDS);
-    }
-
     #[inline(always)]
-    fn prefetch_at(&self, word: usize) {
+    pub(crate) fn prefetch_slot(&self, slot: usize) {
+        self.prefetch_record(slot);
         #[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
-        prefetch::line(self.words().as_ptr().wrapping_add(word));
-        #[cfg(any(oncegate_loom, oncegate_shuttle))]
-        let _ = word;
+        prefetch::line(self.memory.slot_hint(slot).wrapping_add(SLOT_WORDS));
     }
 
     #[inline]
     fn words(&self) -> &[AtomicU64] {
-        #[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
-        return self.memory.words();
-        #[cfg(any(oncegate_loom, oncegate_shuttle))]
-        return &self.memory;
+        self.memory.words()
     }
 }

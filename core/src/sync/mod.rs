@@ -55,7 +55,7 @@ pub(crate) use imp::{AtomicU64, Mutex, MutexGuard, Ordering, Thread, current, pa
 pub(crate) mod plain {
     #[cfg(oncegate_tsan)]
     pub(crate) use super::gated::{Mutex, MutexGuard};
-    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64};
     #[cfg(not(oncegate_tsan))]
     pub(crate) use std::sync::{Mutex, MutexGuard};
 }

@@ -47,7 +47,7 @@ mod sweep;
 pub(crate) use insert::{Draft, Insertion};
 pub(crate) use lease::{Finish, Lapsed, LeaseDraft, NotTaken, Open};
 pub(crate) use room::Rules;
-pub(crate) use search::{Found, Probe};
+pub(crate) use search::{Found, Hit, Probe};
 pub(crate) use set::Arbitration;
 pub(crate) use sweep::{Met, PART};
 
@@ -79,6 +79,7 @@ impl Table {
         Self { region, counters, waiters, owner: 0 }
     }
 
+    #[inline(always)]
     pub(crate) fn sets(&self) -> usize {
         self.region.geometry().sets()
     }
@@ -87,18 +88,25 @@ impl Table {
         self.region.geometry().slots()
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn slot(&self, slot: usize) -> Slot<'_> {
         Slot::new(self.region.slot(slot))
+    }
+
+    /// The record in `slot`, and the words beside it (rule 6).
+    #[inline(always)]
+    fn slot_and_inline(&self, slot: usize) -> (Slot<'_>, &[AtomicU64]) {
+        let (record, inline) = self.region.slot_and_inline(slot);
+        (Slot::new(record), inline)
     }
 
     /// The words beside the record in `slot` (rule 6).
     #[inline]
     pub(crate) fn inline(&self, slot: usize) -> &[AtomicU64] {
-        self.region.inline(slot)
+        self.region.slot_and_inline(slot).1
     }
 
-    #[inline]
+    #[inline(always)]
     fn line(&self, set: usize) -> SetLine<'_> {
         SetLine::new(self.region.set_line(set))
     }

@@ -2,9 +2,10 @@
 
 use super::Table;
 use super::control::Snapshot;
-use super::set::Arbitration;
-use super::slot::Identity;
+use super::set::{Arbitration, SetLine};
+use super::slot::{Identity, Slot};
 use crate::region::WAYS;
+use crate::sync::AtomicU64;
 use crate::sync::planted::Bug;
 
 /// Where a fingerprint's record may lie, and how to recognise it.
@@ -24,24 +25,26 @@ pub(crate) struct Found {
     pub(crate) seen: Snapshot,
 }
 
+/// The same with the words that a replay reads.
+#[derive(Clone, Copy)]
+pub(crate) struct Hit<'a> {
+    pub(crate) found: Found,
+    pub(crate) at: Slot<'a>,
+    /// The words beside the record (rule 6).
+    pub(crate) inline: &'a [AtomicU64],
+    line: SetLine<'a>,
+}
+
 impl Probe {
     /// Splits a fingerprint, whose bits are uniform, among `sets` sets.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn new(fingerprint: [u64; 4], sets: usize) -> Self {
         let [first, second, ..] = fingerprint;
-        // Slots are named with 28 bits, so that sets are below 2^32.
-        let spread = |bits: u64| (((bits & 0xffff_ffff) * sets as u64) >> 32) as u32;
-        let home = spread(first);
-        let other = spread(first >> 32);
-        let next = if home as usize + 1 == sets { 0 } else { home + 1 };
-        let tag = (second >> 56) as u8;
-        Self {
-            fingerprint,
-            home,
-            alternate: if other == home { next } else { other },
-            way: (second >> 48) as u8 % WAYS as u8,
-            tag: tag.max(1),
-        }
+        let (home, other) = homes(first, sets);
+        let next = if home + 1 == sets { 0 } else { home + 1 };
+        let alternate = if other == home { next } else { other };
+        let (way, tag) = way_and_tag(second);
+        Self { fingerprint, home: home as u32, alternate: alternate as u32, way: way as u8, tag }
     }
 
     /// The set in which a look-up begins, and whose arbitration word decides insertions.
@@ -65,10 +68,20 @@ impl Probe {
     pub(super) fn identity(&self) -> Identity {
         Identity::new(self.fingerprint)
     }
+}
 
-    pub(crate) fn fingerprint(&self) -> [u64; 4] {
-        self.fingerprint
-    }
+/// The set in which a look-up begins, and another one, which may be the same.
+#[inline(always)]
+fn homes(first: u64, sets: usize) -> (usize, usize) {
+    // Slots are named with 28 bits, so that sets are below 2^32.
+    let spread = |bits: u64| (((bits & 0xffff_ffff) * sets as u64) >> 32) as usize;
+    (spread(first), spread(first >> 32))
+}
+
+#[inline(always)]
+fn way_and_tag(second: u64) -> (usize, u8) {
+    let tag = (second >> 56) as u8;
+    ((second >> 48) as usize % WAYS, tag.max(1))
 }
 
 #[cfg(any(oncegate_loom, oncegate_shuttle))]
@@ -82,14 +95,6 @@ impl Table {
     #[inline]
     pub(crate) fn probe(&self, fingerprint: [u64; 4]) -> Probe {
         Probe::new(fingerprint, self.sets())
-    }
-
-    /// Asks for the lines that a search of `probe` reads first.
-    #[inline]
-    pub(crate) fn prefetch(&self, probe: &Probe) {
-        self.region.prefetch_set(probe.home());
-        self.region.prefetch_record(probe.home() * WAYS + probe.way());
-        self.region.prefetch_set(probe.alternate());
     }
 
     /// Asks for the lines of both sets: the first of two steps, for many probes at once.
@@ -118,21 +123,36 @@ impl Table {
     /// The record of `probe`, if there is one. A record that is being inserted is not there yet.
     #[inline]
     pub(crate) fn search(&self, probe: &Probe) -> Option<Found> {
-        self.look(probe).ok()
+        self.look(&probe.fingerprint).ok()
     }
 
-    /// The record of `probe`; or how its home was before there was none in either set, for an
-    /// insertion to build on.
-    ///
-    /// The way that the fingerprint names comes first: its slot was asked for together with the
-    /// set's line.
-    #[inline]
-    pub(crate) fn look(&self, probe: &Probe) -> Result<Found, Arbitration> {
-        if self.line(probe.home()).has_tag(probe.way(), probe.tag)
-            && let Some(found) = self.confirm(probe.home() * WAYS + probe.way(), probe.identity())
-        {
-            return Ok(found);
+    /// The record of `fingerprint`, if it lies in the way that the fingerprint names: its line is
+    /// asked for together with the set's, and so are those that are needed if it does not.
+    #[inline(always)]
+    pub(crate) fn look_first(&self, fingerprint: &[u64; 4]) -> Option<Hit<'_>> {
+        // By reference and word by word: a copy would be read in larger pieces than those it was
+        // written in a moment ago, and wait for them.
+        let [first, second, ..] = fingerprint;
+        let (home, other) = homes(*first, self.sets());
+        let (way, tag) = way_and_tag(*second);
+        let slot = home * WAYS + way;
+        self.region.prefetch_record(slot);
+        // Of a fingerprint whose sets are one, this is the wrong line, and a hint.
+        self.region.prefetch_set(other);
+        let line = self.line(home);
+        if !line.has_tag(way, tag) {
+            return None;
         }
+        let (at, inline) = self.slot_and_inline(slot);
+        let seen = confirm(at, fingerprint)?;
+        Some(Hit { found: Found { slot, seen }, line, at, inline })
+    }
+
+    /// The record of `fingerprint`, wherever it lies; or how its home was before there was none in
+    /// either set, for an insertion to build on.
+    #[inline(never)]
+    pub(crate) fn look(&self, fingerprint: &[u64; 4]) -> Result<Found, Arbitration> {
+        let probe = &self.probe(*fingerprint);
         let home_seen = self.line(probe.home()).arbitration();
         self.search_set(probe, probe.home())
             .or_else(|| {
@@ -142,27 +162,21 @@ impl Table {
             .ok_or(home_seen)
     }
 
-    #[inline]
-    fn search_set(&self, probe: &Probe, set: usize) -> Option<Found> {
-        let mut ways = self.line(set).matching(probe.tag);
-        ways.find_map(|way| self.confirm(set * WAYS + way, probe.identity()))
+    /// The words of what was found.
+    #[inline(always)]
+    pub(crate) fn hit(&self, found: Found) -> Hit<'_> {
+        let (at, inline) = self.slot_and_inline(found.slot);
+        Hit { found, line: self.line(super::place(found.slot).0), at, inline }
     }
 
-    /// Whether `slot` holds `identity` (rule 1).
-    #[inline]
-    fn confirm(&self, slot: usize, identity: Identity) -> Option<Found> {
-        let at = self.slot(slot);
-        let mut seen = at.control().load();
-        loop {
-            if !seen.state().is_record() || !at.holds(identity) {
-                return None;
-            }
-            let again = at.control().load();
-            if again == seen || Bug::MatchNotRechecked.is_planted() {
-                return Some(Found { slot, seen });
-            }
-            seen = again;
-        }
+    #[inline(always)]
+    fn search_set(&self, probe: &Probe, set: usize) -> Option<Found> {
+        let mut ways = self.line(set).matching(probe.tag);
+        ways.find_map(|way| {
+            let slot = set * WAYS + way;
+            let seen = confirm(self.slot(slot), &probe.fingerprint)?;
+            Some(Found { slot, seen })
+        })
     }
 
     /// Stamps a record as just used.
@@ -171,6 +185,30 @@ impl Table {
         let (set, way) = super::place(slot);
         let line = self.line(set);
         line.touch(way, line.age_clock());
+    }
+}
+
+impl Hit<'_> {
+    /// Stamps the record as just used.
+    #[inline(always)]
+    pub(crate) fn touch(&self) {
+        self.line.touch(self.found.slot % WAYS, self.line.age_clock());
+    }
+}
+
+/// What `at` says, if it holds the record of `fingerprint` (rule 1).
+#[inline(always)]
+fn confirm(at: Slot<'_>, fingerprint: &[u64; 4]) -> Option<Snapshot> {
+    let mut seen = at.control().load();
+    loop {
+        if !seen.state().is_record() || !at.holds(fingerprint) {
+            return None;
+        }
+        let again = at.control().load();
+        if again == seen || Bug::MatchNotRechecked.is_planted() {
+            return Some(seen);
+        }
+        seen = again;
     }
 }
 

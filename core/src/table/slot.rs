@@ -148,14 +148,13 @@ impl<'a> Slot<'a> {
         ControlWord::new(&self.words[CONTROL])
     }
 
-    /// Whether the stored identity is `identity`. Believe it only under rule 1.
-    #[inline]
-    pub(super) fn holds(self, identity: Identity) -> bool {
-        let [a, b, c, d] = identity.0;
+    /// Whether the stored identity is that of `fingerprint`. Believe it only under rule 1.
+    #[inline(always)]
+    pub(super) fn holds(self, [a, b, c, d]: &[u64; 4]) -> bool {
         // Acquire: pairs with the Release stores of `write`, so that a reader who sees a later
         // record's word also sees that record's claim when it reads the control word again.
         let word = |i: usize| self.words[i].load(Ordering::Acquire);
-        word(0) == a && word(1) == b && word(2) == c && word(3) & IDENTITY_MASK == d
+        word(0) == *a && word(1) == *b && word(2) == *c && (word(3) ^ d) & IDENTITY_MASK == 0
     }
 
     /// The payload digest. Believe it only under rule 1.
