@@ -8,8 +8,12 @@ use crate::{Check, Report};
 pub(crate) const UNSAFE_FILES: &[&str] = &[
     // Maps the memory, and lends it out as atomics.
     "core/src/region/private.rs",
+    // Leads to the lines and slots in it.
+    "core/src/region/memory.rs",
     // Prefetches are intrinsics.
     "core/src/region/prefetch.rs",
+    // Compares with vectors.
+    "core/src/table/lanes.rs",
     // Registers the at-fork handler.
     "core/src/fork.rs",
 ];

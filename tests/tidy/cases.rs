@@ -123,8 +123,13 @@ const CASES: &[Case] = &[
     breaks(
         "unsafe-file",
         &[
-            ("core/src/lib.rs", "//! `fork`, `region::prefetch`\n"),
+            (
+                "core/src/lib.rs",
+                "//! `fork`, `region::memory`, `region::prefetch`, `table/lanes`\n",
+            ),
             ("core/src/fork.rs", "// SAFETY: a.\nunsafe { f() }\n"),
+            ("core/src/table/lanes.rs", "// SAFETY: a.\nunsafe { f() }\n"),
+            ("core/src/region/memory.rs", "// SAFETY: a.\nunsafe { f() }\n"),
             ("core/src/region/private.rs", "// SAFETY: a.\nunsafe { f() }\n"),
             ("core/src/region/prefetch.rs", "fn f() {}\n"),
         ],

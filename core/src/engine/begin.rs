@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::decide::Answer;
 use super::millis_up;
-use super::replay::Glance;
+use super::replay::{From, Glance};
 use super::{Admission, BeginOptions, Engine, Lease, LeaseToken, OnConflict, Prepared, Status};
 use crate::clock::{Clock, PreciseClock};
 use crate::error::Error;
@@ -98,7 +98,7 @@ impl Engine {
             fresh = self.refresh(prepared)?;
             &fresh
         };
-        let answer = match self.glance(prepared, &mut outcome) {
+        let answer = match self.glance(prepared, From::Named, || self.now_ms(), &mut outcome) {
             Glance::Replayed => return Ok(Admission::Replayed(outcome)),
             other => self.answer(prepared, other, options, &mut outcome)?,
         };
@@ -139,7 +139,10 @@ impl Engine {
         if !self.is_current(prepared) {
             return self.begin_refreshed(prepared, options, buffer);
         }
-        self.begin_current(prepared, options, buffer)
+        match self.glance(prepared, From::Named, || self.now_ms(), buffer) {
+            Glance::Replayed => Ok(Admission::Replayed(buffer)),
+            other => self.begin_further(prepared, other, options, buffer),
+        }
     }
 
     /// Begins many requests, and hands each answer to `each` with its place in `batch`.
@@ -177,12 +180,16 @@ impl Engine {
             return;
         }
         for (at, part) in batch.chunks(IN_FLIGHT).enumerate() {
-            let probes = || part.iter().map(|prepared| self.table.probe(prepared.fingerprint));
-            probes().for_each(|probe| self.table.prefetch_sets(&probe));
-            probes().for_each(|probe| self.table.prefetch_named(&probe));
-            for (i, prepared) in part.iter().enumerate() {
+            let probe = |prepared: &Prepared<'_>| self.table.probe(prepared.fingerprint);
+            part.iter().for_each(|prepared| self.table.prefetch_sets(&probe(prepared)));
+            let mut hints = [None; IN_FLIGHT];
+            for (hint, prepared) in hints.iter_mut().zip(part) {
+                *hint = self.table.prefetch_named(&probe(prepared));
+            }
+            let now_ms = self.now_ms();
+            for (i, (prepared, hint)) in part.iter().zip(hints).enumerate() {
                 let answer = if self.is_current(prepared) {
-                    self.begin_current(prepared, options, buffer)
+                    self.begin_hinted(prepared, hint, now_ms, options, buffer)
                 } else {
                     self.begin_refreshed(prepared, options, buffer)
                 };
@@ -191,15 +198,17 @@ impl Engine {
         }
     }
 
-    /// Begins `prepared`, which is current and whose lines were asked for.
+    /// Begins `prepared`, which is current, and whose tag lies at `hint`, if anywhere.
     #[inline]
-    fn begin_current<'e, 'b>(
+    fn begin_hinted<'e, 'b>(
         &'e self,
         prepared: &Prepared<'_>,
+        hint: Option<usize>,
+        now_ms: u64,
         options: &BeginOptions,
         buffer: &'b mut Outcome,
     ) -> Result<Admission<'e, &'b Outcome>, Error> {
-        match self.glance(prepared, buffer) {
+        match self.glance(prepared, From::Hinted(hint), || now_ms, buffer) {
             Glance::Replayed => Ok(Admission::Replayed(buffer)),
             other => self.begin_further(prepared, other, options, buffer),
         }
@@ -229,6 +238,7 @@ impl Engine {
     }
 
     /// The answer to `prepared`, waiting for it where the options say so.
+    #[inline(always)]
     fn answer(
         &self,
         prepared: &Prepared<'_>,
@@ -236,8 +246,28 @@ impl Engine {
         options: &BeginOptions,
         outcome: &mut Outcome,
     ) -> Result<Answer, Error> {
-        let timed = self.counters.own(Event::Begun).is_multiple_of(SAMPLE_EVERY);
-        let started = timed.then(|| PreciseClock.now());
+        if self.counters.own(Event::Begun).is_multiple_of(SAMPLE_EVERY) {
+            return self.answer_timed(prepared, glance, options, outcome);
+        }
+        if let Glance::Absent(looked) = glance
+            && let Some(answer) = self.create_at_once(prepared, options, looked)?
+        {
+            return Ok(answer);
+        }
+        let mut prepared = *prepared;
+        let answer = self.decide(&mut prepared, options, outcome)?;
+        self.wait_if_asked(answer, &mut prepared, options, outcome)
+    }
+
+    #[cold]
+    fn answer_timed(
+        &self,
+        prepared: &Prepared<'_>,
+        glance: Glance,
+        options: &BeginOptions,
+        outcome: &mut Outcome,
+    ) -> Result<Answer, Error> {
+        let started = PreciseClock.now();
         let created = match glance {
             Glance::Absent(looked) => self.create_at_once(prepared, options, looked)?,
             _ => None,
@@ -247,14 +277,21 @@ impl Engine {
             Some(answer) => answer,
             None => self.decide(&mut prepared, options, outcome)?,
         };
-        if let Some(started) = started {
-            self.note_latency(started);
-        }
+        // Without the time that it waits.
+        self.note_latency(started);
+        self.wait_if_asked(answer, &mut prepared, options, outcome)
+    }
+
+    fn wait_if_asked(
+        &self,
+        answer: Answer,
+        prepared: &mut Prepared<'_>,
+        options: &BeginOptions,
+        outcome: &mut Outcome,
+    ) -> Result<Answer, Error> {
         match options.on_conflict.unwrap_or(self.defaults.on_conflict) {
             OnConflict::Conflict => Ok(answer),
-            OnConflict::Wait(limit) => {
-                self.wait_for(answer, &mut prepared, options, limit, outcome)
-            }
+            OnConflict::Wait(limit) => self.wait_for(answer, prepared, options, limit, outcome),
         }
     }
 
@@ -283,7 +320,7 @@ impl Engine {
                 let token = LeaseToken {
                     slot: slot as u64,
                     fencing: self.fencing_token(seen.fence()),
-                    window_ms: millis_up(options.window.unwrap_or(self.defaults.window)),
+                    window_ms: options.window.map_or(self.defaults.window_ms, millis_up),
                     attempt,
                 };
                 (event, Admission::Admitted(Lease::new(self, token, status, until_ms)))

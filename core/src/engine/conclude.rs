@@ -15,7 +15,7 @@
 
 use super::finish::is_open;
 use super::keep::Ending;
-use super::{Completed, Engine, millis_up};
+use super::{Completed, Engine};
 use crate::error::Error;
 use crate::observe::Event;
 use crate::outcome::{Inline, Outcome, WindowCode, lapsed};
@@ -256,7 +256,7 @@ impl Engine {
                     if seen.waiters() {
                         self.waiters.wake_all(slot);
                     }
-                    let window = millis_up(self.defaults.window);
+                    let window = self.defaults.window_ms;
                     self.table.open_window(slot, ended, self.now_ms().saturating_add(window));
                     self.counters.add(Event::Lapsed);
                     return;

@@ -324,10 +324,11 @@ impl Engine {
         Ok(DigestWord::new(digest, stored.version(), stored.key_id()) == stored)
     }
 
+    #[inline]
     fn lease_draft(&self, options: &BeginOptions, rules: &Rules) -> LeaseDraft {
-        let lasts = options.lease.unwrap_or(self.defaults.lease);
+        let lasts_ms = options.lease.map_or(self.defaults.lease_ms, millis_up);
         let lapse = options.on_lapse.unwrap_or(self.defaults.on_lapse).stored();
-        LeaseDraft { until_ms: rules.now_ms.saturating_add(millis_up(lasts)), lapse }
+        LeaseDraft { until_ms: rules.now_ms.saturating_add(lasts_ms), lapse }
     }
 
     fn full(&self, field: &'static str) -> Error {

@@ -85,6 +85,10 @@ impl Engine {
         slot: usize,
         fence: Fence,
     ) -> Option<(bool, WindowCode)> {
+        if reference == 0 {
+            // What a record begins with.
+            return None;
+        }
         if let Some(inline) = Inline::unpack(reference, fence) {
             return Some((inline.failed, inline.window));
         }

@@ -108,8 +108,8 @@ pub struct Engine {
 
 /// What a call does that says nothing else.
 struct Defaults {
-    lease: Duration,
-    window: Duration,
+    lease_ms: u64,
+    window_ms: u64,
     on_conflict: OnConflict,
     on_lapse: OnLapse,
     on_drop: OnDrop,
@@ -150,8 +150,8 @@ impl Engine {
             key_rules: config.key_rules,
             quotas: Quotas::new(config.default_quota, unauthenticated),
             defaults: Defaults {
-                lease: config.lease,
-                window: config.window,
+                lease_ms: millis_up(config.lease),
+                window_ms: millis_up(config.window),
                 on_conflict: config.on_conflict,
                 on_lapse: config.on_lapse,
                 on_drop: config.on_drop,
@@ -253,12 +253,12 @@ impl Engine {
         self.time.now_ms().saturating_sub(self.origin_ms) + 1
     }
 
-    #[inline]
+    #[inline(always)]
     fn rules(&self) -> Rules {
         Rules {
             now_ms: self.now_ms(),
-            idle_retention_ms: millis_up(self.defaults.window),
-            default_lease_ms: millis_up(self.defaults.lease),
+            idle_retention_ms: self.defaults.window_ms,
+            default_lease_ms: self.defaults.lease_ms,
             evict_lru: self.defaults.on_full == OnFull::EvictLru,
         }
     }

@@ -23,24 +23,40 @@ pub(super) enum Glance {
     Unclear,
 }
 
+/// Where a first look begins.
+#[derive(Clone, Copy)]
+pub(super) enum From {
+    /// At the way that the fingerprint names.
+    Named,
+    /// At this slot, which a tag named a moment ago; `None`: no tag did.
+    Hinted(Option<usize>),
+}
+
 impl Engine {
     /// Copies the outcome of `prepared`, which is current, into `outcome`, if it has plainly
-    /// finished with success, inside its window.
+    /// finished with success, inside its window; `now_ms` tells the time.
     #[inline(always)]
-    pub(super) fn glance(&self, prepared: &Prepared<'_>, outcome: &mut Outcome) -> Glance {
+    pub(super) fn glance(
+        &self,
+        prepared: &Prepared<'_>,
+        from: From,
+        now_ms: impl Fn() -> u64,
+        outcome: &mut Outcome,
+    ) -> Glance {
         let mine = self.counters.mine();
         let calls = mine.total(Event::Replayed).wrapping_add(mine.total(Event::Begun));
         if calls.is_multiple_of(SAMPLE_EVERY) {
-            return self.glance_timed(prepared, outcome);
+            return self.glance_timed(prepared, from, outcome);
         }
-        self.glance_untimed(prepared, outcome, mine)
+        self.glance_untimed(prepared, from, now_ms, outcome, mine)
     }
 
     #[cold]
     #[inline(never)]
-    fn glance_timed(&self, prepared: &Prepared<'_>, outcome: &mut Outcome) -> Glance {
+    fn glance_timed(&self, prepared: &Prepared<'_>, from: From, outcome: &mut Outcome) -> Glance {
         let started = PreciseClock.now();
-        let glance = self.glance_untimed(prepared, outcome, self.counters.mine());
+        let mine = self.counters.mine();
+        let glance = self.glance_untimed(prepared, from, || self.now_ms(), outcome, mine);
         if matches!(glance, Glance::Replayed) {
             self.note_latency(started);
         }
@@ -51,18 +67,25 @@ impl Engine {
     fn glance_untimed(
         &self,
         prepared: &Prepared<'_>,
+        from: From,
+        now_ms: impl Fn() -> u64,
         outcome: &mut Outcome,
         mine: Mine<'_>,
     ) -> Glance {
-        let hit = match self.table.look_first(&prepared.fingerprint) {
+        let fingerprint = &prepared.fingerprint;
+        let close = match from {
+            From::Named => self.table.look_first(fingerprint),
+            From::Hinted(slot) => slot.and_then(|slot| self.table.look_at(slot, fingerprint)),
+        };
+        let hit = match close {
             Some(hit) => hit,
-            None => match self.table.look(&prepared.fingerprint) {
+            None => match self.table.look(fingerprint) {
                 Ok(found) => self.table.hit(found),
                 Err(looked) if !prepared.rotating => return Glance::Absent(looked),
                 Err(_) => return Glance::Unclear,
             },
         };
-        if !self.copy_inline(&hit, prepared, outcome) {
+        if !self.copy_inline(&hit, prepared, now_ms, outcome) {
             return Glance::Unclear;
         }
         hit.touch();
@@ -71,9 +94,15 @@ impl Engine {
     }
 
     #[inline(always)]
-    fn copy_inline(&self, hit: &Hit<'_>, prepared: &Prepared<'_>, outcome: &mut Outcome) -> bool {
+    fn copy_inline(
+        &self,
+        hit: &Hit<'_>,
+        prepared: &Prepared<'_>,
+        now_ms: impl Fn() -> u64,
+        outcome: &mut Outcome,
+    ) -> bool {
         let (at, seen) = (hit.at, hit.found.seen);
-        let inside = at.window_end(seen.fence()).is_some_and(|end_ms| end_ms > self.now_ms());
+        let inside = at.window_end(seen.fence()).is_some_and(|end_ms| end_ms > now_ms());
         let inside = inside || Bug::GlanceIgnoresWindow.is_planted();
         let same = at.digest() == prepared.digest || Bug::GlanceIgnoresPayload.is_planted();
         if seen.state() != State::Succeeded || !inside || !same {

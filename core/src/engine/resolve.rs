@@ -1,7 +1,7 @@
 //! Resolve: what to do about an attempt whose effect nobody knows.
 
+use super::Engine;
 use super::keys;
-use super::{Engine, millis_up};
 use crate::error::{Error, ErrorCode};
 use crate::fingerprint::Request;
 use crate::outcome::Outcome;
@@ -54,7 +54,7 @@ impl Engine {
         let found = self.find(request)?;
         let unknown = found.filter(|found| found.seen.state() == State::Unknown);
         let Found { slot, seen } = unknown.ok_or_else(not_found)?;
-        let window_ms = millis_up(self.defaults.window);
+        let window_ms = self.defaults.window_ms;
         match resolution {
             Resolution::Succeeded(outcome) => {
                 self.finish_at(slot, seen, &outcome, State::Succeeded, window_ms)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::{Engine, millis_up};
+use super::Engine;
 use crate::config::{YEAR, check_duration};
 use crate::error::{Error, ErrorCode};
 use crate::observe::Event;
@@ -169,8 +169,7 @@ impl Engine {
             Met::Unsettled(found) => {
                 let reference = self.table.slot(found.slot).outcome();
                 let decided = self.decided(reference, found.slot, found.seen.fence());
-                let window =
-                    decided.map_or(millis_up(self.defaults.window), |(_, window)| window.ms());
+                let window = decided.map_or(self.defaults.window_ms, |(_, window)| window.ms());
                 let until_ms = rules.now_ms.saturating_add(window);
                 self.table.open_window(found.slot, found.seen, until_ms);
             }

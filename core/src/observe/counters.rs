@@ -74,6 +74,14 @@ impl Counters {
         self.bump(|stripe| &stripe.live[state as usize], change as u64);
     }
 
+    /// A record went from one state to another.
+    #[inline]
+    pub(crate) fn moved(&self, from: State, to: State) {
+        let mine = self.mine();
+        mine.bump(&mine.0.live[from as usize], 1_u64.wrapping_neg());
+        mine.bump(&mine.0.live[to as usize], 1);
+    }
+
     /// How many of `event` there were.
     pub(crate) fn total(&self, event: Event) -> u64 {
         self.sum(|stripe| &stripe.events[event as usize])

@@ -19,12 +19,13 @@ pub(super) fn write(outcome: &Outcome, words: &[AtomicU64]) {
     {
         first.store(u64::from(outcome.metadata_len), ordering);
     }
+    let words = words.as_slice();
     let (whole, rest) = outcome.bytes.as_chunks::<{ size_of::<u64>() }>();
-    for (bytes, word) in whole.iter().zip(&mut words) {
+    for (bytes, word) in whole.iter().zip(words) {
         word.store(u64::from_le_bytes(*bytes), ordering);
     }
     if !rest.is_empty()
-        && let Some(word) = words.next()
+        && let Some(word) = words.get(whole.len())
     {
         let mut last = [0; size_of::<u64>()];
         last[..rest.len()].copy_from_slice(rest);

@@ -347,7 +347,7 @@ impl<'a> ControlWord<'a> {
 
     /// Makes a step that its caller alone may make: out of `Claimed`, or out of an `Inserting` that
     /// is not pending. A writer of the slot's inline outcome may clear its bit meanwhile (rule 6).
-    #[inline]
+    #[inline(always)]
     pub(super) fn advance_claimed(self, held: Snapshot, step: Step) -> Option<Snapshot> {
         if !held.writing()
             && let Some(next) = held.after(step)
@@ -362,7 +362,7 @@ impl<'a> ControlWord<'a> {
     }
 
     /// Makes `step` while the word says `from`'s state and counter, whatever becomes of `B`.
-    #[inline]
+    #[inline(always)]
     pub(super) fn advance_for(self, mut from: Snapshot, step: Step) -> Option<Snapshot> {
         loop {
             match self.advance(from, step) {
@@ -374,7 +374,7 @@ impl<'a> ControlWord<'a> {
     }
 
     /// [`advance`](Self::advance), whatever becomes of the bit of a writer meanwhile (rule 6).
-    #[inline]
+    #[inline(always)]
     pub(super) fn advance_past_writers(
         self,
         mut from: Snapshot,

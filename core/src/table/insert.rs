@@ -47,8 +47,26 @@ pub(super) struct Wanted<'a> {
     pub(super) scope: u16,
     /// The counter of the new record is above this one, whatever the home's clock says.
     pub(super) above: Fence,
-    /// Whether nobody inserted on its homes since they were searched.
-    pub(super) unchanged: &'a dyn Fn() -> bool,
+    /// How its homes were when they were searched.
+    pub(super) searched: Searched<'a>,
+}
+
+/// The homes that were searched, and how they were before.
+#[derive(Clone, Copy)]
+pub(super) struct Searched<'a> {
+    pub(super) line: SetLine<'a>,
+    pub(super) seen: Arbitration,
+    /// The home under the key that is being retired.
+    pub(super) old: Option<(SetLine<'a>, Arbitration)>,
+}
+
+impl Searched<'_> {
+    /// Whether nobody inserted there since.
+    #[inline(always)]
+    pub(super) fn stands(&self) -> bool {
+        self.line.arbitration() == self.seen
+            && self.old.is_none_or(|(line, seen)| line.arbitration() == seen)
+    }
 }
 
 /// A slot that this insertion holds, presented and not yet arbitrated.
@@ -107,13 +125,10 @@ impl Table {
             let mine = match held {
                 Some(mine) => mine,
                 None => {
-                    let unchanged = || {
-                        line.arbitration() == seen && old_line.map(SetLine::arbitration) == old_seen
-                    };
+                    let searched = Searched { line, seen, old: old_line.zip(old_seen) };
                     let above = Fence::new(above).unwrap_or(Fence::LAST);
-                    let scope = draft.scope;
-                    let wanted = Wanted { probe, scope, above, unchanged: &unchanged };
-                    match self.reserve(&wanted, draft, rules, seen) {
+                    let wanted = Wanted { probe, scope: draft.scope, above, searched };
+                    match self.reserve(&wanted, draft, rules) {
                         Ok(mine) => *held.insert(mine),
                         Err(NoSlot::Changed) => continue,
                         Err(NoSlot::Full) => break Insertion::Full,
@@ -231,20 +246,14 @@ impl Table {
     }
 
     /// Step 3: a slot with the record in it, presented.
-    fn reserve(
-        &self,
-        wanted: &Wanted<'_>,
-        draft: &Draft,
-        rules: &Rules,
-        home_seen: Arbitration,
-    ) -> Result<Held, NoSlot> {
+    fn reserve(&self, wanted: &Wanted<'_>, draft: &Draft, rules: &Rules) -> Result<Held, NoSlot> {
         let probe = wanted.probe;
         let (slot, seen) = self.claim_any(wanted, rules)?;
         let (set, way) = place(slot);
         let line = self.line(set);
         // The clock that this insertion will make, so that the record counts as just used.
         let at_home = set == probe.home();
-        let clock = if at_home { home_seen.next_age_clock() } else { line.age_clock() };
+        let clock = if at_home { wanted.searched.seen.next_age_clock() } else { line.age_clock() };
         let LeaseDraft { until_ms, lapse } = draft.lease;
         self.slot(slot).write(Fields {
             identity: probe.identity(),

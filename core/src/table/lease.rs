@@ -117,8 +117,7 @@ impl Table {
             .control()
             .advance(seen, Step::Take { fence, owner: self.owner })
             .map_err(|_| NotTaken::Changed)?;
-        self.counters.live(seen.state(), -1);
-        self.counters.live(State::Running, 1);
+        self.counters.moved(seen.state(), State::Running);
         at.raise_attempt(taken.fence(), attempt + 1);
         // A lease that was lost before it was written was never anybody's.
         if self.write_lease(slot, taken, lease) {
@@ -259,8 +258,7 @@ impl Table {
             return Ok(control.store_end_unchecked(seen, state));
         }
         let ended = control.advance_past_writers(seen, Step::End(state))?;
-        self.counters.live(seen.state(), -1);
-        self.counters.live(state, 1);
+        self.counters.moved(seen.state(), state);
         Ok(ended)
     }
 
@@ -272,8 +270,7 @@ impl Table {
         state: State,
     ) -> Result<Snapshot, Snapshot> {
         let ended = self.slot(slot).control().advance(seen, Step::EndWritten(state))?;
-        self.counters.live(seen.state(), -1);
-        self.counters.live(state, 1);
+        self.counters.moved(seen.state(), state);
         Ok(ended)
     }
 

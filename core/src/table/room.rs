@@ -32,6 +32,9 @@ impl Table {
     /// waiting and unknown records are never over before.
     pub(crate) fn is_over(&self, slot: usize, seen: Snapshot, rules: &Rules) -> bool {
         let deadline = self.slot(slot).deadline();
+        if deadline.at_ms > rules.now_ms {
+            return false;
+        }
         if !deadline.belongs_to(seen.fence()) {
             // The holder has not written its deadline yet.
             return false;
@@ -84,100 +87,104 @@ impl Table {
         wanted: &Wanted<'_>,
         rules: &Rules,
     ) -> Result<(usize, Snapshot), NoSlot> {
-        let [home, alternate] = [wanted.probe.home(), wanted.probe.alternate()];
-        let mut views = [self.view(home), self.view(alternate)];
+        let mut home = self.view(wanted.probe.home());
+        let mut other = self.view(wanted.probe.alternate());
+        // All of them are on their way before the first is waited for.
+        self.prefetch_views(&home, &other, wanted.probe.way());
         // Records mostly end in the order of their last use, so the oldest of each set says
         // whether there is anything to clear.
-        self.tend(&mut views, wanted.probe.way(), rules);
-        if let Some(claimed) = self.claim_vacant(&views, wanted) {
+        self.tend(&mut home, rules);
+        self.tend(&mut other, rules);
+        if let Some(claimed) = self.claim_vacant(&home, &other, wanted) {
             return Ok(claimed);
         }
-        if self.fence_floor().is_none() {
-            return Err(NoSlot::Exhausted);
+        if !rules.evict_lru
+            && let Some(claimed) = self.claim_cleared(wanted, rules)
+        {
+            return Ok(claimed);
         }
-        if !rules.evict_lru {
-            self.clear_set(home, rules);
-            self.clear_set(alternate, rules);
-            views = [self.view(home), self.view(alternate)];
-            if let Some(claimed) = self.claim_vacant(&views, wanted) {
-                return Ok(claimed);
-            }
-        }
-        match self.evict(views, wanted, rules) {
+        match self.evict(&mut home, &mut other, wanted, rules) {
+            Err(NoSlot::Full) if self.fence_floor().is_none() => Err(NoSlot::Exhausted),
             // What keeps the sets full may be the very record that is asked for.
-            Err(NoSlot::Full) if !(wanted.unchanged)() => Err(NoSlot::Changed),
+            Err(NoSlot::Full) if !wanted.searched.stands() => Err(NoSlot::Changed),
             ended => ended,
         }
     }
 
-    fn view(&self, set: usize) -> View {
-        let line = self.line(set);
-        let vacant = line.vacant();
-        let mut oldest = line.oldest_first(!vacant);
-        let first = oldest.peek();
-        // Where there is little room: several records share the oldest age that can be told apart.
-        let crowded = (1..CROWDED).contains(&vacant.count());
-        let second = crowded.then(|| {
-            oldest.skip_one();
-            oldest.peek()
-        });
-        View { set, vacant, candidates: [first, second.flatten()], oldest }
+    /// A slot of those whose record is over, wherever in both sets.
+    #[cold]
+    fn claim_cleared(&self, wanted: &Wanted<'_>, rules: &Rules) -> Option<(usize, Snapshot)> {
+        let sets = [wanted.probe.home(), wanted.probe.alternate()];
+        for set in sets {
+            (0..WAYS).for_each(|way| _ = self.clear_if_over(set * WAYS + way, rules));
+        }
+        let [home, other] = sets.map(|set| self.view(set));
+        self.claim_vacant(&home, &other, wanted)
     }
 
-    /// Clears the oldest records of both sets that are over, a few at most.
-    fn tend(&self, views: &mut [View; 2], first_way: usize, rules: &Rules) {
-        // All of them are on their way before the first is waited for.
-        self.prefetch_views(views, first_way);
-        for view in views {
-            let candidates = view.candidates;
-            for (way, _) in candidates.into_iter().flatten() {
-                if self.clear_if_over(view.set * WAYS + way, rules) {
-                    view.cleared(way);
-                }
+    #[inline(always)]
+    fn view(&self, set: usize) -> View {
+        let (vacant, oldest) = self.line(set).vacant_and_oldest();
+        View { set, vacant, oldest }
+    }
+
+    /// Clears the oldest records of a set that are over, two at most.
+    #[inline(always)]
+    fn tend(&self, view: &mut View, rules: &Rules) {
+        let [first, second] = view.candidates();
+        for (way, _) in [first, second].into_iter().flatten() {
+            if self.clear_if_over(view.set * WAYS + way, rules) {
+                view.cleared(way);
             }
         }
     }
 
     /// Asks for the records that an insertion looks at, and for the slot that it will take.
     pub(super) fn prefetch_room(&self, probe: &Probe) {
-        self.prefetch_views(&[self.view(probe.home()), self.view(probe.alternate())], probe.way());
+        let (home, other) = (self.view(probe.home()), self.view(probe.alternate()));
+        self.prefetch_views(&home, &other, probe.way());
     }
 
-    #[inline]
-    fn prefetch_views(&self, views: &[View; 2], first_way: usize) {
-        for view in views {
-            for (way, _) in view.candidates.into_iter().flatten() {
+    #[inline(always)]
+    fn prefetch_views(&self, home: &View, other: &View, first_way: usize) {
+        for view in [home, other] {
+            let [first, second] = view.candidates();
+            if let Some((way, _)) = first {
+                self.region.prefetch_record(view.set * WAYS + way);
+            }
+            if let Some((way, _)) = second {
                 self.region.prefetch_record(view.set * WAYS + way);
             }
         }
-        let [home, other] = views;
         if let Some(way) = home.vacant.first_from(first_way) {
             self.region.prefetch_slot(home.set * WAYS + way);
-        } else if let (Some((way, age)), Some((other_way, other_age))) =
-            (home.candidates[0], other.candidates[0])
-        {
-            // The older of the two will be evicted, if no other way is vacant.
-            let older = if age >= other_age { (home.set, way) } else { (other.set, other_way) };
-            self.region.prefetch_slot(older.0 * WAYS + older.1);
+        } else if let Some((slot, _)) = oldest_of_both(home, other) {
+            // It will be evicted, if no other way is vacant.
+            self.region.prefetch_slot(slot);
         }
     }
 
-    fn clear_set(&self, set: usize, rules: &Rules) {
-        for way in 0..WAYS {
-            self.clear_if_over(set * WAYS + way, rules);
-        }
-    }
-
+    #[inline(always)]
     fn clear_if_over(&self, slot: usize, rules: &Rules) -> bool {
         let seen = self.slot(slot).control().load();
         seen.state().is_record() && self.is_over(slot, seen, rules) && self.clear(slot, seen, rules)
     }
 
-    fn claim_vacant(&self, views: &[View; 2], wanted: &Wanted<'_>) -> Option<(usize, Snapshot)> {
-        let [home, alternate] = views.each_ref().map(|view| view.vacant.count());
-        let home_first = home >= HOME_FIRST || home >= alternate;
-        let order = if home_first { [0, 1] } else { [1, 0] };
-        order.into_iter().find_map(|i| self.claim_vacant_in(views[i].set, views[i].vacant, wanted))
+    #[inline(always)]
+    fn claim_vacant(
+        &self,
+        home: &View,
+        other: &View,
+        wanted: &Wanted<'_>,
+    ) -> Option<(usize, Snapshot)> {
+        let (at_home, elsewhere) = (home.vacant.count(), other.vacant.count());
+        if at_home + elsewhere == 0 {
+            return None;
+        }
+        let home_first = at_home >= HOME_FIRST || at_home >= elsewhere;
+        let (first, second) = if home_first { (home, other) } else { (other, home) };
+        self.claim_vacant_in(first.set, first.vacant, wanted)
+            .or_else(|| self.claim_vacant_in(second.set, second.vacant, wanted))
     }
 
     fn claim_vacant_in(
@@ -199,9 +206,11 @@ impl Table {
     }
 
     /// Claims the least recently used record of both sets that may go.
+    #[inline(always)]
     fn evict(
         &self,
-        views: [View; 2],
+        home: &mut View,
+        other: &mut View,
         wanted: &Wanted<'_>,
         rules: &Rules,
     ) -> Result<(usize, Snapshot), NoSlot> {
@@ -215,40 +224,47 @@ impl Table {
                 self.slot(slot).scope() != wanted.scope
                     || self.is_over(slot, self.slot(slot).control().load(), rules)
             };
-            match self.evict_among(views.clone(), others, wanted, rules) {
+            match self.evict_among(&mut home.clone(), &mut other.clone(), others, wanted, rules) {
                 Err(NoSlot::Full) => {}
                 ended => return ended,
             }
         }
-        self.evict_among(views, |_| true, wanted, rules)
+        self.evict_among(home, other, |_| true, wanted, rules)
     }
 
+    #[inline(never)]
     fn evict_among(
         &self,
-        views: [View; 2],
+        home: &mut View,
+        other: &mut View,
         may_go: impl Fn(usize) -> bool,
         wanted: &Wanted<'_>,
         rules: &Rules,
     ) -> Result<(usize, Snapshot), NoSlot> {
         let trusting = Bug::EvictsByOldAge.is_planted();
-        for (slot, age) in oldest_of(views).filter(|(slot, _)| may_go(*slot)) {
-            let seen = self.slot(slot).control().load();
-            // Somebody may have inserted the very record that is asked for, and finished it: then
-            // the arbitration word moved before the state that was just loaded.
-            if !(wanted.unchanged)() && !trusting {
-                return Err(NoSlot::Changed);
+        while let Some((slot, age)) = oldest_of_both(home, other) {
+            if may_go(slot) {
+                let seen = self.slot(slot).control().load();
+                // Somebody may have inserted the very record that is asked for, and finished it:
+                // then the arbitration word moved before the state that was just loaded.
+                if !wanted.searched.stands() && !trusting {
+                    return Err(NoSlot::Changed);
+                }
+                // Or somebody evicted the oldest record before us and put a new one there: its
+                // stamp came before that state.
+                let newest = Bug::EvictsNewest.is_planted();
+                let stands = self.age_now(slot) >= age || trusting || newest;
+                if stands && let Some(claimed) = self.evict_one(slot, seen, wanted, rules) {
+                    return Ok((slot, claimed));
+                }
             }
-            // Or somebody evicted the oldest record before us and put a new one there: its stamp
-            // came before that state.
-            let newest = Bug::EvictsNewest.is_planted();
-            let stands = self.age_now(slot) >= age || trusting || newest;
-            if stands && let Some(claimed) = self.evict_one(slot, seen, wanted, rules) {
-                return Ok((slot, claimed));
-            }
+            let view = if slot / WAYS == home.set { &mut *home } else { &mut *other };
+            view.oldest.leave_out(slot % WAYS);
         }
         Err(NoSlot::Full)
     }
 
+    #[inline(always)]
     fn evict_one(
         &self,
         slot: usize,
@@ -317,47 +333,33 @@ impl Table {
 struct View {
     set: usize,
     vacant: Ways,
-    /// The oldest way with its age, and the next where there is little room: those are asked
-    /// whether they are over.
-    candidates: [Option<(usize, u8)>; 2],
-    /// The ways from the last candidate on.
     oldest: OldestFirst,
 }
 
 impl View {
+    /// The oldest way with its age, and the next where there is little room: several records share
+    /// the oldest age that can be told apart. Those are asked whether they are over.
+    #[inline(always)]
+    fn candidates(&self) -> [Option<(usize, u8)>; 2] {
+        let crowded = (1..CROWDED).contains(&self.vacant.count());
+        [self.oldest.peek(), if crowded { self.oldest.peek_second() } else { None }]
+    }
+
     /// The record in `way` is gone.
     fn cleared(&mut self, way: usize) {
         self.vacant = self.vacant.with(way);
         self.oldest.leave_out(way);
-        for candidate in &mut self.candidates {
-            *candidate = candidate.filter(|(other, _)| *other != way);
-        }
-    }
-
-    /// The oldest way that is left, with its age.
-    fn oldest(&self) -> Option<(usize, u8)> {
-        self.candidates[0].or_else(|| self.oldest.peek())
-    }
-
-    fn skip_oldest(&mut self) {
-        match self.candidates[0].take() {
-            // Unless there was a second candidate, that was the first of the others too.
-            Some((way, _)) => self.oldest.leave_out(way),
-            None => self.oldest.skip_one(),
-        }
     }
 }
 
-/// The used slots of both sets, least recently used first, each with its age in ticks.
-fn oldest_of(mut views: [View; 2]) -> impl Iterator<Item = (usize, u8)> {
-    std::iter::from_fn(move || {
-        let ages = views.each_ref().map(|view| view.oldest().map(|(_, age)| age));
-        // None is less than any age.
-        let view = &mut views[usize::from(ages[1] > ages[0])];
-        let (way, age) = view.oldest()?;
-        view.skip_oldest();
-        Some((view.set * WAYS + way, age))
-    })
+/// The least recently used slot of both sets, with its age in ticks.
+#[inline(always)]
+fn oldest_of_both(home: &View, other: &View) -> Option<(usize, u8)> {
+    let oldest = |view: &View| view.oldest.peek().map(|(way, age)| (view.set * WAYS + way, age));
+    match (oldest(home), oldest(other)) {
+        (Some(home), Some(other)) => Some(if other.1 > home.1 { other } else { home }),
+        (one, None) | (None, one) => one,
+    }
 }
 
 /// Fewer vacant ways than these are little room.

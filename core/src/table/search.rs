@@ -104,20 +104,31 @@ impl Table {
         self.region.prefetch_set(probe.alternate());
     }
 
-    /// Asks for the slots that the lines of both sets name, or for those that an insertion would
-    /// look at: the second step.
+    /// Asks for the slots that the lines of both sets name, and gives the first of them; or asks
+    /// for those that an insertion would look at: the second step.
     #[inline]
-    pub(crate) fn prefetch_named(&self, probe: &Probe) {
-        let mut named = false;
+    pub(crate) fn prefetch_named(&self, probe: &Probe) -> Option<usize> {
+        let mut first = None;
         for set in [probe.home(), probe.alternate()] {
             for way in self.line(set).matching(probe.tag) {
-                self.region.prefetch_slot(set * WAYS + way);
-                named = true;
+                let slot = set * WAYS + way;
+                self.region.prefetch_slot(slot);
+                first = first.or(Some(slot));
             }
         }
-        if !named {
+        if first.is_none() {
             self.prefetch_room(probe);
         }
+        first
+    }
+
+    /// The record of `fingerprint`, if it lies in `slot`, which belongs to one of its sets.
+    #[inline(always)]
+    pub(crate) fn look_at(&self, slot: usize, fingerprint: &[u64; 4]) -> Option<Hit<'_>> {
+        let (at, inline) = self.slot_and_inline(slot);
+        let seen = confirm(at, fingerprint)?;
+        let line = self.line(super::place(slot).0);
+        Some(Hit { found: Found { slot, seen }, line, at, inline })
     }
 
     /// The record of `probe`, if there is one. A record that is being inserted is not there yet.

@@ -15,7 +15,7 @@
 use std::fmt;
 
 use super::control::Fence;
-use super::lanes::{NIBBLES, equal_bytes, equal_nibbles, spread};
+use super::lanes::{LANES, Lanes};
 use crate::region::{LINE_WORDS, WAYS};
 use crate::sync::planted::Bug;
 use crate::sync::{AtomicU64, Ordering};
@@ -145,8 +145,8 @@ impl<'a> SetLine<'a> {
     pub(super) fn matching(self, tag: u8) -> Ways {
         // Acquire: pairs with the Release of `set_tag`; a tag that is seen was set by a claim
         // whose slot is then visible. Also keeps these loads after that of the arbitration word.
-        let tags: [u64; TAG_WORDS] = std::array::from_fn(|i| self.words[i].load(Ordering::Acquire));
-        Ways(equal_bytes(tags, tag) & ALL_WAYS)
+        let tags = first_words(|i| self.words[i].load(Ordering::Acquire), TAG_WORDS);
+        Ways(Lanes::of_bytes(tags).equal(tag) & ALL_WAYS)
     }
 
     /// Whether the tag of `way` is `tag`. Racy: a hint.
@@ -161,6 +161,20 @@ impl<'a> SetLine<'a> {
     #[inline]
     pub(super) fn vacant(self) -> Ways {
         self.matching(0)
+    }
+
+    /// The ways that look vacant, and the others with their ages at one moment, to choose the
+    /// oldest by. Racy: hints.
+    ///
+    /// Not inlined: where its bits are used, the compiler would take its vectors to pieces.
+    #[inline(never)]
+    pub(super) fn vacant_and_oldest(self) -> (Ways, OldestFirst) {
+        // Acquire: as in `matching`. Relaxed: as in `touch`.
+        let tags = first_words(|i| self.words[i].load(Ordering::Acquire), TAG_WORDS);
+        let stamps = first_words(|i| self.words[AGES_AT + i].load(Ordering::Relaxed), AGE_WORDS);
+        let tags = Lanes::of_bytes(tags);
+        let ages = Lanes::of_nibbles(stamps).behind(self.age_clock(), OLDEST);
+        (Ways(tags.equal(0) & ALL_WAYS), OldestFirst::new(ages.counted_where(tags)))
     }
 
     /// Sets the tag of a way whose slot the caller has claimed (rule 5).
@@ -211,21 +225,12 @@ impl<'a> SetLine<'a> {
         behind(clock, (word.load(Ordering::Relaxed) >> shift) as u8)
     }
 
-    /// The `used` ways with their ages at one moment, to choose the oldest by. Racy: a hint.
-    #[inline]
-    pub(super) fn oldest_first(self, used: Ways) -> OldestFirst {
-        // Relaxed: as in `touch`.
-        let stamps = std::array::from_fn(|i| self.words[AGES_AT + i].load(Ordering::Relaxed));
-        OldestFirst::new(stamps, self.age_clock(), used)
-    }
-
     /// Keeps the stamps of unused records from coming round: none is left older than
     /// [`OLDEST`] less one. Called whenever the age clock goes on.
     pub(super) fn limit_ages(self, clock: u8) {
         // Relaxed: as in `touch`.
-        let stamps: [u64; AGE_WORDS] =
-            std::array::from_fn(|i| self.words[AGES_AT + i].load(Ordering::Relaxed));
-        let oldest = equal_nibbles(stamps, clock.wrapping_sub(OLDEST) & STAMP_MASK);
+        let stamps = first_words(|i| self.words[AGES_AT + i].load(Ordering::Relaxed), AGE_WORDS);
+        let oldest = Lanes::of_nibbles(stamps).equal(clock.wrapping_sub(OLDEST) & STAMP_MASK);
         for way in Ways(oldest & ALL_WAYS) {
             self.stamp(way, clock.wrapping_sub(OLDEST - 1) & STAMP_MASK);
         }
@@ -311,35 +316,45 @@ impl<'a> SetLine<'a> {
 /// The used ways of a set, least recently used first.
 #[derive(Clone, Copy)]
 pub(super) struct OldestFirst {
-    /// A nibble a way: its age in ticks.
-    ages: [u64; AGE_WORDS],
-    /// The lowest bit of the nibble of each way that is used and was not given out.
-    left: [u64; AGE_WORDS],
-    /// The oldest of those, with its age.
-    oldest: Option<(usize, u8)>,
+    /// A byte a way: one more than its age if it is used, else zero.
+    keys: [u64; LANES / TAGS_PER_WORD],
+    /// The key of the oldest that are left.
+    level: u8,
+    /// Those with that key that are left.
+    ways: u32,
+    /// Those that were left out.
+    gone: u32,
 }
 
 impl OldestFirst {
-    #[inline]
-    fn new(stamps: [u64; AGE_WORDS], clock: u8, used: Ways) -> Self {
-        let flip = if Bug::EvictsNewest.is_planted() { !0 } else { 0 };
-        let ages = stamps.map(|stamps| nibbles_behind(clock, stamps) ^ flip);
-        let left = std::array::from_fn(|i| spread(used.0 >> (i * STAMPS_PER_WORD)));
-        let mut all = Self { ages, left, oldest: None };
-        all.choose();
-        all
+    #[inline(always)]
+    fn new(keys: Lanes) -> Self {
+        let newest_first = || keys.behind(OLDEST + 2, OLDEST + 1);
+        let keys = if Bug::EvictsNewest.is_planted() { newest_first() } else { keys };
+        let level = keys.largest();
+        // Where nothing is left, each way has the key zero.
+        let ways = if level == 0 { 0 } else { keys.equal(level) };
+        Self { keys: keys.to_bytes(), level, ways, gone: 0 }
     }
 
     /// The oldest way that is left, with its age in ticks.
-    #[inline]
+    #[inline(always)]
     pub(super) fn peek(&self) -> Option<(usize, u8)> {
-        self.oldest
+        (self.ways != 0).then(|| (self.ways.trailing_zeros() as usize, self.level - 1))
+    }
+
+    /// The one that comes after that.
+    #[inline]
+    pub(super) fn peek_second(&self) -> Option<(usize, u8)> {
+        let mut rest = *self;
+        rest.skip_one();
+        rest.peek()
     }
 
     /// Leaves the oldest way out.
     #[inline]
     pub(super) fn skip_one(&mut self) {
-        if let Some((way, _)) = self.oldest {
+        if let Some((way, _)) = self.peek() {
             self.leave_out(way);
         }
     }
@@ -347,47 +362,28 @@ impl OldestFirst {
     /// Leaves `way` out.
     #[inline]
     pub(super) fn leave_out(&mut self, way: usize) {
-        self.left[way / STAMPS_PER_WORD] &= !(1 << (way % STAMPS_PER_WORD * 4));
-        self.choose();
+        self.gone |= 1 << way;
+        self.ways &= !self.gone;
+        if self.ways == 0 {
+            self.descend();
+        }
     }
 
-    #[inline]
-    fn choose(&mut self) {
-        let (mut oldest, mut age) = (self.left, 0);
-        // One bit of the ages after the other, the highest first: whoever has it is older.
-        for bit in (0..4).rev() {
-            let mut with_it = [0; AGE_WORDS];
-            let mut any = 0;
-            for i in 0..AGE_WORDS {
-                with_it[i] = oldest[i] & (self.ages[i] >> bit);
-                any |= with_it[i];
-            }
-            if any != 0 {
-                (oldest, age) = (with_it, age | 1 << bit);
-            }
+    #[inline(never)]
+    fn descend(&mut self) {
+        let keys = Lanes::of_bytes(self.keys);
+        while self.ways == 0 && self.level != 0 {
+            self.level = keys.below(self.level).largest();
+            let ways = if self.level == 0 { 0 } else { keys.equal(self.level) };
+            self.ways = ways & !self.gone;
         }
-        let mut way = 0;
-        for ways in oldest {
-            if ways != 0 {
-                self.oldest = Some((way + ways.trailing_zeros() as usize / 4, age));
-                return;
-            }
-            way += STAMPS_PER_WORD;
-        }
-        self.oldest = None;
     }
 }
 
-/// [`behind`] for sixteen stamps at once.
-#[inline]
-fn nibbles_behind(clock: u8, stamps: u64) -> u64 {
-    let clocks = u64::from(clock & STAMP_MASK) * NIBBLES;
-    let high = 0x8 * NIBBLES;
-    // Nibble by nibble: no borrow leaves one.
-    let behind = ((clocks | high) - (stamps & !high)) ^ ((clocks ^ !stamps) & high);
-    // Thirteen and more: two high bits and one of the low ones.
-    let ahead = behind >> 3 & behind >> 2 & (behind >> 1 | behind) & NIBBLES;
-    behind & !(ahead * 0xf)
+/// As many words as there are lanes for, of which a set has `len`; a model makes sets smaller.
+#[inline(always)]
+fn first_words<const N: usize>(word: impl Fn(usize) -> u64, len: usize) -> [u64; N] {
+    std::array::from_fn(|i| if i < len { word(i) } else { 0 })
 }
 
 /// How far `stamp` is behind `clock`, in ticks.
@@ -413,6 +409,7 @@ const TAGS_PER_WORD: usize = 8;
 const STAMPS_PER_WORD: usize = 16;
 const TAG_WORDS: usize = WAYS.div_ceil(TAGS_PER_WORD);
 const AGE_WORDS: usize = WAYS.div_ceil(STAMPS_PER_WORD);
+const _: () = assert!(WAYS <= LANES, "a lane for each way");
 const AGES_AT: usize = 4;
 const ARBITRATION: usize = 6;
 const CLOCK: usize = 7;

@@ -27,9 +27,10 @@ fn draft() -> Draft {
 
 fn presented(table: &Table, probe: &Probe) -> Held {
     let above = Fence::new(0).expect("small");
-    let wanted = Wanted { probe, scope: 0, above, unchanged: &|| true };
-    let seen = table.line(probe.home()).arbitration();
-    table.reserve(&wanted, &draft(), &RULES, seen).expect("an empty table")
+    let line = table.line(probe.home());
+    let searched = Searched { line, seen: line.arbitration(), old: None };
+    let wanted = Wanted { probe, scope: 0, above, searched };
+    table.reserve(&wanted, &draft(), &RULES).expect("an empty table")
 }
 
 /// Goal: a helper that stalled between reading the arbitration word and looking at the slot

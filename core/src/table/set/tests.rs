@@ -82,9 +82,13 @@ fn the_oldest_come_first() {
         // Relaxed: one thread.
         words[ARBITRATION].store(version << VERSION_SHIFT, Ordering::Relaxed);
         let used = Ways((state >> 7) as u32);
+        for way in 0..WAYS {
+            line.set_tag(way, u8::from(used.contains(way)) * (0x80 + way as u8));
+        }
         let mut plain: Vec<_> = used.map(|way| (way, line.age(way, clock))).collect();
         plain.sort_by_key(|(way, age)| (std::cmp::Reverse(*age), *way));
-        let mut oldest = line.oldest_first(used);
+        let (vacant, mut oldest) = line.vacant_and_oldest();
+        assert_eq!(vacant, !used);
         for expected in plain {
             assert_eq!(oldest.peek(), Some(expected), "in round {round}");
             oldest.skip_one();
