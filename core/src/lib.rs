@@ -18,8 +18,8 @@
 //! ```
 //!
 //! Data flows one way: engine, then fingerprint, table and outcome, then region. Unsafe code
-//! stands in `region::private`, `region::memory`, `region::prefetch`, `table::lanes` and `fork`, and
-//! nowhere else.
+//! stands in `region::private`, `region::memory`, `region::prefetch`, `table::lanes` and `fork`,
+//! and nowhere else.
 #![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
