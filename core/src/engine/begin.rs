@@ -98,7 +98,7 @@ impl Engine {
             fresh = self.refresh(prepared)?;
             &fresh
         };
-        let answer = match self.glance(prepared, From::Named, || self.now_ms(), &mut outcome) {
+        let answer = match self.glance(prepared, From::Start, || self.now_ms(), &mut outcome) {
             Glance::Replayed => return Ok(Admission::Replayed(outcome)),
             other => self.answer(prepared, other, options, &mut outcome)?,
         };
@@ -139,7 +139,7 @@ impl Engine {
         if !self.is_current(prepared) {
             return self.begin_refreshed(prepared, options, buffer);
         }
-        match self.glance(prepared, From::Named, || self.now_ms(), buffer) {
+        match self.glance(prepared, From::Start, || self.now_ms(), buffer) {
             Glance::Replayed => Ok(Admission::Replayed(buffer)),
             other => self.begin_further(prepared, other, options, buffer),
         }

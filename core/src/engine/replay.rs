@@ -26,8 +26,8 @@ pub(super) enum Glance {
 /// Where a first look begins.
 #[derive(Clone, Copy)]
 pub(super) enum From {
-    /// At the way that the fingerprint names.
-    Named,
+    /// At the fingerprint's home.
+    Start,
     /// At this slot, which a tag named a moment ago; `None`: no tag did.
     Hinted(Option<usize>),
 }
@@ -73,17 +73,14 @@ impl Engine {
         mine: Mine<'_>,
     ) -> Glance {
         let fingerprint = &prepared.fingerprint;
-        let close = match from {
-            From::Named => self.table.look_first(fingerprint),
+        let hinted = match from {
+            From::Start => None,
             From::Hinted(slot) => slot.and_then(|slot| self.table.look_at(slot, fingerprint)),
         };
-        let hit = match close {
-            Some(hit) => hit,
-            None => match self.table.look(fingerprint) {
-                Ok(found) => self.table.hit(found),
-                Err(looked) if !prepared.rotating => return Glance::Absent(looked),
-                Err(_) => return Glance::Unclear,
-            },
+        let hit = match hinted.map_or_else(|| self.table.look(fingerprint), Ok) {
+            Ok(hit) => hit,
+            Err(looked) if !prepared.rotating => return Glance::Absent(looked),
+            Err(_) => return Glance::Unclear,
         };
         if !self.copy_inline(&hit, prepared, now_ms, outcome) {
             return Glance::Unclear;
