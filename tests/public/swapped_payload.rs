@@ -28,6 +28,10 @@ fn is_a_mismatch() {
     engine.fail(&first, Failure::retryable_after(crate::support::LEASE)).expect("held");
     mismatched("waiting");
     let (engine, _clock) = crate::support::engine();
+    let running = token(&engine, &right);
+    let met = engine.begin(&wrong).expect("an answer");
+    assert!(matches!(met, Admission::Mismatched), "running, without a wait: {met:?}");
+    engine.abandon(&running).expect("held");
     for (state, end) in [("failed", Failure::terminal(done("no"))), ("unknown", Failure::unknown())]
     {
         let right = paying(state, b"1");
@@ -39,7 +43,7 @@ fn is_a_mismatch() {
     let met = engine.begin(&wrong).expect("an answer");
     assert!(matches!(met, Admission::Mismatched), "succeeded: {met:?}");
     assert_eq!(replayed(&engine, &right), done("receipt"), "the record is as it was");
-    assert_eq!(engine.stats().expect("not forked").mismatched, 3);
+    assert_eq!(engine.stats().expect("not forked").mismatched, 4);
 }
 
 /// Goal: completion keeps the payload's digest: an identical request after it is a replay, also

@@ -249,14 +249,32 @@ impl Engine {
         if self.counters.own(Event::Begun).is_multiple_of(SAMPLE_EVERY) {
             return self.answer_timed(prepared, glance, options, outcome);
         }
-        if let Glance::Absent(looked) = glance
-            && let Some(answer) = self.create_at_once(prepared, options, looked)?
-        {
-            return Ok(answer);
+        match glance {
+            Glance::Absent(looked) => {
+                if let Some(answer) = self.create_at_once(prepared, options, looked)? {
+                    return Ok(answer);
+                }
+            }
+            Glance::Running(answer) if !self.waits(options) => return Ok(answer),
+            _ => {}
         }
+        self.answer_thoroughly(prepared, options, outcome)
+    }
+
+    #[inline(never)]
+    fn answer_thoroughly(
+        &self,
+        prepared: &Prepared<'_>,
+        options: &BeginOptions,
+        outcome: &mut Outcome,
+    ) -> Result<Answer, Error> {
         let mut prepared = *prepared;
         let answer = self.decide(&mut prepared, options, outcome)?;
         self.wait_if_asked(answer, &mut prepared, options, outcome)
+    }
+
+    fn waits(&self, options: &BeginOptions) -> bool {
+        options.on_conflict.unwrap_or(self.defaults.on_conflict) != OnConflict::Conflict
     }
 
     #[cold]

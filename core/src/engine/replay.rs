@@ -5,18 +5,22 @@
 //! thread, and leaves every case that is not plain to [`decide`](super::decide).
 
 use super::begin::SAMPLE_EVERY;
+use super::decide::Answer;
 use super::{Engine, Prepared};
 use crate::clock::{Clock, PreciseClock};
 use crate::observe::{Event, Mine};
 use crate::outcome::{Inline, Outcome};
 use crate::sync::planted::Bug;
 use crate::table::control::State;
+use crate::table::slot::Kind;
 use crate::table::{Arbitration, Hit};
 
 /// What a first look came to.
 pub(super) enum Glance {
     /// The outcome is in the caller's buffer.
     Replayed,
+    /// An attempt runs.
+    Running(Answer),
     /// There was no record; its home was like this before the search.
     Absent(Arbitration),
     /// Anything else: look thoroughly.
@@ -82,6 +86,10 @@ impl Engine {
             Err(looked) if !prepared.rotating => return Glance::Absent(looked),
             Err(_) => return Glance::Unclear,
         };
+        if hit.found.seen.state() == State::Running {
+            let running = running(&hit, prepared, now_ms());
+            return running.map_or(Glance::Unclear, Glance::Running);
+        }
         if !self.copy_inline(&hit, prepared, now_ms, outcome) {
             return Glance::Unclear;
         }
@@ -113,4 +121,19 @@ impl Engine {
         let stands = at.control().load().is_same_record(seen);
         copied && (stands || Bug::InlineNotRechecked.is_planted())
     }
+}
+
+/// The answer to a duplicate of a record that runs, if its lease plainly lasts.
+#[inline]
+fn running(hit: &Hit<'_>, prepared: &Prepared<'_>, now_ms: u64) -> Option<Answer> {
+    let (at, seen) = (hit.at, hit.found.seen);
+    let (deadline, recorded) = (at.deadline(), at.attempt());
+    let lasts = deadline.belongs_to(seen.fence())
+        && deadline.kind == Kind::Lease
+        && (deadline.lasts(now_ms) || Bug::RunningIgnoresLapse.is_planted());
+    let same = at.digest() == prepared.digest || Bug::RunningIgnoresPayload.is_planted();
+    // The second look of rule 1: for the digest, the deadline, and the attempt.
+    let plain = lasts && same && at.control().load().is_same_record(seen);
+    let attempt = seen.fence().attempt(recorded);
+    plain.then_some(Answer::InProgress { at: hit.found, attempt, until_ms: deadline.at_ms })
 }

@@ -174,6 +174,10 @@ bugs! {
     PayloadNotCompared,
     /// The short way to a replay does not compare the payload digest.
     GlanceIgnoresPayload,
+    /// A duplicate of a running request is answered without a look at its payload.
+    RunningIgnoresPayload,
+    /// A duplicate of a request whose lease has lapsed is told that it runs.
+    RunningIgnoresLapse,
     /// The kind of payload is left out of its digest.
     PayloadKindLeftOut,
     /// Numbers are compared as doubles.

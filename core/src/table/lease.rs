@@ -83,7 +83,7 @@ impl Table {
                 Kind::Window | Kind::Due => return Err(Open::Ending),
                 Kind::Lease => {}
             }
-            if deadline.at_ms > rules.now_ms + u64::from(Bug::DeadlineOffByOne.is_planted()) {
+            if deadline.lasts(rules.now_ms) {
                 return Err(Open::Until(deadline.at_ms));
             }
             if Bug::TakeoverWithoutFreeze.is_planted()

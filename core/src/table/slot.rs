@@ -106,6 +106,12 @@ impl Deadline {
         self.low == fence.low()
     }
 
+    /// Whether a lease with this deadline lasts at `now_ms`.
+    #[inline]
+    pub(crate) fn lasts(self, now_ms: u64) -> bool {
+        self.at_ms > now_ms + u64::from(Bug::DeadlineOffByOne.is_planted())
+    }
+
     pub(crate) fn with_kind(self, kind: Kind) -> Self {
         Self { kind, ..self }
     }
