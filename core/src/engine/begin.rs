@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::decide::Answer;
 use super::millis_up;
-use super::replay::{From, Glance};
+use super::replay::{Glance, Hint};
 use super::{Admission, BeginOptions, Engine, Lease, LeaseToken, OnConflict, Prepared, Status};
 use crate::clock::{Clock, PreciseClock};
 use crate::error::Error;
@@ -98,7 +98,7 @@ impl Engine {
             fresh = self.refresh(prepared)?;
             &fresh
         };
-        let answer = match self.glance(prepared, From::Start, || self.now_ms(), &mut outcome) {
+        let answer = match self.glance(prepared, Hint::Nothing, || self.now_ms(), &mut outcome) {
             Glance::Replayed => return Ok(Admission::Replayed(outcome)),
             other => self.answer(prepared, other, options, &mut outcome)?,
         };
@@ -139,7 +139,7 @@ impl Engine {
         if !self.is_current(prepared) {
             return self.begin_refreshed(prepared, options, buffer);
         }
-        match self.glance(prepared, From::Start, || self.now_ms(), buffer) {
+        match self.glance(prepared, Hint::Nothing, || self.now_ms(), buffer) {
             Glance::Replayed => Ok(Admission::Replayed(buffer)),
             other => self.begin_further(prepared, other, options, buffer),
         }
@@ -182,9 +182,12 @@ impl Engine {
         for (at, part) in batch.chunks(IN_FLIGHT).enumerate() {
             let probe = |prepared: &Prepared<'_>| self.table.probe(prepared.fingerprint);
             part.iter().for_each(|prepared| self.table.prefetch_sets(&probe(prepared)));
-            let mut hints = [None; IN_FLIGHT];
+            let mut hints = [Hint::Nothing; IN_FLIGHT];
             for (hint, prepared) in hints.iter_mut().zip(part) {
-                *hint = self.table.prefetch_named(&probe(prepared));
+                *hint = match self.table.prefetch_named(&probe(prepared)) {
+                    Ok(slot) => Hint::Slot(slot),
+                    Err(seen) => Hint::Absent(seen),
+                };
             }
             let now_ms = self.now_ms();
             for (i, (prepared, hint)) in part.iter().zip(hints).enumerate() {
@@ -198,17 +201,17 @@ impl Engine {
         }
     }
 
-    /// Begins `prepared`, which is current, and whose tag lies at `hint`, if anywhere.
+    /// Begins `prepared`, which is current.
     #[inline]
     fn begin_hinted<'e, 'b>(
         &'e self,
         prepared: &Prepared<'_>,
-        hint: Option<usize>,
+        hint: Hint,
         now_ms: u64,
         options: &BeginOptions,
         buffer: &'b mut Outcome,
     ) -> Result<Admission<'e, &'b Outcome>, Error> {
-        match self.glance(prepared, From::Hinted(hint), || now_ms, buffer) {
+        match self.glance(prepared, hint, || now_ms, buffer) {
             Glance::Replayed => Ok(Admission::Replayed(buffer)),
             other => self.begin_further(prepared, other, options, buffer),
         }

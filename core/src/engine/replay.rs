@@ -27,13 +27,14 @@ pub(super) enum Glance {
     Unclear,
 }
 
-/// Where a first look begins.
+/// What is known before a first look.
 #[derive(Clone, Copy)]
-pub(super) enum From {
-    /// At the fingerprint's home.
-    Start,
-    /// At this slot, which a tag named a moment ago; `None`: no tag did.
-    Hinted(Option<usize>),
+pub(super) enum Hint {
+    Nothing,
+    /// A moment ago this slot had the tag.
+    Slot(usize),
+    /// A moment ago no slot had the tag, and before that the home was like this.
+    Absent(Arbitration),
 }
 
 impl Engine {
@@ -43,24 +44,24 @@ impl Engine {
     pub(super) fn glance(
         &self,
         prepared: &Prepared<'_>,
-        from: From,
+        hint: Hint,
         now_ms: impl Fn() -> u64,
         outcome: &mut Outcome,
     ) -> Glance {
         let mine = self.counters.mine();
         let calls = mine.total(Event::Replayed).wrapping_add(mine.total(Event::Begun));
         if calls.is_multiple_of(SAMPLE_EVERY) {
-            return self.glance_timed(prepared, from, outcome);
+            return self.glance_timed(prepared, hint, outcome);
         }
-        self.glance_untimed(prepared, from, now_ms, outcome, mine)
+        self.glance_untimed(prepared, hint, now_ms, outcome, mine)
     }
 
     #[cold]
     #[inline(never)]
-    fn glance_timed(&self, prepared: &Prepared<'_>, from: From, outcome: &mut Outcome) -> Glance {
+    fn glance_timed(&self, prepared: &Prepared<'_>, hint: Hint, outcome: &mut Outcome) -> Glance {
         let started = PreciseClock.now();
         let mine = self.counters.mine();
-        let glance = self.glance_untimed(prepared, from, || self.now_ms(), outcome, mine);
+        let glance = self.glance_untimed(prepared, hint, || self.now_ms(), outcome, mine);
         if matches!(glance, Glance::Replayed) {
             self.note_latency(started);
         }
@@ -71,17 +72,20 @@ impl Engine {
     fn glance_untimed(
         &self,
         prepared: &Prepared<'_>,
-        from: From,
+        hint: Hint,
         now_ms: impl Fn() -> u64,
         outcome: &mut Outcome,
         mine: Mine<'_>,
     ) -> Glance {
         let fingerprint = &prepared.fingerprint;
-        let hinted = match from {
-            From::Start => None,
-            From::Hinted(slot) => slot.and_then(|slot| self.table.look_at(slot, fingerprint)),
+        let found = match hint {
+            Hint::Nothing => None,
+            Hint::Slot(slot) => self.table.look_at(slot, fingerprint),
+            // It stands unless somebody inserted since, which an insertion notices.
+            Hint::Absent(looked) if !prepared.rotating => return Glance::Absent(looked),
+            Hint::Absent(_) => return Glance::Unclear,
         };
-        let hit = match hinted.map_or_else(|| self.table.look(fingerprint), Ok) {
+        let hit = match found.map_or_else(|| self.table.look(fingerprint), Ok) {
             Ok(hit) => hit,
             Err(looked) if !prepared.rotating => return Glance::Absent(looked),
             Err(_) => return Glance::Unclear,

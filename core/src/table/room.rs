@@ -125,17 +125,26 @@ impl Table {
     #[inline(always)]
     fn view(&self, set: usize) -> View {
         let (vacant, oldest) = self.line(set).vacant_and_oldest();
-        View { set, vacant, oldest }
+        // Several records share the oldest age that can be told apart: where there is little room
+        // two are asked whether they are over.
+        let crowded = !vacant.is_empty() && vacant.count() < CROWDED;
+        let second = if crowded { oldest.peek_second() } else { None };
+        View { set, vacant, oldest, second: second.map(|(way, _)| way) }
     }
 
     /// Clears the oldest records of a set that are over, two at most.
     #[inline(always)]
     fn tend(&self, view: &mut View, rules: &Rules) {
-        let [first, second] = view.candidates();
-        for (way, _) in [first, second].into_iter().flatten() {
-            if self.clear_if_over(view.set * WAYS + way, rules) {
-                view.cleared(way);
-            }
+        let (first, second) = (view.oldest.peek(), view.second);
+        if let Some((way, _)) = first
+            && self.clear_if_over(view.set * WAYS + way, rules)
+        {
+            view.cleared(way);
+        }
+        if let Some(way) = second
+            && self.clear_if_over(view.set * WAYS + way, rules)
+        {
+            view.cleared(way);
         }
     }
 
@@ -148,11 +157,10 @@ impl Table {
     #[inline(always)]
     fn prefetch_views(&self, home: &View, other: &View, first_way: usize) {
         for view in [home, other] {
-            let [first, second] = view.candidates();
-            if let Some((way, _)) = first {
+            if let Some((way, _)) = view.oldest.peek() {
                 self.region.prefetch_record(view.set * WAYS + way);
             }
-            if let Some((way, _)) = second {
+            if let Some(way) = view.second {
                 self.region.prefetch_record(view.set * WAYS + way);
             }
         }
@@ -177,10 +185,10 @@ impl Table {
         other: &View,
         wanted: &Wanted<'_>,
     ) -> Option<(usize, Snapshot)> {
-        let (at_home, elsewhere) = (home.vacant.count(), other.vacant.count());
-        if at_home + elsewhere == 0 {
+        if home.vacant.is_empty() && other.vacant.is_empty() {
             return None;
         }
+        let (at_home, elsewhere) = (home.vacant.count(), other.vacant.count());
         let home_first = at_home >= HOME_FIRST || at_home >= elsewhere;
         let (first, second) = if home_first { (home, other) } else { (other, home) };
         self.claim_vacant_in(first.set, first.vacant, wanted)
@@ -334,17 +342,11 @@ struct View {
     set: usize,
     vacant: Ways,
     oldest: OldestFirst,
+    /// The way that comes after the oldest, where there is little room.
+    second: Option<usize>,
 }
 
 impl View {
-    /// The oldest way with its age, and the next where there is little room: several records share
-    /// the oldest age that can be told apart. Those are asked whether they are over.
-    #[inline(always)]
-    fn candidates(&self) -> [Option<(usize, u8)>; 2] {
-        let crowded = (1..CROWDED).contains(&self.vacant.count());
-        [self.oldest.peek(), if crowded { self.oldest.peek_second() } else { None }]
-    }
-
     /// The record in `way` is gone.
     fn cleared(&mut self, way: usize) {
         self.vacant = self.vacant.with(way);

@@ -104,10 +104,12 @@ impl Table {
         self.region.prefetch_set(probe.alternate());
     }
 
-    /// Asks for the slots that the lines of both sets name, and gives the first of them; or asks
-    /// for those that an insertion would look at: the second step.
+    /// Asks for the slots that the lines of both sets name, and gives the first of them: the second
+    /// step. If there is none, it asks for those that an insertion would look at, and gives how the
+    /// home was before, for an insertion to build on.
     #[inline]
-    pub(crate) fn prefetch_named(&self, probe: &Probe) -> Option<usize> {
+    pub(crate) fn prefetch_named(&self, probe: &Probe) -> Result<usize, Arbitration> {
+        let seen = self.line(probe.home()).arbitration();
         let mut first = None;
         for set in [probe.home(), probe.alternate()] {
             for way in self.line(set).matching(probe.tag) {
@@ -116,10 +118,10 @@ impl Table {
                 first = first.or(Some(slot));
             }
         }
-        if first.is_none() {
+        first.ok_or_else(|| {
             self.prefetch_room(probe);
-        }
-        first
+            seen
+        })
     }
 
     /// The record of `fingerprint`, if it lies in `slot`, which belongs to one of its sets.

@@ -35,6 +35,11 @@ impl Ways {
         self.0.count_ones()
     }
 
+    #[inline]
+    pub(crate) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
     pub(crate) fn contains(self, way: usize) -> bool {
         self.0 >> way & 1 == 1
     }
