@@ -142,8 +142,7 @@ impl Table {
     /// The record of `fingerprint`; or how its home was before there was none in either set, for
     /// an insertion to build on.
     ///
-    /// All lines are asked for that it may lie in, and the record in the way that the fingerprint
-    /// names, which is where it lies if that way was vacant.
+    /// The line of its second set is asked for before its home is looked at.
     #[inline(always)]
     pub(crate) fn look(&self, fingerprint: &[u64; 4]) -> Result<Hit<'_>, Arbitration> {
         // By reference and word by word: a copy would be read in larger pieces than those it was
@@ -151,7 +150,6 @@ impl Table {
         let [first, second, ..] = fingerprint;
         let (home, other) = homes(*first, self.sets());
         let (way, tag) = way_and_tag(*second);
-        self.region.prefetch_record(home * WAYS + way);
         // Of a fingerprint whose sets are one, this is the wrong line, and a hint.
         self.region.prefetch_set(other);
         let line = self.line(home);
