@@ -150,7 +150,8 @@ impl Engine {
     /// The lines of all of them are asked for before the first is waited for, which in a large
     /// table saves most of the time of a look-up. A replayed outcome is lent: `buffer` serves the
     /// next one. The requests are independent: each gets the answer that
-    /// [`begin_into`](Self::begin_into) would give.
+    /// [`begin_into`](Self::begin_into) would give. Of each 32 the time is read once, to tell
+    /// whether windows and leases last; what `each` does meanwhile does not end them.
     ///
     /// ```
     /// use oncegate::{Admission, BeginOptions, Engine, Outcome, Request, Scope};
