@@ -211,8 +211,8 @@ impl TimeSource {
     #[inline(never)]
     fn other_ms(&self) -> u64 {
         match self {
-            Self::Coarse | Self::Precise => read_ms(ClockId::Monotonic),
             Self::Given(clock) => millis(clock.now()).min(u64::MAX - 1),
+            _ => read_ms(ClockId::Monotonic),
         }
     }
 

@@ -1,9 +1,9 @@
 //! Forks: a private engine belongs to the process that opened it.
 //!
 //! A forked child has a copy of the table that drifts apart from the parent's: both would admit
-//! the same request. So every call looks at a page that the kernel wipes in the child, which also
-//! tells of a raw `clone` that runs no handlers; where there is no such page, at a generation that
-//! a `pthread_atfork` handler raises in the child.
+//! the same request. So every call that comes to the table checks two words: a generation that a
+//! `pthread_atfork` handler raises in the child, and a page that the kernel wipes in the child,
+//! which also tells of a raw `clone` that runs no handlers.
 #![allow(unsafe_code)]
 
 use std::ptr::NonNull;
@@ -41,12 +41,11 @@ impl ForkGuard {
     /// `Forked` in a child of the process that opened the engine.
     #[inline]
     pub(crate) fn check(&self) -> Result<(), Error> {
-        let own = match &self.canary {
-            Some(canary) => canary.is_alive(),
-            // Relaxed: written before this thread began, or by it.
-            None => GENERATION.load(Ordering::Relaxed) == self.generation,
-        };
-        let own = own || Bug::ForkUnnoticed.is_planted();
+        // Relaxed, both: written before this thread began, or by it. Both, since a kernel that is
+        // emulated may accept the advice and not follow it.
+        let same = GENERATION.load(Ordering::Relaxed) == self.generation;
+        let alive = self.canary.as_ref().is_none_or(Canary::is_alive);
+        let own = same && alive || Bug::ForkUnnoticed.is_planted();
         if own { Ok(()) } else { Err(Error::of(ErrorCode::Forked, "engine")) }
     }
 }

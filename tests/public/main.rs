@@ -4,6 +4,7 @@
 
 mod allocations;
 mod attack;
+mod batches;
 mod chosen_keys;
 mod crashed_holder;
 mod cross_tenant;

@@ -150,8 +150,8 @@ impl Engine {
     /// The lines of all of them are asked for before the first is waited for, which in a large
     /// table saves most of the time of a look-up. A replayed outcome is lent: `buffer` serves the
     /// next one. The requests are independent: each gets the answer that
-    /// [`begin_into`](Self::begin_into) would give. Of each 32 the time is read once, to tell
-    /// whether windows and leases last; what `each` does meanwhile does not end them.
+    /// [`begin_into`](Self::begin_into) would give. The time is read once for each 32: where `each`
+    /// takes long, a lease or a window that has ended since may count as lasting.
     ///
     /// ```
     /// use oncegate::{Admission, BeginOptions, Engine, Outcome, Request, Scope};
@@ -250,17 +250,20 @@ impl Engine {
         options: &BeginOptions,
         outcome: &mut Outcome,
     ) -> Result<Answer, Error> {
+        if let Glance::Running(answer) = glance {
+            let waits = options.on_conflict.unwrap_or(self.defaults.on_conflict);
+            if waits == OnConflict::Conflict {
+                return Ok(answer);
+            }
+            return self.answer_thoroughly(prepared, options, outcome);
+        }
         if self.counters.own(Event::Begun).is_multiple_of(SAMPLE_EVERY) {
             return self.answer_timed(prepared, glance, options, outcome);
         }
-        match glance {
-            Glance::Absent(looked) => {
-                if let Some(answer) = self.create_at_once(prepared, options, looked)? {
-                    return Ok(answer);
-                }
-            }
-            Glance::Running(answer) if !self.waits(options) => return Ok(answer),
-            _ => {}
+        if let Glance::Absent(looked) = glance
+            && let Some(answer) = self.create_at_once(prepared, options, looked)?
+        {
+            return Ok(answer);
         }
         self.answer_thoroughly(prepared, options, outcome)
     }
@@ -275,10 +278,6 @@ impl Engine {
         let mut prepared = *prepared;
         let answer = self.decide(&mut prepared, options, outcome)?;
         self.wait_if_asked(answer, &mut prepared, options, outcome)
-    }
-
-    fn waits(&self, options: &BeginOptions) -> bool {
-        options.on_conflict.unwrap_or(self.defaults.on_conflict) != OnConflict::Conflict
     }
 
     #[cold]

@@ -73,9 +73,11 @@ impl Engine {
         outcome: &mut Outcome,
     ) -> Result<Answer, Error> {
         let mut over = None;
+        let mut retiring = self.retiring_probe(prepared)?;
         loop {
             if !self.is_current(prepared) {
                 *prepared = self.refresh(prepared)?;
+                retiring = self.retiring_probe(prepared)?;
             }
             let rules = self.rules();
             if rules.now_ms >= Deadline::MAX_MS {
@@ -85,7 +87,6 @@ impl Engine {
             let lease = self.lease_draft(options, &rules);
             let search =
                 |probe: &Probe| self.table.search(probe).map(|found| (found, probe.home()));
-            let retiring = self.retiring_probe(prepared)?;
             let sought =
                 Sought { prepared, probe: self.table.probe(prepared.fingerprint), retiring };
             let found = sought.retiring.as_ref().and_then(search);

@@ -26,6 +26,7 @@ pub(crate) struct KeyState {
 }
 
 impl KeyState {
+    #[inline(always)]
     pub(crate) fn unpack(word: u64) -> Self {
         let retiring = (word >> 16 & 1 == 1).then_some((word >> 8) as u8);
         Self { generation: (word >> 32) as u32, current: word as u8, retiring }
@@ -91,15 +92,10 @@ pub(crate) fn short(id: u8) -> u8 {
     id % GIVEN
 }
 
+#[inline(always)]
 pub(crate) fn load(region: &Region) -> KeyState {
-    KeyState::unpack(load_word(region))
-}
-
-/// The same as it lies in the region, to compare.
-#[inline]
-pub(crate) fn load_word(region: &Region) -> u64 {
     // Acquire: pairs with the Release of `store`; the hasher and the fence floor come first.
-    region.header(header::KEYS).load(Ordering::Acquire)
+    KeyState::unpack(region.header(header::KEYS).load(Ordering::Acquire))
 }
 
 pub(crate) fn store(region: &Region, state: KeyState) {

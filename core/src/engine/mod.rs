@@ -64,7 +64,7 @@ use quota::Quotas;
 /// [`Arc`]; every method takes `&self` and may be called from any thread. It starts no thread
 /// unless asked ([`Engine::ticker`]) and installs no signal handler.
 ///
-/// Its memory is private to the process. In a forked child every call answers
+/// Its memory is private to the process. In a forked child every call that comes to it answers
 /// [`ErrorCode::Forked`](crate::ErrorCode::Forked): two copies of a table would each admit the
 /// same request.
 ///

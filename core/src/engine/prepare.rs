@@ -10,7 +10,8 @@ use crate::sync::planted::Bug;
 use crate::table::Probe;
 use crate::table::slot::DigestWord;
 
-/// A request whose digests are made: hashing once, beginning as often as needed.
+/// A request whose digests are made: hashing once, beginning as often as needed. (While a secret is
+/// rotated, a call that does not find the record hashes it once more, under the old one.)
 ///
 /// ```
 /// use oncegate::{Admission, BeginOptions, Engine, Request, Scope};
@@ -117,7 +118,8 @@ impl Engine {
     /// has to be a keyed hash. `payload_digest` is compared on every duplicate, in its 56 upper
     /// bits; one that is always the same switches that check off. `scope` is what quotas count.
     /// Such records know no secret: a rotation does not touch them, and a request that the engine
-    /// has hashed itself never meets them. Nothing is computed: it costs a few stores.
+    /// has hashed itself never meets them. Nothing is computed and nothing is looked
+    /// at, so that it is not refused in a forked child either: it costs a few stores.
     ///
     /// ```
     /// use oncegate::{Admission, BeginOptions, Engine, Fingerprint, Scope};

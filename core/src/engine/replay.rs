@@ -39,7 +39,8 @@ pub(super) enum Hint {
 
 impl Engine {
     /// Copies the outcome of `prepared`, which is current, into `outcome`, if it has plainly
-    /// finished with success, inside its window; `now_ms` tells the time.
+    /// finished with success, inside its window; or says that it runs, if it plainly does. `now_ms`
+    /// tells the time.
     #[inline(always)]
     pub(super) fn glance(
         &self,
@@ -51,18 +52,24 @@ impl Engine {
         let mine = self.counters.mine();
         let calls = mine.total(Event::Replayed).wrapping_add(mine.total(Event::Begun));
         if calls.is_multiple_of(SAMPLE_EVERY) {
-            return self.glance_timed(prepared, hint, outcome);
+            return self.glance_timed(prepared, hint, now_ms(), outcome);
         }
         self.glance_untimed(prepared, hint, now_ms, outcome, mine)
     }
 
     #[cold]
     #[inline(never)]
-    fn glance_timed(&self, prepared: &Prepared<'_>, hint: Hint, outcome: &mut Outcome) -> Glance {
+    fn glance_timed(
+        &self,
+        prepared: &Prepared<'_>,
+        hint: Hint,
+        now_ms: u64,
+        outcome: &mut Outcome,
+    ) -> Glance {
         let started = PreciseClock.now();
         let mine = self.counters.mine();
-        let glance = self.glance_untimed(prepared, hint, || self.now_ms(), outcome, mine);
-        if matches!(glance, Glance::Replayed) {
+        let glance = self.glance_untimed(prepared, hint, || now_ms, outcome, mine);
+        if matches!(glance, Glance::Replayed | Glance::Running(_)) {
             self.note_latency(started);
         }
         glance
@@ -81,9 +88,13 @@ impl Engine {
         let found = match hint {
             Hint::Nothing => None,
             Hint::Slot(slot) => self.table.look_at(slot, fingerprint),
-            // It stands unless somebody inserted since, which an insertion notices.
-            Hint::Absent(looked) if !prepared.rotating => return Glance::Absent(looked),
-            Hint::Absent(_) => return Glance::Unclear,
+            // It stands unless somebody inserted since: an earlier request of the batch, perhaps.
+            Hint::Absent(looked)
+                if prepared.rotating || !self.table.stands(fingerprint, looked) =>
+            {
+                None
+            }
+            Hint::Absent(looked) => return Glance::Absent(looked),
         };
         let hit = match found.map_or_else(|| self.table.look(fingerprint), Ok) {
             Ok(hit) => hit,

@@ -105,7 +105,7 @@ impl Live {
     }
 }
 
-/// Quantiles of one call in 64, in nanoseconds, rounded up by at most 6 %. Zero: no sample yet.
+/// Quantiles of one call in 1,024, in nanoseconds, rounded up by at most 6 %. Zero: no sample yet.
 ///
 /// ```
 /// assert_eq!(oncegate::Latency::default().p99_ns, 0);

@@ -42,7 +42,8 @@ impl Geometry {
     /// Lays out `sets` sets of slots with `inline_words` words for an outcome each, `scopes` scope
     /// entries and `chunks` chunks of `chunk_words` words.
     ///
-    /// `None` where the sizes do not fit in the address space.
+    /// `None` where the sizes do not fit in the address space, or there is no second set for what
+    /// does not fit into the first.
     pub(crate) fn new(
         sets: usize,
         inline_words: usize,
@@ -50,6 +51,9 @@ impl Geometry {
         chunks: usize,
         chunk_words: usize,
     ) -> Option<Self> {
+        if sets < 2 {
+            return None;
+        }
         let lines_at = super::header::WORDS;
         let slot_words = SLOT_WORDS.checked_add(inline_words)?;
         // A record and its inline outcome are neighbours that a processor may fetch as a pair.

@@ -16,7 +16,9 @@ pub(super) type Words = Box<[AtomicU64]>;
 
 /// The words of one region.
 pub(super) struct Memory {
-    /// Stays where it is until it is dropped with the rest, wherever this value moves.
+    /// Stays where it is until it is dropped with the rest, wherever this value moves. (In a model
+    /// it is a `Box`, whose move formally ends the pointers below; no compiler makes use of that,
+    /// and what ships is a mapping.)
     words: Words,
     sets: NonNull<[AtomicU64; LINE_WORDS]>,
     set_count: usize,

@@ -28,8 +28,8 @@
 //!
 //! # Cost
 //!
-//! A look-up waits for two dependent lines at most: both set lines and the predicted slot are
-//! fetched together. An insertion touches both set lines, the slot, and the oldest record of each
+//! A look-up waits for two dependent lines at most: both set lines are fetched together, then the
+//! slot. An insertion touches both set lines, the slot, and the oldest record of each
 //! set, or the three oldest where there is little room; where both sets are full, it takes the
 //! oldest that may go.
 

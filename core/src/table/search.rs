@@ -139,6 +139,12 @@ impl Table {
         self.look(&probe.fingerprint).ok().map(|hit| hit.found)
     }
 
+    /// Whether nobody inserted on the home of `fingerprint` since it was as `looked`.
+    #[inline]
+    pub(crate) fn stands(&self, fingerprint: &[u64; 4], looked: Arbitration) -> bool {
+        self.line(homes(fingerprint[0], self.sets()).0).arbitration() == looked
+    }
+
     /// The record of `fingerprint`; or how its home was before there was none in either set, for
     /// an insertion to build on.
     ///
