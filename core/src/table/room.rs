@@ -240,6 +240,20 @@ impl Table {
         self.evict_among(home, other, |_| true, wanted, rules)
     }
 
+    /// The least recently used slot of both sets. Each set has a clock of its own: where their
+    /// ages differ by no more than those clocks do, the record that ends first.
+    #[inline]
+    fn first_to_go(&self, home: &View, other: &View) -> Option<(usize, u8)> {
+        let (at_home, elsewhere) = (home.oldest_slot(), other.oldest_slot());
+        if let (Some((home, age)), Some((other, other_age))) = (at_home, elsewhere)
+            && age.abs_diff(other_age) <= CLOCKS_DIFFER
+        {
+            let ends = |slot: usize| self.slot(slot).deadline().at_ms;
+            return if ends(other) < ends(home) { elsewhere } else { at_home };
+        }
+        oldest_of_both(home, other)
+    }
+
     #[inline(never)]
     fn evict_among(
         &self,
@@ -250,7 +264,7 @@ impl Table {
         rules: &Rules,
     ) -> Result<(usize, Snapshot), NoSlot> {
         let trusting = Bug::EvictsByOldAge.is_planted();
-        while let Some((slot, age)) = oldest_of_both(home, other) {
+        while let Some((slot, age)) = self.first_to_go(home, other) {
             if may_go(slot) {
                 let seen = self.slot(slot).control().load();
                 // Somebody may have inserted the very record that is asked for, and finished it:
@@ -293,6 +307,8 @@ impl Table {
         if !finished || !(over || self.may_evict(wanted.scope, slot)) {
             return None;
         }
+        // The words beside the record, which its outcome will need.
+        self.region.prefetch_slot(slot);
         let claimed = self.claim(slot, seen, wanted)?;
         self.counters.add(if over { Event::EvictedExpired } else { Event::EvictedEarly });
         Some(claimed)
@@ -347,6 +363,11 @@ struct View {
 }
 
 impl View {
+    #[inline(always)]
+    fn oldest_slot(&self) -> Option<(usize, u8)> {
+        self.oldest.peek().map(|(way, age)| (self.set * WAYS + way, age))
+    }
+
     /// The record in `way` is gone.
     fn cleared(&mut self, way: usize) {
         self.vacant = self.vacant.with(way);
@@ -357,13 +378,15 @@ impl View {
 /// The least recently used slot of both sets, with its age in ticks.
 #[inline(always)]
 fn oldest_of_both(home: &View, other: &View) -> Option<(usize, u8)> {
-    let oldest = |view: &View| view.oldest.peek().map(|(way, age)| (view.set * WAYS + way, age));
-    match (oldest(home), oldest(other)) {
+    match (home.oldest_slot(), other.oldest_slot()) {
         (Some(home), Some(other)) => Some(if other.1 > home.1 { other } else { home }),
         (one, None) | (None, one) => one,
     }
 }
 
+/// How many ticks the clocks of two sets may differ by in the life of a record. With two, half as
+/// many records that are due to stay go early as by age alone; with four, somewhat more.
+const CLOCKS_DIFFER: u8 = 2;
 /// Fewer vacant ways than these are little room.
 const CROWDED: u32 = (WAYS / 4) as u32;
 /// With so many ways vacant a record goes to its home, where a look-up searches first; else to
