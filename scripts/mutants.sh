@@ -15,6 +15,8 @@ page=docs/mutants.md
 out="${CARGO_TARGET_DIR:-target}/mutants"
 # Properties try fewer cases, always the same ones: thousands of runs have to end.
 export PROPTEST_CASES=64 PROPTEST_RNG_SEED=7 PROPTEST_MAX_SHRINK_ITERS=0
+# A test that fails has told enough: a backtrace takes longer than the test.
+export RUST_BACKTRACE=0
 # A loop without end that also collects is ended by its memory, before it ends something else.
 ulimit -v $((12 << 20))
 
@@ -27,18 +29,19 @@ mutants() {
   case $result in 0 | 2 | 3) ;; *) die "cargo mutants ended with $result" ;; esac
 }
 
-# Most mutants fall to the quick tests; the slow ones see what is left. `--iterate` goes on where
-# an earlier run ended, so that a part can be run in pieces.
+# What sees most comes first: the unit tests take a second, the suites ten, the slow ones minutes,
+# and each sees only what those before it let through. `--iterate` does that, and also goes on
+# where an earlier run ended, so that a part can be run in pieces.
 pass() {
   local part=$1
-  local engine=(--test-package oncegate --test-package oncegate-tests)
-  local suites=(--lib --test public --test oracle)
+  local suites=(--test-package oncegate-tests -- --test oracle --test public --)
   local slow=(--skip stress:: --skip race:: --skip steady_state:: --skip waiting_costs)
   case $part in
     fingerprint) mutants "$part" --iterate -- --lib fingerprint:: ;;
     table | outcome)
-      mutants "$part" --iterate "${engine[@]}" -- "${suites[@]}" -- "${slow[@]}"
-      mutants "$part" --iterate "${engine[@]}" -- "${suites[@]}"
+      mutants "$part" --iterate --timeout 20 -- --lib -- --skip fingerprint::
+      mutants "$part" --iterate "${suites[@]}" "${slow[@]}"
+      mutants "$part" --iterate "${suites[@]}"
       ;;
     *) die "no part $part; there are fingerprint, table and outcome" ;;
   esac
