@@ -59,8 +59,29 @@ fn successes_are_told_apart() {
     }
 }
 
-/// Goal: an attempt that lapsed leaves a word that is nothing else, and that names it. Method:
-/// attempts that differ in the low bits; the words of the other kinds.
+/// Goal: what ended without bytes reads back, and no other kind takes it for its own. Method:
+/// corners of the window and the counter; attempts that differ in one bit that is kept.
+#[test]
+fn bare_references_read_back() {
+    for window in [0, 1, 7, 1_000, 1 << 30, u64::MAX].map(WindowCode::new) {
+        for counter in [0, 5, (1 << 19) - 1, Fence::MAX] {
+            let held = Fence::new(counter).expect("in range");
+            for bare in [false, true].map(|failed| Bare { failed, window }) {
+                let word = bare.pack(held);
+                assert_eq!(Bare::unpack(word, held), Some(bare));
+                assert_eq!(reference::Place::unpack(word), None);
+                assert_eq!(Inline::unpack(word, held), None);
+                for bit in 0..19 {
+                    let other = Fence::new(counter ^ 1 << bit).expect("in range");
+                    assert_eq!(Bare::unpack(word, other), None, "bit {bit}");
+                }
+            }
+        }
+    }
+}
+
+/// Goal: an attempt that lapsed leaves a word that is nothing else, and that names it by nineteen
+/// bits. Method: attempts that differ in one bit; the words of the other kinds.
 #[test]
 fn a_lapse_is_told_apart() {
     let held = Fence::new(5).expect("small");
@@ -69,9 +90,22 @@ fn a_lapse_is_told_apart() {
     assert!(word != 0 && word != bare(false) && word != bare(true));
     assert_eq!(reference::Place::unpack(word), None);
     assert_eq!(Bare::unpack(word, held), None);
-    for bit in 0..19 {
+    for bit in 0..48 {
         let other = Fence::new(5 ^ 1 << bit).expect("small");
-        assert_ne!(lapsed(other), word, "bit {bit}");
-        assert_eq!(Bare::unpack(bare(true), other), None, "bit {bit}");
+        assert_eq!(lapsed(other) == word, bit >= 19, "bit {bit}");
+    }
+}
+
+/// Goal: a reference reaches every place there may be. Method: the first and the last of each.
+#[test]
+fn references_reach_every_place() {
+    assert_eq!((MAX_CHUNKS, MAX_CHUNK_WORDS), (1 << 19, 1 << 17));
+    for chunk in [0, 1, (1 << 19) - 1] {
+        for offset in [0, 2, (1 << 17) - 2] {
+            for sequence in [1, reference::MAX_SEQUENCE] {
+                let place = reference::Place { chunk, offset, sequence };
+                assert_eq!(reference::Place::unpack(place.pack()), Some(place));
+            }
+        }
     }
 }
