@@ -99,8 +99,11 @@ fn slots_lie_in_their_sets() {
         let (set, way) = place(slot);
         assert!(set < 3 && way < WAYS && set * WAYS + way == slot);
         let [word] = table.inline(slot) else { panic!("one word") };
-        // Relaxed, both: one thread.
-        assert_eq!(word.load(Ordering::Relaxed), 0, "the word of another slot");
-        word.store(1, Ordering::Relaxed);
+        // Relaxed, here and below: one thread.
+        word.store(slot as u64, Ordering::Relaxed);
+    }
+    for slot in 0..table.slots() {
+        let own = table.inline(slot).iter().map(|word| word.load(Ordering::Relaxed));
+        assert_eq!(own.collect::<Vec<_>>(), [slot as u64], "the word of another slot");
     }
 }
