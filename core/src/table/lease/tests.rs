@@ -129,6 +129,11 @@ fn a_late_lease_changes_nothing() {
     assert_eq!(lapsed.deadline(&table), (1_077, Kind::Closed, Lapse::Reclaim, true));
     assert!(table.write_lease(other.slot, other.seen, DRAFT), "an earlier attempt's gives way");
     assert_eq!(other.deadline(&table), (9_000, Kind::Lease, Lapse::Unknown, true));
+
+    other.taken(&table, 5);
+    let late = LeaseDraft { until_ms: 10_000, ..DRAFT };
+    assert!(!table.write_lease(other.slot, other.seen, late), "it was taken over");
+    assert_eq!(other.deadline(&table), (9_000, Kind::Lease, Lapse::Unknown, true));
 }
 
 /// Goal: a lease is renewed, or its attempt given back, while it is a lease, by its holder alone.
@@ -249,7 +254,9 @@ fn the_writer_ends_what_it_wrote() {
     mine.step(&table, Step::Announce);
     let writing = table.start_writing(mine.slot, before).expect("a waiter is no hindrance");
     assert!(writing.writing() && writing.waiters());
-    assert_eq!(table.start_writing(mine.slot, before), None, "a second writer");
+    for seen in [before, writing] {
+        assert_eq!(table.start_writing(mine.slot, seen), None, "a second writer");
+    }
     let ended = table.end_written(mine.slot, writing, State::Succeeded).expect("nobody else");
     assert!(ended.state() == State::Succeeded && !ended.writing() && !ended.waiters());
     let live = [State::Running, State::Succeeded].map(|state| table.counters.in_state(state));

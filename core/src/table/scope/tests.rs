@@ -15,7 +15,7 @@ fn nanos(at: u64) -> Duration {
 /// scopes as there are entries, whose hashes begin at the same one or at the last.
 #[test]
 fn every_entry_is_somebodys() {
-    for first in [0, 4, 1 << 40] {
+    for first in [0, 4, 1 << 40, u64::MAX - 30] {
         let table = sized(1, 6);
         let hashes = [1, 2, 3, 4, 5].map(|i| first + i * 5);
         assert_eq!(table.known_scope(hashes[0]), None);
@@ -54,6 +54,16 @@ fn an_idle_entry_is_given_on() {
     assert_eq!(give(8, 10), Some(first));
     assert_eq!((table.known_scope(7), table.known_scope(8)), (None, Some(first)));
     assert_eq!(table.room_of(first), RoomOf::Shared, "the limits of who had it before");
+}
+
+/// Goal: nobody's entry is given on while one is free. Method: a scope that is idle lies before a
+/// free entry.
+#[test]
+fn a_free_entry_comes_first() {
+    let table = sized(1, 3);
+    let entries = [2, 4].map(|hash| table.scope_entry(hash, ScopeLimits::NONE, second(9)));
+    assert_eq!(entries, [Some(1), Some(2)]);
+    assert_eq!([2, 4].map(|hash| table.known_scope(hash)), entries);
 }
 
 /// Goal: an entry that somebody is about to fill in is nobody's yet, and whoever comes next fills
