@@ -30,13 +30,13 @@ fn identity_is_224_bits() {
         let words = words();
         let slot = Slot::new(&words);
         slot.write(fields(fingerprint));
-        assert!(slot.holds(Identity::new(fingerprint)));
+        assert!(slot.holds(&fingerprint));
         for bit in 0..256 {
             let mut other = fingerprint;
             other[bit / 64] ^= 1 << (bit % 64);
             // The last 32 bits are the low half of the last word.
             let stored = bit / 64 < 3 || bit % 64 >= 32;
-            assert_eq!(slot.holds(Identity::new(other)), !stored, "bit {bit}");
+            assert_eq!(slot.holds(&other), !stored, "bit {bit}");
         }
     }
 }
@@ -132,7 +132,7 @@ fn the_attempt_number_only_rises() {
     let table = table();
     let mut mine = running(&table, 1, Lapse::Reclaim);
     let slot = table.slot(mine.slot);
-    let (scope, identity) = (slot.scope(), table.probe([1 << 26, 1 << 48, 1, 1 << 32]).identity());
+    let (scope, fingerprint) = (slot.scope(), [1 << 26, 1 << 48, 1, 1 << 32]);
     let fence = mine.seen.fence();
     for (attempt, expected) in [(0, 1), (1, 1), (5, 5), (4, 5), (5, 5), (6, 6)] {
         slot.raise_attempt(fence, attempt);
@@ -144,5 +144,5 @@ fn the_attempt_number_only_rises() {
     assert_eq!(slot.attempt(), 6, "it is over");
     slot.raise_attempt(next, u32::MAX);
     assert_eq!(slot.attempt(), 0xffff);
-    assert!(slot.scope() == scope && slot.holds(identity));
+    assert!(slot.scope() == scope && slot.holds(&fingerprint));
 }
