@@ -1,5 +1,7 @@
 //! One set's line: tags, ages, arbitration and clock, without threads.
 
+mod arbitration;
+
 use super::*;
 
 fn words() -> [AtomicU64; LINE_WORDS] {
@@ -17,6 +19,8 @@ fn tags_name_their_way() {
     assert_eq!(line.vacant().count(), 0);
     for way in 0..WAYS {
         assert_eq!(line.matching(0x40 + way as u8).collect::<Vec<_>>(), [way]);
+        let having = (0..WAYS).filter(|other| line.has_tag(*other, 0x40 + way as u8));
+        assert_eq!(having.collect::<Vec<_>>(), [way]);
         line.set_tag(way, 0);
         assert!(line.vacant().contains(way));
     }
@@ -32,6 +36,7 @@ fn ways_come_round() {
     }
     assert_eq!(ways.without(31).first_from(6), Some(0));
     assert_eq!(ways.with(7).first_from(6), Some(7));
+    assert_eq!((ways.with(5), ways.without(7)), (ways, ways));
     assert_eq!(Ways(0).first_from(3), None);
 }
 
