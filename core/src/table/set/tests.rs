@@ -102,19 +102,29 @@ fn the_oldest_come_first() {
     }
 }
 
-/// Goal: an unused record stays the oldest however many insertions pass. Method: thousands of
-/// ticks with the aging call at each.
+/// Goal: an unused record stays the oldest however many insertions pass, and no other seems older
+/// than it is. Method: thousands of ticks with the aging call at each; ways of both words, of which
+/// some are used every few ticks.
 #[test]
 fn unused_records_stay_old() {
     let words = words();
     let line = SetLine::new(&words);
-    line.stamp(2, 0);
+    for way in [2, 5, 20, 21] {
+        line.stamp(way, 0);
+    }
     for tick in 1..5_000_u32 {
         let clock = tick as u8 & STAMP_MASK;
         line.limit_ages(clock);
         line.touch(1, clock);
-        let (old, new) = (line.age(2, clock), line.age(1, clock));
-        assert!(old > new && old <= OLDEST, "at tick {tick}: {old} and {new}");
+        assert_eq!(line.age(1, clock), 0);
+        for (way, every) in [(5, 5), (21, 11)] {
+            if tick.is_multiple_of(every) {
+                line.touch(way, clock);
+            }
+            assert_eq!(u32::from(line.age(way, clock)), tick % every, "at tick {tick}");
+        }
+        let old = [2, 20].map(|way| line.age(way, clock));
+        assert_eq!(old, [tick.min(11) as u8; 2], "at tick {tick}");
     }
     let clock = 4_999_u32 as u8 & STAMP_MASK;
     line.touch(2, clock);
