@@ -94,11 +94,12 @@ fn the_oldest_come_first() {
         plain.sort_by_key(|(way, age)| (std::cmp::Reverse(*age), *way));
         let (vacant, mut oldest) = line.vacant_and_oldest();
         assert_eq!(vacant, !used);
-        for expected in plain {
-            assert_eq!(oldest.peek(), Some(expected), "in round {round}");
+        for (at, expected) in plain.iter().enumerate() {
+            assert_eq!(oldest.peek(), Some(*expected), "in round {round}");
+            assert_eq!(oldest.peek_second(), plain.get(at + 1).copied(), "in round {round}");
             oldest.skip_one();
         }
-        assert_eq!(oldest.peek(), None);
+        assert_eq!((oldest.peek(), oldest.peek_second()), (None, None));
     }
 }
 
