@@ -53,7 +53,7 @@ pass() {
   case $part in
     fingerprint) mutants "$part" --iterate -- --lib fingerprint:: ;;
     table | outcome)
-      mutants "$part" --iterate --timeout 20 --cargo-arg=--lib -- -- --skip fingerprint::
+      mutants "$part" --iterate --timeout 10 --cargo-arg=--lib -- -- --skip fingerprint::
       [ -n "$(unexplained "$part")" ] || return 0
       mutants "$part" --iterate "${suites[@]}" "${slow[@]}"
       [ -n "$(unexplained "$part")" ] || return 0
