@@ -38,6 +38,7 @@ fn ways_come_round() {
     assert_eq!(ways.with(7).first_from(6), Some(7));
     assert_eq!((ways.with(5), ways.without(7)), (ways, ways));
     assert_eq!(Ways(0).first_from(3), None);
+    assert!(Ways(0).is_empty() && !ways.is_empty() && !Ways(1).is_empty());
 }
 
 /// Goal: ages never step backwards. Method: a late stamp with an older clock changes nothing.
