@@ -25,7 +25,7 @@ struct Shelf {
 
 impl Shelf {
     fn new(chunks: usize) -> Self {
-        let geometry = Geometry::new(1, 0, 1, chunks, CHUNK).expect("small");
+        let geometry = Geometry::new(2, 0, 1, chunks, CHUNK).expect("small");
         let region = Arc::new(Region::private(geometry, false).expect("a few pages"));
         let counters = Arc::new(Counters::new());
         let store = OutcomeStore::new(Arc::clone(&region), Arc::clone(&counters));

@@ -16,7 +16,7 @@ fn nanos(at: u64) -> Duration {
 #[test]
 fn every_entry_is_somebodys() {
     for first in [0, 4, 1 << 40, u64::MAX - 30] {
-        let table = sized(1, 6);
+        let table = sized(2, 6);
         let hashes = [1, 2, 3, 4, 5].map(|i| first + i * 5);
         assert_eq!(table.known_scope(hashes[0]), None);
         let entries = hashes.map(|hash| {
@@ -32,8 +32,8 @@ fn every_entry_is_somebodys() {
         assert_eq!(table.scope_entry(first + 30, ScopeLimits::NONE, second(0)), None);
         assert_eq!(table.known_scope(first + 30), None);
     }
-    assert_eq!(sized(1, 1).scope_entry(7, ScopeLimits::NONE, second(0)), None, "no entries");
-    assert_eq!(sized(1, 1).known_scope(7), None);
+    assert_eq!(sized(2, 1).scope_entry(7, ScopeLimits::NONE, second(0)), None, "no entries");
+    assert_eq!(sized(2, 1).known_scope(7), None);
 }
 
 /// Goal: an entry goes to another scope when nobody would notice, and not before. Method: an entry
@@ -41,7 +41,7 @@ fn every_entry_is_somebodys() {
 #[test]
 fn an_idle_entry_is_given_on() {
     let limits = ScopeLimits { nanos_each: 10, burst_nanos: 100, ..ScopeLimits::NONE };
-    let table = sized(1, 2);
+    let table = sized(2, 2);
     let give = |hash, now| table.scope_entry(hash, limits, nanos(now));
     let first = give(7, 0).expect("room");
     table.charge_scope(first, nanos(0)).expect("within the burst");
@@ -60,7 +60,7 @@ fn an_idle_entry_is_given_on() {
 /// free entry.
 #[test]
 fn a_free_entry_comes_first() {
-    let table = sized(1, 3);
+    let table = sized(2, 3);
     let entries = [2, 4].map(|hash| table.scope_entry(hash, ScopeLimits::NONE, second(9)));
     assert_eq!(entries, [Some(1), Some(2)]);
     assert_eq!([2, 4].map(|hash| table.known_scope(hash)), entries);
@@ -70,7 +70,7 @@ fn a_free_entry_comes_first() {
 /// it in. Method: a hash without limits, as between two stores.
 #[test]
 fn a_half_made_entry_is_made() {
-    let table = sized(1, 2);
+    let table = sized(2, 2);
     // Relaxed: one thread.
     table.region.scope(1)[HASH].store(7, Ordering::Relaxed);
     assert_eq!(table.known_scope(7), None);
@@ -88,7 +88,7 @@ fn a_half_made_entry_is_made() {
 /// that are none.
 #[test]
 fn room_follows_from_the_limits() {
-    let table = sized(1, 2);
+    let table = sized(2, 2);
     for (guest, pinned, max_live, room) in [
         (false, false, u64::MAX, RoomOf::Shared),
         (false, false, 5, RoomOf::Shared),
@@ -113,7 +113,7 @@ fn room_follows_from_the_limits() {
 #[test]
 fn live_records_are_limited() {
     for max_live in [0, 1, 3] {
-        let table = sized(1, 2);
+        let table = sized(2, 2);
         table.set_scope_limits(1, ScopeLimits { max_live, ..ScopeLimits::NONE });
         for _ in 0..2 {
             for _ in 0..max_live {
@@ -123,7 +123,7 @@ fn live_records_are_limited() {
             (0..max_live + 2).for_each(|_| table.release_scope(1));
         }
     }
-    let table = sized(1, 2);
+    let table = sized(2, 2);
     table.set_scope_limits(1, ScopeLimits::NONE);
     assert!((0..100).all(|_| table.charge_scope(1, second(0)).is_ok()));
     assert!((0..100).all(|_| table.charge_scope(0, second(0)).is_ok()));
@@ -139,7 +139,7 @@ fn live_records_are_limited() {
 /// wait, and refused records cost nothing. Method: either side of each bound, to the nanosecond.
 #[test]
 fn the_rate_is_exact() {
-    let table = sized(1, 2);
+    let table = sized(2, 2);
     let limits = ScopeLimits { nanos_each: 10, burst_nanos: 20, ..ScopeLimits::NONE };
     table.set_scope_limits(1, limits);
     let charge = |now| table.charge_scope(1, nanos(now));
