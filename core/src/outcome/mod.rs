@@ -206,3 +206,6 @@ const MAX_VALUE: usize = 8_192;
 const MAX_METADATA: usize = 16_384;
 /// Length of the name, and of the value.
 const ENTRY_HEAD: usize = 3;
+
+#[cfg(all(test, not(oncegate_loom)))]
+mod tests;

@@ -250,7 +250,7 @@ impl Entry {
         self.sequence % MAX_SEQUENCE + 1
     }
 
-    fn unpack(word: u64) -> Self {
+    pub(super) fn unpack(word: u64) -> Self {
         Self {
             sequence: word >> SEQUENCE_SHIFT,
             state: word >> STATE_SHIFT & 0b11,

@@ -297,3 +297,6 @@ impl Table {
 
 /// The attempt number has 16 bits and never wraps.
 const LAST_ATTEMPT: u32 = u16::MAX as u32;
+
+#[cfg(all(test, not(oncegate_loom)))]
+mod tests;

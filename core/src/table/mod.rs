@@ -126,3 +126,6 @@ impl Table {
 fn place(slot: usize) -> (usize, usize) {
     (slot / WAYS, slot % WAYS)
 }
+
+#[cfg(all(test, not(oncegate_loom)))]
+mod tests;

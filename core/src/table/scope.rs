@@ -239,3 +239,6 @@ const ARRIVAL: usize = 5;
 const FLAGS: usize = 6;
 const GUEST: u64 = 1;
 const PINNED: u64 = 2;
+
+#[cfg(all(test, not(oncegate_loom)))]
+mod tests;

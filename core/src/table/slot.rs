@@ -281,3 +281,6 @@ const ATTEMPT_WORD_MASK: u64 = 0xffff;
 const LOW_MASK: u64 = (1 << Fence::LOW_BITS) - 1;
 
 const _: () = assert!(Fence::LOW_BITS == 20, "the deadline fills a word");
+
+#[cfg(all(test, not(oncegate_loom)))]
+mod tests;

@@ -80,3 +80,6 @@ impl Table {
 
 /// How many slots are visited at a time: a quarter of a set.
 pub(crate) const PART: usize = WAYS / 4;
+
+#[cfg(all(test, not(oncegate_loom)))]
+mod tests;

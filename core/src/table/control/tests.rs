@@ -156,3 +156,112 @@ fn counters_carry_their_attempt() {
     }
     assert_eq!(Fence::new(Fence::MAX).and_then(|last| last.next_for(1)), None, "no wrap");
 }
+
+/// Goal: the same record is the same state of the same attempt, and a writer makes no other word
+/// of it. Method: each bit of the word changed in turn, around several words.
+#[test]
+fn each_bit_says_what_it_says() {
+    for before in [at(State::Running, 0), at(State::Vacant, Fence::MAX), Snapshot(!0)] {
+        assert!(before.is_same_record(before) && !before.differs_in_writer(before));
+        for bit in 0..64 {
+            let other = Snapshot(before.0 ^ 1 << bit);
+            // Between counter and state: owner, `B` and `W`.
+            assert_eq!(before.is_same_record(other), (48..61).contains(&bit), "bit {bit}");
+            assert_eq!(before.differs_in_writer(other), bit == 59, "bit {bit}");
+        }
+        let both = Snapshot(before.0 ^ (WRITING_BIT | WAITERS_BIT));
+        assert!(!before.differs_in_writer(both));
+    }
+}
+
+/// What became of the word `now`, which its caller believes to be `from`.
+fn made<T>(now: Snapshot, step: impl FnOnce(ControlWord<'_>) -> T) -> (T, Snapshot) {
+    let word = AtomicU64::new(now.0);
+    let control = ControlWord::new(&word);
+    let made = step(control);
+    (made, control.load())
+}
+
+/// Goal: a step loses to whoever was faster, and tells what it found. Method: the word as it was
+/// seen, and the word with each other mark, counter and state.
+#[test]
+fn a_step_compares_the_whole_word() {
+    let seen = at(State::Running, 5);
+    let end = Step::End(State::Succeeded);
+    let ended = at(State::Succeeded, 5);
+    assert_eq!(made(seen, |word| word.advance(seen, end)), (Ok(ended), ended));
+    for now in [
+        seen.with_waiters(true),
+        seen.with_writing(true),
+        at(State::Running, 6),
+        at(State::Unknown, 5),
+    ] {
+        assert_eq!(made(now, |word| word.advance(seen, end)), (Err(now), now));
+    }
+    let writing = seen.with_writing(true);
+    assert_eq!(made(writing, |word| word.advance(writing, Step::Write)), (Err(writing), writing));
+}
+
+/// Goal: an end goes past a writer, and past nothing else (rule 6). Method: the word as it was
+/// seen, with the writer's mark set or cleared since, and with everything else.
+#[test]
+fn an_end_goes_past_a_writer() {
+    let end = Step::End(State::Failed);
+    for waits in [false, true] {
+        let seen = at(State::Running, 5).with_waiters(waits);
+        let writing = seen.with_writing(true);
+        for (from, now) in [(seen, seen), (seen, writing), (writing, seen), (writing, writing)] {
+            let ended = at(State::Failed, 5).with_writing(now.writing());
+            let result = made(now, |word| word.advance_past_writers(from, end));
+            assert_eq!(result, (Ok(ended), ended));
+        }
+        let both = writing.with_waiters(!waits);
+        for now in [both, seen.with_waiters(!waits), at(State::Running, 6)] {
+            let result = made(now, |word| word.advance_past_writers(seen, end));
+            assert_eq!(result, (Err(now), now));
+        }
+    }
+}
+
+/// Goal: a claimer, and whoever helps an insertion, goes past the writer of an earlier attempt,
+/// and makes no step of another record. Method: the mark set and cleared meanwhile; a record that
+/// has moved on.
+#[test]
+fn an_insertion_goes_past_a_writer() {
+    for (state, step, next) in [
+        (State::Claimed, Step::Present, State::Inserting),
+        (State::Inserting, Step::Finish, State::Running),
+        (State::Inserting, Step::Vacate, State::Vacant),
+    ] {
+        let plain = at(state, 5);
+        let writing = plain.with_writing(true);
+        for (from, now) in [(plain, plain), (writing, writing), (writing, plain)] {
+            let after = at(next, 5).with_writing(now.writing());
+            let result = (Some(after), after);
+            assert_eq!(made(now, |word| word.advance_for(from, step)), result);
+            assert_eq!(made(now, |word| word.advance_claimed(from, step)), result);
+        }
+        let moved_on = at(next, 5);
+        for (from, now) in [(plain, moved_on), (plain, at(state, 6)), (writing, moved_on)] {
+            assert_eq!(made(now, |word| word.advance_for(from, step)), (None, now));
+        }
+        assert_eq!(made(moved_on, |w| w.advance_claimed(writing, step)), (None, moved_on));
+    }
+}
+
+/// Goal: who is done writing clears his mark and nothing else. Method: every bit set, and none.
+#[test]
+fn done_writing_clears_one_bit() {
+    for (before, after) in [(!0, !WRITING_BIT), (WRITING_BIT, 0), (0, 0)] {
+        let (_, now) = made(Snapshot(before), |word| word.done_writing());
+        assert_eq!(now, Snapshot(after));
+    }
+}
+
+/// Goal: the states are told apart in debug text. Method: one word with everything.
+#[test]
+fn debug_text_names_the_fields() {
+    let word = at(State::Running, 5).with_waiters(true);
+    let text = "Snapshot { state: Running, waiters: true, writing: false, owner: 7, fence: 5 }";
+    assert_eq!(format!("{word:?}"), text);
+}

@@ -1,5 +1,7 @@
 //! One set's line: tags, ages, arbitration and clock, without threads.
 
+mod arbitration;
+
 use super::*;
 
 fn words() -> [AtomicU64; LINE_WORDS] {
@@ -17,6 +19,8 @@ fn tags_name_their_way() {
     assert_eq!(line.vacant().count(), 0);
     for way in 0..WAYS {
         assert_eq!(line.matching(0x40 + way as u8).collect::<Vec<_>>(), [way]);
+        let having = (0..WAYS).filter(|other| line.has_tag(*other, 0x40 + way as u8));
+        assert_eq!(having.collect::<Vec<_>>(), [way]);
         line.set_tag(way, 0);
         assert!(line.vacant().contains(way));
     }
@@ -32,7 +36,9 @@ fn ways_come_round() {
     }
     assert_eq!(ways.without(31).first_from(6), Some(0));
     assert_eq!(ways.with(7).first_from(6), Some(7));
+    assert_eq!((ways.with(5), ways.without(7)), (ways, ways));
     assert_eq!(Ways(0).first_from(3), None);
+    assert!(Ways(0).is_empty() && !ways.is_empty() && !Ways(1).is_empty());
 }
 
 /// Goal: ages never step backwards. Method: a late stamp with an older clock changes nothing.
@@ -89,27 +95,38 @@ fn the_oldest_come_first() {
         plain.sort_by_key(|(way, age)| (std::cmp::Reverse(*age), *way));
         let (vacant, mut oldest) = line.vacant_and_oldest();
         assert_eq!(vacant, !used);
-        for expected in plain {
-            assert_eq!(oldest.peek(), Some(expected), "in round {round}");
+        for (at, expected) in plain.iter().enumerate() {
+            assert_eq!(oldest.peek(), Some(*expected), "in round {round}");
+            assert_eq!(oldest.peek_second(), plain.get(at + 1).copied(), "in round {round}");
             oldest.skip_one();
         }
-        assert_eq!(oldest.peek(), None);
+        assert_eq!((oldest.peek(), oldest.peek_second()), (None, None));
     }
 }
 
-/// Goal: an unused record stays the oldest however many insertions pass. Method: thousands of
-/// ticks with the aging call at each.
+/// Goal: an unused record stays the oldest however many insertions pass, and no other seems older
+/// than it is. Method: thousands of ticks with the aging call at each; ways of both words, of which
+/// some are used every few ticks.
 #[test]
 fn unused_records_stay_old() {
     let words = words();
     let line = SetLine::new(&words);
-    line.stamp(2, 0);
+    for way in [2, 5, 20, 21] {
+        line.stamp(way, 0);
+    }
     for tick in 1..5_000_u32 {
         let clock = tick as u8 & STAMP_MASK;
         line.limit_ages(clock);
         line.touch(1, clock);
-        let (old, new) = (line.age(2, clock), line.age(1, clock));
-        assert!(old > new && old <= OLDEST, "at tick {tick}: {old} and {new}");
+        assert_eq!(line.age(1, clock), 0);
+        for (way, every) in [(5, 5), (21, 11)] {
+            if tick.is_multiple_of(every) {
+                line.touch(way, clock);
+            }
+            assert_eq!(u32::from(line.age(way, clock)), tick % every, "at tick {tick}");
+        }
+        let old = [2, 20].map(|way| line.age(way, clock));
+        assert_eq!(old, [tick.min(11) as u8; 2], "at tick {tick}");
     }
     let clock = 4_999_u32 as u8 & STAMP_MASK;
     line.touch(2, clock);

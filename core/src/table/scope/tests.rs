@@ -1,0 +1,160 @@
+//! Scope entries, without threads: who gets one, and what it lets through.
+
+use super::*;
+use crate::table::tests::sized;
+
+fn second(at: u64) -> Duration {
+    Duration::from_secs(at)
+}
+
+fn nanos(at: u64) -> Duration {
+    Duration::from_nanos(at)
+}
+
+/// Goal: a scope is found in the entry that it was given, and no other one is. Method: as many
+/// scopes as there are entries, whose hashes begin at the same one or at the last.
+#[test]
+fn every_entry_is_somebodys() {
+    for first in [0, 4, 1 << 40, u64::MAX - 30] {
+        let table = sized(2, 6);
+        let hashes = [1, 2, 3, 4, 5].map(|i| first + i * 5);
+        assert_eq!(table.known_scope(hashes[0]), None);
+        let entries = hashes.map(|hash| {
+            let entry = table.scope_entry(hash, ScopeLimits::NONE, second(0)).expect("room");
+            assert_eq!(table.known_scope(hash), Some(entry));
+            table.charge_scope(entry, second(0)).expect("no limit");
+            entry
+        });
+        let begin = (hashes[0] % 5) as u16;
+        assert_eq!(entries, [0, 1, 2, 3, 4].map(|step| 1 + (begin + step) % 5));
+        let again = hashes.map(|hash| table.scope_entry(hash, ScopeLimits::NONE, second(0)));
+        assert_eq!(again, entries.map(Some));
+        assert_eq!(table.scope_entry(first + 30, ScopeLimits::NONE, second(0)), None);
+        assert_eq!(table.known_scope(first + 30), None);
+    }
+    assert_eq!(sized(2, 1).scope_entry(7, ScopeLimits::NONE, second(0)), None, "no entries");
+    assert_eq!(sized(2, 1).known_scope(7), None);
+}
+
+/// Goal: an entry goes to another scope when nobody would notice, and not before. Method: an entry
+/// that is pinned, has a live record, or owes time; then none of it.
+#[test]
+fn an_idle_entry_is_given_on() {
+    let limits = ScopeLimits { nanos_each: 10, burst_nanos: 100, ..ScopeLimits::NONE };
+    let table = sized(2, 2);
+    let give = |hash, now| table.scope_entry(hash, limits, nanos(now));
+    let first = give(7, 0).expect("room");
+    table.charge_scope(first, nanos(0)).expect("within the burst");
+    assert_eq!(give(8, 1_000), None, "a live record");
+    table.release_scope(first);
+    assert_eq!(give(8, 9), None, "it owes time");
+    table.set_scope_limits(first, ScopeLimits { pinned: true, ..limits });
+    assert_eq!(give(8, 1_000), None, "pinned");
+    table.set_scope_limits(first, ScopeLimits { guest: true, ..limits });
+    assert_eq!(give(8, 10), Some(first));
+    assert_eq!((table.known_scope(7), table.known_scope(8)), (None, Some(first)));
+    assert_eq!(table.room_of(first), RoomOf::Shared, "the limits of who had it before");
+}
+
+/// Goal: nobody's entry is given on while one is free. Method: a scope that is idle lies before a
+/// free entry.
+#[test]
+fn a_free_entry_comes_first() {
+    let table = sized(2, 3);
+    let entries = [2, 4].map(|hash| table.scope_entry(hash, ScopeLimits::NONE, second(9)));
+    assert_eq!(entries, [Some(1), Some(2)]);
+    assert_eq!([2, 4].map(|hash| table.known_scope(hash)), entries);
+}
+
+/// Goal: an entry that somebody is about to fill in is nobody's yet, and whoever comes next fills
+/// it in. Method: a hash without limits, as between two stores.
+#[test]
+fn a_half_made_entry_is_made() {
+    let table = sized(2, 2);
+    // Relaxed: one thread.
+    table.region.scope(1)[HASH].store(7, Ordering::Relaxed);
+    assert_eq!(table.known_scope(7), None);
+    assert_eq!(table.charge_scope(1, second(0)), Err(Refusal::Live));
+    let limits = ScopeLimits { max_live: 1, ..ScopeLimits::NONE };
+    assert_eq!(table.scope_entry(7, limits, second(0)), Some(1));
+    assert_eq!(table.known_scope(7), Some(1));
+    let other = ScopeLimits { max_live: 2, ..ScopeLimits::NONE };
+    assert_eq!(table.scope_entry(7, other, second(0)), Some(1));
+    assert_eq!(table.charge_scope(1, second(0)), Ok(()));
+    assert_eq!(table.charge_scope(1, second(0)), Err(Refusal::Live), "the first limits stay");
+}
+
+/// Goal: whose room a scope takes follows from its limits. Method: every mix of them, and entries
+/// that are none.
+#[test]
+fn room_follows_from_the_limits() {
+    let table = sized(2, 2);
+    for (guest, pinned, max_live, room) in [
+        (false, false, u64::MAX, RoomOf::Shared),
+        (false, false, 5, RoomOf::Shared),
+        (false, true, u64::MAX, RoomOf::Shared),
+        (false, true, 5, RoomOf::Reserved),
+        (false, true, 0, RoomOf::Reserved),
+        (true, false, 5, RoomOf::Guest),
+        (true, true, 5, RoomOf::Guest),
+        (true, true, u64::MAX, RoomOf::Guest),
+    ] {
+        let limits = ScopeLimits { guest, pinned, max_live, ..ScopeLimits::NONE };
+        table.set_scope_limits(1, limits);
+        assert_eq!(table.room_of(1), room, "{limits:?}");
+        for entry in [0, 2, u16::MAX] {
+            assert_eq!(table.room_of(entry), RoomOf::Shared, "entry {entry}");
+        }
+    }
+}
+
+/// Goal: live records are counted up to the limit, and released records count no more. Method:
+/// limits of none, some and no end; more released than were charged; entries that are none.
+#[test]
+fn live_records_are_limited() {
+    for max_live in [0, 1, 3] {
+        let table = sized(2, 2);
+        table.set_scope_limits(1, ScopeLimits { max_live, ..ScopeLimits::NONE });
+        for _ in 0..2 {
+            for _ in 0..max_live {
+                assert_eq!(table.charge_scope(1, second(0)), Ok(()));
+            }
+            assert_eq!(table.charge_scope(1, second(0)), Err(Refusal::Live));
+            (0..max_live + 2).for_each(|_| table.release_scope(1));
+        }
+    }
+    let table = sized(2, 2);
+    table.set_scope_limits(1, ScopeLimits::NONE);
+    assert!((0..100).all(|_| table.charge_scope(1, second(0)).is_ok()));
+    assert!((0..100).all(|_| table.charge_scope(0, second(0)).is_ok()));
+    for entry in [0, 2, u16::MAX] {
+        table.release_scope(entry);
+        table.refund_scope(entry);
+    }
+    // Relaxed: one thread.
+    assert_eq!(table.region.scope(0)[LIVE].load(Ordering::Relaxed), 0, "entry 0 counts nothing");
+}
+
+/// Goal: the rate lets the burst through, then one record in each interval, says how long to
+/// wait, and refused records cost nothing. Method: either side of each bound, to the nanosecond.
+#[test]
+fn the_rate_is_exact() {
+    let table = sized(2, 2);
+    let limits = ScopeLimits { nanos_each: 10, burst_nanos: 20, ..ScopeLimits::NONE };
+    table.set_scope_limits(1, limits);
+    let charge = |now| table.charge_scope(1, nanos(now));
+    let wait = |retry_after| Err(Refusal::Rate { retry_after: nanos(retry_after) });
+    assert_eq!([charge(100), charge(100), charge(100)], [Ok(()); 3]);
+    assert_eq!([charge(100), charge(103), charge(109)], [wait(10), wait(7), wait(1)]);
+    assert_eq!([charge(110), charge(110), charge(120)], [Ok(()), wait(10), Ok(())]);
+    table.refund_scope(1);
+    assert_eq!([charge(120), charge(120)], [Ok(()), wait(10)]);
+    assert_eq!([charge(1_000), charge(1_000), charge(1_000)], [Ok(()); 3]);
+    assert_eq!(charge(1_000), wait(10));
+    // Relaxed: one thread.
+    let live = || table.region.scope(1)[LIVE].load(Ordering::Relaxed);
+    assert_eq!(live(), 8, "one for each that was let through");
+    table.refund_scope(1);
+    assert_eq!(live(), 7);
+    assert_eq!(table.charge_scope(1, Duration::MAX), Ok(()), "the end of time");
+}
