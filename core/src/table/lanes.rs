@@ -141,7 +141,7 @@ mod sse2 {
 }
 
 /// Lane by lane: elsewhere, and to compare with.
-#[cfg(any(test, not(target_arch = "x86_64")))]
+#[cfg(any(all(test, not(any(oncegate_loom, oncegate_shuttle))), not(target_arch = "x86_64")))]
 mod portable {
     use super::LANES;
 
@@ -195,7 +195,7 @@ mod portable {
     }
 }
 
-#[cfg(all(test, not(oncegate_loom)))]
+#[cfg(all(test, not(any(oncegate_loom, oncegate_shuttle))))]
 mod tests {
     use super::{LANES, Lanes, portable};
 
