@@ -44,7 +44,9 @@ fn every_workload_runs() {
                 // every thread create the same one.
                 _ if figures.kind.bounded && !figures.kind.ours => 0.0..=figures.threads as f64,
                 Task::Hits64k | Task::Hits16m => 0.003..=0.03,
-                Task::Mix => 0.45..=0.6,
+                // Half are new; and rare ones of the others go before they come again, the more of
+                // them the longer it runs, as with any use of the least recent.
+                Task::Mix => 0.45..=0.7,
                 Task::Race => 1.0..=1.0,
             };
             assert!(expected.contains(&share), "{what}: {share} not in {expected:?}");
