@@ -392,3 +392,6 @@ const CROWDED: u32 = (WAYS / 4) as u32;
 /// With so many ways vacant a record goes to its home, where a look-up searches first; else to
 /// the emptier set.
 const HOME_FIRST: u32 = 5;
+
+#[cfg(all(test, not(oncegate_loom)))]
+mod tests;
