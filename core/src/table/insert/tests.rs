@@ -3,7 +3,7 @@
 use super::*;
 use crate::fork::ForkGuard;
 use crate::observe::Counters;
-use crate::region::{Geometry, Region};
+use crate::region::{Geometry, Region, WAYS};
 use crate::table::slot::Lapse;
 use crate::wait::WaitQueue;
 use std::cell::Cell;
@@ -122,6 +122,147 @@ fn counters_grow_from_home_to_home() {
         assert!(starts.get() > 1, "it never held a slot");
         let fence = seen.fence().get();
         assert!(fence > last.get(), "{fence} after {} ({attempts} attempts)", last.get());
+    }
+}
+
+/// A request whose home is `home` of two sets.
+fn at_home(table: &Table, home: u64, number: u64) -> Probe {
+    let probe = table.probe([(1 - home) << 63 | home << 31 | number, number << 48, number, 7]);
+    assert_eq!(probe.home() as u64, home);
+    probe
+}
+
+/// Goal: homes stand as they were searched until somebody inserts on either. Method: each of the
+/// two moves on, and neither.
+#[test]
+fn homes_stand_until_somebody_inserts() {
+    for (moved, with_old, stands) in
+        [(None, false, true), (None, true, true), (Some(0), false, false)].into_iter().chain([
+            (Some(0), true, false),
+            (Some(1), true, false),
+            (Some(1), false, true),
+        ])
+    {
+        let table = table();
+        let (line, old) = (table.line(0), table.line(1));
+        let old = with_old.then(|| (old, old.arbitration()));
+        let searched = Searched { line, seen: line.arbitration(), old };
+        if let Some(set) = moved {
+            let line = table.line(set);
+            line.disturb(line.arbitration()).expect("nobody else");
+        }
+        assert_eq!(searched.stands(), stands, "{moved:?} moved on, the old one is {with_old}");
+    }
+}
+
+/// Goal: an insertion on the strength of a search that is over finds what it did not see: the
+/// record whose insertion was pending, or that of the key which is being retired. Method: either,
+/// and the home as it was before.
+#[test]
+fn what_a_search_could_not_see_is_found() {
+    let table = table();
+    let probe = at_home(&table, 0, 1);
+    let line = table.line(0);
+    let first = presented(&table, &probe);
+    let pending = line.arbitrate(line.arbitration(), first.slot, first.seen.fence());
+    let looked = Some(pending.expect("nobody else"));
+    let again = table.insert(&probe, None, &draft(), &RULES, looked, || true);
+    assert!(matches!(again, Insertion::Found), "{again:?}");
+
+    let (old, new) = (at_home(&table, 1, 2), at_home(&table, 0, 3));
+    let _ = inserted(&table, &old, None, || {});
+    let looked = Some(line.arbitration());
+    let again = table.insert(&new, Some(&old), &draft(), &RULES, looked, || true);
+    assert!(matches!(again, Insertion::Found), "{again:?}");
+}
+
+/// Goal: a record that is over gives way to the new one of the same request, which says so; one
+/// that is not over does not. Method: either side of the end of a window.
+#[test]
+fn what_is_over_is_replaced() {
+    for (now_ms, replaces) in [(500, true), (499, false)] {
+        let table = table();
+        let probe = at_home(&table, 0, 1);
+        let (slot, seen) = inserted(&table, &probe, None, || {});
+        let _ = table.set_window(slot, seen, 500);
+        table.end(slot, seen, State::Succeeded).expect("nobody else");
+        let rules = Rules { now_ms, ..RULES };
+        let again = table.insert(&probe, None, &draft(), &rules, None, || true);
+        let replaced = matches!(again, Insertion::Inserted { replaced: true, .. });
+        assert_eq!(replaced, replaces, "{again:?} at {now_ms}");
+        assert_eq!(matches!(again, Insertion::Found), !replaces);
+        let other = table.insert(&at_home(&table, 0, 2), None, &draft(), &rules, None, || true);
+        assert!(matches!(other, Insertion::Inserted { replaced: false, .. }), "{other:?}");
+    }
+}
+
+/// Goal: while a key is retired, an insertion moves the request's old home on, so that one that
+/// does not know of the rotation fails; where that is the new home too, it does so by itself. And
+/// who finds the old home moved on begins anew. Method: each case; then every home at once.
+#[test]
+fn an_insertion_disturbs_the_old_home() {
+    let table = table();
+    let (old, new, same) = (at_home(&table, 1, 1), at_home(&table, 0, 2), at_home(&table, 0, 3));
+    let before = table.line(1).arbitration();
+    let _ = inserted(&table, &new, Some(&old), || {});
+    assert_ne!(table.line(1).arbitration(), before);
+    assert!(!table.disturb_old_home(&old, before, new.home()), "it moved on since");
+    let now = table.line(0).arbitration();
+    assert!(table.disturb_old_home(&same, now, new.home()), "nothing to do");
+    assert_eq!(table.line(0).arbitration(), now);
+    let _ = inserted(&table, &same, Some(&at_home(&table, 0, 4)), || {});
+
+    let before = [0, 1].map(|set| table.line(set).arbitration());
+    table.disturb_all();
+    let after = [0, 1].map(|set| table.line(set).arbitration());
+    assert!(before[0] != after[0] && before[1] != after[1]);
+}
+
+/// Goal: a slot that was claimed with a counter which is too low by now is given back, and no
+/// other. Method: counters around that of the slot.
+#[test]
+fn late_counters_are_given_back() {
+    let gives_back = |above: i64, old_clock: i64| {
+        let table = table();
+        let mine = presented(&table, &at_home(&table, 0, 1));
+        let fence = mine.seen.fence().get();
+        let near = |by: i64| fence.checked_add_signed(by).expect("small");
+        let mut held = Some(mine);
+        table.give_back_late(&mut held, near(above), near(old_clock));
+        let state = table.slot(mine.slot).control().load().state();
+        assert_eq!(held.is_none(), state == State::Vacant);
+        held.is_none()
+    };
+    assert!(!gives_back(0, -1) && !gives_back(-1, 1), "it is high enough");
+    assert!(gives_back(1, -1), "the home gave out a higher one");
+    assert!(gives_back(0, 0), "that of another home is the same");
+}
+
+/// Goal: bytes that name no slot help nobody, and stop nobody. Method: a pending insertion of the
+/// slot behind the last one.
+#[test]
+fn a_slot_that_is_none_is_not_helped() {
+    let table = table();
+    let probe = at_home(&table, 0, 1);
+    let line = table.line(0);
+    let fence = Fence::new(77).expect("small");
+    let _ = line.arbitrate(line.arbitration(), table.slots(), fence).expect("nobody else");
+    let _ = inserted(&table, &probe, None, || {});
+}
+
+/// Goal: a new record counts as just used, by the clock of the set that it lies in, also where the
+/// insertion moves that clock on. Method: records that fill the home, then the other set.
+#[test]
+fn a_new_record_is_the_newest() {
+    let table = table();
+    for number in 1..=2 * WAYS as u64 {
+        let (slot, _) = inserted(&table, &at_home(&table, 0, number), None, || {});
+        let (set, way) = place(slot);
+        let line = table.line(set);
+        let stamps = line.age(way, line.age_clock());
+        assert_eq!(stamps, 0, "record {number} in set {set}");
+        // The other set's clock stands still: what was written there is no clock of the home.
+        assert_eq!(line.age(way, line.age_clock().wrapping_add(5) & 0xf), 5, "record {number}");
     }
 }
 
