@@ -3,6 +3,7 @@
 //! A table of two sets: the first bit of a fingerprint's halves says which is its home.
 
 use super::*;
+use crate::table::scope::ScopeLimits;
 use crate::table::slot::DigestWord;
 use crate::table::tests::{rules, sized};
 use crate::table::{Draft, Insertion, LeaseDraft};
@@ -14,11 +15,13 @@ struct Room {
     table: Table,
     /// How many were inserted: each has a fingerprint of its own.
     count: u64,
+    /// The scope entry of the next ones.
+    scope: u16,
 }
 
 impl Room {
     fn new() -> Self {
-        Self { table: sized(2, 1), count: 0 }
+        Self { table: sized(2, 4), count: 0, scope: 0 }
     }
 
     /// A fingerprint whose home is set 0, and whose way is `way`.
@@ -32,7 +35,7 @@ impl Room {
         let probe = self.table.probe(fingerprint);
         assert_eq!((probe.home(), probe.alternate(), probe.way()), (0, 1, way));
         let lease = LeaseDraft { until_ms: 100, lapse };
-        let draft = Draft { scope: 0, digest: DigestWord::new(0, 1, 1), lease };
+        let draft = Draft { scope: self.scope, digest: DigestWord::new(0, 1, 1), lease };
         self.table.insert(&probe, None, &draft, rules, None, || true)
     }
 
@@ -107,26 +110,29 @@ fn the_oldest_goes() {
     assert_eq!(room.ended(3, 20_000), slots[4], "the first four were used a moment ago");
 }
 
-/// Goal: of two sets whose oldest are about as old, the window that ends first decides; where they
-/// are not, the age. Method: the oldest of the second set ends first; then it is used again.
+/// Goal: of two sets whose oldest are about as old, the window that ends first decides, and the home
+/// where both end at once; where they are not, the age. Method: the oldest of the other set ends
+/// before, with and after that of the home; then much older ones are left there.
 #[test]
 fn windows_decide_between_sets() {
-    let mut room = Room::new();
-    let slots: Vec<usize> = (0..2 * WAYS)
-        .map(|n| {
-            let end = if n == 28 { 5_000 } else { 10_000 + n as u64 };
-            room.ended(n % WAYS, end)
-        })
-        .collect();
-    assert_eq!(slots[28] / WAYS, 1);
-    let line = room.table.line(1);
-    let clock = line.age_clock();
-    // As old as the oldest of the home, by the clock of this set.
-    line.stamp(slots[28] % WAYS, clock.wrapping_sub(9) & 0xf);
-    let home = room.table.line(0);
-    home.stamp(slots[0] % WAYS, home.age_clock().wrapping_sub(10) & 0xf);
-    assert_eq!(room.ended(3, 20_000), slots[28], "it ends first");
-    assert_eq!(room.ended(3, 20_000) / WAYS, 0, "now those of the home are the oldest by far");
+    for (end, goes) in [(9_999, 1), (10_000, 0), (10_001, 0)] {
+        let mut room = Room::new();
+        let ends = |n: usize| if n == 32 { end } else { 10_000 + 10 * n as u64 };
+        let slots: Vec<usize> = (0..2 * WAYS).map(|n| room.ended(n % WAYS, ends(n))).collect();
+        assert_eq!((slots[0], slots[32]), (0, WAYS));
+        let aged = |slot: usize, age: u8| {
+            let line = room.table.line(slot / WAYS);
+            line.stamp(slot % WAYS, line.age_clock().wrapping_sub(age) & 0xf);
+        };
+        slots.iter().for_each(|slot| aged(*slot, 8));
+        aged(slots[0], 10);
+        aged(slots[32], 9);
+        let first = room.ended(3, 20_000);
+        assert_eq!(first, slots[32 * goes], "the other set's ends at {end}");
+        let line = room.table.line(0);
+        (0..WAYS).for_each(|way| line.stamp(way, line.age_clock()));
+        assert_eq!(room.ended(3, 20_000) / WAYS, 1, "those of the other set are much older");
+    }
 }
 
 /// Goal: running records never go. Method: both sets full of them, with either policy; one that
@@ -205,6 +211,95 @@ fn forgotten_attempts_go() {
     }
 }
 
+/// Goal: nobody evicts what is reserved for another scope, and guests evict nobody else's. Method:
+/// full sets of records of one scope, and a new record of each other kind of scope.
+#[test]
+fn scopes_spare_each_other() {
+    const RESERVED: u16 = 1;
+    const SHARED: u16 = 2;
+    const GUEST: u16 = 3;
+    for (old, new, goes) in [
+        (SHARED, SHARED, true),
+        (SHARED, RESERVED, true),
+        (SHARED, GUEST, false),
+        (RESERVED, SHARED, false),
+        (RESERVED, GUEST, false),
+        (RESERVED, RESERVED, true),
+        (GUEST, SHARED, true),
+        (GUEST, RESERVED, true),
+        (GUEST, GUEST, true),
+        (SHARED, 0, true),
+        (RESERVED, 0, false),
+    ] {
+        let mut room = Room::new();
+        let limits = ScopeLimits { max_live: 1_000, pinned: true, ..ScopeLimits::NONE };
+        room.table.set_scope_limits(RESERVED, limits);
+        room.table.set_scope_limits(SHARED, ScopeLimits::NONE);
+        room.table.set_scope_limits(GUEST, ScopeLimits { guest: true, ..ScopeLimits::NONE });
+        room.scope = old;
+        (0..2 * WAYS).for_each(|n| _ = room.ended(n % WAYS, 10_000));
+        room.scope = new;
+        let inserted = room.insert_under(1, &rules(EARLY), Lapse::Reclaim);
+        let went = matches!(inserted, Insertion::Inserted { .. });
+        assert_eq!(went, goes, "{new} for {old}: {inserted:?}");
+    }
+}
+
+/// Goal: what others share goes before what is reserved for the scope that asks, although that is
+/// older. Method: a set of either, and a new record of the scope with the reservation.
+#[test]
+fn what_is_shared_goes_first() {
+    let mut room = Room::new();
+    let limits = ScopeLimits { max_live: 1_000, pinned: true, ..ScopeLimits::NONE };
+    room.table.set_scope_limits(1, limits);
+    room.scope = 1;
+    let own: Vec<usize> = (0..2 * WAYS - 1).map(|n| room.ended(n % WAYS, 10_000)).collect();
+    room.scope = 0;
+    let shared = room.ended(31, 20_000);
+    room.scope = 1;
+    assert_eq!(room.ended(3, 30_000), shared);
+    assert!(own.contains(&room.ended(3, 30_000)), "now there are none but its own");
+}
+
+/// Goal: a running record is cleared when its lease is over and not before. Method: either side.
+#[test]
+fn a_running_record_is_closed_first() {
+    let mut room = Room::new();
+    let (slot, seen) = room.run(1);
+    assert!(!room.table.clear(slot, seen, &rules(99)), "its lease lasts");
+    assert_eq!(room.table.slot(slot).control().load(), seen);
+    assert!(room.table.clear(slot, seen, &rules(100)));
+    assert_eq!(room.table.slot(slot).control().load().state(), State::Vacant);
+}
+
+/// Goal: the oldest of the other set are cleared too. Method: both sets with little room; two
+/// records of the second are over.
+#[test]
+fn an_insertion_tends_the_other_set() {
+    let mut room = Room::new();
+    // Nobody inserts on the home of the second set: all of it is equally old, the first way first.
+    let ends = |n: usize| if (32..34).contains(&n) { 400 } else { 10_000 };
+    let slots: Vec<usize> = (0..56).map(|n| room.ended(n % WAYS, ends(n))).collect();
+    assert!(slots[28..].iter().all(|slot| slot / WAYS == 1));
+    let _ = room.insert_under(30, &rules(402), Lapse::Reclaim);
+    assert_eq!(room.total(Event::EvictedExpired), 2);
+    for slot in &slots[32..34] {
+        let state = room.table.slot(*slot).control().load().state();
+        assert_ne!(state, State::Succeeded, "the new record may lie there");
+    }
+}
+
+/// Goal: in full sets the record that is over goes, and none besides. Method: the oldest of the home
+/// is over.
+#[test]
+fn what_is_over_is_room() {
+    let (mut room, slots) = Room::full();
+    let inserted = room.insert_under(3, &rules(10_000), Lapse::Reclaim);
+    let Insertion::Inserted { slot, .. } = inserted else { panic!("{inserted:?}") };
+    assert_eq!(slot, slots[0]);
+    assert_eq!((room.total(Event::EvictedEarly), room.total(Event::EvictedExpired)), (0, 1));
+}
+
 /// Goal: at the end of the fencing counter an insertion says so, and not that there is no room.
 /// Method: a floor that leaves no counter, in an empty table and in a full one.
 #[test]
@@ -231,7 +326,10 @@ fn no_room_is_looked_at_again() {
         let searched = crate::table::insert::Searched { line, seen, old: None };
         let above = Fence::new(0).expect("small");
         let wanted = Wanted { probe: &probe, scope: 0, above, searched };
-        let claimed = room.table.claim_any(&wanted, &rules(EARLY));
-        assert_eq!(claimed.expect_err("all of them run"), expected);
+        for evict_lru in [true, false] {
+            let rules = Rules { evict_lru, ..rules(EARLY) };
+            let claimed = room.table.claim_any(&wanted, &rules);
+            assert_eq!(claimed.expect_err("all of them run"), expected);
+        }
     }
 }
