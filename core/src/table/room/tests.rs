@@ -110,9 +110,9 @@ fn the_oldest_goes() {
     assert_eq!(room.ended(3, 20_000), slots[4], "the first four were used a moment ago");
 }
 
-/// Goal: of two sets whose oldest are about as old, the window that ends first decides, and the home
-/// where both end at once; where they are not, the age. Method: the oldest of the other set ends
-/// before, with and after that of the home; then much older ones are left there.
+/// Goal: of two sets whose oldest are about as old, the window that ends first decides, and the
+/// home where both end at once; where they are not, the age. Method: the oldest of the other set
+/// ends before, with and after that of the home; then much older ones are left there.
 #[test]
 fn windows_decide_between_sets() {
     for (end, goes) in [(9_999, 1), (10_000, 0), (10_001, 0)] {
@@ -289,8 +289,8 @@ fn an_insertion_tends_the_other_set() {
     }
 }
 
-/// Goal: in full sets the record that is over goes, and none besides. Method: the oldest of the home
-/// is over.
+/// Goal: in full sets the record that is over goes, and none besides. Method: the oldest of the
+/// home is over.
 #[test]
 fn what_is_over_is_room() {
     let (mut room, slots) = Room::full();
