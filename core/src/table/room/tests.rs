@@ -311,6 +311,41 @@ fn the_end_of_the_counter_is_told() {
     }
 }
 
+/// Goal: an attempt that lapsed long ago goes wherever it lies. Method: full sets of running
+/// records with leases that last, but for one of either set.
+#[test]
+fn a_forgotten_attempt_is_found() {
+    for forgotten in [11, 45] {
+        let mut room = Room::new();
+        let records: Vec<_> = (0..2 * WAYS).map(|n| room.run(n % WAYS)).collect();
+        for (n, (slot, seen)) in records.iter().enumerate().filter(|(n, _)| *n != forgotten) {
+            assert!(room.table.renew(*slot, *seen, 50_000), "record {n} is held");
+        }
+        let inserted = room.insert_under(1, &rules(1_100), Lapse::Reclaim);
+        let Insertion::Inserted { slot, .. } = inserted else { panic!("{inserted:?}") };
+        assert_eq!(slot, records[forgotten].0);
+        assert_eq!((room.total(Event::EvictedEarly), room.total(Event::EvictedExpired)), (0, 1));
+    }
+}
+
+/// Goal: nothing is evicted on the strength of a search that is over. Method: full sets, and a
+/// search before the last insertion.
+#[test]
+fn a_late_search_evicts_nothing() {
+    let (mut room, slots) = Room::full();
+    let seen = room.table.line(0).arbitration();
+    assert_eq!(room.ended(3, 20_000), slots[0]);
+    let fingerprint = room.fingerprint(1);
+    let probe = room.table.probe(fingerprint);
+    let line = room.table.line(0);
+    let searched = crate::table::insert::Searched { line, seen, old: None };
+    let above = Fence::new(0).expect("small");
+    let wanted = Wanted { probe: &probe, scope: 0, above, searched };
+    let claimed = room.table.claim_any(&wanted, &rules(EARLY));
+    assert_eq!(claimed.expect_err("somebody inserted since"), NoSlot::Changed);
+    assert_eq!(room.total(Event::EvictedEarly), 1);
+}
+
 /// Goal: what keeps sets full may be the record that is asked for: who finds no room looks again if
 /// somebody inserted meanwhile. Method: sets full of running records, and a search before them.
 #[test]
