@@ -1,8 +1,9 @@
-//! Replay: the answer that most duplicates get, found without the general search's detours.
+//! Replay: the answers that most duplicates get, found without the general search's detours.
 //!
-//! A retry storm asks for few records very often. This path answers it from the record's own
-//! lines: it writes nothing but an age stamp that is out of date, counts in a stripe of its own
-//! thread, and leaves every case that is not plain to [`decide`](super::decide).
+//! A retry storm asks for few records very often: finished ones, and ones that run. This path
+//! answers it from the record's own lines: it writes nothing but an age stamp that is out of date,
+//! counts in a stripe of its own thread, and leaves every case that is not plain to
+//! [`decide`](super::decide).
 
 use super::begin::SAMPLE_EVERY;
 use super::decide::Answer;
