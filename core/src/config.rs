@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use crate::clock::{Clock, TimeSource};
 use crate::engine::Engine;
-use crate::engine::{FillEvent, FillWatch, OnConflict, OnDrop, OnFull, OnLapse, Quota};
+use crate::engine::{
+    FillEvent, FillWatch, OnConflict, OnDrop, OnFull, OnLapse, Quota, unauthenticated_quota,
+};
 use crate::error::{Error, ErrorCode};
 use crate::fingerprint::{FingerprintMode, KeyRules, Secret};
 use crate::outcome::{self, Outcome, OutcomePolicy};
-use crate::region::{Geometry, INLINE_STEP, WAYS};
+use crate::reach::{FileAccess, Reach};
+use crate::region::{Geometry, INLINE_STEP, Identity, MAX_PROCESSES, WAYS};
 use crate::table::set::MAX_SLOTS;
 
 /// Builds an [`Engine`]. Every setting has a default; [`build`](Self::build) checks them all.
@@ -40,7 +43,11 @@ pub struct EngineBuilder {
     pub(crate) on_drop: OnDrop,
     pub(crate) policy: OutcomePolicy,
     pub(crate) on_full: OnFull,
+    pub(crate) reach: Reach,
+    pub(crate) max_processes: usize,
+    pub(crate) file_access: FileAccess,
     pub(crate) secret: Option<Secret>,
+    pub(crate) retiring_secret: Option<Secret>,
     pub(crate) mode: FingerprintMode,
     pub(crate) key_rules: KeyRules,
     pub(crate) time: TimeSource,
@@ -72,7 +79,12 @@ impl EngineBuilder {
             on_drop: OnDrop::Retry,
             policy: OutcomePolicy::ietf(),
             on_full: OnFull::EvictLru,
+            reach: Reach::Process,
+            // More than most hosts run of one service, and 4 KiB.
+            max_processes: 64,
+            file_access: FileAccess::owner_only(),
             secret: None,
+            retiring_secret: None,
             mode: FingerprintMode::Keyed,
             key_rules: KeyRules::any(),
             time: TimeSource::Coarse,
@@ -226,8 +238,46 @@ impl EngineBuilder {
         self
     }
 
+    /// Who shares the table. Default: [`Reach::Process`].
+    ///
+    /// ```
+    /// # use oncegate::{Engine, Reach};
+    /// let engine = Engine::builder().capacity(1_000).reach(Reach::HostInherited).build()?;
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    pub fn reach(mut self, reach: Reach) -> Self {
+        self.reach = reach;
+        self
+    }
+
+    /// How many processes may share the table at once, from 1 to 255. Default: 64. One more gets
+    /// [`ErrorCode::RegistryFull`]. Every engine counts, and so does every forked child that uses
+    /// one.
+    ///
+    /// ```
+    /// # use oncegate::Engine;
+    /// assert!(Engine::builder().max_processes(256).build().is_err());
+    /// ```
+    pub fn max_processes(mut self, processes: usize) -> Self {
+        self.max_processes = processes;
+        self
+    }
+
+    /// Which files are safe to share the table in. Default: [`FileAccess::owner_only`].
+    ///
+    /// ```
+    /// # use oncegate::{Engine, FileAccess};
+    /// let builder = Engine::builder().file_access(FileAccess::owner_only().group());
+    /// # let _ = builder;
+    /// ```
+    pub fn file_access(mut self, access: FileAccess) -> Self {
+        self.file_access = access;
+        self
+    }
+
     /// The secret of the fingerprints. Default: one from the operating system, for this engine
-    /// alone.
+    /// alone; for a table in a file, one that is made with it and kept in a file beside it, whose
+    /// name is the table's with `.key` added and whose permissions are the table's.
     ///
     /// ```
     /// # use oncegate::{Engine, Secret};
@@ -236,6 +286,22 @@ impl EngineBuilder {
     /// ```
     pub fn secret(mut self, secret: Secret) -> Self {
         self.secret = Some(secret);
+        self
+    }
+
+    /// The secret that is being rotated out, for a process that opens a shared table while a
+    /// [rotation](Engine::rotate_secret) is under way. It plays no part otherwise.
+    ///
+    /// ```
+    /// # use oncegate::{Engine, Secret};
+    /// let builder = Engine::builder()
+    ///     .secret(Secret::from_bytes(&[8; 32])?)
+    ///     .retiring_secret(Secret::from_bytes(&[7; 32])?);
+    /// # let _ = builder;
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    pub fn retiring_secret(mut self, secret: Secret) -> Self {
+        self.retiring_secret = Some(secret);
         self
     }
 
@@ -372,7 +438,8 @@ impl EngineBuilder {
     }
 
     /// The smallest engine: two sets, and room for a dozen outcomes of at most 64 bytes. For tests
-    /// that want to see it full; overrides `capacity`, `outcome_bytes` and `outcome_limit`.
+    /// that want to see it full; overrides `capacity`, `outcome_bytes`, `outcome_limit`
+    /// and `max_processes`.
     ///
     /// ```
     /// # use oncegate::Engine;
@@ -385,6 +452,7 @@ impl EngineBuilder {
         self.outcome_limit = TINY_OUTCOME;
         self.inline_outcome = 0;
         self.max_scopes = 8;
+        self.max_processes = 3;
         self
     }
 
@@ -393,7 +461,11 @@ impl EngineBuilder {
     /// # Errors
     ///
     /// [`ErrorCode::InvalidConfig`] names the field that is out of its range;
-    /// [`ErrorCode::NoMemory`] and [`ErrorCode::NoEntropy`] come from the operating system.
+    /// [`ErrorCode::NoMemory`] and [`ErrorCode::NoEntropy`] come from the operating system. Where
+    /// the table is shared: [`ErrorCode::RegionMismatch`] names the setting in which this process
+    /// and the region differ, [`ErrorCode::WrongSecret`], [`ErrorCode::FileRefused`],
+    /// [`ErrorCode::RegionInvalid`], [`ErrorCode::RegistryFull`], [`ErrorCode::Os`] (a full disk,
+    /// a missing directory) and [`ErrorCode::Unsupported`].
     ///
     /// ```
     /// # use oncegate::Engine;
@@ -401,8 +473,40 @@ impl EngineBuilder {
     /// assert_eq!(error.field(), "capacity");
     /// ```
     pub fn build(self) -> Result<Engine, Error> {
+        let identity = self.identity()?;
+        Engine::open(self, identity)
+    }
+
+    /// Opens a second engine on the table of `other`, as another process of a model, whose entry is
+    /// `index`.
+    #[cfg(any(oncegate_loom, oncegate_shuttle))]
+    #[doc(hidden)]
+    pub fn build_beside(self, other: &Engine, index: u8) -> Result<Engine, Error> {
+        self.identity()?;
+        Engine::beside(self, other, index)
+    }
+
+    /// What all who share the region have in common.
+    fn identity(&self) -> Result<Identity, Error> {
         let geometry = self.geometry()?;
-        Engine::open(self, geometry)
+        let [live, each, burst] = self.default_quota.words()?;
+        let unauthenticated =
+            unauthenticated_quota(self.unauthenticated_quota, self.capacity).words()?;
+        let [guest_live, guest_each, guest_burst] = unauthenticated;
+        let options = [
+            self.capacity as u64,
+            self.outcome_limit as u64,
+            u64::from(self.on_full == OnFull::EvictLru),
+            u64::from(self.mode == FingerprintMode::Keyed),
+            live,
+            each,
+            burst,
+            guest_live,
+            guest_each,
+            guest_burst,
+            self.max_scopes as u64,
+        ];
+        Ok(Identity { geometry, options })
     }
 
     /// The sizes of the region, after checking every limit.
@@ -413,6 +517,7 @@ impl EngineBuilder {
         within("inline_outcome", self.inline_outcome, 0..=MAX_INLINE)?;
         self.key_rules.validate()?;
         within("max_scopes", self.max_scopes, 2..=32_000)?;
+        within("max_processes", self.max_processes, 1..=MAX_PROCESSES)?;
         self.default_quota.check("default_quota")?;
         if let Some(quota) = self.unauthenticated_quota {
             quota.check("unauthenticated_quota")?;
@@ -432,14 +537,17 @@ impl EngineBuilder {
         let inline = self.inline_outcome.div_ceil(INLINE_STEP * size_of::<u64>()) * INLINE_STEP;
         if self.tiny {
             let [chunks, words] = TINY_CHUNKS;
-            return Geometry::new(2, inline, scopes, chunks, words).ok_or_else(too_large);
+            let processes = self.max_processes;
+            return Geometry::new(2, inline, scopes, chunks, words, processes)
+                .ok_or_else(too_large);
         }
         // At a live load of 0.85 two sets of 32 ways lose nothing in the steady state.
         let slots = (self.capacity * 20).div_ceil(17);
         let sets = slots.div_ceil(WAYS).max(2);
         debug_assert!(sets * WAYS <= MAX_SLOTS);
         let (chunks, chunk_words) = self.chunks()?;
-        Geometry::new(sets, inline, scopes, chunks, chunk_words).ok_or_else(too_large)
+        let processes = self.max_processes;
+        Geometry::new(sets, inline, scopes, chunks, chunk_words, processes).ok_or_else(too_large)
     }
 
     /// How the outcome budget is cut into chunks: each holds some of the largest outcomes, and

@@ -283,6 +283,20 @@ codes! {
     RotationPending = 17, transient, "the rotation of the secret cannot take this step yet";
     /// The fencing counter or the attempt counter came to its end.
     Exhausted = 18, permanent, "a counter that may never wrap came to its end";
+    /// The region was made with other options than this process asks for.
+    RegionMismatch = 19, permanent, "the region was made with other options";
+    /// The region's fingerprints are made with a secret that this process does not have.
+    WrongSecret = 20, permanent, "the region belongs to another secret";
+    /// The file is a link, is not ours, is open to others, or lies on another machine.
+    FileRefused = 21, permanent, "the file is not safe to share a table in";
+    /// The file is no region of this version, or it is damaged; `oncegate doctor` says what to do.
+    RegionInvalid = 22, permanent, "the file is no region that can be used; see `oncegate doctor`";
+    /// As many processes share the region as it was made for.
+    RegistryFull = 23, transient, "no entry is left for one more process";
+    /// The operating system refused what the region needs.
+    Os = 24, permanent, "the operating system refused";
+    /// This operating system cannot share a table between processes.
+    Unsupported = 25, permanent, "not on this operating system";
 }
 
 #[cfg(test)]

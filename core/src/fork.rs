@@ -1,13 +1,13 @@
-//! Forks: a private engine belongs to the process that opened it.
+//! Forks: which process an engine belongs to.
 //!
-//! A forked child has a copy of the table that drifts apart from the parent's: both would admit
-//! the same request. So every call that comes to the table checks two words: a generation that a
+//! A forked child has a copy of a private table that drifts apart from the parent's: both would
+//! admit the same request. Of a shared table it has the parent's place. So every call that comes to the table checks two words: a generation that a
 //! `pthread_atfork` handler raises in the child, and a page that the kernel wipes in the child,
 //! which also tells of a raw `clone` that runs no handlers.
 #![allow(unsafe_code)]
 
 use std::ptr::NonNull;
-use std::sync::Once;
+use std::sync::{Once, OnceLock};
 
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 
@@ -16,10 +16,19 @@ use crate::sync::Ordering;
 use crate::sync::plain::AtomicU64;
 use crate::sync::planted::Bug;
 
-/// Knows whether this process is the one that opened the engine.
+/// Knows whether this process is the one that the engine belongs to.
 pub(crate) struct ForkGuard {
-    generation: u64,
+    /// Twice the generation of that process; one more while a child is making the engine its own.
+    state: AtomicU64,
     canary: Option<Canary>,
+}
+
+/// How many forks there were between the first process and this one. What was made in another
+/// generation is an ancestor's.
+#[inline(always)]
+pub(crate) fn generation() -> u64 {
+    // Relaxed: written before any thread of this process began but the one that forked.
+    GENERATION.load(Ordering::Relaxed)
 }
 
 impl ForkGuard {
@@ -27,26 +36,88 @@ impl ForkGuard {
         static REGISTER: Once = Once::new();
         // Miri does not fork, and knows no handlers and no advice.
         if cfg!(miri) {
-            return Ok(Self { generation: 0, canary: None });
+            return Ok(Self { state: AtomicU64::new(0), canary: None });
         }
         REGISTER.call_once(|| {
             // SAFETY: the handler is an `extern "C"` function without arguments that stays valid
             // for the life of the process, and only does what is async-signal-safe.
             unsafe { libc::pthread_atfork(None, None, Some(raise_generation)) };
         });
-        // Relaxed: only the forking thread itself goes on in the child.
-        Ok(Self { generation: GENERATION.load(Ordering::Relaxed), canary: Canary::map()? })
+        Ok(Self { state: AtomicU64::new(generation() << 1), canary: Canary::map()? })
     }
 
-    /// `Forked` in a child of the process that opened the engine.
+    /// Whether the engine belongs to this process.
     #[inline]
-    pub(crate) fn check(&self) -> Result<(), Error> {
-        // Relaxed, both: written before this thread began, or by it. Both, since a kernel that is
-        // emulated may accept the advice and not follow it.
-        let same = GENERATION.load(Ordering::Relaxed) == self.generation;
+    pub(crate) fn is_own(&self) -> bool {
+        // Acquire: pairs with the Release of `adopt`: what made the engine this process's own is
+        // seen. Both, since a kernel that is emulated may accept the advice and not follow it.
+        let same = self.state.load(Ordering::Acquire) == generation() << 1;
         let alive = self.canary.as_ref().is_none_or(Canary::is_alive);
-        let own = same && alive || Bug::ForkUnnoticed.is_planted();
-        if own { Ok(()) } else { Err(Error::of(ErrorCode::Forked, "engine")) }
+        same && alive || Bug::ForkUnnoticed.is_planted()
+    }
+
+    /// Makes the engine this process's own by `join`, if it is a forked child that comes here for
+    /// the first time: once, whichever of its threads comes first.
+    pub(crate) fn adopt(&self, join: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
+        let (own, joining) = (generation() << 1, generation() << 1 | 1);
+        loop {
+            // Acquire: as in `is_own`.
+            let found = self.state.load(Ordering::Acquire);
+            if found == own {
+                // By another thread; or this is no child of a fork but of a raw `clone`, which has
+                // no place of its own to take.
+                let alive = self.canary.as_ref().is_none_or(Canary::is_alive);
+                return if alive { Ok(()) } else { Err(forked()) };
+            }
+            if found == joining {
+                std::thread::yield_now();
+                continue;
+            }
+            // Relaxed on success: nothing is done yet. Relaxed on failure: it is loaded again.
+            let won =
+                self.state.compare_exchange(found, joining, Ordering::Relaxed, Ordering::Relaxed);
+            if won.is_ok() {
+                let joined = join();
+                if joined.is_ok()
+                    && let Some(canary) = &self.canary
+                {
+                    canary.revive();
+                }
+                let next = if joined.is_ok() { own } else { found };
+                // Release: pairs with the Acquire of `is_own`.
+                self.state.store(next, Ordering::Release);
+                return joined;
+            }
+        }
+    }
+}
+
+/// This process has no part in the engine.
+#[cold]
+pub(crate) fn forked() -> Error {
+    Error::of(ErrorCode::Forked, "engine")
+}
+
+/// A value that each process has for itself: a forked child gets a new one, since threads that are
+/// not there may have left the old one locked.
+pub(crate) struct PerProcess<T> {
+    born: u64,
+    value: T,
+    next: OnceLock<Box<PerProcess<T>>>,
+}
+
+impl<T> PerProcess<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self { born: generation(), value, next: OnceLock::new() }
+    }
+
+    /// This process's value, made by `fresh` if a fork came in between.
+    pub(crate) fn get(&self, fresh: impl Fn() -> T) -> &T {
+        let (mut at, now) = (self, generation());
+        while at.born != now {
+            at = at.next.get_or_init(|| Box::new(Self::new(fresh())));
+        }
+        &at.value
     }
 }
 
@@ -82,17 +153,21 @@ impl Canary {
             if advised.is_err() {
                 return Ok(None);
             }
-            // Relaxed: published with the engine itself.
-            canary.word().store(ALIVE, Ordering::Relaxed);
+            canary.revive();
             Ok(Some(canary))
         }
         #[cfg(not(target_os = "linux"))]
         Ok(None)
     }
 
+    fn revive(&self) {
+        // Relaxed: published with the engine itself, or with its state.
+        self.word().store(ALIVE, Ordering::Relaxed);
+    }
+
     #[inline]
     fn is_alive(&self) -> bool {
-        // Relaxed: see `ForkGuard::check`.
+        // Relaxed: written before this thread began, or before the state that it has loaded.
         self.word().load(Ordering::Relaxed) == ALIVE
     }
 

@@ -18,9 +18,11 @@
 //! ```
 //!
 //! Data flows one way: engine, then fingerprint, table and outcome, then region. Unsafe code
-//! stands in `region::private`, `region::memory`, `region::prefetch`, `table::lanes` and `fork`,
-//! and nowhere else.
+//! stands in `region::mapping`, `region::memory`, `region::prefetch`, `region::lock`,
+//! `region::bell`, `table::lanes` and `fork`, and nowhere else.
 #![deny(unsafe_code)]
+// A model has neither files nor clocks nor a kernel to sleep in.
+#![cfg_attr(any(oncegate_loom, oncegate_shuttle), allow(dead_code))]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod clock;
@@ -33,6 +35,7 @@ mod fork;
 pub mod http;
 mod observe;
 mod outcome;
+mod reach;
 mod region;
 mod sync;
 mod table;
@@ -52,6 +55,7 @@ pub use fingerprint::{
 };
 pub use observe::{Latency, Live, Stats};
 pub use outcome::{Outcome, OutcomePolicy, Verdict};
+pub use reach::{FileAccess, Reach};
 
 #[cfg(any(oncegate_loom, oncegate_shuttle))]
 #[doc(hidden)]

@@ -8,6 +8,15 @@
 //!
 //! A failing leader wakes one waiter. A waiter that was woken and gives up before it looked
 //! passes the wake-up on, so that none is lost.
+//!
+//! # Between processes
+//!
+//! Each process has queues of its own. Before a waiter announces itself it marks its queue in the
+//! process's entry of the registry; whoever changes the record and finds `W` set rings at every
+//! other process that has the mark: it leaves a bit of mail and wakes that process's listener, a
+//! thread that sleeps until then (see `engine::listen`). The listener looks at the records that
+//! are waited for in the queues that have mail, and wakes those whose record has changed. A ring
+//! that comes for another record of the same queue wakes nobody.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,26 +24,47 @@ use std::task::{Wake, Waker};
 
 use crossbeam_utils::CachePadded;
 
-use crate::fork::ForkGuard;
+use crate::fork::{self, PerProcess};
+use crate::region::registry::{BELL, MAIL, WAITING};
+use crate::region::{Region, bell};
 use crate::sync::plain::AtomicU64;
 use crate::sync::planted::Bug;
 use crate::sync::{Mutex, Ordering, Thread, current, lock};
 
 /// All waiters of one engine in this process.
 pub(crate) struct WaitQueue {
-    buckets: Box<[CachePadded<Mutex<VecDeque<Waiter>>>]>,
-    waiting: AtomicU64,
+    queues: PerProcess<Queues>,
     tickets: AtomicU64,
     limit: u64,
-    fork: Arc<ForkGuard>,
+    region: Arc<Region>,
 }
 
-struct Waiter {
-    slot: usize,
+/// The queues of one process.
+struct Queues {
+    buckets: Box<[CachePadded<Mutex<VecDeque<Waiter>>>]>,
+    waiting: AtomicU64,
+}
+
+/// Somebody who waits for a record.
+pub(crate) struct Waiter {
+    pub(crate) slot: usize,
+    /// The first word of its identity: another record may have come to lie there.
+    pub(crate) identity: u64,
     ticket: u64,
     /// When it looks again by itself, in milliseconds since the region was opened.
-    until_ms: u64,
+    pub(crate) until_ms: u64,
     waker: Waker,
+}
+
+/// What has become of a record that somebody waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum News {
+    /// Nothing.
+    None,
+    /// Whoever waits looks again.
+    ForAll,
+    /// One of those who wait gets the next attempt.
+    ForOne,
 }
 
 /// A place in the queue. Dropping it leaves the queue and affects nobody else.
@@ -44,6 +74,8 @@ pub(crate) struct Ticket {
     number: u64,
     /// Whether the owner has seen its wake-up, or never got into the queue.
     spent: bool,
+    /// The generation of the process in whose queue it is.
+    born: u64,
 }
 
 /// Why a waiter is not in the queue.
@@ -55,45 +87,55 @@ pub(crate) enum NotQueued {
     TooMany,
 }
 
+impl Queues {
+    fn new() -> Self {
+        let bucket = |_| CachePadded::new(Mutex::default());
+        Self { buckets: (0..BUCKETS).map(bucket).collect(), waiting: AtomicU64::new(0) }
+    }
+}
+
 impl WaitQueue {
-    pub(crate) fn new(limit: u64, fork: Arc<ForkGuard>) -> Self {
-        let buckets = if cfg!(any(oncegate_loom, oncegate_shuttle)) { 1 } else { BUCKETS };
-        Self {
-            buckets: (0..buckets).map(|_| CachePadded::new(Mutex::default())).collect(),
-            waiting: AtomicU64::new(0),
-            tickets: AtomicU64::new(0),
-            limit,
-            fork,
-        }
+    pub(crate) fn new(limit: u64, region: Arc<Region>) -> Self {
+        let queues = PerProcess::new(Queues::new());
+        Self { queues, tickets: AtomicU64::new(0), limit, region }
     }
 
-    /// Queues `waker` for `slot`, by itself until `until_ms`. `announce` sets the `W` bit; false
-    /// means the record changed.
+    fn queues(&self) -> &Queues {
+        self.queues.get(Queues::new)
+    }
+
+    /// Queues `waker` for the record of `identity` in `slot`, by itself until `until_ms`. `announce`
+    /// sets the `W` bit; false means the record changed.
     pub(crate) fn enter(
         self: &Arc<Self>,
         slot: usize,
+        identity: u64,
         until_ms: u64,
         waker: Waker,
         announce: impl FnOnce() -> bool,
     ) -> Result<Ticket, NotQueued> {
+        let queues = self.queues();
         // Relaxed: the limit is kept to within the number of callers that race for its end.
-        if self.waiting.load(Ordering::Relaxed) >= self.limit {
+        if queues.waiting.load(Ordering::Relaxed) >= self.limit {
             return Err(NotQueued::TooMany);
         }
         // Relaxed: numbers only have to differ.
         let number = self.tickets.fetch_add(1, Ordering::Relaxed);
         let mut bucket = lock(self.bucket(slot));
+        self.mark(slot);
         if !Bug::WaiterUnannounced.is_planted() && !announce() {
             return Err(NotQueued::Changed);
         }
-        bucket.push_back(Waiter { slot, ticket: number, until_ms, waker });
+        bucket.push_back(Waiter { slot, identity, ticket: number, until_ms, waker });
         // Relaxed: as above.
-        self.waiting.fetch_add(1, Ordering::Relaxed);
-        Ok(Ticket { queue: Arc::clone(self), slot, number, spent: false })
+        queues.waiting.fetch_add(1, Ordering::Relaxed);
+        let born = fork::generation();
+        Ok(Ticket { queue: Arc::clone(self), slot, number, spent: false, born })
     }
 
     /// Wakes everybody who waits for `slot`.
     pub(crate) fn wake_all(&self, slot: usize) {
+        self.ring(slot);
         self.wake(slot, |_| true);
     }
 
@@ -101,6 +143,7 @@ impl WaitQueue {
     /// what they wait for.
     pub(crate) fn wake_sooner(&self, slot: usize, until_ms: u64) {
         let moves = !Bug::ShorterLeaseUnnoticed.is_planted();
+        self.ring(slot);
         self.wake(slot, |waiter| waiter.until_ms > until_ms && moves);
     }
 
@@ -116,8 +159,14 @@ impl WaitQueue {
         woken.into_iter().for_each(|waiter| waiter.waker.wake());
     }
 
-    /// Wakes whoever waits for `slot` the longest. False: nobody does.
+    /// Wakes whoever waits for `slot` the longest, here and in each other process: one of them gets
+    /// what it is woken for. False: nobody does here.
     pub(crate) fn wake_one(&self, slot: usize) -> bool {
+        self.ring(slot);
+        self.wake_one_here(slot)
+    }
+
+    fn wake_one_here(&self, slot: usize) -> bool {
         if Bug::HandsOffToAll.is_planted() {
             self.wake_all(slot);
             return true;
@@ -134,37 +183,103 @@ impl WaitQueue {
     /// How many wait now.
     pub(crate) fn len(&self) -> u64 {
         // Relaxed: a count for statistics.
-        self.waiting.load(Ordering::Relaxed)
+        self.queues().waiting.load(Ordering::Relaxed)
     }
 
     fn left(&self, count: usize) {
         // Relaxed: as in `enter`.
-        self.waiting.fetch_sub(count as u64, Ordering::Relaxed);
+        self.queues().waiting.fetch_sub(count as u64, Ordering::Relaxed);
     }
 
     fn bucket(&self, slot: usize) -> &Mutex<VecDeque<Waiter>> {
-        &self.buckets[slot % self.buckets.len()]
+        &self.queues().buckets[slot & (BUCKETS - 1)]
+    }
+
+    /// Marks the queue of `slot` for other processes, before the announcement that they follow.
+    fn mark(&self, slot: usize) {
+        if self.region.is_shared() {
+            let entry = self.region.process(usize::from(self.region.me()));
+            // Relaxed: published by the announcement, a swap of the control word that whoever
+            // changes the record reads.
+            entry[WAITING].fetch_or(1 << (slot & (BUCKETS - 1)), Ordering::Relaxed);
+        }
+    }
+
+    /// Rings at the other processes in whose queue of `slot` somebody waits.
+    fn ring(&self, slot: usize) {
+        if !self.region.is_shared() || Bug::RingsNobody.is_planted() {
+            return;
+        }
+        let bit = 1 << (slot & (BUCKETS - 1));
+        for index in (1..=self.region.processes_used()).filter(|i| *i as u8 != self.region.me()) {
+            let entry = self.region.process(index);
+            // Relaxed: see `mark`.
+            if entry[WAITING].load(Ordering::Relaxed) & bit != 0 {
+                // Relaxed: the bell publishes it.
+                entry[MAIL].fetch_or(bit, Ordering::Relaxed);
+                bell::ring(&entry[BELL]);
+            }
+        }
+    }
+
+    /// Looks at the records that somebody here waits for: those of the queues that have mail, or,
+    /// for whoever has not been rung for a while, all. False: nobody waits.
+    pub(crate) fn deliver(&self, all: bool, news: impl Fn(&Waiter) -> News) -> bool {
+        let entry = self.region.process(usize::from(self.region.me()));
+        // Relaxed: the bell was read before it.
+        let mail = entry[MAIL].swap(0, Ordering::Relaxed);
+        let mail = if all { u64::MAX } else { mail };
+        let mut anybody = false;
+        for (number, bucket) in self.queues().buckets.iter().enumerate() {
+            let mut told: Vec<(usize, News)> = Vec::new();
+            {
+                let bucket = lock(bucket);
+                anybody |= !bucket.is_empty();
+                if bucket.is_empty() {
+                    // Relaxed: under the lock under which it is set.
+                    entry[WAITING].fetch_and(!(1 << number), Ordering::Relaxed);
+                } else if mail >> number & 1 == 1 {
+                    told.extend(bucket.iter().map(|waiter| (waiter.slot, news(waiter))));
+                }
+            }
+            told.retain(|(_, news)| *news != News::None);
+            told.sort_unstable_by_key(|(slot, _)| *slot);
+            told.dedup_by_key(|(slot, _)| *slot);
+            for (slot, news) in told {
+                match news {
+                    News::ForAll => self.wake(slot, |_| true),
+                    News::ForOne => _ = self.wake_one_here(slot),
+                    News::None => {}
+                }
+            }
+        }
+        anybody
     }
 }
 
 impl Ticket {
     /// Whether the wake-up has come. If not, `waker` is the one to wake from now on.
     pub(crate) fn poll(&mut self, waker: &Waker) -> bool {
-        if !self.spent {
+        if !self.spent && self.is_own() {
             let mut bucket = lock(self.queue.bucket(self.slot));
             match bucket.iter_mut().find(|waiter| waiter.ticket == self.number) {
                 Some(waiter) => waiter.waker.clone_from(waker),
                 None => self.spent = true,
             }
         }
-        self.spent
+        self.spent || !self.is_own()
     }
 
     /// Leaves the queue. True: the wake-up had come already, and it is the caller's now.
     pub(crate) fn leave(mut self) -> bool {
-        let woken = !self.remove();
+        let woken = self.is_own() && !self.remove();
         self.spent = true;
         woken
+    }
+
+    /// In a forked child the place is the parent's.
+    fn is_own(&self) -> bool {
+        self.born == fork::generation()
     }
 
     fn remove(&self) -> bool {
@@ -179,11 +294,8 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        // In a forked child the queue is the parent's, and a thread that is not here may hold it.
-        if self.queue.fork.check().is_err() {
-            return;
-        }
-        if !self.spent && !self.remove() && !Bug::WakeUpKept.is_planted() {
+        let given_up = !self.spent && self.is_own();
+        if given_up && !self.remove() && !Bug::WakeUpKept.is_planted() {
             self.queue.wake_one(self.slot);
         }
     }
@@ -200,5 +312,6 @@ pub(crate) fn thread_waker() -> Waker {
     Waker::from(Arc::new(Unpark(current())))
 }
 
-/// Buckets of waiters, so that busy records do not meet each other's lock.
-const BUCKETS: usize = 64;
+/// Buckets of waiters, so that busy records do not meet each other's lock: one for each bit of the
+/// words by which processes tell each other, a power of two.
+const BUCKETS: usize = if cfg!(any(oncegate_loom, oncegate_shuttle)) { 1 } else { 64 };

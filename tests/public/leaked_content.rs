@@ -12,10 +12,10 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use oncegate::{
-    Admission, BeginOptions, CoarseClock, Engine, Error, ErrorCode, Failure, FillEvent,
-    FingerprintMode, KeyCharset, KeyRules, LeaseToken, OnConflict, OnDrop, OnFull, OnLapse,
-    Outcome, OutcomePolicy, Payload, PreciseClock, Quota, Ran, Request, Resolution, RunOptions,
-    Scope, Secret, method_class,
+    Admission, BeginOptions, CoarseClock, Engine, EngineBuilder, Error, ErrorCode, Failure,
+    FileAccess, FillEvent, FingerprintMode, KeyCharset, KeyRules, LeaseToken, OnConflict, OnDrop,
+    OnFull, OnLapse, Outcome, OutcomePolicy, Payload, PreciseClock, Quota, Ran, Reach, Request,
+    Resolution, RunOptions, Scope, Secret, method_class,
 };
 
 use crate::support::{Woken, build, done, poll};
@@ -105,6 +105,7 @@ fn card_number_is_shown_nowhere() {
     shown.debug::<FillEvent>(&told.try_recv().expect("the first record crosses the level"));
     refused_input(scope, &mut shown);
     refusals(&engine, &request, &mut shown);
+    shared(&mut shown);
     clock.advance(Duration::MAX);
     shown.error(&engine.begin(&request).expect_err("no time is left"));
     let stats = engine.stats().expect("not forked");
@@ -132,10 +133,39 @@ fn complete(shown: &Shown) {
     let unseen: Vec<_> = types.difference(&shown.types).collect();
     assert!(unseen.is_empty(), "not shown: {unseen:?}");
     // Of the system's own refusals, and of the fork, the texts are constants.
-    let others = [ErrorCode::NoMemory, ErrorCode::NoEntropy, ErrorCode::Forked];
+    let others =
+        [ErrorCode::NoMemory, ErrorCode::NoEntropy, ErrorCode::Forked, ErrorCode::Unsupported];
     for code in ErrorCode::ALL.iter().filter(|code| !others.contains(code)) {
         assert!(shown.codes.contains(&code.number()), "not provoked: {}", code.name());
     }
+}
+
+/// The refusals of a table in a file.
+fn shared(shown: &mut Shown) {
+    let folder = std::env::temp_dir().join(format!("oncegate-shown-{}", std::process::id()));
+    std::fs::create_dir(&folder).expect("a folder of this test's own");
+    let path = folder.join("table");
+    let at = |path: &std::path::Path| {
+        Engine::builder()
+            .capacity(1_000)
+            .max_processes(1)
+            .secret(secret())
+            .reach(Reach::Host(path.to_owned()))
+    };
+    let mut refused =
+        |builder: EngineBuilder| shown.error(&builder.build().expect_err("a refusal"));
+    let engine = at(&path).build().expect("a table");
+    refused(at(&path));
+    refused(at(&path).capacity(2_000));
+    refused(at(&path).secret(Secret::from_bytes(&[1; 32]).expect("32 bytes")));
+    refused(at(&folder.join("missing").join("table")));
+    drop(engine);
+    std::fs::write(&path, CANARY).expect("own file");
+    refused(at(&path));
+    std::fs::remove_file(&path).expect("own file");
+    std::os::unix::fs::symlink("elsewhere", &path).expect("own folder");
+    refused(at(&path));
+    std::fs::remove_dir_all(&folder).expect("own folder");
 }
 
 /// What holds no content by its kind.
@@ -154,6 +184,8 @@ fn settings(shown: &mut Shown) {
     shown.debug(&KeyRules::any());
     shown.debug(&KeyCharset::Hex);
     shown.debug(&FingerprintMode::Keyed);
+    shown.debug(&FileAccess::owner_only());
+    shown.debug(&Reach::HostInherited);
     shown.debug(&method_class(CANARY));
     let engine = Arc::new(Engine::builder().capacity(16).secret(secret()).build().expect("valid"));
     shown.debug(&engine.ticker(Duration::from_secs(3_600)).expect("a thread"));

@@ -89,7 +89,7 @@ impl Engine {
         options: &BeginOptions,
     ) -> Result<Admission<'_>, Error> {
         let mut outcome = Outcome::default();
-        self.fork.check()?;
+        self.enter()?;
         options.check()?;
         let fresh;
         let prepared = if self.is_current(prepared) {
@@ -134,7 +134,7 @@ impl Engine {
         options: &BeginOptions,
         buffer: &'b mut Outcome,
     ) -> Result<Admission<'e, &'b Outcome>, Error> {
-        self.fork.check()?;
+        self.enter()?;
         options.check()?;
         if !self.is_current(prepared) {
             return self.begin_refreshed(prepared, options, buffer);
@@ -176,7 +176,7 @@ impl Engine {
         buffer: &mut Outcome,
         mut each: impl FnMut(usize, Result<Admission<'e, &Outcome>, Error>),
     ) {
-        if let Err(error) = self.fork.check().and_then(|()| options.check()) {
+        if let Err(error) = self.enter().and_then(|()| options.check()) {
             (0..batch.len()).for_each(|index| each(index, Err(error.clone())));
             return;
         }

@@ -187,6 +187,21 @@ impl Engine {
         }
     }
 
+    /// Finishes an attempt whose lease is closed, if its holder left an outcome and came no further:
+    /// it was paused, or killed. False: it left none.
+    pub(super) fn finish_left(&self, found: Found) -> bool {
+        let Found { slot, seen } = found;
+        let reference = self.table.slot(slot).outcome();
+        let left = self.decided(reference, slot, seen.fence());
+        let Some((failed, window)) = left.filter(|_| !Bug::LapseForgetsOutcome.is_planted()) else {
+            return false;
+        };
+        let state = if failed { State::Failed } else { State::Succeeded };
+        let window_end = self.now_ms().saturating_add(window.ms());
+        self.conclude(slot, seen, Ending { state, window, window_end }, false, None);
+        true
+    }
+
     /// Ends in `Waiting` an attempt whose deadline says that it runs again.
     pub(super) fn end_failing(&self, found: Found, due_ms: u64, rules: &Rules) {
         let Found { slot, mut seen } = found;

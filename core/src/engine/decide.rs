@@ -214,6 +214,7 @@ impl Engine {
                     Met::Changed
                 }
                 Err(Open::Changed) => Met::Changed,
+                Ok(_) if self.finish_left(found) => Met::Changed,
                 Ok(Lapsed(Lapse::Reclaim)) => {
                     let taken = self.take(found, home, lease, Status::Expired)?;
                     if matches!(taken, Met::Answer(Answer::Admitted { .. })) {

@@ -91,7 +91,9 @@ impl Engine {
         if let Some(watch) = &self.fill
             && self.counters.own(Event::Created).is_multiple_of(self.look_every())
         {
-            watch.look(self.counters.records() as f64 / self.capacity as f64);
+            let shared = self.region.is_shared();
+            let live = if shared { self.table.estimate() } else { self.counters.records() };
+            watch.look(live as f64 / self.capacity as f64);
         }
     }
 

@@ -117,7 +117,7 @@ impl Engine {
     /// # Ok::<(), oncegate::Error>(())
     /// ```
     pub fn complete(&self, token: &LeaseToken, outcome: &Outcome) -> Result<Completed, Error> {
-        self.fork.check()?;
+        self.enter()?;
         let timed = self.counters.own(Event::Completed).is_multiple_of(SAMPLE_EVERY);
         let started = timed.then(|| PreciseClock.now());
         let completed = self.finish(token, outcome, State::Succeeded)?;
@@ -145,7 +145,7 @@ impl Engine {
     /// # Ok::<(), oncegate::Error>(())
     /// ```
     pub fn fail(&self, token: &LeaseToken, failure: Failure) -> Result<(), Error> {
-        self.fork.check()?;
+        self.enter()?;
         match failure.0 {
             How::Terminal(outcome) => self.finish(token, &outcome, State::Failed).map(|_| ()),
             How::Unknown => self.give_up(token),
@@ -199,7 +199,7 @@ impl Engine {
     }
 
     pub(super) fn renew_until(&self, token: &LeaseToken, duration: Duration) -> Result<u64, Error> {
-        self.fork.check()?;
+        self.enter()?;
         check_duration(ErrorCode::InvalidOption, "lease_duration", duration, YEAR)?;
         let (slot, seen) = self
             .held(token)
@@ -218,7 +218,7 @@ impl Engine {
 
     /// What a dropped lease does.
     pub(super) fn drop_lease(&self, token: &LeaseToken) {
-        if self.fork.check().is_err() {
+        if !self.fork.is_own() {
             // The lease is the parent's.
             return;
         }

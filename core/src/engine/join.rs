@@ -98,7 +98,7 @@ impl Engine {
                 break;
             }
             let waker = thread_waker();
-            let woken = match self.enter(at, until_ms, waker.clone()) {
+            let woken = match self.queue_up(at, until_ms, waker.clone()) {
                 Ok(ticket) => self.sleep(ticket, &waker, give_up, until_ms),
                 Err(NotQueued::Changed) => false,
                 Err(NotQueued::TooMany) => return Err(too_many()),
@@ -119,7 +119,7 @@ impl Engine {
             if ticket.poll(waker) {
                 return true;
             }
-            self.time.wake_on_jump(waker);
+            self.life.time().wake_on_jump(waker);
             let now = self.now();
             // `now_ms` counts from one, so this is the first moment at which it is past.
             let over = Duration::from_millis(until_ms.saturating_sub(1));
@@ -132,9 +132,11 @@ impl Engine {
     }
 
     /// Queues for a change of the record that was seen.
-    fn enter(&self, at: Found, until_ms: u64, waker: Waker) -> Result<Ticket, NotQueued> {
-        self.waiters.enter(at.slot, until_ms, waker, || {
-            let control = self.table.slot(at.slot).control();
+    fn queue_up(&self, at: Found, until_ms: u64, waker: Waker) -> Result<Ticket, NotQueued> {
+        let slot = self.table.slot(at.slot);
+        let identity = slot.first_word();
+        let ticket = self.waiters.enter(at.slot, identity, until_ms, waker, || {
+            let control = slot.control();
             match control.advance(at.seen, Step::Announce) {
                 Ok(_) => true,
                 // Another waiter announced itself: that counts for all.
@@ -144,7 +146,11 @@ impl Engine {
                         && now.waiters()
                 }
             }
-        })
+        });
+        if ticket.is_ok() {
+            self.listen();
+        }
+        ticket
     }
 }
 
@@ -179,7 +185,7 @@ impl<'e> Join<'e, '_> {
             let Some((at, until_ms)) = answer.pending() else {
                 return Poll::Ready(Ok(answer));
             };
-            match self.engine.enter(at, until_ms, waker.clone()) {
+            match self.engine.queue_up(at, until_ms, waker.clone()) {
                 Ok(ticket) => {
                     self.place = Some(Place { slot: at.slot, until_ms, ticket });
                     return Poll::Pending;
@@ -205,7 +211,7 @@ impl<'e> Future for Join<'e, '_> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        this.engine.fork.check()?;
+        this.engine.enter()?;
         let mut woken = None;
         if let Some(mut place) = this.place.take() {
             let called = place.ticket.poll(context.waker());

@@ -6,6 +6,7 @@
 
 use std::sync::OnceLock;
 
+use super::Engine;
 use crate::error::{Error, ErrorCode};
 use crate::fingerprint::{FingerprintMode, KeyedHasher, Secret};
 use crate::region::{Region, header};
@@ -51,40 +52,122 @@ impl KeyState {
     }
 }
 
-impl KeyRing {
-    pub(crate) fn new(secret: &Secret, mode: FingerprintMode) -> Self {
-        let ring = Self { hashers: (0..KEYS).map(|_| OnceLock::new()).collect(), mode };
-        ring.hashers[0].get_or_init(|| Box::new(KeyedHasher::new(secret, mode)));
-        ring
+impl Engine {
+    /// The hasher of key `id`, which the region's state named.
+    #[inline]
+    pub(super) fn hasher(&self, id: u8) -> Result<&KeyedHasher, Error> {
+        match self.keys.known(id) {
+            Some(hasher) => Ok(hasher),
+            None => self.learn_key(id),
+        }
     }
 
-    /// Adds `secret` and gives the id of its key, which nothing uses yet.
-    pub(crate) fn add(&self, secret: &Secret, after: KeyState) -> Result<u8, Error> {
+    /// Another process has rotated the secret since this one looked last.
+    #[cold]
+    fn learn_key(&self, id: u8) -> Result<&KeyedHasher, Error> {
+        #[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
+        if let Some(file) = &self.key_file
+            && let Some(secrets) = crate::region::keyfile::read(&file.path, &file.access)?
+        {
+            self.keys.learn(&self.region, id, secrets.iter().map(|(_, secret)| secret));
+        }
+        self.keys.known(id).ok_or_else(unknown_secret)
+    }
+
+    /// Keeps `secrets` in the key file, if there is one.
+    pub(super) fn keep_secrets(
+        &self,
+        change: impl FnOnce(&mut Vec<(u8, Secret)>),
+    ) -> Result<(), Error> {
+        #[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
+        if let Some(file) = &self.key_file {
+            use crate::region::keyfile;
+            let mut secrets = keyfile::read(&file.path, &file.access)?.unwrap_or_default();
+            change(&mut secrets);
+            return keyfile::replace(&file.path, &file.access, &secrets);
+        }
+        let _ = (change, &self.key_file);
+        Ok(())
+    }
+}
+
+impl KeyRing {
+    /// A ring without keys.
+    pub(crate) fn new(mode: FingerprintMode) -> Self {
+        Self { hashers: (0..KEYS).map(|_| OnceLock::new()).collect(), mode }
+    }
+
+    /// Adds `secret` as the next key, which nothing uses yet.
+    pub(crate) fn add(&self, secret: &Secret, after: KeyState) -> Result<NewKey, Error> {
         let exhausted = || Error::new(ErrorCode::Exhausted, "secret", "256 rotations", "255");
         let id = after.current.checked_add(1).ok_or_else(exhausted)?;
         let hasher = Box::new(KeyedHasher::new(secret, self.mode));
+        let check = hasher.key_check();
         if let Some(known) = self.hashers[usize::from(id)].get() {
             // A rotation that failed half way left it; only the same secret may go on.
-            if known.key_check() != hasher.key_check() {
+            if known.key_check() != check {
                 return Err(Error::of(ErrorCode::RotationPending, "secret"));
             }
         }
         let _ = self.hashers[usize::from(id)].set(hasher);
-        Ok(id)
+        Ok(NewKey { id, check })
     }
 
-    /// The hasher of key `id`, which a state read from this ring's region named.
+    /// Knows that key `id` is one of `secrets`, if the region's check says that it is.
+    pub(crate) fn learn<'s>(
+        &self,
+        region: &Region,
+        id: u8,
+        secrets: impl IntoIterator<Item = &'s Secret>,
+    ) -> bool {
+        // Acquire: pairs with the Release of `store_check`.
+        let check = region.header(check_word(id)).load(Ordering::Acquire);
+        let mut hashers = secrets.into_iter().map(|secret| KeyedHasher::new(secret, self.mode));
+        let found = hashers.find(|hasher| hasher.key_check() == check);
+        found.is_some_and(|hasher| {
+            self.hashers[usize::from(id)].get_or_init(|| Box::new(hasher)).key_check() == check
+        })
+    }
+
+    /// The hasher of key `id`, if this process knows its secret.
     #[inline]
-    pub(crate) fn hasher(&self, id: u8) -> &KeyedHasher {
-        let known = self.hashers[usize::from(id)].get();
-        known.or_else(|| self.hashers[0].get()).expect("the ring starts with key 0")
+    pub(crate) fn known(&self, id: u8) -> Option<&KeyedHasher> {
+        self.hashers[usize::from(id)].get().map(|hasher| &**hasher)
     }
 
     /// The hasher that made a record with this short key id, if it still is in force.
     pub(crate) fn hasher_of_record(&self, state: KeyState, key_id: u8) -> Option<&KeyedHasher> {
         let named = [Some(state.current), state.retiring].into_iter().flatten();
-        named.into_iter().find(|id| short(*id) == key_id).map(|id| self.hasher(id))
+        named.into_iter().find(|id| short(*id) == key_id).and_then(|id| self.known(id))
     }
+}
+
+/// A key that was added to the ring, and the check that tells other processes of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NewKey {
+    pub(crate) id: u8,
+    pub(crate) check: u64,
+}
+
+#[cold]
+fn unknown_secret() -> Error {
+    Error::new(
+        ErrorCode::WrongSecret,
+        "secret",
+        "a secret that this process was not given",
+        "the secret of the region; after a rotation, the new one",
+    )
+}
+
+/// Where the check of key `id` lies. Two keys in force differ in it.
+fn check_word(id: u8) -> usize {
+    header::KEY_CHECKS + usize::from(short(id))
+}
+
+/// Tells other processes by what they know the secret of key `id`.
+pub(crate) fn store_check(region: &Region, id: u8, check: u64) {
+    // Release: pairs with the Acquire of `learn`.
+    region.header(check_word(id)).store(check, Ordering::Release);
 }
 
 /// The part of a key id that a record stores. Two keys in force differ in it.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Completed, Engine, Failure, FencingToken, LeaseToken, Status};
 use crate::error::Error;
+use crate::fork;
 use crate::outcome::Outcome;
 use crate::sync::planted::Bug;
 
@@ -35,6 +36,9 @@ pub struct Lease<'e> {
     token: LeaseToken,
     status: Status,
     until_ms: u64,
+    /// The generation of the process that began it. A forked child has a copy of this value, and no
+    /// part in the lease.
+    born: u64,
     ended: bool,
 }
 
@@ -45,7 +49,7 @@ impl<'e> Lease<'e> {
         status: Status,
         until_ms: u64,
     ) -> Self {
-        Self { engine, token, status, until_ms, ended: false }
+        Self { engine, token, status, until_ms, born: fork::generation(), ended: false }
     }
 
     /// The token that downstream stores check.
@@ -112,8 +116,7 @@ impl<'e> Lease<'e> {
     #[must_use]
     pub fn deadline(&self) -> Duration {
         // Milliseconds count from one.
-        let since_open = Duration::from_millis(self.until_ms.saturating_sub(1));
-        self.engine.origin().saturating_add(since_open)
+        self.engine.on_clock(self.until_ms)
     }
 
     /// How long until the lease lapses, by the engine's clock. Zero: it may have been taken over.
@@ -182,6 +185,7 @@ impl<'e> Lease<'e> {
     /// # Ok::<(), oncegate::Error>(())
     /// ```
     pub fn renew(&mut self, duration: Duration) -> Result<(), Error> {
+        self.own()?;
         self.until_ms = self.engine.renew_until(&self.token, duration)?;
         Ok(())
     }
@@ -201,6 +205,7 @@ impl<'e> Lease<'e> {
     /// # Ok::<(), oncegate::Error>(())
     /// ```
     pub fn complete(mut self, outcome: &Outcome) -> Result<Completed, Error> {
+        self.own()?;
         self.ended = true;
         self.engine.complete(&self.token, outcome)
     }
@@ -222,6 +227,7 @@ impl<'e> Lease<'e> {
     /// # Ok::<(), oncegate::Error>(())
     /// ```
     pub fn fail(mut self, failure: Failure) -> Result<(), Error> {
+        self.own()?;
         let failed = self.engine.fail(&self.token, failure);
         self.ended = !failed.as_ref().is_err_and(Error::is_invalid_input);
         failed
@@ -242,14 +248,24 @@ impl<'e> Lease<'e> {
     /// # Ok::<(), oncegate::Error>(())
     /// ```
     pub fn abandon(mut self) -> Result<(), Error> {
+        self.own()?;
         self.ended = true;
         self.engine.abandon(&self.token)
+    }
+
+    /// A child never ends what its parent holds.
+    fn own(&self) -> Result<(), Error> {
+        if self.is_own() { Ok(()) } else { Err(fork::forked()) }
+    }
+
+    fn is_own(&self) -> bool {
+        self.born == fork::generation() || Bug::ForkUnnoticed.is_planted()
     }
 }
 
 impl Drop for Lease<'_> {
     fn drop(&mut self) {
-        if !self.ended && !Bug::DropForgotten.is_planted() {
+        if !self.ended && self.is_own() && !Bug::DropForgotten.is_planted() {
             self.engine.drop_lease(&self.token);
         }
     }

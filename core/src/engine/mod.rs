@@ -2,6 +2,7 @@
 
 mod admission;
 mod begin;
+mod bury;
 mod conclude;
 mod decide;
 mod fill;
@@ -10,6 +11,9 @@ mod join;
 mod keep;
 pub(crate) mod keys;
 mod lease;
+mod life;
+mod listen;
+mod open;
 mod options;
 mod prepare;
 mod quota;
@@ -38,17 +42,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clock::TimeSource;
 use crate::config::EngineBuilder;
 use crate::error::Error;
-use crate::fingerprint::{KeyRules, Secret};
-use crate::fork::ForkGuard;
+use crate::fingerprint::{KeyRules, KeyedHasher};
+use crate::fork::{ForkGuard, PerProcess};
 use crate::observe::{Counters, Event, Histogram, Latency, Live, Stats};
 use crate::outcome::{Header, LiveBlock, OutcomePolicy, OutcomeStore, References, Room};
-use crate::region::{Geometry, Region, header};
+use crate::region::Region;
+use crate::sync::Mutex;
 use crate::sync::plain::AtomicU64;
-use crate::sync::planted::Bug;
-use crate::sync::{Mutex, Ordering};
 use crate::table::control::State;
 use crate::table::scope::RoomOf;
 use crate::table::slot::Kind;
@@ -56,6 +58,10 @@ use crate::table::{Rules, Table};
 use crate::wait::WaitQueue;
 
 use keys::KeyRing;
+use life::Life;
+use listen::Listener;
+use open::KeyFile;
+pub(crate) use open::unauthenticated_quota;
 use quota::Quotas;
 
 /// Admits each request once.
@@ -64,7 +70,8 @@ use quota::Quotas;
 /// [`Arc`]; every method takes `&self` and may be called from any thread. It starts no thread
 /// unless asked ([`Engine::ticker`]) and installs no signal handler.
 ///
-/// Its memory is private to the process. In a forked child every call that comes to it answers
+/// Its memory is private to the process, unless [`Reach`](crate::Reach) says otherwise. In a forked
+/// child every call that comes to a private engine answers
 /// [`ErrorCode::Forked`](crate::ErrorCode::Forked): two copies of a table would each admit the
 /// same request.
 ///
@@ -94,16 +101,21 @@ pub struct Engine {
     key_rules: KeyRules,
     quotas: Quotas,
     defaults: Defaults,
-    time: TimeSource,
-    origin_ms: u64,
+    scopes: KeyedHasher,
+    life: Life,
     epoch: u64,
     capacity: usize,
     outcome_limit: usize,
     fill: Option<FillWatch>,
     begin_latency: Histogram,
     complete_latency: Histogram,
-    rotation: Mutex<()>,
-    fork: Arc<ForkGuard>,
+    rotation: PerProcess<Mutex<()>>,
+    listener: PerProcess<Listener>,
+    /// Where secrets are kept that nobody gave.
+    key_file: Option<KeyFile>,
+    /// When the dead were buried last, for a scope at its quota.
+    buried_ms: AtomicU64,
+    fork: ForkGuard,
 }
 
 /// What a call does that says nothing else.
@@ -128,52 +140,6 @@ impl Engine {
         EngineBuilder::new()
     }
 
-    pub(crate) fn open(config: EngineBuilder, geometry: Geometry) -> Result<Self, Error> {
-        let secret = match config.secret {
-            Some(secret) => secret,
-            None => Secret::generate()?,
-        };
-        let region = Arc::new(Region::private(geometry, config.prefault)?);
-        let epoch = new_epoch(config.time.wall_ms());
-        // Relaxed: nobody else has the region yet; sharing the engine publishes it.
-        region.header(header::EPOCH).store(epoch, Ordering::Relaxed);
-        let counters = Arc::new(Counters::new());
-        let fork = Arc::new(ForkGuard::new()?);
-        let waiters = Arc::new(WaitQueue::new(config.max_waiters, Arc::clone(&fork)));
-        let unauthenticated = config
-            .unauthenticated_quota
-            .unwrap_or_else(|| Quota::unlimited().max_live((config.capacity as u64 / 16).max(1)));
-        Ok(Self {
-            table: Table::new(Arc::clone(&region), Arc::clone(&counters), Arc::clone(&waiters)),
-            store: OutcomeStore::new(Arc::clone(&region), Arc::clone(&counters)),
-            keys: KeyRing::new(&secret, config.mode),
-            key_rules: config.key_rules,
-            quotas: Quotas::new(config.default_quota, unauthenticated),
-            defaults: Defaults {
-                lease_ms: millis_up(config.lease),
-                window_ms: millis_up(config.window),
-                on_conflict: config.on_conflict,
-                on_lapse: config.on_lapse,
-                on_drop: config.on_drop,
-                on_full: config.on_full,
-                policy: config.policy,
-            },
-            origin_ms: config.time.now_ms(),
-            time: config.time,
-            epoch,
-            capacity: config.capacity,
-            outcome_limit: config.outcome_limit,
-            fill: config.fill,
-            begin_latency: Histogram::new(),
-            complete_latency: Histogram::new(),
-            rotation: Mutex::new(()),
-            fork,
-            region,
-            counters,
-            waiters,
-        })
-    }
-
     /// One snapshot of all counters. Reads every counter and every chunk of outcomes: for
     /// metrics, not for the hot path.
     ///
@@ -187,15 +153,9 @@ impl Engine {
     /// # Ok::<(), oncegate::Error>(())
     /// ```
     pub fn stats(&self) -> Result<Stats, Error> {
-        self.fork.check()?;
+        self.enter()?;
         let total = |event: Event| self.counters.total(event);
-        let live = Live {
-            running: self.counters.in_state(State::Running),
-            waiting: self.counters.in_state(State::Waiting),
-            succeeded: self.counters.in_state(State::Succeeded),
-            failed: self.counters.in_state(State::Failed),
-            unknown: self.counters.in_state(State::Unknown),
-        };
+        let live = self.live();
         let duplicates = [
             Event::Replayed,
             Event::InProgress,
@@ -221,6 +181,7 @@ impl Engine {
             completed: total(Event::Completed),
             evicted_expired: total(Event::EvictedExpired),
             evicted_early: total(Event::EvictedEarly),
+            recovered: total(Event::Recovered),
             outcomes_evicted: total(Event::OutcomesEvicted),
             outcomes_carried: total(Event::OutcomesCarried),
             full: total(Event::Full),
@@ -236,21 +197,36 @@ impl Engine {
         })
     }
 
+    /// Records by state, of all processes that share the table.
+    fn live(&self) -> Live {
+        let census = self.region.is_shared().then(|| self.table.census());
+        let count = |state: State| match census {
+            Some(counts) => counts[state as usize],
+            None => self.counters.in_state(state),
+        };
+        Live {
+            running: count(State::Running),
+            waiting: count(State::Waiting),
+            succeeded: count(State::Succeeded),
+            failed: count(State::Failed),
+            unknown: count(State::Unknown),
+        }
+    }
+
     /// Time since the region was opened, which counts from a whole millisecond of the clock.
     #[inline]
     fn now(&self) -> Duration {
-        self.time.now().saturating_sub(self.origin())
-    }
-
-    fn origin(&self) -> Duration {
-        Duration::from_millis(self.origin_ms)
+        self.life.now()
     }
 
     /// The same in milliseconds, from one on: zero is the state of a fresh region.
     #[inline(always)]
     fn now_ms(&self) -> u64 {
-        // No overflow: times end before the largest number.
-        self.time.now_ms().saturating_sub(self.origin_ms) + 1
+        self.life.now_ms()
+    }
+
+    fn on_clock(&self, at_ms: u64) -> Duration {
+        self.life.on_clock(at_ms)
     }
 
     #[inline(always)]
@@ -301,20 +277,6 @@ impl fmt::Debug for Engine {
     }
 }
 
-/// What fencing counters of a new private region are added to.
-///
-/// Wall time, with room for four million attempts per millisecond and home: a region that is
-/// opened later has higher tokens than any that an earlier one gave out, as long as the wall
-/// clock was not set back meanwhile.
-fn new_epoch(wall_ms: u64) -> u64 {
-    static LAST: AtomicU64 = AtomicU64::new(0);
-    let wall_ms = if Bug::EpochNotOfWallTime.is_planted() { 0 } else { wall_ms };
-    let next = |last: u64| wall_ms.min(MAX_EPOCH_MS).max(last.saturating_add(1));
-    // Relaxed, both: the epochs of one process only have to differ and grow.
-    let last = LAST.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(next(last)));
-    next(last.unwrap_or_else(|same| same)) << EPOCH_SHIFT
-}
-
 fn latency(histogram: &Histogram) -> Latency {
     let [p50_ns, p99_ns, p999_ns] = histogram.quantiles([500, 990, 999]);
     Latency { p50_ns, p99_ns, p999_ns }
@@ -326,10 +288,6 @@ fn millis_up(duration: Duration) -> u64 {
     let rest = duration.subsec_nanos().div_ceil(1_000_000);
     duration.as_secs().saturating_mul(1_000).saturating_add(rest.into())
 }
-
-/// A token is an epoch of 41 bits and a counter that overlaps it, below 2^63.
-const EPOCH_SHIFT: u32 = 22;
-const MAX_EPOCH_MS: u64 = (1 << 40) - 1;
 
 const _: () = {
     const fn shared<T: Send + Sync>() {}

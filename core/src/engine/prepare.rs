@@ -103,7 +103,7 @@ impl Engine {
     /// # Ok::<(), oncegate::Error>(())
     /// ```
     pub fn prepare<'r>(&self, request: &Request<'r>) -> Result<Prepared<'r>, Error> {
-        self.fork.check()?;
+        self.enter()?;
         if let Some(key) = request.key() {
             self.key_rules.check(key)?;
         }
@@ -188,7 +188,7 @@ impl Engine {
         request: &Request<'r>,
         keys: KeyState,
     ) -> Result<Prepared<'r>, Error> {
-        let hasher = self.keys.hasher(keys.current);
+        let hasher = self.hasher(keys.current)?;
         let fingerprint = hasher.fingerprint(request)?;
         let version = DigestVersion::CURRENT;
         let digest = hasher.payload_digest(request.payload_ref(), version)?;
@@ -211,7 +211,7 @@ impl Engine {
         };
         let old = keys::load(&self.region).retiring;
         let probe = |old| {
-            let fingerprint = self.keys.hasher(old).fingerprint(request)?;
+            let fingerprint = self.hasher(old)?.fingerprint(request)?;
             Ok(self.table.probe(fingerprint.words()))
         };
         old.map(probe).transpose()

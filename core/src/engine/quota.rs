@@ -12,9 +12,10 @@ use dashmap::DashMap;
 use super::Engine;
 use crate::error::{Error, ErrorCode};
 use crate::fingerprint::Scope;
+use crate::fork::PerProcess;
 use crate::observe::Event;
+use crate::region::header;
 use crate::sync::Ordering;
-use crate::sync::plain::AtomicBool;
 use crate::table::scope::{Refusal, ScopeLimits};
 
 /// What one scope may use. Limits count new records; duplicates and retries are free. (A duplicate
@@ -78,6 +79,21 @@ impl Quota {
         self.limits().map(|_| ()).map_err(refuse)
     }
 
+    /// What a region stores, as a quota; a rate as far as whole nanoseconds can tell it.
+    fn of_limits(limits: ScopeLimits) -> Self {
+        let each = limits.nanos_each;
+        let burst = limits.burst_nanos.checked_div(each).map_or(0, |more| more.saturating_add(1));
+        let rate = (1e9 / each as f64, u32::try_from(burst).unwrap_or(u32::MAX));
+        let max_live = (limits.max_live != u64::MAX).then_some(limits.max_live);
+        Self { max_live, rate: (each != 0).then_some(rate) }
+    }
+
+    /// The limits as a region stores them.
+    pub(crate) fn words(self) -> Result<[u64; 3], Error> {
+        let limits = self.limits()?;
+        Ok([limits.max_live, limits.nanos_each, limits.burst_nanos])
+    }
+
     fn limits(self) -> Result<ScopeLimits, Error> {
         let (nanos_each, burst_nanos) = match self.rate {
             None => (0, 0),
@@ -97,18 +113,24 @@ impl Quota {
     }
 }
 
-/// The settings of all scopes, as they were given. What decides lies in the region.
+/// The settings of all scopes, as this process was given them. What decides lies in the region.
 pub(super) struct Quotas {
-    of_scope: DashMap<u64, Quota>,
-    any_set: AtomicBool,
+    of_scope: PerProcess<DashMap<u64, Quota>>,
     default: Quota,
     unauthenticated: Quota,
 }
 
 impl Quotas {
     pub(super) fn new(default: Quota, unauthenticated: Quota) -> Self {
-        let any_set = AtomicBool::new(default != Quota::unlimited());
-        Self { of_scope: DashMap::new(), any_set, default, unauthenticated }
+        Self { of_scope: PerProcess::new(DashMap::new()), default, unauthenticated }
+    }
+
+    pub(super) fn limits_any(&self) -> bool {
+        self.default != Quota::unlimited()
+    }
+
+    fn of_scope(&self) -> &DashMap<u64, Quota> {
+        self.of_scope.get(DashMap::new)
     }
 
     fn of_unknown(&self, scope: Scope<'_>) -> Quota {
@@ -133,14 +155,13 @@ impl Engine {
     /// # Ok::<(), oncegate::Error>(())
     /// ```
     pub fn set_quota(&self, scope: Scope<'_>, quota: Quota) -> Result<(), Error> {
-        self.fork.check()?;
+        self.enter()?;
         let limits = ScopeLimits { guest: is_guest(scope), pinned: true, ..quota.limits()? };
         let hash = self.scope_hash(scope);
         let entry = self.table.scope_entry(hash, limits, self.now()).ok_or_else(too_many_scopes)?;
         self.table.set_scope_limits(entry, limits);
-        self.quotas.of_scope.insert(hash, quota);
-        // Relaxed: a call that does not see the flag yet came before this one returned.
-        self.quotas.any_set.store(true, Ordering::Relaxed);
+        self.quotas.of_scope().insert(hash, quota);
+        self.note_quotas();
         Ok(())
     }
 
@@ -160,15 +181,27 @@ impl Engine {
     /// # Ok::<(), oncegate::Error>(())
     /// ```
     pub fn quota(&self, scope: Scope<'_>) -> Result<Quota, Error> {
-        self.fork.check()?;
-        let set = self.quotas.of_scope.get(&self.scope_hash(scope)).map(|quota| *quota);
+        self.enter()?;
+        let hash = self.scope_hash(scope);
+        if let Some(quota) = self.quotas.of_scope().get(&hash) {
+            return Ok(*quota);
+        }
+        // Another process may have set it.
+        let limits = self.table.known_scope(hash).map(|entry| self.table.scope_limits(entry));
+        let set = limits.filter(|limits| limits.pinned).map(Quota::of_limits);
         Ok(set.unwrap_or_else(|| self.quotas.of_unknown(scope)))
+    }
+
+    /// From now on scopes are looked up, by all who share the region.
+    pub(super) fn note_quotas(&self) {
+        // Relaxed: a call that does not see the flag yet came before this one returned.
+        self.region.header(header::QUOTAS).store(1, Ordering::Relaxed);
     }
 
     /// The entry that new records of `scope` are counted in; 0 where nothing limits it.
     pub(super) fn scope_entry(&self, scope: Scope<'_>) -> Result<u16, Error> {
-        // Relaxed: see `set_quota`.
-        let any_set = self.quotas.any_set.load(Ordering::Relaxed);
+        // Relaxed: see `note_quotas`.
+        let any_set = self.region.header(header::QUOTAS).load(Ordering::Relaxed) != 0;
         if !any_set && !is_guest(scope) {
             return Ok(0);
         }
@@ -176,7 +209,7 @@ impl Engine {
         if let Some(entry) = self.table.known_scope(hash) {
             return Ok(entry);
         }
-        let named = self.quotas.of_scope.get(&hash).map(|quota| *quota);
+        let named = self.quotas.of_scope().get(&hash).map(|quota| *quota);
         let quota = named.unwrap_or_else(|| self.quotas.of_unknown(scope));
         let (guest, pinned) = (is_guest(scope), named.is_some());
         let limits = ScopeLimits { guest, pinned, ..quota.limits()? };
@@ -216,9 +249,9 @@ impl Engine {
         }
     }
 
-    /// Scopes are hashed under the first secret for the life of the engine.
+    /// Scopes are hashed under the region's own salt, whichever secret is in force.
     fn scope_hash(&self, scope: Scope<'_>) -> u64 {
-        self.keys.hasher(0).scope_hash(scope)
+        self.scopes.scope_hash(scope)
     }
 }
 

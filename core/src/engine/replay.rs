@@ -103,6 +103,9 @@ impl Engine {
             Err(_) => return Glance::Unclear,
         };
         if hit.found.seen.state() == State::Running {
+            if self.table.is_orphan(hit.found.seen) {
+                return Glance::Unclear;
+            }
             let running = running(&hit, prepared, now_ms());
             return running.map_or(Glance::Unclear, Glance::Running);
         }

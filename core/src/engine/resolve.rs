@@ -50,7 +50,7 @@ impl Engine {
     /// # Ok::<(), oncegate::Error>(())
     /// ```
     pub fn resolve(&self, request: &Request<'_>, resolution: Resolution) -> Result<(), Error> {
-        self.fork.check()?;
+        self.enter()?;
         let found = self.find(request)?;
         let unknown = found.filter(|found| found.seen.state() == State::Unknown);
         let Found { slot, seen } = unknown.ok_or_else(not_found)?;
@@ -78,7 +78,7 @@ impl Engine {
     fn find(&self, request: &Request<'_>) -> Result<Option<Found>, Error> {
         let state = keys::load(&self.region);
         for id in [state.retiring, Some(state.current)].into_iter().flatten() {
-            let fingerprint = self.keys.hasher(id).fingerprint(request)?;
+            let fingerprint = self.hasher(id)?.fingerprint(request)?;
             let found = self.table.search(&self.table.probe(fingerprint.words()));
             if found.is_some() {
                 return Ok(found);

@@ -14,8 +14,8 @@ use super::Engine;
 use super::keys;
 use crate::error::{Error, ErrorCode};
 use crate::fingerprint::Secret;
-use crate::sync::lock;
 use crate::sync::planted::Bug;
+use crate::sync::{Mutex, lock};
 
 impl Engine {
     /// Starts to rotate to `secret`. From now on new records are made under it, and records made
@@ -23,6 +23,11 @@ impl Engine {
     ///
     /// While both are in force a call hashes its request twice. Keep the rotation going for one
     /// dedup window, then call [`finish_rotation`](Self::finish_rotation).
+    ///
+    /// Where the table is shared, one process rotates for all. If the secrets are kept in a key
+    /// file the others learn of the new one there; if they were given, each process must be told the
+    /// new one by this call too, and its calls answer [`ErrorCode::WrongSecret`] until then. A call
+    /// with the secret that is in force changes nothing.
     ///
     /// # Errors
     ///
@@ -41,16 +46,32 @@ impl Engine {
     /// # Ok::<(), oncegate::Error>(())
     /// ```
     pub fn rotate_secret(&self, secret: Secret) -> Result<(), Error> {
-        self.fork.check()?;
-        let _one_at_a_time = lock(&self.rotation);
+        self.enter()?;
+        let _one_at_a_time = lock(self.rotation.get(Mutex::default));
+        let rotated = self.region.exclusively(|| self.rotate_to(&secret))?;
+        rotated.ok_or_else(pending)
+    }
+
+    fn rotate_to(&self, secret: &Secret) -> Result<(), Error> {
         let now = keys::load(&self.region);
-        if now.retiring.is_some() {
-            return Err(Error::of(ErrorCode::RotationPending, "secret"));
+        if self.region.is_shared() && self.keys.learn(&self.region, now.current, [secret]) {
+            // Another process has begun it, or it is what is in force.
+            return Ok(());
         }
-        let key = self.keys.add(&secret, now)?;
+        if now.retiring.is_some() {
+            return Err(pending());
+        }
+        // What is made under it must still be found.
+        self.hasher(now.current)?;
+        let key = self.keys.add(secret, now)?;
+        self.keep_secrets(|kept| {
+            kept.retain(|(id, _)| *id != key.id);
+            kept.push((key.id, secret.clone()));
+        })?;
+        keys::store_check(&self.region, key.id, key.check);
         // A request's home changes with its fingerprint; its tokens must grow all the same.
         self.table.raise_fence_floor(self.table.highest_fence());
-        keys::store(&self.region, now.rotated_to(key));
+        keys::store(&self.region, now.rotated_to(key.id));
         Ok(())
     }
 
@@ -73,8 +94,13 @@ impl Engine {
     /// # Ok::<(), oncegate::Error>(())
     /// ```
     pub fn finish_rotation(&self) -> Result<(), Error> {
-        self.fork.check()?;
-        let _one_at_a_time = lock(&self.rotation);
+        self.enter()?;
+        let _one_at_a_time = lock(self.rotation.get(Mutex::default));
+        let finished = self.region.exclusively(|| self.retire_old())?;
+        finished.ok_or_else(pending)
+    }
+
+    fn retire_old(&self) -> Result<(), Error> {
         let now = keys::load(&self.region);
         let Some(old) = now.retiring else {
             return Err(Error::of(ErrorCode::NotFound, "rotation"));
@@ -98,6 +124,11 @@ impl Engine {
         }
         self.table.raise_fence_floor(self.table.highest_fence());
         keys::store(&self.region, now.retired());
-        Ok(())
+        self.keep_secrets(|kept| kept.retain(|(id, _)| *id != old))
     }
+}
+
+/// Another rotation is under way, or another process takes a step of one.
+fn pending() -> Error {
+    Error::of(ErrorCode::RotationPending, "secret")
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::Engine;
 use crate::config::{YEAR, check_duration};
 use crate::error::{Error, ErrorCode};
+use crate::fork;
 use crate::observe::Event;
 use crate::region::WAYS;
 use crate::sync::Ordering;
@@ -59,7 +60,7 @@ impl Engine {
     /// # Ok::<(), oncegate::Error>(())
     /// ```
     pub fn sweep(&self, slots: usize) -> Result<Swept, Error> {
-        self.fork.check()?;
+        self.enter()?;
         let rules = self.rules();
         let parts = slots.div_ceil(PART).min(self.table.parts());
         let mut swept = Swept { visited: parts * PART, ..Swept::default() };
@@ -90,7 +91,7 @@ impl Engine {
     /// # Ok::<(), oncegate::Error>(())
     /// ```
     pub fn ticker(self: &Arc<Self>, period: Duration) -> Result<Ticker, Error> {
-        self.fork.check()?;
+        self.enter()?;
         check_duration(ErrorCode::InvalidOption, "period", period, YEAR)?;
         let engine = Arc::clone(self);
         let stop = Arc::new(AtomicBool::new(false));
@@ -109,7 +110,8 @@ impl Engine {
                 }
             })
             .map_err(|_| Error::of(ErrorCode::NoMemory, "ticker"))?;
-        Ok(Ticker { engine: Arc::clone(self), stop, thread: Some(thread) })
+        let born = fork::generation();
+        Ok(Ticker { stop, thread: Some(thread), born })
     }
 
     /// Tends a little, after a new record of this thread.
@@ -122,6 +124,7 @@ impl Engine {
 
     /// Clears what is over in `set` and in some sets in turn, for a scope at its quota.
     pub(super) fn tend_for_quota(&self, set: Option<usize>, rules: &Rules) {
+        self.bury_for_quota(rules);
         let mut swept = Swept::default();
         let parts = set.into_iter().flat_map(|set| set * WAYS / PART..(set + 1) * WAYS / PART);
         for part in parts {
@@ -141,11 +144,12 @@ impl Engine {
     }
 
     fn sweep_next(&self, rules: &Rules, swept: &mut Swept) {
+        self.table.note_time(rules.now_ms);
         let part = self.table.next_part();
         self.table.sweep_part(part, rules, |met| self.see_to(met, rules, swept));
     }
 
-    fn see_to(&self, met: Met, rules: &Rules, swept: &mut Swept) {
+    pub(super) fn see_to(&self, met: Met, rules: &Rules, swept: &mut Swept) {
         match met {
             Met::Nothing => {}
             Met::Cleared => swept.cleared += 1,
@@ -160,6 +164,9 @@ impl Engine {
                     Err(Open::Until(_) | Open::Changed) => return,
                 };
                 swept.lapsed += 1;
+                if self.finish_left(found) {
+                    return;
+                }
                 self.lapse(found, policy);
                 if policy == Lapse::Reclaim && found.seen.waiters() {
                     // The waiter that is woken takes the record over.
@@ -192,15 +199,16 @@ impl Engine {
 #[must_use = "a ticker that is dropped stops"]
 #[derive(Debug)]
 pub struct Ticker {
-    engine: Arc<Engine>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
+    /// The generation of the process that started it.
+    born: u64,
 }
 
 impl Drop for Ticker {
     fn drop(&mut self) {
         // The thread did not come along into a forked child.
-        if self.engine.fork.check().is_err() {
+        if self.born != fork::generation() {
             return;
         }
         // Relaxed: unparking publishes it.

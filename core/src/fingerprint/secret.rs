@@ -68,6 +68,27 @@ impl Secret {
         Ok(Secret(Zeroizing::new(bytes.into())))
     }
 
+    /// The secret in hexadecimal digits, for a file that only its owner reads.
+    pub(crate) fn to_hex(&self) -> Zeroizing<String> {
+        let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or('0');
+        let mut digits = Zeroizing::new(String::with_capacity(2 * self.0.len()));
+        for byte in self.0.iter() {
+            digits.push(digit(byte >> 4));
+            digits.push(digit(byte & 0xf));
+        }
+        digits
+    }
+
+    /// The secret that [`to_hex`](Self::to_hex) gave. `None`: it is none.
+    pub(crate) fn from_hex(digits: &str) -> Option<Self> {
+        let value = |digit: &u8| char::from(*digit).to_digit(16).map(|value| value as u8);
+        let (pairs, rest) = digits.as_bytes().as_chunks::<2>();
+        let byte = |[high, low]: &[u8; 2]| Some(value(high)? << 4 | value(low)?);
+        let bytes: Option<Vec<u8>> = pairs.iter().map(byte).collect();
+        let bytes = Zeroizing::new(bytes.filter(|_| rest.is_empty())?);
+        Self::from_bytes(&bytes).ok()
+    }
+
     pub(super) fn bytes(&self) -> &[u8] {
         &self.0
     }

@@ -95,7 +95,17 @@ pub(super) fn refusal(error: &Error, settings: &Settings) -> Problem {
             let detail = "no room for a new record; ask again later with the same key";
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "full", detail).after(later)
         }
-        C::Forked | C::Exhausted | C::NoMemory | C::NoEntropy => {
+        C::Forked
+        | C::Exhausted
+        | C::NoMemory
+        | C::NoEntropy
+        | C::RegionMismatch
+        | C::WrongSecret
+        | C::FileRefused
+        | C::RegionInvalid
+        | C::RegistryFull
+        | C::Os
+        | C::Unsupported => {
             let detail = "requests cannot be deduplicated here, so none is run";
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
         }

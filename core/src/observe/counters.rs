@@ -36,6 +36,7 @@ pub(crate) enum Event {
     Completed,
     OutcomesEvicted,
     OutcomesCarried,
+    Recovered,
 }
 
 /// The counters of one engine in one process.
@@ -61,6 +62,15 @@ impl Counters {
             })
         };
         Self { stripes: Box::new(std::array::from_fn(stripe)) }
+    }
+
+    /// Counts from zero on: in a forked child, whose parent has counted the rest.
+    pub(crate) fn reset(&self) {
+        for stripe in self.stripes.iter() {
+            // Relaxed: a counter orders nothing.
+            let zero = |counter: &AtomicU64| counter.store(0, Ordering::Relaxed);
+            stripe.events.iter().chain(&stripe.live).for_each(zero);
+        }
     }
 
     #[inline]
@@ -180,5 +190,5 @@ const OWNED: usize = 48;
 /// Stripes that all later threads share.
 const SHARED: usize = 16;
 const STRIPES: usize = OWNED + SHARED;
-const EVENTS: usize = Event::OutcomesCarried as usize + 1;
+const EVENTS: usize = Event::Recovered as usize + 1;
 const STATES: usize = State::ALL.len();

@@ -51,6 +51,8 @@ pub struct Stats {
     pub outcomes_evicted: u64,
     /// Outcomes carried to a new place because they outlast their neighbours.
     pub outcomes_carried: u64,
+    /// Leases and half-done steps of dead processes that this one took over or undid.
+    pub recovered: u64,
     /// Calls refused for want of room.
     pub full: u64,
     /// Calls refused by a quota.

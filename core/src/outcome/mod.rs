@@ -12,6 +12,7 @@ pub use policy::{OutcomePolicy, Verdict};
 
 pub(crate) use block::{Header, WindowCode};
 pub(crate) use reference::{Bare, Inline, MAX_CHUNK_WORDS, MAX_CHUNKS, lapsed};
+pub(crate) use room::set_aside;
 pub(crate) use store::{LiveBlock, OutcomeStore, References, Room, Written};
 
 use std::fmt;

@@ -8,29 +8,30 @@
 //! What is carried on collects in a chunk of its own, which always has room for half a chunk
 //! more; when it has not, the next chunk that is free takes its place.
 
-use super::block::Header;
+use super::block::{Header, UNIT_WORDS};
 use super::reference::Place;
 use super::store::{
-    ENTRY, Entry, LiveBlock, OPEN, OutcomeStore, RECYCLING, References, Room, WINDOW_END, Written,
+    ENTRY, Entry, LiveBlock, OPEN, OutcomeStore, RECYCLING, References, Room, TORN, WINDOW_END,
+    Written,
 };
 use crate::observe::Event;
 use crate::outcome::Outcome;
-use crate::region::header;
+use crate::region::{Region, header};
 use crate::sync::planted::Bug;
 use crate::sync::{AtomicU64, Ordering};
 
-impl OutcomeStore {
-    /// Sets the first chunk aside for what is carried on. The region is fresh.
-    pub(super) fn set_aside(&self) {
-        if self.region.geometry().chunks() >= LEAST_CHUNKS {
-            let fresh = Entry { sequence: 1, state: OPEN, writers: 0, filled: 0 };
-            // Relaxed, all: nobody else has the region yet.
-            self.entry(0)[ENTRY].store(fresh.pack(), Ordering::Relaxed);
-            self.region.header(header::CARRY_CHUNK).store(1, Ordering::Relaxed);
-            self.cursor().store(1, Ordering::Relaxed);
-        }
+/// Sets the first chunk of a fresh region aside for what is carried on.
+pub(crate) fn set_aside(region: &Region) {
+    if region.geometry().chunks() >= LEAST_CHUNKS {
+        let fresh = Entry { sequence: 1, state: OPEN, owner: 0, writers: 0, filled: 0 };
+        // Relaxed, all: nobody else has the region yet.
+        region.chunk_entry(0)[ENTRY].store(fresh.pack(), Ordering::Relaxed);
+        region.header(header::CARRY_CHUNK).store(1, Ordering::Relaxed);
+        region.header(header::CHUNK_CURSOR).store(1, Ordering::Relaxed);
     }
+}
 
+impl OutcomeStore {
     /// Whether the next outcome finds room. Makes it, where outcomes must stay.
     pub(crate) fn make_room(&self, words: usize, room: Room, table: &impl References) -> bool {
         if room.evict || self.fits_here(words) {
@@ -40,8 +41,8 @@ impl OutcomeStore {
         let next = self.cursor().load(Ordering::Relaxed);
         let coming = || (0..TRIED as u64).map(|step| self.chunk_of(next.wrapping_add(step)));
         let is_free = |chunk: usize| {
-            let entry = self.load(chunk);
-            let idle = entry.state == OPEN && entry.writers == 0;
+            let entry = self.without_the_dead(chunk, self.load(chunk));
+            let idle = entry.state != RECYCLING && entry.writers == 0;
             idle && self.carry_chunk() != Some(chunk) && self.is_over(chunk, entry, room.now_ms)
         };
         coming().any(is_free)
@@ -152,12 +153,12 @@ impl OutcomeStore {
         room: Room,
         table: &impl References,
     ) -> Option<Place> {
-        let entry = self.load(chunk);
+        let entry = self.without_the_dead(chunk, self.load(chunk));
         let busy = entry.writers != 0 && !Bug::RecyclesUnderWriter.is_planted();
-        if entry.state != OPEN || busy {
+        if entry.state == RECYCLING || busy {
             return None;
         }
-        let taken = Entry { state: RECYCLING, ..entry };
+        let taken = Entry { state: RECYCLING, owner: self.region.me(), ..entry };
         self.swap(chunk, entry, taken).ok()?;
         let over = self.is_over(chunk, entry, room.now_ms);
         if !over && !self.clear_out(chunk, entry, room, table) {
@@ -168,7 +169,8 @@ impl OutcomeStore {
         // Relaxed: published by the store of the entry below.
         self.entry(chunk)[WINDOW_END].store(0, Ordering::Relaxed);
         let sequence = entry.next_sequence();
-        let fresh = Entry { sequence, state: OPEN, writers: 1, filled: words };
+        let owner = self.region.me();
+        let fresh = Entry { sequence, state: OPEN, owner, writers: 1, filled: words };
         // Release: pairs with the Acquire of `load`. Nobody else changes an entry that is
         // `Recycling`, so a store is enough; from here on old references are not believed.
         self.entry(chunk)[ENTRY].store(fresh.pack(), Ordering::Release);
@@ -180,7 +182,10 @@ impl OutcomeStore {
     fn clear_out(&self, chunk: usize, entry: Entry, room: Room, table: &impl References) -> bool {
         let words = self.region.chunk(chunk);
         let live = || {
-            Blocks { words, filled: entry.filled, at: 0 }.filter_map(|(offset, header)| {
+            // Behind a hole nothing says where the next block begins, but the record that refers
+            // to it.
+            let step = if entry.state == TORN { UNIT_WORDS } else { 0 };
+            Blocks { words, filled: entry.filled, at: 0, step }.filter_map(|(offset, header)| {
                 let place = Place { chunk, offset, sequence: entry.sequence };
                 let live = table.live(&header, place.pack())?;
                 (live.window_end > room.now_ms).then_some((header, place, live))
@@ -227,13 +232,15 @@ impl OutcomeStore {
     fn carry_chunk(&self) -> Option<usize> {
         // Relaxed: see `take`.
         let stored = self.region.header(header::CARRY_CHUNK).load(Ordering::Relaxed);
-        usize::try_from(stored).ok()?.checked_sub(1)
+        let chunk = usize::try_from(stored).ok()?.checked_sub(1)?;
+        (chunk < self.region.geometry().chunks()).then_some(chunk)
     }
 
     /// Whether a chunk cannot take all that another may have to give.
     fn is_short(&self, carry: usize) -> bool {
-        let room = self.region.geometry().chunk_words() - self.load(carry).filled;
-        room < self.most_carried()
+        let entry = self.load(carry);
+        let room = self.region.geometry().chunk_words().saturating_sub(entry.filled);
+        room < self.most_carried() || entry.state == TORN
     }
 
     /// How many words of a chunk are carried on at most.
@@ -251,6 +258,8 @@ struct Blocks<'a> {
     words: &'a [AtomicU64],
     filled: usize,
     at: usize,
+    /// From one block to the next; zero: by its own size.
+    step: usize,
 }
 
 impl Iterator for Blocks<'_> {
@@ -258,10 +267,18 @@ impl Iterator for Blocks<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let end = self.filled.min(self.words.len());
-        let header = Header::read(self.words.get(self.at..end)?)?;
-        let offset = self.at;
-        self.at += header.words();
-        Some((offset, header))
+        loop {
+            let words = self.words.get(self.at..end).filter(|words| !words.is_empty())?;
+            let (offset, header) = (self.at, Header::read(words));
+            let size = header.map_or(0, |header| header.words());
+            self.at += if self.step == 0 { size } else { self.step };
+            match header {
+                Some(header) => return Some((offset, header)),
+                // A hole holds anything.
+                None if self.step != 0 => {}
+                None => return None,
+            }
+        }
     }
 }
 

@@ -3,10 +3,10 @@
 //! A chunk's directory entry is one word:
 //!
 //! ```text
-//!  63          36 35    34 33        24 23                   0
-//! +--------------+--------+------------+----------------------+
-//! | sequence (28)| state  | writers(10)| words filled (24)    |
-//! +--------------+--------+------------+----------------------+
+//!  63          36 35   34 33       26 25        18 17            0
+//! +--------------+-------+-----------+------------+----------------+
+//! | sequence (28)| state | owner (8) | writers (8)| words filled   |
+//! +--------------+-------+-----------+------------+----------------+
 //! ```
 //!
 //! and a second word with the latest window end of its blocks. Equal windows end in the order of
@@ -17,6 +17,10 @@
 //!   ever writes into memory that was given to somebody else.
 //! - A reader copies the block and looks at the entry again: the same sequence means that nothing
 //!   it copied was recycled meanwhile.
+//! - All writers of a chunk belong to one process, its owner; another process may append when there
+//!   is none. So when the owner dies it is known that all of them are gone. What they reserved and
+//!   did not write is a hole: the chunk is then `Torn`, takes nothing more, and is recycled word by
+//!   word.
 //! - Recycling is exclusive: one compare-and-swap to `Recycling`, during which old references
 //!   stay readable. What lives in the chunk is carried to another one first, or given up (see
 //!   `room`).
@@ -28,7 +32,7 @@ use super::block::Header;
 use super::reference::{
     CHUNK_BITS, CHUNK_MASK, MAX_CHUNK_WORDS, MAX_SEQUENCE, Place, SEQUENCE_BITS,
 };
-use crate::observe::Counters;
+use crate::observe::{Counters, Event};
 use crate::region::Region;
 use crate::sync::planted::Bug;
 use crate::sync::{AtomicU64, Ordering};
@@ -84,9 +88,7 @@ impl OutcomeStore {
     pub(crate) fn new(region: Arc<Region>, counters: Arc<Counters>) -> Self {
         let stripes = (region.geometry().chunks() / CHUNKS_PER_STRIPE).clamp(1, MAX_STRIPES);
         let stripe = |_| crossbeam_utils::CachePadded::new(no_hint());
-        let store = Self { region, counters, current: (0..stripes).map(stripe).collect() };
-        store.set_aside();
-        store
+        Self { region, counters, current: (0..stripes).map(stripe).collect() }
     }
 
     /// Writes a block. `None`: it is too large, or there is no room.
@@ -153,19 +155,41 @@ impl OutcomeStore {
 
     pub(super) fn append(&self, chunk: usize, words: usize) -> Option<Place> {
         let mut entry = self.load(chunk);
+        let me = self.region.me();
         loop {
             let full = entry.filled + words > self.region.geometry().chunk_words();
             if entry.state != OPEN || entry.sequence == 0 || full || entry.writers == MAX_WRITERS {
                 return None;
             }
+            let others = entry.owner != me && entry.writers != 0;
+            if others && !Bug::AppendsBesideOthers.is_planted() {
+                self.without_the_dead(chunk, entry);
+                return None;
+            }
             let filled = entry.filled + words;
-            let next = Entry { filled, writers: entry.writers + 1, ..entry };
+            let next = Entry { filled, owner: me, writers: entry.writers + 1, ..entry };
             match self.swap(chunk, entry, next) {
                 Ok(()) => {
                     return Some(Place { chunk, offset: entry.filled, sequence: entry.sequence });
                 }
                 Err(found) => entry = found,
             }
+        }
+    }
+
+    /// What `entry` is when the dead are taken out: nobody writes there any more, or empties it.
+    pub(super) fn without_the_dead(&self, chunk: usize, entry: Entry) -> Entry {
+        let busy = entry.state == RECYCLING || entry.writers != 0;
+        if !busy || !self.region.is_dead(entry.owner) || Bug::DeadWritersStay.is_planted() {
+            return entry;
+        }
+        let torn = Entry { state: TORN, owner: 0, writers: 0, ..entry };
+        match self.swap(chunk, entry, torn) {
+            Ok(()) => {
+                self.counters.add(Event::Recovered);
+                torn
+            }
+            Err(now) => now,
         }
     }
 
@@ -218,6 +242,19 @@ impl OutcomeStore {
             .map_err(Entry::unpack)
     }
 
+    /// Takes the dead out of all chunks.
+    pub(crate) fn bury(&self) {
+        for chunk in 0..self.region.geometry().chunks() {
+            self.without_the_dead(chunk, self.load(chunk));
+        }
+    }
+
+    /// Forgets where threads appended last: in a forked child that was its parent.
+    pub(crate) fn forget_hints(&self) {
+        // Relaxed: hints.
+        self.current.iter().for_each(|stripe| stripe.store(NO_HINT, Ordering::Relaxed));
+    }
+
     /// Where this thread appended last: at which turn it was opened, and which chunk.
     pub(super) fn hint(&self) -> Option<(u64, usize)> {
         // Relaxed: a hint.
@@ -240,6 +277,8 @@ impl OutcomeStore {
 pub(super) struct Entry {
     pub(super) sequence: u64,
     pub(super) state: u64,
+    /// The process whose threads write, or that empties it.
+    pub(super) owner: u8,
     pub(super) writers: u64,
     pub(super) filled: usize,
 }
@@ -254,6 +293,7 @@ impl Entry {
         Self {
             sequence: word >> SEQUENCE_SHIFT,
             state: word >> STATE_SHIFT & 0b11,
+            owner: (word >> OWNER_SHIFT) as u8,
             writers: word >> WRITERS_SHIFT & MAX_WRITERS,
             filled: (word & FILLED_MASK) as usize,
         }
@@ -262,6 +302,7 @@ impl Entry {
     pub(super) fn pack(self) -> u64 {
         self.sequence << SEQUENCE_SHIFT
             | self.state << STATE_SHIFT
+            | u64::from(self.owner) << OWNER_SHIFT
             | self.writers << WRITERS_SHIFT
             | self.filled as u64
     }
@@ -274,12 +315,14 @@ fn no_hint() -> crate::sync::plain::AtomicU64 {
 const NO_HINT: u64 = u64::MAX;
 pub(super) const OPEN: u64 = 0;
 pub(super) const RECYCLING: u64 = 1;
+pub(super) const TORN: u64 = 2;
 pub(super) const ENTRY: usize = 0;
 pub(super) const WINDOW_END: usize = 1;
 const FILLED_MASK: u64 = (1 << WRITERS_SHIFT) - 1;
-const WRITERS_SHIFT: u32 = 24;
-const MAX_WRITERS: u64 = (1 << (STATE_SHIFT - WRITERS_SHIFT)) - 1;
-const STATE_SHIFT: u32 = 34;
+const WRITERS_SHIFT: u32 = 18;
+const MAX_WRITERS: u64 = (1 << (OWNER_SHIFT - WRITERS_SHIFT)) - 1;
+const OWNER_SHIFT: u32 = 26;
+const STATE_SHIFT: u32 = OWNER_SHIFT + u8::BITS;
 const SEQUENCE_SHIFT: u32 = 36;
 const CHUNKS_PER_STRIPE: usize = 8;
 const MAX_STRIPES: usize = 16;

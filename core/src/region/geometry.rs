@@ -15,6 +15,10 @@ pub(crate) const SLOT_WORDS: usize = 8;
 pub(crate) const LINE_WORDS: usize = 8;
 /// Words of a scope's entry.
 pub(crate) const SCOPE_WORDS: usize = 8;
+/// Words of a process's entry: a line of its own.
+pub(crate) const PROCESS_WORDS: usize = 8;
+/// The most processes that control words can tell apart.
+pub(crate) const MAX_PROCESSES: usize = u8::MAX as usize;
 /// Words of a chunk's directory entry.
 pub(crate) const CHUNK_ENTRY_WORDS: usize = 2;
 
@@ -30,6 +34,8 @@ pub(crate) struct Geometry {
     scopes: usize,
     chunks: usize,
     chunk_words: usize,
+    processes: usize,
+    processes_at: usize,
     lines_at: usize,
     slots_at: usize,
     scopes_at: usize,
@@ -40,7 +46,7 @@ pub(crate) struct Geometry {
 
 impl Geometry {
     /// Lays out `sets` sets of slots with `inline_words` words for an outcome each, `scopes` scope
-    /// entries and `chunks` chunks of `chunk_words` words.
+    /// entries, `chunks` chunks of `chunk_words` words, and entries for `processes` processes.
     ///
     /// `None` where the sizes do not fit in the address space, or there is no second set for what
     /// does not fit into the first.
@@ -50,11 +56,13 @@ impl Geometry {
         scopes: usize,
         chunks: usize,
         chunk_words: usize,
+        processes: usize,
     ) -> Option<Self> {
-        if sets < 2 {
+        if sets < 2 || !(1..=MAX_PROCESSES).contains(&processes) {
             return None;
         }
-        let lines_at = super::header::WORDS;
+        let processes_at = super::header::WORDS;
+        let lines_at = processes * PROCESS_WORDS + processes_at; // No overflow: a few hundred lines.
         let slot_words = SLOT_WORDS.checked_add(inline_words)?;
         // A record and its inline outcome are neighbours that a processor may fetch as a pair.
         let slots_at = sets.checked_mul(LINE_WORDS)?.checked_add(lines_at)?;
@@ -66,13 +74,16 @@ impl Geometry {
         let directory = chunks.checked_mul(CHUNK_ENTRY_WORDS)?.checked_add(directory_at)?;
         let chunks_at = directory.checked_next_multiple_of(LINE_WORDS)?;
         let words = chunks.checked_mul(chunk_words)?.checked_add(chunks_at)?;
-        words.checked_mul(size_of::<u64>()).filter(|bytes| isize::try_from(*bytes).is_ok())?;
+        let bytes = words.checked_mul(size_of::<u64>())?.checked_add(FILE_UNIT)?;
+        isize::try_from(bytes).ok()?;
         Some(Self {
             sets,
             slot_words,
             scopes,
             chunks,
             chunk_words,
+            processes,
+            processes_at,
             lines_at,
             slots_at,
             scopes_at,
@@ -112,6 +123,32 @@ impl Geometry {
         self.chunk_words
     }
 
+    /// Whether all names reach: slots, chunks, words in them, scopes.
+    pub(super) fn is_usable(&self) -> bool {
+        self.sets <= crate::table::set::MAX_SLOTS / WAYS
+            && (1..=crate::outcome::MAX_CHUNKS).contains(&self.chunks)
+            && (1..=crate::outcome::MAX_CHUNK_WORDS).contains(&self.chunk_words)
+            && (1..=usize::from(u16::MAX)).contains(&self.scopes)
+            && self.inline_words() <= MAX_INLINE_WORDS
+    }
+
+    /// Bytes of a file that holds the region: whole pages, so that none is mapped in part.
+    pub(crate) fn file_bytes(&self) -> u64 {
+        (self.words * size_of::<u64>()).next_multiple_of(FILE_UNIT) as u64
+    }
+
+    /// How many processes may share the region.
+    pub(crate) fn processes(&self) -> usize {
+        self.processes
+    }
+
+    /// The words of the entry of process `index`, which counts from one.
+    pub(super) fn process_at(&self, index: usize) -> Range<usize> {
+        debug_assert!((1..=self.processes).contains(&index), "process {index}");
+        let at = self.processes_at + (index - 1) * PROCESS_WORDS;
+        at..at + PROCESS_WORDS
+    }
+
     /// The words of all set lines, and those of all slots.
     pub(super) fn lines_and_slots(&self) -> (Range<usize>, Range<usize>) {
         let lines = self.lines_at..self.lines_at + self.sets * LINE_WORDS;
@@ -135,6 +172,11 @@ impl Geometry {
         self.chunks_at + chunk * self.chunk_words
     }
 }
+
+/// What a reference can tell, in whole lines.
+const MAX_INLINE_WORDS: usize = 56;
+/// The largest of the usual page sizes.
+const FILE_UNIT: usize = 64 << 10;
 
 const _: () =
     assert!(super::header::WORDS.is_multiple_of(LINE_WORDS), "lines start on a cache line");

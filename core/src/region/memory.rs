@@ -10,15 +10,14 @@ use super::geometry::{Geometry, LINE_WORDS, SLOT_WORDS};
 use crate::sync::AtomicU64;
 
 #[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
-pub(super) type Words = super::private::PrivateMemory;
+pub(super) type Words = super::mapping::Mapping;
 #[cfg(any(oncegate_loom, oncegate_shuttle))]
-pub(super) type Words = Box<[AtomicU64]>;
+pub(super) type Words = std::sync::Arc<[AtomicU64]>;
 
 /// The words of one region.
 pub(super) struct Memory {
     /// Stays where it is until it is dropped with the rest, wherever this value moves. (In a model
-    /// it is a `Box`, whose move formally ends the pointers below; no compiler makes use of that,
-    /// and what ships is a mapping.)
+    /// it is an `Arc`.)
     words: Words,
     sets: NonNull<[AtomicU64; LINE_WORDS]>,
     set_count: usize,
@@ -46,6 +45,12 @@ impl Memory {
         let sets = NonNull::from(lines).cast();
         let slots = NonNull::from(slots).cast();
         Self { words, sets, set_count, slots, slot_count, slot_words }
+    }
+
+    /// The same words once more, for another process of a model.
+    #[cfg(any(oncegate_loom, oncegate_shuttle))]
+    pub(super) fn share(&self) -> Words {
+        std::sync::Arc::clone(&self.words)
     }
 
     #[inline]

@@ -2,61 +2,72 @@
 //!
 //! Nothing in it is a pointer and nothing is larger than a word, so the same code runs on
 //! private memory, on memory inherited over `fork`, and on a mapped file. All sizes are fixed
-//! when the region is opened. A fresh region is all zeroes, and zero is the vacant state of
-//! everything that lies in it.
+//! when the region is opened. A fresh region is all zeroes but for its header, and zero is the
+//! vacant state of everything that lies in it.
 //!
 //! ```text
-//! header | set lines | slots, each with its inline outcome | scopes | chunk directory | chunks
+//! header | processes | set lines | slots, each with its inline outcome | scopes
+//!        | chunk directory | chunks
 //! ```
 
+pub(crate) mod bell;
+#[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
+mod file;
 mod geometry;
+pub(crate) mod header;
+#[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
+pub(crate) mod keyfile;
+#[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
+pub(crate) mod life;
+#[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
+mod lock;
+#[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
+mod mapping;
 mod memory;
 #[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
 mod prefetch;
-#[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
-mod private;
+#[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
+pub(crate) mod registry;
+#[cfg(not(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle)))))]
+#[path = "solitary.rs"]
+pub(crate) mod registry;
+#[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
+pub(crate) mod shared;
 
-pub(crate) use geometry::{Geometry, INLINE_STEP, LINE_WORDS, SLOT_WORDS, WAYS};
+pub(crate) use geometry::{Geometry, INLINE_STEP, LINE_WORDS, MAX_PROCESSES, SLOT_WORDS, WAYS};
+pub(crate) use header::Identity;
 
 use crate::error::Error;
-use crate::sync::AtomicU64;
+use crate::sync::{AtomicU64, Ordering};
 use memory::Memory;
+use registry::Member;
 
 /// The words of one region and where everything lies in them.
 pub(crate) struct Region {
     memory: Memory,
     geometry: Geometry,
-}
-
-/// Words of the header. Those that change lie on lines of their own.
-pub(crate) mod header {
-    /// What every fencing counter of this region is added to, to make a token.
-    pub(crate) const EPOCH: usize = 0;
-    /// No new fencing counter is at or below this; raised when a rotation moves keys to new homes.
-    pub(crate) const FENCE_FLOOR: usize = 1;
-    /// Generation and key ids of the secrets in force.
-    pub(crate) const KEYS: usize = 2;
-    /// The next chunk to recycle.
-    pub(crate) const CHUNK_CURSOR: usize = 16;
-    /// One more than the chunk that takes what is carried on; zero: there is none.
-    pub(crate) const CARRY_CHUNK: usize = 24;
-    /// The next set to sweep.
-    pub(crate) const SWEEP_CURSOR: usize = 32;
-    /// How many words the header takes.
-    pub(crate) const WORDS: usize = 48;
+    member: Member,
 }
 
 impl Region {
     /// Private memory for `geometry`, all zeroes. Faults pages in at once if `prefault`.
     pub(crate) fn private(geometry: Geometry, prefault: bool) -> Result<Self, Error> {
         #[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
-        let words = private::PrivateMemory::map(geometry.words(), prefault)?;
+        let words = mapping::Mapping::private(geometry.words(), prefault)?;
         #[cfg(any(oncegate_loom, oncegate_shuttle))]
         let words = {
             let _ = prefault;
             (0..geometry.words()).map(|_| AtomicU64::new(0)).collect()
         };
-        Ok(Self { memory: Memory::new(words, &geometry), geometry })
+        Ok(Self { memory: Memory::new(words, &geometry), geometry, member: Member::alone() })
+    }
+
+    /// The same memory as another process of the model sees it, whose entry is `index`.
+    #[cfg(any(oncegate_loom, oncegate_shuttle))]
+    pub(crate) fn beside(&self, index: u8) -> Self {
+        let geometry = self.geometry.clone();
+        let memory = Memory::new(self.memory.share(), &geometry);
+        Self { memory, geometry, member: Member::numbered(index) }
     }
 
     pub(crate) fn geometry(&self) -> &Geometry {
@@ -85,6 +96,36 @@ impl Region {
     #[inline(always)]
     pub(crate) fn slot_and_inline(&self, slot: usize) -> (&[AtomicU64; SLOT_WORDS], &[AtomicU64]) {
         self.memory.slot(slot)
+    }
+
+    /// The words of the entry of process `index`, which counts from one.
+    pub(crate) fn process(&self, index: usize) -> &[AtomicU64] {
+        &self.words()[self.geometry.process_at(index)]
+    }
+
+    /// The highest entry of the registry that was ever used.
+    pub(crate) fn processes_used(&self) -> usize {
+        // Relaxed: whoever joins later has nothing to do with what is asked now.
+        let used = self.header(header::PROCESSES_USED).load(Ordering::Relaxed);
+        usize::try_from(used).unwrap_or(usize::MAX).min(self.geometry.processes())
+    }
+
+    /// This process's entry of the registry.
+    #[inline(always)]
+    pub(crate) fn me(&self) -> u8 {
+        self.member.index()
+    }
+
+    /// Whether other processes may share it.
+    #[inline]
+    pub(crate) fn is_shared(&self) -> bool {
+        self.member.is_shared()
+    }
+
+    /// Whether the process of entry `index` has certainly died or left.
+    #[inline]
+    pub(crate) fn is_dead(&self, index: u8) -> bool {
+        index != self.me() && self.has_died(index)
     }
 
     /// The words of scope entry `scope`.

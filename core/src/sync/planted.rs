@@ -60,6 +60,10 @@ bugs! {
     RelaxedOutcome,
     /// A chunk is recycled while somebody writes to it.
     RecyclesUnderWriter,
+    /// A process appends to a chunk to which another one is writing.
+    AppendsBesideOthers,
+    /// A chunk whose writers died is never used again.
+    DeadWritersStay,
     /// A reader does not look again after copying.
     ReadsWithoutRevalidation,
     /// Whoever ends an attempt writes its inline outcome while somebody else does.
@@ -68,6 +72,8 @@ bugs! {
     InlineNotRechecked,
     /// A waiter goes to sleep without announcing itself.
     WaiterUnannounced,
+    /// Whoever changes a record tells nobody who waits in another process.
+    RingsNobody,
     /// A failing leader wakes nobody.
     HandOffLost,
     /// The sweep vacates without claiming.
@@ -84,6 +90,16 @@ bugs! {
     WindowOpenedLate,
     /// A lapse that counts as failure ends what its holder gave up.
     LapseEndsUnknown,
+    /// A lapse lets the next attempt run although its holder has left an outcome.
+    LapseForgetsOutcome,
+    /// What a dead process leased lasts until its deadline.
+    DeathUnnoticed,
+    /// An insertion that a dead process won is undone.
+    DeadWinnerUndone,
+    /// A slot that a dead process claimed stays claimed.
+    DeadClaimStays,
+    /// A dead process counts as writing to a slot for ever.
+    DeadWriterStays,
     /// A lapse that counts as failure leaves the outcome to whoever comes.
     LapseUnarbitrated,
     /// The end of a rotation sweeps in turn with everybody else.

@@ -1,15 +1,16 @@
 //! The control word: one record's state, holder and fencing counter in 64 bits.
 //!
 //! ```text
-//!  63    61 60  59  58       48 47                                  0
-//! +--------+---+---+-----------+-------------------------------------+
-//! | state  | W | B | owner(11) |        fencing counter (48)         |
-//! +--------+---+---+-----------+-------------------------------------+
+//!  63    61 60  59       52 51      44 43                           0
+//! +--------+---+-----------+----------+------------------------------+
+//! | state  | W | writer(8) | owner(8) |     fencing counter (44)     |
+//! +--------+---+-----------+----------+------------------------------+
 //! ```
 //!
-//! `W`: somebody waits for this record to change. `B`: somebody is writing the slot's inline
-//! outcome. `owner`: the process that claimed or leased. The two low bits of the fencing counter
-//! are those of the attempt number.
+//! `W`: somebody waits for this record to change. `writer`: the process that is writing the slot's
+//! inline outcome; zero: nobody. `owner`: the process that claimed or leased. Both are entries of
+//! the region's registry, so that what a dead process left can be told from what a slow one has.
+//! The two low bits of the fencing counter are those of the attempt number.
 //!
 //! # States
 //!
@@ -36,11 +37,14 @@
 //! | `Running(f)` | `Succeeded(f)`, `Failed(f)`, `Waiting(f)`, `Unknown(f)` | the holder, or anyone after the lapse | AcqRel | Acquire |
 //! | `Unknown(f)` | `Succeeded(f)`, `Failed(f)`, `Waiting(f)` | its holder or a resolver | AcqRel | Acquire |
 //! | `W` clear | `W` set, in `Running` and `Waiting` | a waiter | AcqRel | Acquire |
-//! | `B` clear | `B` set, in `Running` and `Unknown` | whoever ends the attempt | AcqRel | Acquire |
-//! | `B` set | `B` clear, in any state, or with the end of the attempt | who set it, alone | Release | – |
+//! | no writer | a writer, in `Running` and `Unknown` | whoever ends the attempt | AcqRel | Acquire |
+//! | a writer | no writer, in any state, or with the end of the attempt | that writer, alone | Release | – |
+//! | `Claimed(f)`, `Inserting(f)` of a dead owner | `Claimed(g)`, g > f | anyone | AcqRel | Acquire |
+//! | a dead writer | no writer, in any state | anyone | AcqRel | Acquire |
+//! | `Running(f)` of a dead owner, closed | `Running(f)` of nobody | anyone | AcqRel | Acquire |
 //!
-//! Two of them need no comparing, since nobody else may leave `Claimed` but to clear `B`: where
-//! `B` is clear, the claimer stores `Inserting(f)` and `Vacant(f)`.
+//! Two of them need no comparing, since nobody else may leave `Claimed` of a live process but to
+//! clear the writer: where there is none, the claimer stores `Inserting(f)` and `Vacant(f)`.
 //!
 //! A slot's fencing counter grows with every claim and every takeover, so each pair of state and
 //! counter occurs once in the life of the region and no compare-and-swap can meet an old value
@@ -62,9 +66,15 @@
 //!    control word carries its counter. Its two low bits are in that counter, so a reader can tell
 //!    that it lags by one.
 //! 5. Nobody but the holder of `Claimed` writes a slot's tag.
-//! 6. The inline outcome is written only by who set `B`, and `B` stays set, through whatever ends
-//!    and claims of the slot, until that writer is done. Whoever finds it set writes elsewhere. So
-//!    a writer that stalls, however long, writes into nobody's outcome.
+//! 6. The inline outcome is written only by who put itself down as the writer, and it stays so,
+//!    through whatever ends and claims of the slot, until it is done. Whoever finds one there writes
+//!    elsewhere. So a writer that stalls, however long, writes into nobody's outcome; and one that
+//!    died writes nothing any more.
+//!
+//! # Death
+//!
+//! What a dead process left is known by its entry, and recovered by whoever meets it (see
+//! `recover`). An index is given to another process only when nothing in the region names it.
 
 use std::fmt;
 
@@ -127,7 +137,7 @@ impl State {
     }
 }
 
-/// A fencing counter: 48 bits, growing per slot and per home set.
+/// A fencing counter: 44 bits, growing per slot and per home set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Fence(u64);
 
@@ -185,12 +195,18 @@ impl Snapshot {
     /// Whether somebody is writing the slot's inline outcome.
     #[inline]
     pub(crate) fn writing(self) -> bool {
-        self.0 & WRITING_BIT != 0
+        self.0 & WRITER_MASK != 0
+    }
+
+    /// The process that is doing that; zero: none.
+    pub(crate) fn writer(self) -> u8 {
+        (self.0 >> WRITER_SHIFT) as u8
     }
 
     /// The process that claimed the slot or holds the lease.
-    pub(crate) fn owner(self) -> u16 {
-        (self.0 >> FENCE_BITS & OWNER_MASK) as u16
+    #[inline]
+    pub(crate) fn owner(self) -> u8 {
+        (self.0 >> FENCE_BITS) as u8
     }
 
     #[inline]
@@ -207,7 +223,8 @@ impl Snapshot {
     /// Whether `other` differs in nothing but its writer.
     #[inline]
     fn differs_in_writer(self, other: Self) -> bool {
-        self.0 ^ other.0 == WRITING_BIT
+        let differ = self.0 ^ other.0;
+        differ != 0 && differ & !WRITER_MASK == 0
     }
 
     #[inline]
@@ -221,14 +238,14 @@ impl Snapshot {
     }
 
     #[inline]
-    fn with_writing(self, writing: bool) -> Self {
-        Self(self.0 & !WRITING_BIT | u64::from(writing) << WRITING_SHIFT)
+    fn with_writer(self, writer: u8) -> Self {
+        Self(self.0 & !WRITER_MASK | u64::from(writer) << WRITER_SHIFT)
     }
 
     #[inline]
-    fn with_holder(self, fence: Fence, owner: u16) -> Self {
-        let kept = self.0 & !(Fence::MAX | OWNER_MASK << FENCE_BITS);
-        Self(kept | (u64::from(owner) & OWNER_MASK) << FENCE_BITS | fence.0)
+    fn with_holder(self, fence: Fence, owner: u8) -> Self {
+        let kept = self.0 & !(Fence::MAX | OWNER_MASK);
+        Self(kept | u64::from(owner) << FENCE_BITS | fence.0)
     }
 
     /// The transitions, as pure functions: what the word becomes, or `None` where that is illegal.
@@ -254,13 +271,20 @@ impl Snapshot {
             (Step::End(state), S::Unknown) if state.is_finished() || state == S::Waiting => {
                 self.with_state(state)
             }
-            (Step::Write, S::Running | S::Unknown) if !self.writing() => self.with_writing(true),
+            (Step::Write { writer }, S::Running | S::Unknown) if !self.writing() => {
+                self.with_writer(writer)
+            }
             (Step::EndWritten(state), S::Running | S::Unknown)
                 if self.writing() && state.is_finished() =>
             {
-                self.with_state(state).with_waiters(false).with_writing(false)
+                self.with_state(state).with_waiters(false).with_writer(0)
             }
             (Step::Announce, S::Running | S::Waiting) => self.with_waiters(true),
+            (Step::Seize { fence, owner }, S::Claimed | S::Inserting) if fence > self.fence() => {
+                self.with_state(S::Claimed).with_holder(fence, owner)
+            }
+            (Step::Disown, _) if self.writing() => self.with_writer(0),
+            (Step::Orphan, S::Running) => self.with_holder(self.fence(), 0),
             _ => return None,
         };
         Some(next)
@@ -272,7 +296,7 @@ impl fmt::Debug for Snapshot {
         f.debug_struct("Snapshot")
             .field("state", &self.state())
             .field("waiters", &self.waiters())
-            .field("writing", &self.writing())
+            .field("writer", &self.writer())
             .field("owner", &self.owner())
             .field("fence", &self.fence().get())
             .finish()
@@ -283,7 +307,7 @@ impl fmt::Debug for Snapshot {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     /// Reserve the slot. That the record in it may go is the caller's duty to have checked.
-    Claim { fence: Fence, owner: u16 },
+    Claim { fence: Fence, owner: u8 },
     /// The claimed slot is written and may be arbitrated for.
     Present,
     /// Give a claimed slot back.
@@ -291,15 +315,21 @@ pub(crate) enum Step {
     /// The insertion won its arbitration.
     Finish,
     /// A new attempt takes the lease.
-    Take { fence: Fence, owner: u16 },
+    Take { fence: Fence, owner: u8 },
     /// The attempt ends in this state, or an unknown record is resolved to it.
     End(State),
     /// Whoever ends the attempt starts to write the inline outcome (rule 6).
-    Write,
+    Write { writer: u8 },
     /// As `End`, by the writer of the inline outcome, who is done with it.
     EndWritten(State),
     /// Somebody waits.
     Announce,
+    /// Take over what a dead process claimed and did not insert.
+    Seize { fence: Fence, owner: u8 },
+    /// A dead process writes here no more.
+    Disown,
+    /// The lease of a dead process, closed, is nobody's.
+    Orphan,
 }
 
 /// A slot's control word.
@@ -328,7 +358,8 @@ impl<'a> ControlWord<'a> {
     pub(crate) fn advance(self, from: Snapshot, step: Step) -> Result<Snapshot, Snapshot> {
         let Some(next) = from.after(step) else {
             // A writer whose place somebody else has is no bug of the caller.
-            debug_assert!(step == Step::Write, "{step:?} is no step from {from:?}");
+            let writes = matches!(step, Step::Write { .. });
+            debug_assert!(writes, "{step:?} is no step from {from:?}");
             return Err(self.load());
         };
         let success = match step {
@@ -346,22 +377,21 @@ impl<'a> ControlWord<'a> {
     }
 
     /// Makes a step that its caller alone may make: out of `Claimed`, or out of an `Inserting` that
-    /// is not pending. A writer of the slot's inline outcome may clear its bit meanwhile (rule 6).
+    /// is not pending. A writer of the slot's inline outcome may leave meanwhile (rule 6).
     #[inline(always)]
     pub(super) fn advance_claimed(self, held: Snapshot, step: Step) -> Option<Snapshot> {
         if !held.writing()
             && let Some(next) = held.after(step)
         {
             // Release: publishes the fields written under the claim, as in `advance`. A plain
-            // store: nobody else changes this word now, since the bit that a writer would clear
-            // is clear.
+            // store: nobody else changes this word now, since there is no writer to leave.
             self.0.store(next.0, Ordering::Release);
             return Some(next);
         }
         self.advance_for(held, step)
     }
 
-    /// Makes `step` while the word says `from`'s state and counter, whatever becomes of `B`.
+    /// Makes `step` while the word says `from`'s state and counter, whatever becomes of the writer.
     #[inline(always)]
     pub(super) fn advance_for(self, mut from: Snapshot, step: Step) -> Option<Snapshot> {
         loop {
@@ -373,7 +403,7 @@ impl<'a> ControlWord<'a> {
         }
     }
 
-    /// [`advance`](Self::advance), whatever becomes of the bit of a writer meanwhile (rule 6).
+    /// [`advance`](Self::advance), whatever becomes of a writer meanwhile (rule 6).
     #[inline(always)]
     pub(super) fn advance_past_writers(
         self,
@@ -392,7 +422,7 @@ impl<'a> ControlWord<'a> {
     pub(crate) fn done_writing(self) {
         // Release: pairs with the Acquire of `advance` to `Write`; the next writer's words come
         // after this one's. No other bit of the word changes.
-        self.0.fetch_and(!WRITING_BIT, Ordering::Release);
+        self.0.fetch_and(!WRITER_MASK, Ordering::Release);
     }
 
     /// Stores the end of an attempt without comparing: the broken twin of [`Self::advance`].
@@ -404,12 +434,11 @@ impl<'a> ControlWord<'a> {
     }
 }
 
-const FENCE_BITS: u32 = 48;
-const OWNER_BITS: u32 = 11;
-const OWNER_MASK: u64 = (1 << OWNER_BITS) - 1;
-const WRITING_SHIFT: u32 = FENCE_BITS + OWNER_BITS;
-const WRITING_BIT: u64 = 1 << WRITING_SHIFT;
-const WAITERS_SHIFT: u32 = WRITING_SHIFT + 1;
+const FENCE_BITS: u32 = 44;
+const OWNER_MASK: u64 = 0xff << FENCE_BITS;
+const WRITER_SHIFT: u32 = FENCE_BITS + u8::BITS;
+const WRITER_MASK: u64 = 0xff << WRITER_SHIFT;
+const WAITERS_SHIFT: u32 = WRITER_SHIFT + u8::BITS;
 const WAITERS_BIT: u64 = 1 << WAITERS_SHIFT;
 const STATE_SHIFT: u32 = WAITERS_SHIFT + 1;
 const STATE_MASK: u64 = 0b111 << STATE_SHIFT;

@@ -197,7 +197,7 @@ impl Table {
     }
 
     /// Finishes the pending insertion `seen` for whoever stalled in it.
-    fn help(&self, line: SetLine<'_>, seen: Arbitration) {
+    pub(super) fn help(&self, line: SetLine<'_>, seen: Arbitration) {
         if seen.slot() < self.slots() {
             let control = self.slot(seen.slot()).control();
             let inserting = control.load();
@@ -280,7 +280,7 @@ impl Table {
     ) -> Option<Snapshot> {
         let above = seen.fence().max(wanted.above);
         let fence = self.next_fence(wanted.probe.home(), above, FIRST_ATTEMPT)?;
-        let step = Step::Claim { fence, owner: self.owner };
+        let step = Step::Claim { fence, owner: self.region.me() };
         let claimed = self.slot(slot).control().advance(seen, step).ok()?;
         if seen.state().is_record() {
             self.forget(slot, seen);

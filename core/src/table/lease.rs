@@ -4,6 +4,7 @@ use super::Table;
 use super::control::{Snapshot, State, Step};
 use super::room::Rules;
 use super::slot::{Deadline, Kind, Lapse};
+use crate::observe::Event;
 use crate::sync::planted::Bug;
 
 /// A lease that is wanted.
@@ -71,9 +72,13 @@ impl Table {
                 }
                 // The winner of a takeover stalled before it wrote its deadline: give it one, so
                 // that its attempt cannot last for ever. Until its own word is there the record
-                // follows the cautious policy only if it asked for it; the default reclaims.
-                let until_ms = rules.now_ms.saturating_add(rules.default_lease_ms);
-                let given = Deadline::new(until_ms, Lapse::Reclaim, Kind::Lease, seen.fence());
+                // follows the cautious policy only if it asked for it; the default reclaims. So it
+                // does where the winner died: nobody was told of that attempt.
+                let orphan = self.is_orphan(seen);
+                let kind = if orphan { Kind::Closed } else { Kind::Lease };
+                let lasts_ms = if orphan { 0 } else { rules.default_lease_ms };
+                let until_ms = rules.now_ms.saturating_add(lasts_ms);
+                let given = Deadline::new(until_ms, Lapse::Reclaim, kind, seen.fence());
                 let _ = at.change_deadline(deadline, given);
                 continue;
             }
@@ -84,7 +89,10 @@ impl Table {
                 Kind::Lease => {}
             }
             if deadline.lasts(rules.now_ms) {
-                return Err(Open::Until(deadline.at_ms));
+                if !self.is_orphan(seen) {
+                    return Err(Open::Until(deadline.at_ms));
+                }
+                self.counters.add(Event::Recovered);
             }
             if Bug::TakeoverWithoutFreeze.is_planted()
                 || at.change_deadline(deadline, deadline.with_kind(Kind::Closed)).is_ok()
@@ -115,7 +123,7 @@ impl Table {
         let fence = self.next_fence(home, seen.fence(), attempt + 1).ok_or(NotTaken::Exhausted)?;
         let taken = at
             .control()
-            .advance(seen, Step::Take { fence, owner: self.owner })
+            .advance(seen, Step::Take { fence, owner: self.region.me() })
             .map_err(|_| NotTaken::Changed)?;
         self.counters.moved(seen.state(), State::Running);
         at.raise_attempt(taken.fence(), attempt + 1);
@@ -283,13 +291,13 @@ impl Table {
             if Bug::InlineUnclaimed.is_planted() && from.writing() {
                 return Some(from);
             }
-            match control.advance(from, Step::Write) {
+            let write = Step::Write { writer: self.region.me() };
+            match control.advance(from, write) {
                 Ok(writing) => return Some(writing),
+                Err(now) if now.fence() != seen.fence() => return None,
                 // Somebody waits for it since, or it became unknown.
-                Err(now) if now.fence() == seen.fence() && now.after(Step::Write).is_some() => {
-                    from = now;
-                }
-                Err(_) => return None,
+                Err(now) if now.after(write).is_some() => from = now,
+                Err(now) => from = self.without_dead_writer(slot, now)?,
             }
         }
     }

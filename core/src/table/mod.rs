@@ -37,6 +37,7 @@ pub(crate) mod control;
 mod insert;
 mod lanes;
 mod lease;
+mod recover;
 mod room;
 pub(crate) mod scope;
 mod search;
@@ -58,16 +59,16 @@ use crate::region::{Region, WAYS, header};
 use crate::sync::{AtomicU64, Ordering};
 use crate::wait::WaitQueue;
 
+use control::State;
 use set::SetLine;
 use slot::Slot;
 
 /// The table of one region, as one process sees it.
+#[derive(Clone)]
 pub(crate) struct Table {
     region: Arc<Region>,
     counters: Arc<Counters>,
     waiters: Arc<WaitQueue>,
-    /// Index of this process in the region's registry; a private region has one process.
-    owner: u16,
 }
 
 impl Table {
@@ -76,7 +77,7 @@ impl Table {
         counters: Arc<Counters>,
         waiters: Arc<WaitQueue>,
     ) -> Self {
-        Self { region, counters, waiters, owner: 0 }
+        Self { region, counters, waiters }
     }
 
     #[inline(always)]
@@ -116,12 +117,48 @@ impl Table {
         (0..self.sets()).map(|set| self.line(set).fence_clock()).max().unwrap_or(0)
     }
 
+    /// How many records there are in each state. Reads every slot: cold paths only.
+    pub(crate) fn census(&self) -> [u64; State::ALL.len()] {
+        let mut counts = [0; State::ALL.len()];
+        for slot in 0..self.slots() {
+            counts[self.slot(slot).control().load().state() as usize] += 1;
+        }
+        counts
+    }
+
+    /// About how many records there are, by a look at some sets.
+    pub(crate) fn estimate(&self) -> u64 {
+        let sets = self.sets();
+        let looked = sets.min(SAMPLED);
+        let used = |number: usize| {
+            let set = number * sets / looked;
+            (WAYS as u32 - self.line(set).vacant().count()) as usize
+        };
+        ((0..looked).map(used).sum::<usize>() * sets / looked) as u64
+    }
+
+    /// Notes that the region has come to `now_ms`, now and then: after the machine was started anew
+    /// its time goes on from there.
+    pub(crate) fn note_time(&self, now_ms: u64) {
+        let last = self.region.header(header::LAST_MS);
+        // Relaxed, both: it only has to grow.
+        let known = last.load(Ordering::Relaxed);
+        if self.region.is_shared() && now_ms > known.saturating_add(NOTED_EVERY_MS) {
+            last.fetch_max(now_ms, Ordering::Relaxed);
+        }
+    }
+
     /// No fencing counter from now on is at or below `floor`.
     pub(crate) fn raise_fence_floor(&self, floor: u64) {
         // Relaxed: a rotation publishes the floor with its generation (see `engine::rotation`).
         self.region.header(header::FENCE_FLOOR).fetch_max(floor, Ordering::Relaxed);
     }
 }
+
+/// How many sets tell about all.
+const SAMPLED: usize = 256;
+/// The time is noted once in a second.
+const NOTED_EVERY_MS: u64 = 1_000;
 
 fn place(slot: usize) -> (usize, usize) {
     (slot / WAYS, slot % WAYS)

@@ -65,7 +65,7 @@ impl Table {
             let (set, way) = place(slot);
             self.line(set).set_tag(way, 0);
         }
-        let step = Step::Claim { fence: next, owner: self.owner };
+        let step = Step::Claim { fence: next, owner: self.region.me() };
         match self.slot(slot).control().advance(seen, step) {
             Ok(claimed) => {
                 self.forget(slot, seen);
@@ -203,6 +203,7 @@ impl Table {
     ) -> Option<(usize, Snapshot)> {
         while let Some(way) = ways.first_from(wanted.probe.way()) {
             let (slot, seen) = self.at_way(set, way);
+            let seen = self.without_dead_claimer(slot, seen);
             if seen.state() == State::Vacant
                 && let Some(claimed) = self.claim(slot, seen, wanted)
             {
@@ -294,6 +295,10 @@ impl Table {
         wanted: &Wanted<'_>,
         rules: &Rules,
     ) -> Option<Snapshot> {
+        let seen = self.without_dead_claimer(slot, seen);
+        if seen.state() == State::Vacant {
+            return self.claim(slot, seen, wanted);
+        }
         let over = self.is_over(slot, seen, rules);
         if over && !seen.state().is_finished() {
             // A lease must be closed first, and waiters told.

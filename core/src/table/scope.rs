@@ -108,6 +108,22 @@ impl Table {
         (0..PROBED.min(usable)).map(move |step| 1 + (first + step) % usable)
     }
 
+    /// The limits of `entry`, as whichever process set them.
+    pub(crate) fn scope_limits(&self, entry: u16) -> ScopeLimits {
+        let words = self.region.scope(usize::from(entry));
+        // Relaxed: as in `write_limits`.
+        let load = |word: usize| words[word].load(Ordering::Relaxed);
+        let max_live = load(MAX_LIVE).saturating_sub(1);
+        ScopeLimits {
+            // The largest limit is stored as it is, since it has no successor.
+            max_live: if load(MAX_LIVE) == u64::MAX { u64::MAX } else { max_live },
+            nanos_each: load(NANOS_EACH),
+            burst_nanos: load(BURST_NANOS),
+            guest: load(FLAGS) & GUEST != 0,
+            pinned: load(FLAGS) & PINNED != 0,
+        }
+    }
+
     pub(crate) fn set_scope_limits(&self, entry: u16, limits: ScopeLimits) {
         write_limits(self.region.scope(usize::from(entry)), limits);
     }
@@ -157,6 +173,28 @@ impl Table {
             refund_rate(self.region.scope(usize::from(entry)));
         }
         self.release_scope(entry);
+    }
+
+    /// How many records each entry counts. Entry 0 counts none.
+    pub(crate) fn charged(&self) -> Vec<u64> {
+        // Relaxed: as in `charge_scope`.
+        let live = |entry| self.region.scope(entry)[LIVE].load(Ordering::Relaxed);
+        (0..self.region.geometry().scopes()).map(live).collect()
+    }
+
+    /// Corrects what each entry counts, which was `charged` before its records were `counted`: a
+    /// process that died between the two steps of a record has left a difference. Who charged, and
+    /// has not inserted yet, or the other way round, makes one too, until the next time.
+    pub(crate) fn correct_charges(&self, charged: &[u64], counted: &[u64]) {
+        let differences = charged.iter().zip(counted).enumerate().skip(1);
+        for (entry, (charged, counted)) in differences.filter(|(_, (a, b))| a != b) {
+            // Relaxed, both: as in `charge_scope`.
+            let _ = self.region.scope(entry)[LIVE].fetch_update(
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+                |live| Some(live.saturating_add(*counted).saturating_sub(*charged)),
+            );
+        }
     }
 
     /// Takes one record of `entry` off its count.

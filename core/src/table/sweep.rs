@@ -59,6 +59,7 @@ impl Table {
     }
 
     fn meet(&self, slot: usize, seen: Snapshot, rules: &Rules) -> Met {
+        let seen = self.without_the_dead(slot, seen);
         if !seen.state().is_record() {
             return Met::Nothing;
         }
@@ -70,7 +71,7 @@ impl Table {
         let passed = deadline.belongs_to(seen.fence()) && deadline.at_ms <= rules.now_ms;
         let found = Found { slot, seen };
         match seen.state() {
-            State::Running if passed => Met::Lapsed(found),
+            State::Running if passed || self.is_orphan(seen) => Met::Lapsed(found),
             State::Waiting if passed && seen.waiters() => Met::Due(found),
             State::Succeeded | State::Failed if passed => Met::Unsettled(found),
             _ => Met::Nothing,

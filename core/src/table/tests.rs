@@ -5,16 +5,15 @@ use std::sync::Arc;
 use super::control::Fence;
 use super::slot::{DigestWord, Kind, Lapse};
 use super::*;
-use crate::fork::ForkGuard;
 use crate::region::Geometry;
 use crate::table::control::{Snapshot, State, Step};
 
 /// A table of so many sets and scope entries, with one word beside each record.
 pub(super) fn sized(sets: usize, scopes: usize) -> Table {
-    let geometry = Geometry::new(sets, 1, scopes, 1, 8).expect("small");
+    let geometry = Geometry::new(sets, 1, scopes, 1, 8, 1).expect("small");
     let region = Arc::new(Region::private(geometry, false).expect("a page"));
-    let fork = Arc::new(ForkGuard::new().expect("a page"));
-    Table::new(region, Arc::new(Counters::new()), Arc::new(WaitQueue::new(1, fork)))
+    let waiters = Arc::new(WaitQueue::new(1, Arc::clone(&region)));
+    Table::new(region, Arc::new(Counters::new()), waiters)
 }
 
 pub(super) fn table() -> Table {

@@ -25,8 +25,9 @@ struct Shelf {
 
 impl Shelf {
     fn new(chunks: usize) -> Self {
-        let geometry = Geometry::new(2, 0, 1, chunks, CHUNK).expect("small");
+        let geometry = Geometry::new(2, 0, 1, chunks, CHUNK, 1).expect("small");
         let region = Arc::new(Region::private(geometry, false).expect("a few pages"));
+        set_aside(&region);
         let counters = Arc::new(Counters::new());
         let store = OutcomeStore::new(Arc::clone(&region), Arc::clone(&counters));
         let records = Records { all: RefCell::default(), region: Arc::clone(&region) };

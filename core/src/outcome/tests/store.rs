@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::outcome::reference::{MAX_SEQUENCE, Place};
-use crate::outcome::store::OPEN;
+use crate::outcome::store::{OPEN, TORN};
 
 /// Makes `entry` the entry of `chunk`.
 fn set(shelf: &Shelf, chunk: usize, entry: Entry) {
@@ -48,8 +48,8 @@ fn blocks_are_read_by_their_own_attempt() {
 fn a_chunk_takes_what_it_holds() {
     let shelf = Shelf::new(8);
     let store = &shelf.store;
-    let open = Entry { sequence: 5, state: OPEN, writers: 0, filled: 0 };
-    let most_writers = (1 << 10) - 1;
+    let open = Entry { sequence: 5, state: OPEN, owner: 1, writers: 0, filled: 0 };
+    let most_writers = (1 << 8) - 1;
     let taken = |offset| Some(Place { chunk: 2, offset, sequence: 5 });
     for (entry, expected) in [
         (open, taken(0)),
@@ -59,6 +59,9 @@ fn a_chunk_takes_what_it_holds() {
         (Entry { writers: most_writers - 1, ..open }, taken(0)),
         (Entry { writers: most_writers, ..open }, None),
         (Entry { state: RECYCLING, ..open }, None),
+        (Entry { state: TORN, ..open }, None),
+        (Entry { owner: 2, ..open }, taken(0)),
+        (Entry { owner: 2, writers: 1, ..open }, None),
         (Entry { sequence: 0, ..open }, None),
     ] {
         set(&shelf, 2, entry);
@@ -67,7 +70,8 @@ fn a_chunk_takes_what_it_holds() {
             assert_eq!(store.load(2), entry, "changed");
             continue;
         };
-        let after = Entry { writers: entry.writers + 1, filled: place.offset + 8, ..entry };
+        let filled = place.offset + 8;
+        let after = Entry { owner: 1, writers: entry.writers + 1, filled, ..entry };
         assert_eq!(store.load(2), after);
         store.published(Written::nothing(Place { chunk: 2, ..place }));
         assert_eq!(store.load(2), Entry { writers: entry.writers, ..after });
@@ -82,15 +86,17 @@ fn entries_pack_and_unpack() {
     let largest = Entry {
         sequence: MAX_SEQUENCE,
         state: 0b11,
-        writers: (1 << 10) - 1,
-        filled: (1 << 24) - 1,
+        owner: u8::MAX,
+        writers: (1 << 8) - 1,
+        filled: (1 << 18) - 1,
     };
-    let none = Entry { sequence: 0, state: 0, writers: 0, filled: 0 };
+    let none = Entry { sequence: 0, state: 0, owner: 0, writers: 0, filled: 0 };
     for entry in [
         none,
         largest,
         Entry { sequence: MAX_SEQUENCE, ..none },
         Entry { state: RECYCLING, ..none },
+        Entry { owner: largest.owner, ..none },
         Entry { writers: largest.writers, ..none },
         Entry { filled: largest.filled, ..none },
     ] {

@@ -15,8 +15,10 @@ fn all_steps(fence: u64) -> Vec<Step> {
         Step::Vacate,
         Step::Finish,
         Step::Take { fence, owner: 3 },
-        Step::Write,
+        Step::Write { writer: 9 },
         Step::Announce,
+        Step::Seize { fence, owner: 3 },
+        Step::Disown,
     ];
     steps.extend(State::ALL.map(Step::End));
     steps.extend(State::ALL.map(Step::EndWritten));
@@ -41,8 +43,9 @@ fn legal(step: Step, from: State) -> Option<State> {
         (Step::End(to), S::Unknown) => {
             matches!(to, S::Succeeded | S::Failed | S::Waiting).then_some(to)
         }
-        (Step::Write | Step::Announce, S::Running) => Some(from),
-        (Step::Announce, S::Waiting) | (Step::Write, S::Unknown) => Some(from),
+        (Step::Write { .. } | Step::Announce, S::Running) => Some(from),
+        (Step::Announce, S::Waiting) | (Step::Write { .. }, S::Unknown) => Some(from),
+        (Step::Seize { .. }, S::Claimed | S::Inserting) => Some(S::Claimed),
         _ => None,
     }
 }
@@ -59,7 +62,7 @@ fn every_edge_is_in_the_table() {
             edges += usize::from(next.is_some());
         }
     }
-    assert_eq!(edges, 6 + 1 + 2 + 1 + 2 + 4 + 3 + 2 + 2, "the number of legal edges");
+    assert_eq!(edges, 6 + 1 + 2 + 1 + 2 + 4 + 3 + 2 + 2 + 2, "the number of legal edges");
 }
 
 /// Goal: fencing counters only grow. Method: claims and takeovers with the same, a lower and a
@@ -71,22 +74,24 @@ fn a_counter_that_does_not_grow_is_refused() {
         let claim = Step::Claim { fence, owner: 0 };
         let take = Step::Take { fence, owner: 0 };
         assert_eq!(at(State::Vacant, 5).after(claim), None);
+        let seize = Step::Seize { fence, owner: 0 };
         assert_eq!(at(State::Running, 5).after(take), None);
+        assert_eq!(at(State::Claimed, 5).after(seize), None);
     }
 }
 
-/// Goal: steps change only what they should. Method: compare counter, owner, `W` and `B` around
-/// each legal edge.
+/// Goal: steps change only what they should. Method: compare counter, owner, `W` and writer
+/// around each legal edge.
 #[test]
 fn each_step_keeps_what_is_not_its_own() {
-    let marks = [(false, false), (false, true), (true, false), (true, true)];
+    let marks = [(false, 0), (false, 5), (true, 0), (true, 5)];
     for (from, step) in
         State::ALL.into_iter().flat_map(|s| all_steps(9).into_iter().map(move |t| (s, t)))
     {
         for (waiters, writing) in marks {
-            let before = at(from, 5).with_waiters(waiters).with_writing(writing);
+            let before = at(from, 5).with_waiters(waiters).with_writer(writing);
             let Some(after) = before.after(step) else { continue };
-            let takes = matches!(step, Step::Claim { .. } | Step::Take { .. });
+            let takes = matches!(step, Step::Claim { .. } | Step::Take { .. } | Step::Seize { .. });
             assert_eq!(after.fence().get(), if takes { 9 } else { 5 }, "{step:?}");
             assert_eq!(after.owner(), if takes { 3 } else { 7 }, "{step:?}");
             let waits = match step {
@@ -97,22 +102,23 @@ fn each_step_keeps_what_is_not_its_own() {
                 _ => waiters,
             };
             assert_eq!(after.waiters(), waits, "{step:?} from {from:?}");
-            let writes = match step {
-                Step::Write => true,
-                Step::EndWritten(_) => false,
+            let writer = match step {
+                Step::Write { .. } => 9,
+                Step::EndWritten(_) | Step::Disown => 0,
                 _ => writing,
             };
-            assert_eq!(after.writing(), writes, "{step:?} from {from:?}");
+            assert_eq!(after.writer(), writer, "{step:?} from {from:?}");
         }
     }
 }
 
-/// Goal: one writer at a time, which alone ends what it wrote (rule 6). Method: the edges of `B`.
+/// Goal: one writer at a time, which alone ends what it wrote (rule 6). Method: its edges.
 #[test]
 fn one_writer_at_a_time() {
-    let writer = |state| at(state, 5).with_writing(true);
+    let writer = |state| at(state, 5).with_writer(5);
+    let write = Step::Write { writer: 9 };
     for state in [State::Running, State::Unknown] {
-        assert_eq!(writer(state).after(Step::Write), None, "a second writer of {state:?}");
+        assert_eq!(writer(state).after(write), None, "a second writer of {state:?}");
         let ended = writer(state).after(Step::EndWritten(State::Succeeded)).expect("the writer");
         assert_eq!((ended.state(), ended.writing()), (State::Succeeded, false));
         assert_eq!(at(state, 5).after(Step::EndWritten(State::Succeeded)), None, "no writer");
@@ -120,6 +126,9 @@ fn one_writer_at_a_time() {
         assert!(other.writing(), "a helper does not speak for the writer");
     }
     assert_eq!(writer(State::Running).after(Step::EndWritten(State::Waiting)), None);
+    for state in State::ALL {
+        assert_eq!(writer(state).after(Step::Disown), Some(at(state, 5)), "a dead writer");
+    }
 }
 
 /// Goal: the word holds every field at its largest. Method: put together and take apart.
@@ -127,13 +136,13 @@ fn one_writer_at_a_time() {
 fn words_pack_and_unpack() {
     for (state, waiters, writing) in State::ALL
         .into_iter()
-        .flat_map(|state| [(state, false, true), (state, true, false), (state, true, true)])
+        .flat_map(|state| [(state, false, 255), (state, true, 0), (state, true, 7)])
     {
-        for (owner, fence) in [(0, 0), (1, 1), (0x7ff, Fence::MAX), (0x7ff, 0), (0, Fence::MAX)] {
+        for (owner, fence) in [(0, 0), (1, 1), (0xff, Fence::MAX), (0xff, 0), (0, Fence::MAX)] {
             let fence = Fence::new(fence).expect("within");
-            let word = Snapshot(0).with_waiters(waiters).with_writing(writing);
+            let word = Snapshot(0).with_waiters(waiters).with_writer(writing);
             let word = word.with_holder(fence, owner).with_state(state);
-            let parts = (word.state(), word.waiters(), word.writing(), word.owner(), word.fence());
+            let parts = (word.state(), word.waiters(), word.writer(), word.owner(), word.fence());
             assert_eq!(parts, (state, waiters, writing, owner, fence));
         }
     }
@@ -165,11 +174,11 @@ fn each_bit_says_what_it_says() {
         assert!(before.is_same_record(before) && !before.differs_in_writer(before));
         for bit in 0..64 {
             let other = Snapshot(before.0 ^ 1 << bit);
-            // Between counter and state: owner, `B` and `W`.
-            assert_eq!(before.is_same_record(other), (48..61).contains(&bit), "bit {bit}");
-            assert_eq!(before.differs_in_writer(other), bit == 59, "bit {bit}");
+            // Between counter and state: owner, writer and `W`.
+            assert_eq!(before.is_same_record(other), (44..61).contains(&bit), "bit {bit}");
+            assert_eq!(before.differs_in_writer(other), (52..60).contains(&bit), "bit {bit}");
         }
-        let both = Snapshot(before.0 ^ (WRITING_BIT | WAITERS_BIT));
+        let both = Snapshot(before.0 ^ (WRITER_MASK | WAITERS_BIT));
         assert!(!before.differs_in_writer(both));
     }
 }
@@ -190,16 +199,14 @@ fn a_step_compares_the_whole_word() {
     let end = Step::End(State::Succeeded);
     let ended = at(State::Succeeded, 5);
     assert_eq!(made(seen, |word| word.advance(seen, end)), (Ok(ended), ended));
-    for now in [
-        seen.with_waiters(true),
-        seen.with_writing(true),
-        at(State::Running, 6),
-        at(State::Unknown, 5),
-    ] {
+    for now in
+        [seen.with_waiters(true), seen.with_writer(5), at(State::Running, 6), at(State::Unknown, 5)]
+    {
         assert_eq!(made(now, |word| word.advance(seen, end)), (Err(now), now));
     }
-    let writing = seen.with_writing(true);
-    assert_eq!(made(writing, |word| word.advance(writing, Step::Write)), (Err(writing), writing));
+    let writing = seen.with_writer(5);
+    let write = Step::Write { writer: 9 };
+    assert_eq!(made(writing, |word| word.advance(writing, write)), (Err(writing), writing));
 }
 
 /// Goal: an end goes past a writer, and past nothing else (rule 6). Method: the word as it was
@@ -209,9 +216,9 @@ fn an_end_goes_past_a_writer() {
     let end = Step::End(State::Failed);
     for waits in [false, true] {
         let seen = at(State::Running, 5).with_waiters(waits);
-        let writing = seen.with_writing(true);
+        let writing = seen.with_writer(5);
         for (from, now) in [(seen, seen), (seen, writing), (writing, seen), (writing, writing)] {
-            let ended = at(State::Failed, 5).with_writing(now.writing());
+            let ended = at(State::Failed, 5).with_writer(now.writer());
             let result = made(now, |word| word.advance_past_writers(from, end));
             assert_eq!(result, (Ok(ended), ended));
         }
@@ -234,9 +241,9 @@ fn an_insertion_goes_past_a_writer() {
         (State::Inserting, Step::Vacate, State::Vacant),
     ] {
         let plain = at(state, 5);
-        let writing = plain.with_writing(true);
+        let writing = plain.with_writer(5);
         for (from, now) in [(plain, plain), (writing, writing), (writing, plain)] {
-            let after = at(next, 5).with_writing(now.writing());
+            let after = at(next, 5).with_writer(now.writer());
             let result = (Some(after), after);
             assert_eq!(made(now, |word| word.advance_for(from, step)), result);
             assert_eq!(made(now, |word| word.advance_claimed(from, step)), result);
@@ -249,10 +256,10 @@ fn an_insertion_goes_past_a_writer() {
     }
 }
 
-/// Goal: who is done writing clears his mark and nothing else. Method: every bit set, and none.
+/// Goal: who is done writing clears that and nothing else. Method: every bit set, and none.
 #[test]
-fn done_writing_clears_one_bit() {
-    for (before, after) in [(!0, !WRITING_BIT), (WRITING_BIT, 0), (0, 0)] {
+fn done_writing_clears_the_writer() {
+    for (before, after) in [(!0, !WRITER_MASK), (WRITER_MASK, 0), (0, 0)] {
         let (_, now) = made(Snapshot(before), |word| word.done_writing());
         assert_eq!(now, Snapshot(after));
     }
@@ -262,6 +269,6 @@ fn done_writing_clears_one_bit() {
 #[test]
 fn debug_text_names_the_fields() {
     let word = at(State::Running, 5).with_waiters(true);
-    let text = "Snapshot { state: Running, waiters: true, writing: false, owner: 7, fence: 5 }";
+    let text = "Snapshot { state: Running, waiters: true, writer: 0, owner: 7, fence: 5 }";
     assert_eq!(format!("{word:?}"), text);
 }

@@ -1,7 +1,6 @@
 //! Steps of an insertion, one at a time, without threads.
 
 use super::*;
-use crate::fork::ForkGuard;
 use crate::observe::Counters;
 use crate::region::{Geometry, Region, WAYS};
 use crate::table::slot::Lapse;
@@ -14,10 +13,10 @@ const RULES: Rules =
     Rules { now_ms: 1, idle_retention_ms: 1_000, default_lease_ms: 1_000, evict_lru: true };
 
 fn table() -> Table {
-    let geometry = Geometry::new(2, 0, 1, 1, 8).expect("small");
+    let geometry = Geometry::new(2, 0, 1, 1, 8, 1).expect("small");
     let region = Arc::new(Region::private(geometry, false).expect("a page"));
-    let fork = Arc::new(ForkGuard::new().expect("a page"));
-    Table::new(region, Arc::new(Counters::new()), Arc::new(WaitQueue::new(1, fork)))
+    let waiters = Arc::new(WaitQueue::new(1, Arc::clone(&region)));
+    Table::new(region, Arc::new(Counters::new()), waiters)
 }
 
 fn draft() -> Draft {

@@ -1,0 +1,43 @@
+//! The time of a region: milliseconds from one on, told from the clock of the process.
+
+use std::time::Duration;
+
+use crate::clock::TimeSource;
+
+/// The clock of an engine, and what its region's time hangs on.
+#[derive(Clone, Debug)]
+pub(super) struct Life {
+    time: TimeSource,
+    /// Milliseconds of the clock at which the region's time was `first_ms`.
+    origin_ms: u64,
+    /// Zero is the state of a fresh region, so that time begins at one.
+    first_ms: u64,
+}
+
+impl Life {
+    pub(super) fn new(time: TimeSource, origin_ms: u64, first_ms: u64) -> Self {
+        Self { time, origin_ms, first_ms }
+    }
+
+    /// The time in milliseconds.
+    #[inline(always)]
+    pub(super) fn now_ms(&self) -> u64 {
+        self.time.now_ms().saturating_sub(self.origin_ms).saturating_add(self.first_ms)
+    }
+
+    /// The time since it was one, by the clock's own precision.
+    #[inline]
+    pub(super) fn now(&self) -> Duration {
+        let since = self.time.now().saturating_sub(Duration::from_millis(self.origin_ms));
+        since.saturating_add(Duration::from_millis(self.first_ms.saturating_sub(1)))
+    }
+
+    /// What the clock of the process shows at `at_ms`.
+    pub(super) fn on_clock(&self, at_ms: u64) -> Duration {
+        Duration::from_millis(self.origin_ms.saturating_add(at_ms.saturating_sub(self.first_ms)))
+    }
+
+    pub(super) fn time(&self) -> &TimeSource {
+        &self.time
+    }
+}

@@ -1,0 +1,107 @@
+//! Listening: a thread that sleeps until another process rings.
+//!
+//! Only where the table is shared, and only from the first time on that somebody waits in this
+//! process. Now and then it looks by itself: for a process that was killed after it changed a
+//! record and before it rang, or while it ran what somebody here waits for.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+#[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
+use std::time::Duration;
+
+use super::Engine;
+use crate::region::bell;
+use crate::region::registry::BELL;
+use crate::sync::Ordering;
+use crate::sync::plain::{AtomicBool, Mutex};
+
+/// The thread of one process, once it has been started.
+pub(super) type Listener = Mutex<Option<Listening>>;
+
+pub(super) struct Listening {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+impl Engine {
+    /// Sees to it that whoever waits in this process hears of what others do.
+    pub(super) fn listen(&self) {
+        #[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
+        if self.region.is_shared() {
+            self.listen_to_others();
+        }
+    }
+
+    #[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
+    fn listen_to_others(&self) {
+        let listener = self.listener.get(Listener::default);
+        let mut listening = listener.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if listening.is_none() {
+            let stop = Arc::new(AtomicBool::new(false));
+            let ear = Ear {
+                table: self.table.clone(),
+                region: Arc::clone(&self.region),
+                waiters: Arc::clone(&self.waiters),
+                life: self.life.clone(),
+                stop: Arc::clone(&stop),
+            };
+            let thread = std::thread::Builder::new()
+                .name("oncegate-listener".into())
+                .stack_size(STACK_BYTES)
+                .spawn(move || ear.listen());
+            // Where the thread is refused, whoever waits looks again when the lease ends.
+            *listening = thread.ok().map(|thread| Listening { stop, thread });
+        }
+        drop(listening);
+        // It may be sleeping because nobody waited.
+        bell::ring(&self.region.process(usize::from(self.region.me()))[BELL]);
+    }
+
+    /// Ends the thread, if this process has started it.
+    pub(super) fn stop_listening(&self) {
+        let listener = self.listener.get(Listener::default);
+        let mut listening = listener.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(Listening { stop, thread }) = listening.take() {
+            // Relaxed: the bell publishes it.
+            stop.store(true, Ordering::Relaxed);
+            bell::ring(&self.region.process(usize::from(self.region.me()))[BELL]);
+            // Its panic, if any, was reported where it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// What the thread needs.
+#[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
+struct Ear {
+    table: crate::table::Table,
+    region: Arc<crate::region::Region>,
+    waiters: Arc<crate::wait::WaitQueue>,
+    life: super::life::Life,
+    stop: Arc<AtomicBool>,
+}
+
+#[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
+impl Ear {
+    fn listen(&self) {
+        let bell = &self.region.process(usize::from(self.region.me()))[BELL];
+        let mut all = true;
+        loop {
+            let seen = bell::rung(bell);
+            // Relaxed: the bell was read before it.
+            if self.stop.load(Ordering::Relaxed) {
+                return;
+            }
+            let now_ms = self.life.now_ms();
+            let anybody = self.waiters.deliver(all, |waiter| self.table.news(waiter, now_ms));
+            bell::sleep(bell, seen, anybody.then_some(LOOK_AGAIN));
+            all = bell::rung(bell) == seen;
+        }
+    }
+}
+
+/// How often it looks by itself while somebody waits.
+#[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+#[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
+const STACK_BYTES: usize = 256 << 10;

@@ -1,0 +1,322 @@
+//! Open: a new region, or a part in one that is there; and the part that a forked child gets.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::keys::{self, KeyRing, KeyState};
+use super::life::Life;
+use super::listen::Listener;
+use super::quota::Quotas;
+use super::{Defaults, Engine, Quota, millis_up};
+use crate::clock::TimeSource;
+use crate::config::EngineBuilder;
+use crate::error::{Error, ErrorCode};
+use crate::fingerprint::{KeyedHasher, Secret};
+use crate::fork::{self, ForkGuard, PerProcess};
+use crate::observe::{Counters, Histogram};
+use crate::outcome::{self, OutcomeStore};
+use crate::reach::{FileAccess, Reach};
+use crate::region::{Identity, Region, header};
+use crate::sync::Mutex;
+use crate::sync::Ordering;
+use crate::sync::plain::AtomicU64;
+use crate::sync::planted::Bug;
+use crate::table::Table;
+use crate::table::slot::Deadline;
+use crate::wait::WaitQueue;
+
+/// Where the secrets of a region are kept that nobody gave.
+#[derive(Clone, Debug)]
+pub(super) struct KeyFile {
+    pub(super) path: PathBuf,
+    pub(super) access: FileAccess,
+}
+
+/// A region of which this process is to have a part.
+struct Part {
+    region: Region,
+    /// Secrets that may be those of the region.
+    secrets: Vec<Secret>,
+    key_file: Option<KeyFile>,
+}
+
+impl Engine {
+    pub(crate) fn open(config: EngineBuilder, identity: Identity) -> Result<Self, Error> {
+        let part = match &config.reach {
+            Reach::Process => private(&config, &identity)?,
+            #[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
+            Reach::HostInherited => shared::inherited(&config, &identity)?,
+            #[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
+            Reach::Host(path) => shared::at(&config, &identity, path)?,
+            #[cfg(not(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle)))))]
+            Reach::HostInherited | Reach::Host(_) => {
+                return Err(Error::of(ErrorCode::Unsupported, "reach"));
+            }
+        };
+        Self::with(config, part)
+    }
+
+    /// A second engine on the region of `other`, as another process of a model.
+    #[cfg(any(oncegate_loom, oncegate_shuttle))]
+    pub(crate) fn beside(config: EngineBuilder, other: &Self, index: u8) -> Result<Self, Error> {
+        let secrets = config.secret.clone().into_iter().collect();
+        let region = other.region.beside(index);
+        Self::with(config, Part { region, secrets, key_file: None })
+    }
+
+    fn with(config: EngineBuilder, part: Part) -> Result<Self, Error> {
+        let Part { region, secrets, key_file } = part;
+        let keys = known_keys(&config, &region, &secrets)?;
+        let joined = region.join(config.time.wall_ms())?;
+        let region = Arc::new(region);
+        let counters = Arc::new(Counters::new());
+        let waiters = Arc::new(WaitQueue::new(config.max_waiters, Arc::clone(&region)));
+        // Relaxed, all: whoever made the region has published them with it.
+        let word = |word| region.header(word).load(Ordering::Relaxed);
+        let origin_ms = shifted(word(header::ORIGIN_MS), clock_shift_ms(&config.time));
+        let first_ms = word(header::FIRST_MS).clamp(1, Deadline::MAX_MS);
+        let salt = word(header::SALT);
+        let epoch = word(header::EPOCH).min(1 << 62);
+        let engine = Self {
+            table: Table::new(Arc::clone(&region), Arc::clone(&counters), Arc::clone(&waiters)),
+            store: OutcomeStore::new(Arc::clone(&region), Arc::clone(&counters)),
+            scopes: scope_hasher(salt)?,
+            keys,
+            key_rules: config.key_rules,
+            quotas: Quotas::new(
+                config.default_quota,
+                unauthenticated_quota(config.unauthenticated_quota, config.capacity),
+            ),
+            defaults: Defaults {
+                lease_ms: millis_up(config.lease),
+                window_ms: millis_up(config.window),
+                on_conflict: config.on_conflict,
+                on_lapse: config.on_lapse,
+                on_drop: config.on_drop,
+                on_full: config.on_full,
+                policy: config.policy,
+            },
+            life: Life::new(config.time, origin_ms, first_ms),
+            epoch,
+            capacity: config.capacity,
+            outcome_limit: config.outcome_limit,
+            fill: config.fill,
+            begin_latency: Histogram::new(),
+            complete_latency: Histogram::new(),
+            rotation: PerProcess::new(Mutex::new(())),
+            listener: PerProcess::new(Listener::default()),
+            key_file,
+            buried_ms: AtomicU64::new(0),
+            fork: ForkGuard::new()?,
+            region,
+            counters,
+            waiters,
+        };
+        if engine.quotas.limits_any() {
+            engine.note_quotas();
+        }
+        engine.clear_up_after(joined);
+        Ok(engine)
+    }
+
+    /// Sees to it that this process has a part in the table. In a forked child of a shared one, the
+    /// first call takes an entry of its own.
+    #[inline(always)]
+    pub(super) fn enter(&self) -> Result<(), Error> {
+        if self.fork.is_own() { Ok(()) } else { self.enter_child() }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn enter_child(&self) -> Result<(), Error> {
+        if !self.region.is_shared() {
+            return Err(fork::forked());
+        }
+        self.fork.adopt(|| {
+            self.region.disown_entry();
+            let joined = self.region.join(self.life.time().wall_ms())?;
+            self.counters.reset();
+            self.store.forget_hints();
+            self.clear_up_after(joined);
+            Ok(())
+        })
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // The parent's entry, and its thread, are not this process's.
+        if self.fork.is_own() {
+            self.stop_listening();
+            self.region.leave();
+        } else {
+            self.region.disown_entry();
+        }
+    }
+}
+
+/// A region of this process alone.
+fn private(config: &EngineBuilder, identity: &Identity) -> Result<Part, Error> {
+    let secret = config.secret.clone().map_or_else(Secret::generate, Ok)?;
+    let region = Region::private(identity.geometry.clone(), config.prefault)?;
+    set_up(&region, config, identity, &secret);
+    Ok(Part { region, secrets: vec![secret], key_file: None })
+}
+
+/// Fills the header of a region that nobody else has yet.
+fn set_up(region: &Region, config: &EngineBuilder, identity: &Identity, secret: &Secret) {
+    // Relaxed: publishing the region publishes its header.
+    let store = |word: usize, value: u64| region.header(word).store(value, Ordering::Relaxed);
+    identity.words().into_iter().enumerate().for_each(|(word, value)| store(word, value));
+    let check = KeyedHasher::new(secret, config.mode).key_check();
+    let wall_ms = config.time.wall_ms();
+    let now_ms = shifted(config.time.now_ms(), clock_shift_ms(&config.time).wrapping_neg());
+    for (word, value) in [
+        (header::EPOCH, new_epoch(wall_ms)),
+        (header::ORIGIN_MS, now_ms),
+        (header::FIRST_MS, 1),
+        (header::LAST_MS, 1),
+        (header::WALL_MS, wall_ms),
+        (header::SALT, check),
+    ] {
+        store(word, value);
+    }
+    #[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
+    for (i, half) in crate::region::life::boot_id().into_iter().enumerate() {
+        store(header::BOOT + i, half);
+    }
+    keys::store_check(region, 0, check);
+    keys::store(region, KeyState { generation: 0, current: 0, retiring: None });
+    outcome::set_aside(region);
+}
+
+/// The ring of the keys that are in force, if their secrets are among `secrets`.
+fn known_keys(
+    config: &EngineBuilder,
+    region: &Region,
+    secrets: &[Secret],
+) -> Result<KeyRing, Error> {
+    let ring = KeyRing::new(config.mode);
+    let state = keys::load(region);
+    if !ring.learn(region, state.current, secrets) {
+        let found = "a secret other than the region's";
+        let limit = "the secret that it was made with, or rotated to";
+        return Err(Error::new(ErrorCode::WrongSecret, "secret", found, limit));
+    }
+    if let Some(old) = state.retiring
+        && !ring.learn(region, old, secrets)
+    {
+        let found = "no secret for the records of before the rotation that is under way";
+        return Err(Error::new(ErrorCode::WrongSecret, "retiring_secret", found, "the old secret"));
+    }
+    Ok(ring)
+}
+
+/// Scopes are hashed with a salt of the region's own: no secret, so that they can be told apart by
+/// whoever may read the region.
+fn scope_hasher(salt: u64) -> Result<KeyedHasher, Error> {
+    let bytes = [salt, !salt, salt, !salt].map(u64::to_le_bytes);
+    let secret = Secret::from_bytes(bytes.as_flattened())?;
+    Ok(KeyedHasher::new(&secret, crate::FingerprintMode::FastTrusted))
+}
+
+/// The quota of the unauthenticated scope, where none is given: a sixteenth of the capacity.
+pub(crate) fn unauthenticated_quota(given: Option<Quota>, capacity: usize) -> Quota {
+    given.unwrap_or_else(|| Quota::unlimited().max_live((capacity as u64 / 16).max(1)))
+}
+
+/// How far the built-in clocks of this process are shifted; a given clock is taken as it is.
+fn clock_shift_ms(time: &TimeSource) -> i64 {
+    #[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
+    if !matches!(time, TimeSource::Given(_)) {
+        return crate::region::life::clock_shift_ms();
+    }
+    let _ = time;
+    0
+}
+
+fn shifted(ms: u64, by: i64) -> u64 {
+    ms.saturating_add_signed(by)
+}
+
+#[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
+mod shared {
+    //! Regions of several processes.
+
+    use std::path::Path;
+
+    use super::*;
+    use crate::region::keyfile;
+    use crate::region::shared::Clocks;
+
+    /// A region that forked children share.
+    pub(super) fn inherited(config: &EngineBuilder, identity: &Identity) -> Result<Part, Error> {
+        let secret = config.secret.clone().map_or_else(Secret::generate, Ok)?;
+        let region = Region::inherited(identity, config.prefault, |region| {
+            set_up(region, config, identity, &secret);
+            Ok(())
+        })?;
+        Ok(Part { region, secrets: vec![secret], key_file: None })
+    }
+
+    /// The region in the file at `path`.
+    pub(super) fn at(
+        config: &EngineBuilder,
+        identity: &Identity,
+        path: &Path,
+    ) -> Result<Part, Error> {
+        let access = &config.file_access;
+        let key_file = KeyFile { path: keyfile::path_of(path), access: *access };
+        let mut secrets: Vec<Secret> =
+            config.secret.iter().chain(&config.retiring_secret).cloned().collect();
+        let key_file = secrets.is_empty().then_some(key_file);
+        let known = Region::existing(path, access, Some(identity), config.prefault)?;
+        if let Some(file) = &key_file {
+            let kept = match &known {
+                Some(_) => keyfile::read(&file.path, access)?.ok_or_else(no_key_file)?,
+                None => keyfile::read_or_create(&file.path, access)?,
+            };
+            secrets = kept.into_iter().map(|(_, secret)| secret).collect();
+        }
+        let region = match known {
+            Some(region) => region,
+            None => {
+                let newest = secrets.last().or(config.secret.as_ref());
+                let secret = config.secret.as_ref().or(newest).ok_or_else(no_key_file)?;
+                let set_up = |region: &Region| {
+                    set_up(region, config, identity, secret);
+                    Ok(())
+                };
+                Region::at(path, access, identity, config.prefault, set_up)?.0
+            }
+        };
+        let shift = clock_shift_ms(&config.time).wrapping_neg();
+        let wall_ms = config.time.wall_ms();
+        let now_ms = shifted(config.time.now_ms(), shift);
+        region.wake(Clocks { now_ms, wall_ms, epoch: new_epoch(wall_ms) })?;
+        Ok(Part { region, secrets, key_file })
+    }
+
+    fn no_key_file() -> Error {
+        let found = "neither a secret nor the key file beside the table";
+        Error::new(ErrorCode::WrongSecret, "secret", found, "one of the two")
+    }
+}
+
+/// What fencing counters of a new private region are added to.
+///
+/// Wall time, with room for four million attempts per millisecond and home: a region that is
+/// opened later has higher tokens than any that an earlier one gave out, as long as the wall
+/// clock was not set back meanwhile.
+fn new_epoch(wall_ms: u64) -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    let wall_ms = if Bug::EpochNotOfWallTime.is_planted() { 0 } else { wall_ms };
+    let next = |last: u64| wall_ms.min(MAX_EPOCH_MS).max(last.saturating_add(1));
+    // Relaxed, both: the epochs of one process only have to differ and grow.
+    let last = LAST.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(next(last)));
+    next(last.unwrap_or_else(|same| same)) << EPOCH_SHIFT
+}
+
+/// A token is an epoch of 41 bits and a counter that overlaps it, below 2^63.
+const EPOCH_SHIFT: u32 = 22;
+const MAX_EPOCH_MS: u64 = (1 << 40) - 1;

@@ -1,0 +1,293 @@
+//! The registry: which processes share a region, and which of them are alive.
+//!
+//! Each process has an entry, a line of the region, and holds a byte-range lock that the kernel
+//! frees when the process dies, whoever kills it and in whichever container. The lock is the truth;
+//! what the entry says is for people, and for waking:
+//!
+//! ```text
+//! word 0   how often the entry was taken; zero: never, or nothing is left of whoever had it
+//! word 1   process id, in the namespace of that process
+//! word 2   wall time at which it came, in milliseconds since 2020
+//! word 3   bell: counts the times that it was rung (see `wait`)
+//! word 4   mail: a bit for each queue that has news
+//! word 5   waiting: a bit for each queue in which somebody waits
+//! ```
+//!
+//! The lock is held by a page that is mapped from its file description, and by no descriptor: a
+//! forked child has no part in it, and no `closefrom` ends it. The descriptor that the region keeps
+//! holds no lock; it only asks.
+
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+
+use rustix::time::{ClockId, clock_gettime};
+
+use super::Region;
+use super::header;
+use super::lock;
+use super::mapping::LockPage;
+use crate::error::{Error, ErrorCode};
+use crate::sync::Ordering;
+use crate::sync::plain::{AtomicU64, Mutex, MutexGuard};
+
+pub(crate) const TAKEN: usize = 0;
+pub(crate) const PID: usize = 1;
+pub(crate) const SINCE_MS: usize = 2;
+pub(crate) const BELL: usize = 3;
+pub(crate) const MAIL: usize = 4;
+pub(crate) const WAITING: usize = 5;
+
+/// This process's place among those that share a region.
+pub(super) struct Member {
+    /// Its entry, from one on; zero: it has none yet.
+    index: AtomicU64,
+    /// An entry that it has locked to clear up after whoever had it; zero: none.
+    burying: AtomicU64,
+    host: Option<Host>,
+}
+
+/// What only a shared region has.
+struct Host {
+    /// Open on the region. No lock is ever taken through it, and children inherit it.
+    file: File,
+    inode: (u64, u64),
+    held: Mutex<Option<LockPage>>,
+    /// By entry: when its process was last seen alive, in nanoseconds of the monotonic clock.
+    alive_ns: Box<[AtomicU64]>,
+}
+
+/// An entry that this process has just taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) struct Joined {
+    pub(crate) index: u8,
+    /// Whether something may be left of whoever had it before.
+    pub(crate) used: bool,
+}
+
+impl Member {
+    /// The one process of a private region.
+    pub(super) fn alone() -> Self {
+        Self { index: AtomicU64::new(1), burying: AtomicU64::new(0), host: None }
+    }
+
+    /// A process that shares `file`, and has no entry yet.
+    pub(super) fn of(file: File, processes: usize) -> std::io::Result<Self> {
+        let of = file.metadata()?;
+        let host = Host {
+            inode: (of.dev(), of.ino()),
+            file,
+            held: Mutex::default(),
+            alive_ns: (0..=processes).map(|_| AtomicU64::new(0)).collect(),
+        };
+        let none = || AtomicU64::new(0);
+        Ok(Self { index: none(), burying: none(), host: Some(host) })
+    }
+
+    #[inline(always)]
+    pub(super) fn index(&self) -> u8 {
+        // Relaxed: written before the region is shared with other threads, or, in a child, before
+        // any of them gets past the fork guard.
+        self.index.load(Ordering::Relaxed) as u8
+    }
+
+    pub(super) fn is_shared(&self) -> bool {
+        self.host.is_some()
+    }
+}
+
+impl Host {
+    fn is_dead(&self, index: u8) -> bool {
+        let Some(seen) = self.alive_ns.get(usize::from(index)).filter(|_| index != 0) else {
+            // Nobody has this entry: what names it was not written by a process of this region.
+            return true;
+        };
+        let now = now_ns();
+        // Relaxed, both: a hint that saves a system call.
+        if now.wrapping_sub(seen.load(Ordering::Relaxed)) < FRESH_NS {
+            return false;
+        }
+        let alive = self.ask(index);
+        if alive {
+            // Relaxed: as above.
+            seen.store(now, Ordering::Relaxed);
+        }
+        !alive
+    }
+
+    fn ask(&self, index: u8) -> bool {
+        // Whoever closes descriptors that are not his may have put another file in its place, on
+        // which nobody holds a lock.
+        let is_ours = self.file.metadata().is_ok_and(|of| (of.dev(), of.ino()) == self.inode);
+        !is_ours || lock::is_locked(self.file.as_fd(), u64::from(index)).unwrap_or(true)
+    }
+
+    fn held(&self) -> MutexGuard<'_, Option<LockPage>> {
+        self.held.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// A file description of its own, to lock with.
+    fn describe(&self) -> Result<File, Error> {
+        use std::os::fd::AsRawFd;
+        let link = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+        let file = File::options().read(true).write(true).open(link);
+        let same = |file: &File| file.metadata().is_ok_and(|of| (of.dev(), of.ino()) == self.inode);
+        file.ok().filter(same).ok_or_else(|| {
+            let found = "the region's file cannot be opened again";
+            Error::new(ErrorCode::Os, "registry", found, "/proc is mounted")
+        })
+    }
+}
+
+impl Region {
+    /// Whether the process of entry `index`, which is not this one's, has certainly died or left.
+    /// What cannot be told counts as alive: then its leases end by their deadlines.
+    pub(super) fn has_died(&self, index: u8) -> bool {
+        // Relaxed: the thread that buries is the one that asks.
+        let buried = || self.member.burying.load(Ordering::Relaxed) == u64::from(index);
+        self.member.host.as_ref().is_some_and(|host| buried() || host.is_dead(index))
+    }
+
+    /// Whether the process of entry `index` is alive at this very moment, as far as can be told.
+    pub(super) fn is_alive_now(&self, index: u8) -> bool {
+        self.member.host.as_ref().is_none_or(|host| index == self.me() || host.ask(index))
+    }
+
+    /// Takes an entry of the registry for this process. If it was used before, this process has none
+    /// until it has cleared up after whoever had it, and says so by [`settle`](Self::settle).
+    pub(crate) fn join(&self, wall_ms: u64) -> Result<Joined, Error> {
+        let Some(host) = &self.member.host else {
+            return Ok(Joined { index: 1, used: false });
+        };
+        let file = host.describe()?;
+        let all = || 1..=self.geometry.processes();
+        // Entries of which nothing can be left come first.
+        // Acquire: pairs with the Release of `release`, and with that below.
+        let is_fresh = |index: &usize| self.process(*index)[TAKEN].load(Ordering::Acquire) == 0;
+        let order = all().filter(is_fresh).chain(all());
+        for index in order {
+            if !lock::try_lock(file.as_fd(), index as u64).map_err(os_error)? {
+                continue;
+            }
+            let entry = self.process(index);
+            // Acquire: as above; the lock makes this process the only one that writes here.
+            let before = entry[TAKEN].load(Ordering::Acquire);
+            let page = LockPage::keep(file.as_fd()).map_err(os_error)?;
+            // Relaxed: for people.
+            entry[PID].store(u64::from(std::process::id()), Ordering::Relaxed);
+            // Relaxed: as above.
+            entry[SINCE_MS].store(wall_ms, Ordering::Relaxed);
+            // Relaxed, all: nobody waits in this process yet.
+            [MAIL, WAITING].into_iter().for_each(|word| entry[word].store(0, Ordering::Relaxed));
+            // Release: whoever sees it taken sees what it says.
+            entry[TAKEN].store(before.wrapping_add(1).max(1), Ordering::Release);
+            // Relaxed: whoever finds this process's mark anywhere looks at its entry.
+            let used = self.header(header::PROCESSES_USED);
+            used.fetch_max(index as u64, Ordering::Relaxed);
+            *host.held() = Some(page);
+            let joined = Joined { index: index as u8, used: before != 0 };
+            let word = if joined.used { &self.member.burying } else { &self.member.index };
+            // Relaxed: see `Member::index`.
+            word.store(index as u64, Ordering::Relaxed);
+            return Ok(joined);
+        }
+        let found = format!("{} processes", self.geometry.processes());
+        Err(Error::new(ErrorCode::RegistryFull, "max_processes", found, "as many as are alive"))
+    }
+
+    /// Takes the entry of `joined`, of whose former owner nothing is left.
+    pub(crate) fn settle(&self, joined: Joined) {
+        // Relaxed, both: see `Member::index`.
+        self.member.burying.store(0, Ordering::Relaxed);
+        self.member.index.store(u64::from(joined.index), Ordering::Relaxed);
+    }
+
+    /// Gives this process's entry up. What it still leases counts as a dead process's.
+    pub(crate) fn leave(&self) {
+        let Some(host) = &self.member.host else { return };
+        if let Some(page) = host.held().take() {
+            let entry = self.process(usize::from(self.member.index()));
+            // Relaxed, both: for people, and nobody waits here any more.
+            entry[PID].store(0, Ordering::Relaxed);
+            entry[WAITING].store(0, Ordering::Relaxed);
+            drop(page);
+        }
+    }
+
+    /// In a forked child: forgets the entry, which is the parent's.
+    pub(crate) fn disown_entry(&self) {
+        if let Some(host) = &self.member.host
+            && let Some(page) = host.held().take()
+        {
+            page.forget();
+        }
+        // Relaxed: see `Member::index`. A private region's one process has none to forget.
+        if self.member.host.is_some() {
+            self.member.index.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Runs `clear` for each dead process whose entry was used, with the entry locked, and then
+    /// marks the entry as one of which nothing is left.
+    pub(crate) fn bury(&self, mut clear: impl FnMut()) -> Result<usize, Error> {
+        let Some(host) = &self.member.host else { return Ok(0) };
+        let mut buried = 0;
+        for index in 1..=self.processes_used() {
+            let entry = self.process(index);
+            let mine = index == usize::from(self.member.index());
+            // Acquire: as in `join`.
+            if mine || entry[TAKEN].load(Ordering::Acquire) == 0 {
+                continue;
+            }
+            let file = host.describe()?;
+            if !lock::try_lock(file.as_fd(), index as u64).map_err(os_error)? {
+                continue;
+            }
+            // Relaxed, both: as in `has_died`.
+            self.member.burying.store(index as u64, Ordering::Relaxed);
+            clear();
+            self.member.burying.store(0, Ordering::Relaxed);
+            self.release(index);
+            buried += 1;
+        }
+        Ok(buried)
+    }
+
+    fn release(&self, index: usize) {
+        // Relaxed: for people.
+        self.header(header::DEATHS).fetch_add(1, Ordering::Relaxed);
+        // Release: pairs with the Acquire of `join`; what was cleared comes first.
+        self.process(index)[TAKEN].store(0, Ordering::Release);
+    }
+
+    /// Runs `work` while no other process does the same, and no thread of this one.
+    pub(crate) fn exclusively<T>(
+        &self,
+        work: impl FnOnce() -> Result<T, Error>,
+    ) -> Result<Option<T>, Error> {
+        let Some(host) = &self.member.host else { return work().map(Some) };
+        let file = host.describe()?;
+        if !lock::try_lock(file.as_fd(), EXCLUSIVE).map_err(os_error)? {
+            return Ok(None);
+        }
+        let done = work().map(Some);
+        drop(file);
+        done
+    }
+}
+
+pub(super) fn os_error(errno: rustix::io::Errno) -> Error {
+    super::file::refused("registry", errno)
+}
+
+fn now_ns() -> u64 {
+    let time = clock_gettime(ClockId::Monotonic);
+    // A monotonic clock shows no time before its origin.
+    (time.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec as u64)
+}
+
+/// For so long a process that was alive is taken to be. Asking costs two system calls.
+const FRESH_NS: u64 = 20_000;
+/// The byte whose lock stands for work that one process does at a time: beyond all entries.
+const EXCLUSIVE: u64 = 1 << 16;

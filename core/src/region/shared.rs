@@ -1,0 +1,191 @@
+//! Shared regions: made by the first process, opened by the others.
+
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use super::file::{self, Draft, io_error};
+use super::header::{self, EPOCH, Identity};
+use super::mapping::Mapping;
+use super::memory::Memory;
+use super::registry::Member;
+use super::{Region, life};
+use crate::error::{Error, ErrorCode};
+use crate::reach::FileAccess;
+use crate::sync::Ordering;
+
+/// What the time of a region hangs on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clocks {
+    /// The process's clock, in milliseconds, without the shift of a time namespace.
+    pub(crate) now_ms: u64,
+    /// Wall time, in milliseconds since 2020.
+    pub(crate) wall_ms: u64,
+    /// An epoch for fencing tokens that is above all that came before it.
+    pub(crate) epoch: u64,
+}
+
+impl Region {
+    /// A region without a name, which forked children share. `set_up` fills its header.
+    pub(crate) fn inherited(
+        identity: &Identity,
+        prefault: bool,
+        set_up: impl FnOnce(&Self) -> Result<(), Error>,
+    ) -> Result<Self, Error> {
+        let file = file::nameless(identity.geometry.file_bytes())?;
+        let region = Self::of_file(file, identity, prefault, true)?;
+        set_up(&region)?;
+        Ok(region)
+    }
+
+    /// The region in the file at `path`, made by `set_up` if there is none. The second says whether
+    /// it was.
+    pub(crate) fn at(
+        path: &Path,
+        access: &FileAccess,
+        identity: &Identity,
+        prefault: bool,
+        set_up: impl Fn(&Self) -> Result<(), Error>,
+    ) -> Result<(Self, bool), Error> {
+        loop {
+            if let Some(region) = Self::existing(path, access, Some(identity), prefault)? {
+                return Ok((region, false));
+            }
+            let draft = Draft::beside(path, access)?;
+            let bytes = identity.geometry.file_bytes();
+            draft.file.set_len(bytes).map_err(|error| io_error("reach", &error))?;
+            let own = draft.file.try_clone().map_err(|error| io_error("reach", &error))?;
+            let region = Self::of_file(own, identity, prefault, true)?;
+            set_up(&region)?;
+            if draft.publish(path)? {
+                return Ok((region, true));
+            }
+            // Another process was faster: its region is the one.
+        }
+    }
+
+    /// The region in the file at `path`; `None`: there is no file.
+    pub(crate) fn existing(
+        path: &Path,
+        access: &FileAccess,
+        wanted: Option<&Identity>,
+        prefault: bool,
+    ) -> Result<Option<Self>, Error> {
+        let Some(file) = file::open(path, access, true)? else { return Ok(None) };
+        let identity = read_identity(&file)?;
+        if let Some(wanted) = wanted {
+            identity.same_as(wanted)?;
+        }
+        Self::of_file(file, &identity, prefault, false).map(Some)
+    }
+
+    fn of_file(
+        file: File,
+        identity: &Identity,
+        prefault: bool,
+        is_new: bool,
+    ) -> Result<Self, Error> {
+        let geometry = identity.geometry.clone();
+        let in_memory = file::is_in_memory(&file);
+        if is_new && !in_memory {
+            file::allocate(&file, geometry.file_bytes())?;
+        }
+        // Memory is set aside by touching it through the mapping, which asked for huge pages.
+        let populate = prefault || is_new && in_memory;
+        let words = Mapping::shared(file.as_fd(), geometry.words(), populate)?;
+        if is_new && in_memory {
+            // What a system without that advice has not done is done here.
+            file::allocate(&file, geometry.file_bytes())?;
+        }
+        let member = Member::of(file, geometry.processes());
+        let member = member.map_err(|error| io_error("reach", &error))?;
+        Ok(Self { memory: Memory::new(words, &geometry), geometry, member })
+    }
+
+    /// Where the machine was started anew since the region was used last: moves its time on by
+    /// what has passed on the wall, and its tokens above all that were given out.
+    pub(crate) fn wake(&self, clocks: Clocks) -> Result<(), Error> {
+        let boot = life::boot_id();
+        for _ in 0..TRIES {
+            if !self.slept(boot, clocks) {
+                return Ok(());
+            }
+            let woken = self.exclusively(|| {
+                if self.slept(boot, clocks) {
+                    self.move_on(boot, clocks)?;
+                }
+                Ok(())
+            })?;
+            if woken.is_none() {
+                // Another process does it, in a few microseconds.
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+        }
+        Err(Error::new(ErrorCode::Os, "region", "another process is opening it", "a second"))
+    }
+
+    fn slept(&self, boot: [u64; 2], clocks: Clocks) -> bool {
+        // Acquire: pairs with the Release of `move_on`.
+        let known = [0, 1].map(|i| self.header(header::BOOT + i).load(Ordering::Acquire));
+        // Relaxed: comes with the boot.
+        let origin = self.header(header::ORIGIN_MS).load(Ordering::Relaxed);
+        known != boot || clocks.now_ms < origin
+    }
+
+    fn move_on(&self, boot: [u64; 2], clocks: Clocks) -> Result<(), Error> {
+        if (1..=self.processes_used()).any(|index| self.is_alive_now(index as u8)) {
+            return Err(header::invalid(
+                "a region that processes of another kernel use",
+                "one that is used on one machine",
+            ));
+        }
+        // Relaxed, throughout: the boot that is stored last publishes them.
+        let load = |word| self.header(word).load(Ordering::Relaxed);
+        let passed = clocks.wall_ms.saturating_sub(load(header::WALL_MS));
+        let last = load(header::LAST_MS);
+        let by_wall = load(header::FIRST_MS).saturating_add(passed);
+        let first = by_wall.clamp(last, last.saturating_add(LONGEST_SLEEP_MS)).max(1);
+        let old = load(header::EPOCH);
+        let above = old.saturating_add(crate::table::control::Fence::MAX + 1);
+        let epoch = if clocks.epoch > old { clocks.epoch } else { above };
+        for (word, value) in [
+            (header::EPOCH, epoch.min(i64::MAX as u64 / 2)),
+            (header::FIRST_MS, first),
+            (header::LAST_MS, first),
+            (header::ORIGIN_MS, clocks.now_ms),
+            (header::WALL_MS, clocks.wall_ms),
+        ] {
+            self.header(word).store(value, Ordering::Relaxed);
+        }
+        for (i, half) in boot.into_iter().enumerate() {
+            // Release: pairs with the Acquire of `slept`.
+            self.header(header::BOOT + i).store(half, Ordering::Release);
+        }
+        Ok(())
+    }
+}
+
+/// What the file says that it holds.
+pub(super) fn read_identity(file: &File) -> Result<Identity, Error> {
+    let of = file.metadata().map_err(|error| io_error("reach", &error))?;
+    let mut bytes = [0; EPOCH * size_of::<u64>()];
+    let words: [u64; EPOCH] = match file.read_exact_at(&mut bytes, 0) {
+        Ok(()) => {
+            let mut words = [0; EPOCH];
+            for (word, bytes) in words.iter_mut().zip(bytes.as_chunks().0) {
+                *word = u64::from_ne_bytes(*bytes);
+            }
+            words
+        }
+        // Shorter than a header.
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => [0; EPOCH],
+        Err(error) => return Err(io_error("reach", &error)),
+    };
+    Identity::read(&words, of.len())
+}
+
+/// For so many milliseconds another process may take to wake a region.
+const TRIES: usize = 1_000;
+/// No more than a year passes while a machine is off: a clock that says otherwise is wrong.
+const LONGEST_SLEEP_MS: u64 = 366 * 24 * 3600 * 1000;

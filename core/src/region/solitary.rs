@@ -1,0 +1,93 @@
+//! The registry where there is only one process: on systems without the locks that a shared table
+//! needs. In a model it stands in for several: there a process dies by saying so.
+
+use super::Region;
+use crate::error::Error;
+#[cfg(any(oncegate_loom, oncegate_shuttle))]
+use crate::sync::Ordering;
+
+pub(crate) const BELL: usize = 3;
+pub(crate) const MAIL: usize = 4;
+pub(crate) const WAITING: usize = 5;
+
+/// This process's place among those that share a region.
+pub(super) struct Member {
+    index: u8,
+}
+
+/// The entry of this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) struct Joined {
+    pub(crate) used: bool,
+}
+
+impl Member {
+    pub(super) fn alone() -> Self {
+        Self { index: 1 }
+    }
+
+    #[cfg(any(oncegate_loom, oncegate_shuttle))]
+    pub(super) fn numbered(index: u8) -> Self {
+        Self { index }
+    }
+
+    #[inline(always)]
+    pub(super) fn index(&self) -> u8 {
+        self.index
+    }
+
+    pub(super) fn is_shared(&self) -> bool {
+        false
+    }
+}
+
+impl Region {
+    pub(crate) fn join(&self, _wall_ms: u64) -> Result<Joined, Error> {
+        Ok(Joined { used: false })
+    }
+
+    pub(crate) fn settle(&self, _joined: Joined) {}
+
+    pub(crate) fn leave(&self) {}
+
+    pub(crate) fn disown_entry(&self) {}
+
+    pub(crate) fn bury(&self, _clear: impl FnMut()) -> Result<usize, Error> {
+        Ok(0)
+    }
+
+    pub(crate) fn exclusively<T>(
+        &self,
+        work: impl FnOnce() -> Result<T, Error>,
+    ) -> Result<Option<T>, Error> {
+        work().map(Some)
+    }
+
+    /// Whether the process of entry `index` has died.
+    #[inline]
+    pub(super) fn has_died(&self, index: u8) -> bool {
+        #[cfg(any(oncegate_loom, oncegate_shuttle))]
+        {
+            let known = (1..=self.geometry.processes()).contains(&usize::from(index));
+            // Acquire: pairs with the Release of `die`, as a lock that the kernel frees does.
+            known && self.process(usize::from(index))[DEAD].load(Ordering::Acquire) != 0
+        }
+        #[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
+        {
+            let _ = index;
+            false
+        }
+    }
+
+    /// The process of this region dies: whatever it was doing, it does no more.
+    #[cfg(any(oncegate_loom, oncegate_shuttle))]
+    pub(crate) fn die(&self) {
+        // Release: pairs with the Acquire of `has_died`.
+        self.process(usize::from(self.me()))[DEAD].store(1, Ordering::Release);
+    }
+}
+
+/// The word of an entry that tells of its process's death, in a model.
+#[cfg(any(oncegate_loom, oncegate_shuttle))]
+const DEAD: usize = 0;

@@ -1,0 +1,125 @@
+//! Recovery: what a dead process left in a slot, finished or undone by whoever meets it.
+//!
+//! | left | what becomes of it |
+//! |---|---|
+//! | `Claimed` | vacated: what was there had been given up |
+//! | `Inserting`, pending | finished, as for anyone who stalled: it runs, and its lease lapses |
+//! | `Inserting`, not pending | vacated: it never existed |
+//! | `Running` | its lease lapses at once (see `lease`), by its policy |
+//! | a writer's mark | taken away: the words beside the record are free |
+//!
+//! Each is one step of the control word, with a higher fencing counter where it changes hands, so
+//! that it does not matter how many do it at once. Whether a process is dead is asked after the
+//! word was loaded that names it, and before anything is read on the strength of its death: so
+//! everything it did is seen.
+
+use super::Table;
+use super::control::{Snapshot, State, Step};
+use super::insert::FIRST_ATTEMPT;
+use super::slot::Kind;
+use crate::observe::Event;
+use crate::sync::planted::Bug;
+use crate::wait::{News, Waiter};
+
+impl Table {
+    /// Whether a dead process claimed what was seen, or leased it.
+    #[inline]
+    pub(crate) fn is_orphan(&self, seen: Snapshot) -> bool {
+        let held = matches!(seen.state(), State::Claimed | State::Inserting | State::Running);
+        seen.owner() != self.region.me()
+            && held
+            && self.region.is_dead(seen.owner())
+            && !Bug::DeathUnnoticed.is_planted()
+    }
+
+    /// The slot as it is when neither a dead claimer nor a dead writer has it.
+    pub(crate) fn without_the_dead(&self, slot: usize, seen: Snapshot) -> Snapshot {
+        let seen = self.without_dead_claimer(slot, seen);
+        self.without_dead_writer(slot, seen).unwrap_or(seen)
+    }
+
+    /// The slot as it is when no dead process has it claimed.
+    #[inline]
+    pub(super) fn without_dead_claimer(&self, slot: usize, seen: Snapshot) -> Snapshot {
+        let claimed = matches!(seen.state(), State::Claimed | State::Inserting);
+        if claimed && self.is_orphan(seen) && !Bug::DeadClaimStays.is_planted() {
+            return self.recover_claim(slot, seen);
+        }
+        seen
+    }
+
+    #[cold]
+    fn recover_claim(&self, slot: usize, seen: Snapshot) -> Snapshot {
+        let at = self.slot(slot);
+        if seen.state() == State::Inserting {
+            // Its fields were written before it was presented. Its process died, so that it wins
+            // no arbitration from here on: either it has, or it never will.
+            let line = self.line(at.home(self.sets()));
+            let last = line.arbitration();
+            let won = last.pending() && last.slot() == slot;
+            let won = won && last.fence_low() == seen.fence().low();
+            if won && !Bug::DeadWinnerUndone.is_planted() {
+                self.help(line, last);
+                return at.control().load();
+            }
+        }
+        // At its end the counter claims nothing any more: the slot is lost, as any other then.
+        let Some(fence) = seen.fence().next_for(FIRST_ATTEMPT) else { return seen };
+        match at.control().advance(seen, Step::Seize { fence, owner: self.region.me() }) {
+            Ok(claimed) => {
+                self.counters.add(Event::Recovered);
+                self.give_back(slot, claimed);
+                at.control().load()
+            }
+            Err(now) => now,
+        }
+    }
+
+    /// The slot as it is when no dead process is writing to it. `None`: a live one is, or there is
+    /// nobody to take away and it cannot be written.
+    pub(super) fn without_dead_writer(&self, slot: usize, seen: Snapshot) -> Option<Snapshot> {
+        let dead = seen.writing() && self.region.is_dead(seen.writer());
+        if !dead || Bug::DeadWriterStays.is_planted() {
+            return None;
+        }
+        let freed = self.slot(slot).control().advance(seen, Step::Disown);
+        if freed.is_ok() {
+            self.counters.add(Event::Recovered);
+        }
+        Some(freed.unwrap_or_else(|now| now))
+    }
+
+    /// Makes the lease of a dead process, which is closed, nobody's: so that its entry can be given
+    /// to another.
+    pub(crate) fn orphan(&self, slot: usize, mut seen: Snapshot) {
+        let (fence, owner) = (seen.fence(), seen.owner());
+        let control = self.slot(slot).control();
+        while seen.fence() == fence && seen.owner() == owner && seen.state() == State::Running {
+            match control.advance(seen, Step::Orphan) {
+                Ok(_) => return,
+                Err(now) => seen = now,
+            }
+        }
+    }
+
+    /// What has become of the record that `waiter` waits for, at `now_ms`.
+    pub(crate) fn news(&self, waiter: &Waiter, now_ms: u64) -> News {
+        let at = self.slot(waiter.slot);
+        let seen = at.control().load();
+        let deadline = at.deadline();
+        let is_another = at.first_word() != waiter.identity;
+        let sooner = deadline.belongs_to(seen.fence()) && deadline.at_ms < waiter.until_ms;
+        match seen.state() {
+            State::Running | State::Waiting if is_another => News::ForAll,
+            State::Running if self.is_orphan(seen) => News::ForOne,
+            State::Running if deadline.belongs_to(seen.fence()) && deadline.kind != Kind::Lease => {
+                // Somebody decided how it ends, and may have died before saying so.
+                News::ForOne
+            }
+            State::Waiting if sooner && deadline.at_ms <= now_ms => News::ForOne,
+            State::Running | State::Waiting if sooner => News::ForAll,
+            State::Running | State::Waiting => News::None,
+            _ => News::ForAll,
+        }
+    }
+}

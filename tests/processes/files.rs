@@ -1,0 +1,155 @@
+//! Files that are refused, and why.
+
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+use oncegate::{Engine, EngineBuilder, Error, ErrorCode, FileAccess, OnFull, Reach, Secret};
+
+use crate::crew::Folder;
+
+fn open(
+    folder: &Folder,
+    change: impl FnOnce(EngineBuilder) -> EngineBuilder,
+) -> Result<Engine, Error> {
+    change(Engine::builder().capacity(1_000).reach(Reach::Host(folder.table()))).build()
+}
+
+#[track_caller]
+fn refused(
+    folder: &Folder,
+    change: impl FnOnce(EngineBuilder) -> EngineBuilder,
+    code: ErrorCode,
+    part: &str,
+) {
+    let error = open(folder, change).expect_err("refused");
+    assert_eq!(error.code(), code, "{error}");
+    assert!(error.to_string().contains(part), "{error}");
+}
+
+/// Goal: a second opener with other options is told which one differs. Method: each shared option.
+#[test]
+fn other_options_are_named() {
+    let folder = Folder::new();
+    let _engine = open(&folder, |builder| builder).expect("made");
+    let mismatch = ErrorCode::RegionMismatch;
+    refused(&folder, |b| b.capacity(2_000), mismatch, "capacity: ");
+    refused(&folder, |b| b.outcome_limit(1_000), mismatch, "outcome_limit: ");
+    refused(&folder, |b| b.outcome_bytes(1 << 20), mismatch, "outcome_bytes: ");
+    refused(&folder, |b| b.inline_outcome(200), mismatch, "inline_outcome: ");
+    refused(&folder, |b| b.max_scopes(100), mismatch, "max_scopes: ");
+    refused(&folder, |b| b.max_processes(3), mismatch, "max_processes: ");
+    refused(&folder, |b| b.on_full(OnFull::Reject), mismatch, "on_full: ");
+    let other = |b: EngineBuilder| b.fingerprint_mode(oncegate::FingerprintMode::FastTrusted);
+    refused(&folder, other, mismatch, "fingerprint_mode: ");
+    let quota = oncegate::Quota::unlimited().max_live(7);
+    refused(&folder, |b| b.default_quota(quota), mismatch, "default_quota: ");
+    refused(&folder, |b| b.unauthenticated_quota(quota), mismatch, "unauthenticated_quota: ");
+    open(&folder, |b| b.lease_duration(std::time::Duration::from_secs(7))).expect("a call's own");
+}
+
+/// Goal: the table and its key file are the owner's alone. Method: their permissions; wider ones
+/// are refused, unless allowed.
+#[test]
+fn permissions_are_the_owners() {
+    let folder = Folder::new();
+    drop(open(&folder, |builder| builder).expect("made"));
+    let key = folder.path().join("table.key");
+    let mode = |path: &std::path::Path| {
+        std::fs::metadata(path).expect("there").permissions().mode() & 0o7777
+    };
+    let chmod = |path: &std::path::Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("own file");
+    };
+    assert_eq!((mode(&folder.table()), mode(&key)), (0o600, 0o600));
+    for path in [folder.table(), key] {
+        for wide in [0o640, 0o604, 0o660, 0o666] {
+            chmod(&path, wide);
+            refused(&folder, |b| b, ErrorCode::FileRefused, "permissions");
+        }
+        chmod(&path, 0o660);
+        open(&folder, |b| b.file_access(FileAccess::owner_only().group())).expect("allowed");
+        chmod(&path, 0o600);
+    }
+}
+
+/// Goal: nobody is led to another file. Method: a link to a table, a folder, a pipe.
+#[test]
+fn links_and_other_things_are_refused() {
+    let (folder, other) = (Folder::new(), Folder::new());
+    drop(open(&other, |builder| builder).expect("made"));
+    symlink(other.table(), folder.table()).expect("a link");
+    std::fs::copy(other.path().join("table.key"), folder.path().join("table.key")).expect("keys");
+    refused(&folder, |b| b, ErrorCode::FileRefused, "a symbolic link");
+    let allowed = FileAccess::owner_only().symlink(true);
+    open(&folder, |b| b.file_access(allowed)).expect("allowed");
+    std::fs::remove_file(folder.table()).expect("own link");
+    std::fs::create_dir(folder.table()).expect("a folder");
+    let error = open(&folder, |b| b).expect_err("a folder");
+    assert!(matches!(error.code(), ErrorCode::FileRefused | ErrorCode::Os), "{error}");
+    std::fs::remove_dir(folder.table()).expect("own folder");
+    let made = std::process::Command::new("mkfifo").arg(folder.table()).status();
+    assert!(made.expect("mkfifo").success());
+    refused(&folder, |b| b, ErrorCode::FileRefused, "not a file");
+}
+
+/// Goal: what is no region is told so, and left alone. Method: an empty file, text, a region cut
+/// short, grown, and with each word of its header changed.
+#[test]
+fn damaged_files_are_refused_and_left_alone() {
+    use std::os::unix::fs::FileExt as _;
+    let folder = Folder::new();
+    drop(open(&folder, |builder| builder).expect("made"));
+    let whole = std::fs::read(folder.table()).expect("own file");
+    let invalid = ErrorCode::RegionInvalid;
+    let put = |bytes: &[u8]| {
+        let file = std::fs::OpenOptions::new().write(true).truncate(true).open(folder.table());
+        file.expect("own file").write_all_at(bytes, 0).expect("room");
+    };
+    put(b"");
+    refused(&folder, |b| b, invalid, "an empty file");
+    put(&[b'x'; 4_096]);
+    refused(&folder, |b| b, invalid, "another kind of file");
+    put(&whole[..whole.len() - 1]);
+    refused(&folder, |b| b, invalid, "shorter or longer");
+    put(&[&whole[..], &[0; 4_096]].concat());
+    refused(&folder, |b| b, invalid, "shorter or longer");
+    for word in 0..24 {
+        let mut changed = whole.clone();
+        changed[word * 8 + 3] ^= 0x10;
+        put(&changed);
+        refused(&folder, |b| b, invalid, "");
+        assert_eq!(std::fs::read(folder.table()).expect("own file"), changed, "it was changed");
+    }
+    put(&whole);
+    open(&folder, |b| b).expect("whole again");
+}
+
+/// Goal: a table belongs to its secret. Method: another secret, none, and a key file that is gone
+/// or unreadable.
+#[test]
+fn another_secret_is_refused() {
+    let folder = Folder::new();
+    drop(open(&folder, |builder| builder).expect("made"));
+    let wrong = ErrorCode::WrongSecret;
+    let other = || Secret::from_bytes(&[9; 32]).expect("32 bytes");
+    refused(&folder, |b| b.secret(other()), wrong, "other than the region's");
+    let key = folder.path().join("table.key");
+    let kept = std::fs::read(&key).expect("own file");
+    std::fs::write(&key, "oncegate secrets 1\n0 zz\n").expect("own file");
+    refused(&folder, |b| b, wrong, "cannot be read");
+    std::fs::remove_file(&key).expect("own file");
+    refused(&folder, |b| b, wrong, "neither a secret nor the key file");
+    assert!(!key.exists(), "a new one would belong to no table");
+    std::fs::write(&key, kept).expect("own folder");
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).expect("own file");
+    open(&folder, |b| b).expect("the key file again");
+}
+
+/// Goal: a full disk is an error when the table is made. Method: a tmpfs of 64 KiB, where the
+/// machine lets us mount one; the folder is left as it was.
+#[test]
+fn a_missing_folder_is_an_error() {
+    let folder = Folder::new();
+    let reach = Reach::Host(folder.path().join("missing").join("table"));
+    let error = Engine::builder().capacity(1_000).reach(reach).build().expect_err("no folder");
+    assert_eq!((error.code(), error.field()), (ErrorCode::Os, "reach"), "{error}");
+}

@@ -1,0 +1,10 @@
+//! Real processes that share a table: workers that are told what to do, killed and stopped.
+#![cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
+
+mod crew;
+mod death;
+mod files;
+mod restart;
+mod sharing;
+mod stopped;
+mod waiting;

@@ -1,0 +1,38 @@
+//! A process that shares a table with others, and does as it is told: a command a line on its
+//! standard input, an answer a line on its standard output.
+//!
+//! ```text
+//! open PATH [tiny] [capacity=N] [lease=MS] [secret=BYTE] [retiring=BYTE] [reject] [lapse=unknown]
+//! begin KEY [wait=MS]       admitted ATTEMPT FENCE STATUS | replayed BODY | in-progress | …
+//! complete KEY BODY         stored | without-bytes | error CODE
+//! fail KEY [after=MS]       ok | error CODE
+//! renew KEY MS              ok | error CODE
+//! mass FROM TO BODY         admitted N: begins and completes each key of the range
+//! sweep | bury | stats | drop | exit
+//! ```
+//!
+//! Whatever goes wrong is an answer too. It ends with its input.
+#![cfg_attr(any(oncegate_loom, oncegate_shuttle), allow(unused))]
+
+#[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
+mod tasks;
+
+#[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
+fn main() {
+    use std::io::{BufRead as _, Write as _};
+
+    let mut worker = tasks::Worker::default();
+    for line in std::io::stdin().lock().lines() {
+        let Ok(line) = line else { return };
+        let answer = worker.obey(&line).unwrap_or_else(|error| format!("error {}", error.name()));
+        let mut out = std::io::stdout().lock();
+        // Whoever gave the command is gone: so is the reason to be here.
+        if writeln!(out, "{answer}").and_then(|()| out.flush()).is_err() {
+            return;
+        }
+    }
+}
+
+/// The model checkers build this too, and never run it.
+#[cfg(any(oncegate_loom, oncegate_shuttle))]
+fn main() {}

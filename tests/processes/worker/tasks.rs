@@ -1,0 +1,192 @@
+//! What a worker can be told to do.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use oncegate::{
+    Admission, BeginOptions, Completed, Engine, EngineBuilder, Error, ErrorCode, Failure,
+    LeaseToken, OnConflict, OnFull, OnLapse, Outcome, Payload, Reach, Request, Scope, Secret,
+};
+
+/// Why a command was not carried out.
+pub(crate) struct Refused(String);
+
+impl Refused {
+    pub(crate) fn name(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        Self(format!("{} {}", error.code().name(), error.field()))
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Worker {
+    engine: Option<Engine>,
+    tokens: HashMap<String, LeaseToken>,
+}
+
+/// A line, word by word; `name=value` are options.
+struct Words<'l>(std::str::SplitWhitespace<'l>);
+
+impl<'l> Words<'l> {
+    fn next(&mut self) -> Result<&'l str, Refused> {
+        self.0.next().ok_or_else(|| Refused("a word is missing".into()))
+    }
+
+    fn number(&mut self) -> Result<u64, Refused> {
+        number(self.next()?)
+    }
+}
+
+fn number(text: &str) -> Result<u64, Refused> {
+    text.parse().map_err(|_| Refused(format!("{text} is no number")))
+}
+
+impl Worker {
+    pub(crate) fn obey(&mut self, line: &str) -> Result<String, Refused> {
+        let mut words = Words(line.split_whitespace());
+        match words.next()? {
+            "open" => self.open(&mut words),
+            "begin" => self.begin(&mut words),
+            "complete" => {
+                let (token, body) = (self.token(words.next()?)?, words.next()?);
+                let done = self.engine()?.complete(&token, &Outcome::new(200, body))?;
+                let stored = done == Completed::Stored;
+                Ok(if stored { "stored" } else { "without-bytes" }.into())
+            }
+            "fail" => {
+                let token = self.token(words.next()?)?;
+                let after = words.0.next().and_then(|word| word.strip_prefix("after="));
+                let after = after.map(number).transpose()?.map(Duration::from_millis);
+                let failure = after.map_or_else(Failure::retryable, Failure::retryable_after);
+                self.engine()?.fail(&token, failure)?;
+                Ok("ok".into())
+            }
+            "renew" => {
+                let token = self.token(words.next()?)?;
+                self.engine()?.renew(&token, Duration::from_millis(words.number()?))?;
+                Ok("ok".into())
+            }
+            "mass" => self.mass(words.number()?, words.number()?, words.next()?),
+            "rotate" => {
+                self.engine()?.rotate_secret(secret(words.number()? as u8)?)?;
+                Ok("ok".into())
+            }
+            "retire" => self.engine()?.finish_rotation().map(|()| "ok".into()).map_err(Into::into),
+            "sweep" => Ok(format!("{:?}", self.engine()?.sweep(usize::MAX)?)),
+            "bury" => Ok(format!("buried {}", self.engine()?.bury_dead()?)),
+            "stats" => {
+                let stats = self.engine()?.stats()?;
+                let live = stats.live;
+                Ok(format!(
+                    "running {} waiting {} succeeded {} failed {} unknown {} created {} recovered {}",
+                    live.running,
+                    live.waiting,
+                    live.succeeded,
+                    live.failed,
+                    live.unknown,
+                    stats.created,
+                    stats.recovered
+                ))
+            }
+            "drop" => {
+                self.engine = None;
+                Ok("dropped".into())
+            }
+            "exit" => std::process::exit(0),
+            other => Err(Refused(format!("no such command: {other}"))),
+        }
+    }
+
+    fn engine(&self) -> Result<&Engine, Refused> {
+        self.engine.as_ref().ok_or_else(|| Refused("nothing is open".into()))
+    }
+
+    fn token(&self, key: &str) -> Result<LeaseToken, Refused> {
+        self.tokens.get(key).copied().ok_or_else(|| Refused(format!("{key} is not leased")))
+    }
+
+    fn open(&mut self, words: &mut Words<'_>) -> Result<String, Refused> {
+        let path = words.next()?;
+        let mut builder = Engine::builder().precise_clock().reach(Reach::Host(path.into()));
+        for word in words.0.by_ref() {
+            builder = configure(builder, word)?;
+        }
+        self.engine = Some(builder.build()?);
+        Ok("open".into())
+    }
+
+    fn begin(&mut self, words: &mut Words<'_>) -> Result<String, Refused> {
+        let key = words.next()?;
+        let wait = words.0.next().and_then(|word| word.strip_prefix("wait="));
+        let mut options = BeginOptions::new();
+        if let Some(ms) = wait {
+            options = options.on_conflict(OnConflict::Wait(Duration::from_millis(number(ms)?)));
+        }
+        let request = request(key)?;
+        let engine = self.engine.as_ref().ok_or_else(|| Refused("nothing is open".into()))?;
+        let answer = match engine.begin_with(&request, &options)? {
+            Admission::Admitted(lease) => {
+                let (attempt, status) = (lease.attempt(), lease.status());
+                let token = lease.into_token();
+                self.tokens.insert(key.into(), token);
+                format!("admitted {attempt} {} {status:?}", token.fencing_token())
+            }
+            Admission::Replayed(outcome) => {
+                format!("replayed {}", String::from_utf8_lossy(outcome.body()))
+            }
+            Admission::InProgress { attempt, .. } => format!("in-progress {attempt}"),
+            Admission::Scheduled { next_attempt, .. } => format!("scheduled {next_attempt}"),
+            other => format!("{other:?}").to_lowercase(),
+        };
+        Ok(answer)
+    }
+
+    fn mass(&mut self, from: u64, to: u64, body: &str) -> Result<String, Refused> {
+        let engine = self.engine()?;
+        let mut admitted = 0;
+        for number in from..to {
+            let key = format!("key-{number}");
+            if let Admission::Admitted(lease) = engine.begin(&request(&key)?)? {
+                lease.complete(&Outcome::new(200, body))?;
+                admitted += 1;
+            }
+        }
+        Ok(format!("admitted {admitted}"))
+    }
+}
+
+fn configure(builder: EngineBuilder, word: &str) -> Result<EngineBuilder, Refused> {
+    let (name, value) = word.split_once('=').unwrap_or((word, ""));
+    Ok(match name {
+        "tiny" => builder.tiny(),
+        "capacity" => builder.capacity(number(value)? as usize),
+        "processes" => builder.max_processes(number(value)? as usize),
+        "inline" => builder.inline_outcome(number(value)? as usize),
+        "lease" => builder.lease_duration(Duration::from_millis(number(value)?)),
+        "secret" => builder.secret(secret(number(value)? as u8)?),
+        "retiring" => builder.retiring_secret(secret(number(value)? as u8)?),
+        "reject" => builder.on_full(OnFull::Reject),
+        "lapse" => builder.on_lapse(OnLapse::Unknown),
+        _ => return Err(Refused(format!("no such option: {word}"))),
+    })
+}
+
+fn secret(byte: u8) -> Result<Secret, Error> {
+    Secret::from_bytes(&[byte; 32])
+}
+
+fn request(key: &str) -> Result<Request<'_>, Error> {
+    let request = Request::new(Scope::single_tenant(), "POST /charges", key)?;
+    Ok(request.payload(Payload::raw(b"{}")))
+}
+
+impl From<ErrorCode> for Refused {
+    fn from(code: ErrorCode) -> Self {
+        Self(code.name().into())
+    }
+}
