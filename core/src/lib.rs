@@ -61,6 +61,11 @@ pub use reach::{FileAccess, Reach};
 #[doc(hidden)]
 pub use sync::planted::Bug;
 
+/// When a process dies, for the suites that kill it at every step.
+#[cfg(any(oncegate_failpoints, oncegate_loom, oncegate_shuttle))]
+#[doc(hidden)]
+pub use sync::mortal::fate;
+
 /// The examples of the first page are compiled and run.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]

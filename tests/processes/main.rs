@@ -4,7 +4,10 @@
 mod crew;
 mod death;
 mod files;
+mod forked;
 mod restart;
 mod sharing;
+#[cfg(oncegate_failpoints)]
+mod steps;
 mod stopped;
 mod waiting;

@@ -15,6 +15,7 @@ use rustix::io::Errno;
 
 use crate::error::{Error, ErrorCode};
 use crate::reach::FileAccess;
+use crate::sync::step;
 
 /// A file without a name for a region of `bytes` bytes, which nobody can shorten.
 pub(super) fn nameless(bytes: u64) -> Result<File, Error> {
@@ -41,6 +42,7 @@ impl Draft {
         let at = draft_name(path, u64::from_ne_bytes(random))
             .ok_or_else(|| io_error("reach", &ErrorKind::InvalidInput.into()))?;
         let mut options = File::options();
+        step();
         let options = options.read(true).write(true).create_new(true).mode(access.mode);
         let file = options
             .custom_flags(libc::O_NOFOLLOW)
@@ -55,6 +57,7 @@ impl Draft {
 
     /// Gives the file its name. False: another file has it.
     pub(super) fn publish(self, path: &Path) -> Result<bool, Error> {
+        step();
         match std::fs::hard_link(&self.at, path) {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
@@ -64,12 +67,14 @@ impl Draft {
 
     /// Gives the file its name, whoever had it.
     pub(super) fn replace(self, path: &Path) -> Result<(), Error> {
+        step();
         std::fs::rename(&self.at, path).map_err(|error| io_error("reach", &error))
     }
 }
 
 impl Drop for Draft {
     fn drop(&mut self) {
+        step();
         // It has its own name by now, or nobody needs it.
         let _ = std::fs::remove_file(&self.at);
     }

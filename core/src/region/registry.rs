@@ -28,8 +28,8 @@ use super::header;
 use super::lock;
 use super::mapping::LockPage;
 use crate::error::{Error, ErrorCode};
-use crate::sync::Ordering;
 use crate::sync::plain::{AtomicU64, Mutex, MutexGuard};
+use crate::sync::{Ordering, step};
 
 pub(crate) const TAKEN: usize = 0;
 pub(crate) const PID: usize = 1;
@@ -170,6 +170,7 @@ impl Region {
             if !lock::try_lock(file.as_fd(), index as u64).map_err(os_error)? {
                 continue;
             }
+            step();
             let entry = self.process(index);
             // Acquire: as above; the lock makes this process the only one that writes here.
             let before = entry[TAKEN].load(Ordering::Acquire);

@@ -13,7 +13,7 @@ use super::registry::Member;
 use super::{Region, life};
 use crate::error::{Error, ErrorCode};
 use crate::reach::FileAccess;
-use crate::sync::Ordering;
+use crate::sync::{Ordering, step};
 
 /// What the time of a region hangs on.
 #[derive(Clone, Copy, Debug)]
@@ -54,6 +54,7 @@ impl Region {
             }
             let draft = Draft::beside(path, access)?;
             let bytes = identity.geometry.file_bytes();
+            step();
             draft.file.set_len(bytes).map_err(|error| io_error("reach", &error))?;
             let own = draft.file.try_clone().map_err(|error| io_error("reach", &error))?;
             let region = Self::of_file(own, identity, prefault, true)?;

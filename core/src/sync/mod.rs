@@ -7,11 +7,32 @@
 
 #[cfg(oncegate_tsan)]
 mod gated;
+#[cfg(any(oncegate_failpoints, oncegate_loom, oncegate_shuttle))]
+pub(crate) mod mortal;
 pub(crate) mod planted;
+
+/// The words that a region is made of, before any of them is mortal.
+#[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
+mod words {
+    pub(crate) use std::sync::atomic::AtomicU64;
+}
+#[cfg(oncegate_loom)]
+mod words {
+    pub(crate) use loom::sync::atomic::AtomicU64;
+}
+#[cfg(oncegate_shuttle)]
+mod words {
+    pub(crate) use shuttle::sync::atomic::AtomicU64;
+}
+
+#[cfg(any(oncegate_failpoints, oncegate_loom, oncegate_shuttle))]
+pub(crate) use mortal::AtomicU64;
+#[cfg(not(any(oncegate_failpoints, oncegate_loom, oncegate_shuttle)))]
+pub(crate) use words::AtomicU64;
 
 #[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
 mod imp {
-    pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
+    pub(crate) use std::sync::atomic::Ordering;
     pub(crate) use std::thread::{Thread, current};
 
     pub(crate) use super::plain::{Mutex, MutexGuard};
@@ -27,7 +48,7 @@ mod imp {
 
 #[cfg(oncegate_loom)]
 mod imp {
-    pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
+    pub(crate) use loom::sync::atomic::Ordering;
     pub(crate) use loom::sync::{Mutex, MutexGuard};
     pub(crate) use loom::thread::{Thread, current};
 
@@ -39,7 +60,7 @@ mod imp {
 
 #[cfg(oncegate_shuttle)]
 mod imp {
-    pub(crate) use shuttle::sync::atomic::{AtomicU64, Ordering};
+    pub(crate) use shuttle::sync::atomic::Ordering;
     pub(crate) use shuttle::sync::{Mutex, MutexGuard};
     pub(crate) use shuttle::thread::{Thread, current};
 
@@ -49,7 +70,7 @@ mod imp {
     }
 }
 
-pub(crate) use imp::{AtomicU64, Mutex, MutexGuard, Ordering, Thread, current, park};
+pub(crate) use imp::{Mutex, MutexGuard, Ordering, Thread, current, park};
 
 /// Atomics and locks that no protocol depends on. Never modelled.
 pub(crate) mod plain {
@@ -58,6 +79,14 @@ pub(crate) mod plain {
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64};
     #[cfg(not(oncegate_tsan))]
     pub(crate) use std::sync::{Mutex, MutexGuard};
+}
+
+/// A step outside the region that others can see: a file that is made, named or locked. Where
+/// processes are killed at every step, they are killed before it too.
+#[inline(always)]
+pub(crate) fn step() {
+    #[cfg(oncegate_failpoints)]
+    mortal::fate::before_write();
 }
 
 /// Takes the lock; a panic of another holder leaves plain data behind, so poison means nothing.

@@ -77,6 +77,11 @@ impl Worker {
                 Ok("ok".into())
             }
             "retire" => self.engine()?.finish_rotation().map(|()| "ok".into()).map_err(Into::into),
+            "pass" => {
+                // Real time, which several processes share.
+                std::thread::sleep(Duration::from_millis(words.number()?));
+                Ok("passed".into())
+            }
             "sweep" => Ok(format!("{:?}", self.engine()?.sweep(usize::MAX)?)),
             "bury" => Ok(format!("buried {}", self.engine()?.bury_dead()?)),
             "stats" => {
@@ -96,6 +101,11 @@ impl Worker {
             "drop" => {
                 self.engine = None;
                 Ok("dropped".into())
+            }
+            #[cfg(oncegate_failpoints)]
+            "doom" => {
+                oncegate::fate::die_before_write(words.number()?);
+                Ok("doomed".into())
             }
             "exit" => std::process::exit(0),
             other => Err(Refused(format!("no such command: {other}"))),
@@ -170,6 +180,7 @@ fn configure(builder: EngineBuilder, word: &str) -> Result<EngineBuilder, Refuse
         "lease" => builder.lease_duration(Duration::from_millis(number(value)?)),
         "secret" => builder.secret(secret(number(value)? as u8)?),
         "retiring" => builder.retiring_secret(secret(number(value)? as u8)?),
+        "window" => builder.dedup_window(Duration::from_millis(number(value)?)),
         "reject" => builder.on_full(OnFull::Reject),
         "lapse" => builder.on_lapse(OnLapse::Unknown),
         _ => return Err(Refused(format!("no such option: {word}"))),

@@ -1,0 +1,286 @@
+//! A table without a name, shared with forked children.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use oncegate::{
+    Admission, BeginOptions, Engine, EngineBuilder, ErrorCode, OnConflict, Outcome, Reach, Request,
+    Scope,
+};
+
+fn inherited() -> EngineBuilder {
+    let hour = Duration::from_secs(3_600);
+    Engine::builder().capacity(20_000).reach(Reach::HostInherited).lease_duration(hour)
+}
+
+fn request(key: &str) -> Request<'_> {
+    Request::new(Scope::single_tenant(), "POST /charges", key).expect("valid")
+}
+
+/// A child that runs `work` and tells by its exit status what it came to.
+struct Forked(libc::pid_t);
+
+impl Forked {
+    fn new(work: impl FnOnce() -> i32) -> Self {
+        // SAFETY: the child runs `work`, which uses the engine and the allocator, both of which are
+        // usable after a fork, and ends without unwinding.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            // It never hangs for long, whatever it waits for.
+            // SAFETY: no argument can be wrong.
+            unsafe { libc::alarm(60) };
+            let work = std::panic::AssertUnwindSafe(work);
+            let status = std::panic::catch_unwind(work).unwrap_or(255);
+            // SAFETY: ends the child without running anything of the parent's.
+            unsafe { libc::_exit(status) };
+        }
+        assert!(child > 0, "fork");
+        Self(child)
+    }
+
+    fn kill(self) {
+        // SAFETY: a child that was not waited for.
+        unsafe { libc::kill(self.0, libc::SIGKILL) };
+        assert_eq!(self.status(), None);
+    }
+
+    /// The exit status; none where a signal ended it.
+    fn status(self) -> Option<i32> {
+        let mut status = 0;
+        // SAFETY: a child of this process; the status is written to a local.
+        let waited = unsafe { libc::waitpid(self.0, &raw mut status, 0) };
+        assert_eq!(waited, self.0);
+        libc::WIFEXITED(status).then(|| libc::WEXITSTATUS(status))
+    }
+}
+
+/// A pipe between parent and child: one byte is one signal.
+struct Pipe([libc::c_int; 2]);
+
+impl Pipe {
+    fn new() -> Self {
+        let mut ends = [0; 2];
+        // SAFETY: two descriptors are written to a local.
+        assert_eq!(unsafe { libc::pipe(ends.as_mut_ptr()) }, 0);
+        Self(ends)
+    }
+
+    fn tell(&self) {
+        // SAFETY: one byte from a local.
+        assert_eq!(unsafe { libc::write(self.0[1], [1_u8].as_ptr().cast(), 1) }, 1);
+    }
+
+    fn wait(&self) {
+        let mut byte = [0_u8];
+        // SAFETY: one byte to a local.
+        assert_eq!(unsafe { libc::read(self.0[0], byte.as_mut_ptr().cast(), 1) }, 1);
+    }
+}
+
+/// Goal: exactly one creation of each key among a parent's forked workers. Method: four children
+/// each ask for all of 10,000 keys, and count what they were admitted to in a file of their own.
+#[test]
+fn forked_workers_create_each_key_once() {
+    let folder = crate::crew::Folder::new();
+    let engine = inherited().build().expect("a table");
+    let children: Vec<Forked> = (0..4)
+        .map(|number| {
+            Forked::new(|| {
+                let mut created = 0_u32;
+                for key in 0..10_000 {
+                    let key = format!("key-{key}");
+                    if let Admission::Admitted(lease) = engine.begin(&request(&key)).expect("room")
+                    {
+                        lease.complete(&Outcome::new(200, b"done")).expect("the holder");
+                        created += 1;
+                    }
+                }
+                let name = folder.path().join(number.to_string());
+                std::fs::write(name, created.to_string()).expect("room");
+                0
+            })
+        })
+        .collect();
+    assert!(children.into_iter().all(|child| child.status() == Some(0)));
+    let created = |number: i32| {
+        let text = std::fs::read_to_string(folder.path().join(number.to_string()));
+        text.expect("written").parse::<u32>().expect("a number")
+    };
+    assert_eq!((0..4).map(created).sum::<u32>(), 10_000);
+    assert_eq!(engine.stats().expect("own").live.succeeded, 10_000);
+}
+
+/// Goal: a child never ends what its parent holds, by whatever it does with its copy of the guard,
+/// and its own end releases nothing of the parent's. Method: it completes, fails, renews and drops
+/// copies of guards, and drops the whole engine.
+#[test]
+fn a_child_has_no_part_in_its_parents_leases() {
+    let engine = Box::new(inherited().build().expect("a table"));
+    let keys = ["completed", "failed", "renewed", "dropped"];
+    let mut leases: Vec<_> = keys
+        .iter()
+        .map(|key| match engine.begin(&request(key)) {
+            Ok(Admission::Admitted(lease)) => lease,
+            other => panic!("not admitted: {other:?}"),
+        })
+        .collect();
+    let child = Forked::new(|| {
+        let (mut copies, engine) = (std::mem::take(&mut leases), &*engine);
+        // An entry of its own: from here on it is a process of the table.
+        assert!(matches!(engine.begin(&request("completed")), Ok(Admission::InProgress { .. })));
+        drop(copies.pop());
+        let forked = |error: oncegate::Error| error.code() == ErrorCode::Forked;
+        let mut renewed = copies.pop().expect("four");
+        assert!(renewed.renew(Duration::from_secs(1)).is_err_and(forked));
+        drop(renewed);
+        let failed = copies.pop().expect("four");
+        assert!(failed.fail(oncegate::Failure::retryable()).is_err_and(forked));
+        let completed = copies.pop().expect("four");
+        assert!(completed.complete(&Outcome::new(500, b"child")).is_err_and(forked));
+        0
+    });
+    assert_eq!(child.status(), Some(0));
+    // A child that ends in the ordinary way drops everything.
+    let child = Forked::new(|| {
+        drop(std::mem::take(&mut leases));
+        // SAFETY: the box is not used again in this process, which ends.
+        drop(unsafe { Box::from_raw(std::ptr::from_ref(&*engine).cast_mut()) });
+        0
+    });
+    assert_eq!(child.status(), Some(0));
+    for (lease, key) in leases.into_iter().zip(keys) {
+        let again = engine.begin(&request(key)).expect("an answer");
+        assert!(matches!(again, Admission::InProgress { attempt: 1, .. }), "{key}: {again:?}");
+        lease.complete(&Outcome::new(200, b"parent")).expect("still the holder");
+    }
+}
+
+/// Goal: a child's death frees what the child held, and its parent's death what the parent held,
+/// whoever lives on. Method: a child that is killed; then a grandchild whose parent is killed.
+#[test]
+fn deaths_are_told_apart_between_parent_and_child() {
+    let engine = inherited().build().expect("a table");
+    let (ready, go) = (Pipe::new(), Pipe::new());
+    let held = |key: &str| match engine.begin(&request(key)) {
+        Ok(Admission::Admitted(lease)) => drop(lease.into_token()),
+        other => panic!("not admitted: {other:?}"),
+    };
+    held("parent's");
+    let child = Forked::new(|| {
+        held("child's");
+        let grandchild = Forked::new(|| {
+            held("grandchild's");
+            ready.tell();
+            go.wait();
+            // Its parent is dead by now, and it is not.
+            let again = engine.begin(&request("child's")).expect("an answer");
+            let taken = matches!(&again, Admission::Admitted(lease) if lease.attempt() == 2);
+            drop(again);
+            ready.tell();
+            if taken { 0 } else { 1 }
+        });
+        ready.tell();
+        grandchild.status().unwrap_or(9)
+    });
+    ready.wait();
+    ready.wait();
+    let runs = |key: &str| matches!(engine.begin(&request(key)), Ok(Admission::InProgress { .. }));
+    assert!(runs("child's") && runs("grandchild's") && runs("parent's"));
+    child.kill();
+    assert!(runs("grandchild's"), "its parent's death is not its own");
+    go.tell();
+    ready.wait();
+    // The grandchild ends by itself; whoever is its parent now waits for it.
+    let freed =
+        std::iter::repeat_with(|| engine.begin(&request("grandchild's")).expect("an answer"))
+            .find_map(|answer| match answer {
+                Admission::Admitted(lease) => Some(lease.attempt()),
+                _ => {
+                    std::thread::yield_now();
+                    None
+                }
+            });
+    assert_eq!(freed, Some(2));
+    assert!(runs("parent's"));
+}
+
+/// Goal: a fork while other threads are inside the engine leaves the child usable: no lock, no
+/// queue and no claim of theirs holds it up. Method: threads begin, wait, set quotas and sweep;
+/// 200 children each begin, wait for a short while, and end.
+#[test]
+fn a_fork_in_the_middle_of_everything() {
+    let engine = Arc::new(inherited().build().expect("a table"));
+    let held = match engine.begin(&request("held")) {
+        Ok(Admission::Admitted(lease)) => lease.into_token(),
+        other => panic!("not admitted: {other:?}"),
+    };
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let wait = BeginOptions::new().on_conflict(OnConflict::Wait(Duration::from_millis(3)));
+        for number in 0..3 {
+            let (engine, stop) = (&engine, &stop);
+            scope.spawn(move || {
+                let mut round = 0_u64;
+                // Relaxed: the flag orders nothing.
+                while !stop.load(Ordering::Relaxed) {
+                    round += 1;
+                    let key = format!("key-{number}-{round}");
+                    match engine.begin(&request(&key)).expect("room") {
+                        Admission::Admitted(lease) => {
+                            lease.complete(&Outcome::new(200, vec![7; 90])).expect("the holder");
+                        }
+                        other => panic!("a new key: {other:?}"),
+                    }
+                    let waited = engine.begin_with(&request("held"), &wait).expect("an answer");
+                    assert!(matches!(waited, Admission::InProgress { .. }));
+                    let quota = oncegate::Quota::unlimited().max_live(100 + round);
+                    engine.set_quota(Scope::unauthenticated(), quota).expect("valid");
+                    engine.sweep(64).expect("own");
+                }
+            });
+        }
+        for child in 0..200 {
+            let forked = Forked::new(|| {
+                let key = format!("child-{child}");
+                let admitted = engine.begin(&request(&key)).expect("room");
+                let Admission::Admitted(lease) = admitted else { return 1 };
+                lease.complete(&Outcome::new(200, vec![8; 90])).expect("the holder");
+                let waited = engine.begin_with(&request("held"), &wait).expect("an answer");
+                assert!(engine.quota(Scope::unauthenticated()).is_ok());
+                if matches!(waited, Admission::InProgress { .. }) { 0 } else { 2 }
+            });
+            assert_eq!(forked.status(), Some(0), "child {child}");
+        }
+        // Relaxed: as above.
+        stop.store(true, Ordering::Relaxed);
+    });
+    engine.complete(&held, &Outcome::new(200, b"done")).expect("the parent's lease");
+    assert!(engine.bury_dead().expect("own") > 0);
+}
+
+/// Goal: a parent that waits is woken by its child. Method: the child holds the lease and
+/// completes when it is told to.
+#[test]
+fn a_child_wakes_its_parent() {
+    let engine = inherited().build().expect("a table");
+    let (ready, go) = (Pipe::new(), Pipe::new());
+    let child = Forked::new(|| {
+        let Ok(Admission::Admitted(lease)) = engine.begin(&request("k")) else { return 1 };
+        ready.tell();
+        go.wait();
+        i32::from(lease.complete(&Outcome::new(200, b"child's")).is_err())
+    });
+    ready.wait();
+    let wait = BeginOptions::new().on_conflict(OnConflict::Wait(Duration::from_secs(60)));
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| engine.begin_with(&request("k"), &wait));
+        while engine.stats().expect("own").waiters == 0 {
+            std::thread::yield_now();
+        }
+        go.tell();
+        let answer = waiter.join().expect("no panic").expect("an answer");
+        assert!(matches!(&answer, Admission::Replayed(outcome) if outcome.body() == b"child's"));
+    });
+    assert_eq!(child.status(), Some(0));
+}
