@@ -87,6 +87,14 @@ pub(crate) enum NotQueued {
     TooMany,
 }
 
+#[cfg(test)]
+impl Waiter {
+    /// One that nobody wakes.
+    pub(crate) fn of(slot: usize, identity: u64, until_ms: u64) -> Self {
+        Self { slot, identity, until_ms, ticket: 0, waker: Waker::noop().clone() }
+    }
+}
+
 impl Queues {
     fn new() -> Self {
         let bucket = |_| CachePadded::new(Mutex::default());

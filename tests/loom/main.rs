@@ -2,7 +2,8 @@
 //!
 //! Built with `--cfg oncegate_loom` the model checker runs each body under every schedule within
 //! its preemption bound, and each model has a broken twin that must fail. Built without, the same
-//! bodies run on real threads, so that they always compile and mean something.
+//! bodies run on real threads, so that they always compile and mean something; but for those in
+//! which a process dies, which real threads cannot (`tests/processes` kills real processes).
 
 mod support;
 
@@ -10,6 +11,14 @@ mod begin_vs_begin;
 mod begin_vs_begin_across_sets;
 mod complete_vs_replay;
 mod complete_vs_takeover;
+#[cfg(oncegate_loom)]
+mod dead_finisher_vs_begin;
+#[cfg(oncegate_loom)]
+mod dead_holder_vs_two;
+#[cfg(oncegate_loom)]
+mod dead_inserter_vs_begin;
+#[cfg(oncegate_loom)]
+mod dead_writer_vs_store;
 mod end_vs_end;
 mod evict_vs_begin;
 mod expire_vs_begin;

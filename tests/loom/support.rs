@@ -98,15 +98,18 @@ pub(crate) fn small_with(
     configure: impl FnOnce(oncegate::EngineBuilder) -> oncegate::EngineBuilder,
 ) -> Small {
     let clock = ManualClock::new();
-    let builder = Engine::builder()
+    let engine = configure(builder(&clock)).build().expect("a tiny engine");
+    Small { engine: Arc::new(engine), clock }
+}
+
+fn builder(clock: &ManualClock) -> oncegate::EngineBuilder {
+    Engine::builder()
         .tiny()
         .clock(clock.clone())
         .lease_duration(LEASE)
         .dedup_window(WINDOW)
         .fingerprint_mode(FingerprintMode::FastTrusted)
-        .secret(secret(7));
-    let engine = configure(builder).build().expect("a tiny engine");
-    Small { engine: Arc::new(engine), clock }
+        .secret(secret(7))
 }
 
 pub(crate) fn secret(byte: u8) -> Secret {
@@ -154,6 +157,56 @@ pub(crate) fn begin(engine: &Engine, key: &str) -> Got {
 pub(crate) fn finish(engine: &Engine, key: &str) {
     let token = begin(engine, key).token().expect("a new record");
     engine.complete(&token, &Outcome::new(200, key)).expect("the only holder");
+}
+
+/// Another process on the table of `world`, whose entry is `index`; the first one has entry 1.
+#[cfg(oncegate_loom)]
+pub(crate) fn beside(
+    world: &Small,
+    index: u8,
+    configure: impl FnOnce(oncegate::EngineBuilder) -> oncegate::EngineBuilder,
+) -> Arc<Engine> {
+    let builder = configure(builder(&world.clock));
+    Arc::new(builder.build_beside(&world.engine, index).expect("the same table"))
+}
+
+/// Lets the process of `engine` do `act`, and die before its `writes`-th write. False: it came to
+/// its end alive.
+#[cfg(oncegate_loom)]
+pub(crate) fn dies(engine: &Engine, writes: u64, act: impl FnOnce(&Engine)) -> bool {
+    oncegate::fate::die_before_write(writes);
+    let acting = std::panic::AssertUnwindSafe(|| act(engine));
+    let ended = std::panic::catch_unwind(acting);
+    oncegate::fate::die_before_write(0);
+    match ended {
+        Ok(()) => false,
+        Err(panic) if panic.is::<oncegate::fate::Died>() => {
+            engine.die();
+            true
+        }
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
+
+/// Runs `model` for the first write, the second, and so on, until it says that nobody died.
+#[cfg(oncegate_loom)]
+pub(crate) fn at_every_write(
+    preemptions: usize,
+    model: impl Fn(u64) -> bool + Send + Sync + Copy + 'static,
+) {
+    for writes in 1.. {
+        let died = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let seen = Arc::clone(&died);
+        bounded(preemptions, move || {
+            // Relaxed: all threads of a model run on one thread of the system.
+            seen.fetch_or(model(writes), std::sync::atomic::Ordering::Relaxed);
+        });
+        // Relaxed: as above.
+        if !died.load(std::sync::atomic::Ordering::Relaxed) {
+            assert!(writes > 1, "nobody writes anything");
+            return;
+        }
+    }
 }
 
 /// The home set of `key`.

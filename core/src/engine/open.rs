@@ -64,6 +64,13 @@ impl Engine {
         Self::with(config, Part { region, secrets, key_file: None })
     }
 
+    /// The process of this engine dies, in a model: whatever it was doing, it does no more.
+    #[cfg(any(oncegate_loom, oncegate_shuttle))]
+    #[doc(hidden)]
+    pub fn die(&self) {
+        self.region.die();
+    }
+
     fn with(config: EngineBuilder, part: Part) -> Result<Self, Error> {
         let Part { region, secrets, key_file } = part;
         let keys = known_keys(&config, &region, &secrets)?;

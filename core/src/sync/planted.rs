@@ -94,8 +94,6 @@ bugs! {
     LapseForgetsOutcome,
     /// What a dead process leased lasts until its deadline.
     DeathUnnoticed,
-    /// An insertion that a dead process won is undone.
-    DeadWinnerUndone,
     /// A slot that a dead process claimed stays claimed.
     DeadClaimStays,
     /// A dead process counts as writing to a slot for ever.

@@ -197,7 +197,7 @@ impl Table {
     }
 
     /// Finishes the pending insertion `seen` for whoever stalled in it.
-    pub(super) fn help(&self, line: SetLine<'_>, seen: Arbitration) {
+    fn help(&self, line: SetLine<'_>, seen: Arbitration) {
         if seen.slot() < self.slots() {
             let control = self.slot(seen.slot()).control();
             let inserting = control.load();

@@ -3,8 +3,7 @@
 //! | left | what becomes of it |
 //! |---|---|
 //! | `Claimed` | vacated: what was there had been given up |
-//! | `Inserting`, pending | finished, as for anyone who stalled: it runs, and its lease lapses |
-//! | `Inserting`, not pending | vacated: it never existed |
+//! | `Inserting` | vacated: nobody has seen it, and its process was not told that it has won |
 //! | `Running` | its lease lapses at once (see `lease`), by its policy |
 //! | a writer's mark | taken away: the words beside the record are free |
 //!
@@ -51,18 +50,8 @@ impl Table {
     #[cold]
     fn recover_claim(&self, slot: usize, seen: Snapshot) -> Snapshot {
         let at = self.slot(slot);
-        if seen.state() == State::Inserting {
-            // Its fields were written before it was presented. Its process died, so that it wins
-            // no arbitration from here on: either it has, or it never will.
-            let line = self.line(at.home(self.sets()));
-            let last = line.arbitration();
-            let won = last.pending() && last.slot() == slot;
-            let won = won && last.fence_low() == seen.fence().low();
-            if won && !Bug::DeadWinnerUndone.is_planted() {
-                self.help(line, last);
-                return at.control().load();
-            }
-        }
+        // Where its arbitration word names it as pending, helpers find that it is not there any
+        // more, or finish it first: then it runs, and the step below fails.
         // At its end the counter claims nothing any more: the slot is lost, as any other then.
         let Some(fence) = seen.fence().next_for(FIRST_ATTEMPT) else { return seen };
         match at.control().advance(seen, Step::Seize { fence, owner: self.region.me() }) {
@@ -123,3 +112,6 @@ impl Table {
         }
     }
 }
+
+#[cfg(all(test, target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
+mod tests;

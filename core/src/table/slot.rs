@@ -163,16 +163,10 @@ impl<'a> Slot<'a> {
         word(0) == *a && word(1) == *b && word(2) == *c && (word(3) ^ d) & IDENTITY_MASK == 0
     }
 
-    /// The first word of the identity. Believe it only under rule 1, or while a dead process has the
-    /// slot.
+    /// The first word of the identity. Believe it only under rule 1.
     pub(crate) fn first_word(self) -> u64 {
         // Acquire: as in `holds`.
         self.words[0].load(Ordering::Acquire)
-    }
-
-    /// The home set of the record, if there are `sets`. Believe it as `first_word`.
-    pub(super) fn home(self, sets: usize) -> usize {
-        super::search::homes(self.first_word(), sets).0
     }
 
     /// The payload digest. Believe it only under rule 1.
