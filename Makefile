@@ -2,8 +2,8 @@
 SHELL := /usr/bin/env bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint unit loom histories schedules sanitize planted fuzz mutants tidy
-.PHONY: deny msrv instructions bench doc
+.PHONY: help setup demo test lint unit loom histories schedules processes sanitize planted fuzz
+.PHONY: mutants tidy deny msrv instructions bench doc
 
 # Where rustup puts Cargo, for a shell that does not know it yet.
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
@@ -18,6 +18,8 @@ MODEL ?=
 SEED ?=
 SCENARIO ?=
 SCHEDULE ?=
+# One scene of the processes that are killed: `make processes SCENE=renewal`.
+SCENE ?=
 # A saved history again: `make histories REPLAY=<file>`.
 REPLAY ?=
 # One part: `make mutants MUTANTS=fingerprint`.
@@ -56,6 +58,9 @@ lint: ## rustfmt, clippy and rustdoc, warnings denied
 	  $(CARGO) clippy $(LOCKED) --profile loom -p oncegate-tests --test loom -- -D warnings
 	RUSTFLAGS="--cfg oncegate_shuttle" CARGO_TARGET_DIR="$${CARGO_TARGET_DIR:-target}/shuttle" \
 	  $(CARGO) clippy $(LOCKED) --profile loom -p oncegate-tests --test schedules -- -D warnings
+	RUSTFLAGS="--cfg oncegate_failpoints" \
+	  CARGO_TARGET_DIR="$${CARGO_TARGET_DIR:-target}/failpoints" \
+	  $(CARGO) clippy $(LOCKED) -p oncegate-tests --bins --test processes -- -D warnings
 	RUSTFLAGS="--cfg oncegate_idempotent" CARGO_TARGET_DIR="$${CARGO_TARGET_DIR:-target}/bench" \
 	  $(CARGO) clippy $(LOCKED) --ignore-rust-version -p oncegate-benches -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(DOC)
@@ -79,6 +84,11 @@ schedules: ## Four to nine threads at once under N drawn schedules, each scenari
 	ONCEGATE_SCHEDULES=$(N) ONCEGATE_SEED=$(SEED) ONCEGATE_SCHEDULE=$(SCHEDULE) \
 	RUSTFLAGS="--cfg oncegate_shuttle" CARGO_TARGET_DIR="$${CARGO_TARGET_DIR:-target}/shuttle" \
 	  $(CARGO) test $(LOCKED) --profile loom -p oncegate-tests --test schedules -- $(SCENARIO)
+
+processes: ## Real processes that share a table, killed at every step of what they do: SCENE=renewal
+	RUSTFLAGS="--cfg oncegate_failpoints" CARGO_TARGET_DIR="$${CARGO_TARGET_DIR:-target}/failpoints" \
+	  SCENE="$(SCENE)" $(CARGO) test $(LOCKED) -p oncegate-tests --test processes -- \
+	  --nocapture $(if $(SCENE),killed_before_every_write)
 
 sanitize: ## The stress program under three sanitizers: STEPS=100000 SEED=7 SANITIZERS=thread
 	@scripts/sanitize.sh

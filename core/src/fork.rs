@@ -1,9 +1,10 @@
 //! Forks: which process an engine belongs to.
 //!
 //! A forked child has a copy of a private table that drifts apart from the parent's: both would
-//! admit the same request. Of a shared table it has the parent's place. So every call that comes to the table checks two words: a generation that a
-//! `pthread_atfork` handler raises in the child, and a page that the kernel wipes in the child,
-//! which also tells of a raw `clone` that runs no handlers.
+//! admit the same request. Of a shared table it has the parent's place. So every call that comes to
+//! the table checks two words: a generation that a `pthread_atfork` handler raises in the child,
+//! and a page that the kernel wipes in the child, which also tells of a raw `clone` that runs no
+//! handlers.
 #![allow(unsafe_code)]
 
 use std::ptr::NonNull;

@@ -112,8 +112,8 @@ impl WaitQueue {
         self.queues.get(Queues::new)
     }
 
-    /// Queues `waker` for the record of `identity` in `slot`, by itself until `until_ms`. `announce`
-    /// sets the `W` bit; false means the record changed.
+    /// Queues `waker` for the record of `identity` in `slot`, by itself until `until_ms`.
+    /// `announce` sets the `W` bit; false means the record changed.
     pub(crate) fn enter(
         self: &Arc<Self>,
         slot: usize,
@@ -323,3 +323,6 @@ pub(crate) fn thread_waker() -> Waker {
 /// Buckets of waiters, so that busy records do not meet each other's lock: one for each bit of the
 /// words by which processes tell each other, a power of two.
 const BUCKETS: usize = if cfg!(any(oncegate_loom, oncegate_shuttle)) { 1 } else { 64 };
+
+#[cfg(all(test, target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
+mod tests;

@@ -81,6 +81,12 @@ impl Worker {
         line.trim_end().to_owned()
     }
 
+    /// Lets the worker wait for `key`, which somebody runs; its answer comes later.
+    #[track_caller]
+    pub(crate) fn waits(&mut self, key: &str) {
+        assert_eq!(self.ask(&format!("begin {key} wait=60000")), "waits");
+    }
+
     /// Whether an answer comes within `limit`.
     pub(crate) fn is_ready(&mut self, limit: std::time::Duration) -> bool {
         use std::os::fd::AsRawFd as _;
@@ -94,6 +100,13 @@ impl Worker {
     pub(crate) fn ask(&mut self, line: &str) -> String {
         self.tell(line);
         self.answer()
+    }
+
+    /// The answer, if there is anybody to give one.
+    pub(crate) fn ask_if_there(&mut self, line: &str) -> Option<String> {
+        let to = self.to.as_mut()?;
+        writeln!(to, "{line}").and_then(|()| to.flush()).ok()?;
+        Some(self.answer()).filter(|answer| !answer.is_empty())
     }
 
     /// The fencing token of a new attempt.

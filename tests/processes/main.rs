@@ -5,6 +5,8 @@ mod crew;
 mod death;
 mod files;
 mod forked;
+mod isolated;
+mod reboot;
 mod restart;
 mod sharing;
 #[cfg(oncegate_failpoints)]

@@ -20,6 +20,9 @@ struct Scene {
     after: &'static [&'static str],
 }
 
+/// One byte more than a tiny table stores.
+const TOO_LARGE: &str =
+    "complete k xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
 const ADMITTED: &str = "admitted";
 const DONE: &str = "replayed done";
 const HELD: &str = "in-progress 1";
@@ -97,7 +100,7 @@ const SCENES: &[Scene] = &[
         name: "the end of an attempt without bytes",
         options: STORED,
         before: &["> begin k"],
-        act: "complete k xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+        act: TOO_LARGE,
         after: &[ADMITTED, "outcomegone"],
     },
     Scene {
@@ -189,8 +192,7 @@ fn die(scene: &Scene, writes: u64) -> Death {
         let (who, line) = line.split_at(2);
         match (who, line.strip_prefix("wait ")) {
             ("< ", Some(key)) => {
-                survivor.tell(&format!("begin {key} wait=60000"));
-                std::thread::sleep(std::time::Duration::from_millis(20));
+                survivor.waits(key);
                 waits = true;
             }
             ("< ", None) => drop(survivor.ask(line)),

@@ -1,6 +1,8 @@
 //! A process is stopped, which is not dead.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use oncegate::{Clock, PreciseClock};
 
 use crate::crew::{Attempt, Folder, Worker};
 
@@ -12,7 +14,7 @@ fn a_stopped_holder_is_fenced_when_it_goes_on() {
     let options = "lease=300";
     let (mut one, mut two) = (Worker::of(&folder, options), Worker::of(&folder, options));
     let first = one.admitted("k");
-    let began = Instant::now();
+    let began = PreciseClock.now();
     one.signal(libc::SIGSTOP);
     let second = loop {
         let answer = two.ask("begin k");
@@ -20,9 +22,8 @@ fn a_stopped_holder_is_fenced_when_it_goes_on() {
             break second;
         }
         assert_eq!(answer, "in-progress 1");
-        std::thread::sleep(Duration::from_millis(5));
     };
-    assert!(began.elapsed() >= Duration::from_millis(290), "it was taken for dead");
+    assert!(PreciseClock.now() - began >= Duration::from_millis(290), "it was taken for dead");
     assert!(second.fence > first.fence && second.number == 2);
     one.signal(libc::SIGCONT);
     assert_eq!(one.ask("complete k late"), "error Fenced lease");

@@ -7,7 +7,11 @@ use crate::{Check, Report};
 /// The files that may hold `unsafe`. Those of the engine are named in `core/src/lib.rs` too.
 pub(crate) const UNSAFE_FILES: &[&str] = &[
     // Maps the memory, and lends it out as atomics.
-    "core/src/region/private.rs",
+    "core/src/region/mapping.rs",
+    // Sleeps until another process rings.
+    "core/src/region/bell.rs",
+    // Locks bytes of a file.
+    "core/src/region/lock.rs",
     // Leads to the lines and slots in it.
     "core/src/region/memory.rs",
     // Prefetches are intrinsics.
@@ -30,6 +34,12 @@ const UNSAFE_TESTS: &[&str] = &[
     "tests/public/forked_child.rs",
     // Gives up the system calls, and makes one.
     "tests/public/system_calls.rs",
+    // Sends signals, and waits for what processes say.
+    "tests/processes/crew.rs",
+    // Forks.
+    "tests/processes/forked.rs",
+    // Closes descriptors that are not its own.
+    "tests/processes/worker/closing.rs",
     // Forks.
     "tests/stress/src/forks.rs",
     // Breaks the rules for the sanitizers.

@@ -125,12 +125,15 @@ const CASES: &[Case] = &[
         &[
             (
                 "core/src/lib.rs",
-                "//! `fork`, `region::memory`, `region::prefetch`, `table/lanes`\n",
+                "//! `fork`, `region::memory`, `region::prefetch`, `region::bell`, `region::lock`,\n\
+                 //! `table/lanes`\n",
             ),
             ("core/src/fork.rs", "// SAFETY: a.\nunsafe { f() }\n"),
             ("core/src/table/lanes.rs", "// SAFETY: a.\nunsafe { f() }\n"),
             ("core/src/region/memory.rs", "// SAFETY: a.\nunsafe { f() }\n"),
-            ("core/src/region/private.rs", "// SAFETY: a.\nunsafe { f() }\n"),
+            ("core/src/region/mapping.rs", "// SAFETY: a.\nunsafe { f() }\n"),
+            ("core/src/region/bell.rs", "// SAFETY: a.\nunsafe { f() }\n"),
+            ("core/src/region/lock.rs", "// SAFETY: a.\nunsafe { f() }\n"),
             ("core/src/region/prefetch.rs", "fn f() {}\n"),
         ],
         &[("core/src/lib.rs", 0), ("core/src/lib.rs", 0), ("core/src/region/prefetch.rs", 0)],

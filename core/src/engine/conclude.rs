@@ -187,8 +187,8 @@ impl Engine {
         }
     }
 
-    /// Finishes an attempt whose lease is closed, if its holder left an outcome and came no further:
-    /// it was paused, or killed. False: it left none.
+    /// Finishes an attempt whose lease is closed, if its holder left an outcome and came no
+    /// further: it was paused, or killed. False: it left none.
     pub(super) fn finish_left(&self, found: Found) -> bool {
         let Found { slot, seen } = found;
         let reference = self.table.slot(slot).outcome();

@@ -83,7 +83,7 @@ impl Engine {
         let origin_ms = shifted(word(header::ORIGIN_MS), clock_shift_ms(&config.time));
         let first_ms = word(header::FIRST_MS).clamp(1, Deadline::MAX_MS);
         let salt = word(header::SALT);
-        let epoch = word(header::EPOCH).min(1 << 62);
+        let epoch = word(header::EPOCH).min(header::MAX_EPOCH);
         let engine = Self {
             table: Table::new(Arc::clone(&region), Arc::clone(&counters), Arc::clone(&waiters)),
             store: OutcomeStore::new(Arc::clone(&region), Arc::clone(&counters)),

@@ -30,7 +30,7 @@ pub(crate) fn sleep(bell: &AtomicU64, seen: u64, limit: Option<Duration>) {
     futex::wait(bell, seen, limit);
     #[cfg(not(target_os = "linux"))]
     if rung(bell) == seen {
-        std::thread::sleep(limit.unwrap_or(LOOK_AGAIN).min(LOOK_AGAIN));
+        std::thread::park_timeout(limit.unwrap_or(LOOK_AGAIN).min(LOOK_AGAIN));
     }
 }
 

@@ -62,7 +62,7 @@ impl Geometry {
             return None;
         }
         let processes_at = super::header::WORDS;
-        let lines_at = processes * PROCESS_WORDS + processes_at; // No overflow: a few hundred lines.
+        let lines_at = processes * PROCESS_WORDS + processes_at;
         let slot_words = SLOT_WORDS.checked_add(inline_words)?;
         // A record and its inline outcome are neighbours that a processor may fetch as a pair.
         let slots_at = sets.checked_mul(LINE_WORDS)?.checked_add(lines_at)?;

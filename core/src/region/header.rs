@@ -14,6 +14,7 @@
 
 use super::geometry::{Geometry, MAX_PROCESSES, WAYS};
 use crate::error::{Error, ErrorCode};
+use crate::sync::planted::Bug;
 
 pub(crate) const MAGIC: usize = 0;
 pub(crate) const FORMAT: usize = 1;
@@ -27,6 +28,8 @@ const OPTIONS: usize = 8;
 const CHECKSUM: usize = 23;
 /// What every fencing counter of this region is added to, to make a token.
 pub(crate) const EPOCH: usize = 24;
+/// The highest epoch: with any counter on top it is below 2^63.
+pub(crate) const MAX_EPOCH: u64 = 1 << 62;
 /// No new fencing counter is at or below this; raised when a rotation moves keys to new homes.
 pub(crate) const FENCE_FLOOR: usize = 25;
 /// Generation and key ids of the secrets in force.
@@ -157,8 +160,10 @@ impl Identity {
             ("capacity", size(Geometry::sets)),
         ];
         let mut all = options.chain(sizes);
-        let Some((field, (found, wanted))) = all.find(|(_, (found, wanted))| found != wanted)
-        else {
+        let differs = |(_, (found, wanted)): &(_, (u64, u64))| {
+            found != wanted && !Bug::OptionsUnchecked.is_planted()
+        };
+        let Some((field, (found, wanted))) = all.find(differs) else {
             return Ok(());
         };
         let found = format!("{found} in the region");

@@ -2,10 +2,13 @@
 //! page that holds a lock.
 #![allow(unsafe_code)]
 
+#[cfg(target_os = "linux")]
 use std::os::fd::BorrowedFd;
 use std::ptr::NonNull;
 
-use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
+#[cfg(target_os = "linux")]
+use rustix::mm::mmap;
+use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 
 use crate::error::{Error, ErrorCode};
 use crate::sync::{AtomicU64, Ordering};
@@ -25,24 +28,29 @@ unsafe impl Sync for Mapping {}
 impl Mapping {
     /// `words` words of zeroes that are this process's own. A forked child has a copy.
     pub(crate) fn private(words: usize, prefault: bool) -> Result<Self, Error> {
-        Self::map(words, prefault, |bytes| {
+        let memory = Self::map(words, |bytes| {
             let protection = ProtFlags::READ | ProtFlags::WRITE;
             // SAFETY: a new anonymous mapping at an address of the kernel's choice overlaps
             // nothing.
             unsafe { mmap_anonymous(std::ptr::null_mut(), bytes, protection, MapFlags::PRIVATE) }
-        })
+        })?;
+        if prefault && !memory.populate(ErrorCode::NoMemory)? {
+            // Systems without that advice.
+            for word in memory.words().iter().step_by(PAGE_WORDS) {
+                // Relaxed: nobody else has the memory yet.
+                word.store(0, Ordering::Relaxed);
+            }
+        }
+        Ok(memory)
     }
 
     /// The first `words` words of `file`, shared with everybody who maps them.
     ///
     /// The file is at least that long, and nobody shortens it: a page beyond its end would be a
     /// signal.
-    pub(crate) fn shared(
-        file: BorrowedFd<'_>,
-        words: usize,
-        prefault: bool,
-    ) -> Result<Self, Error> {
-        Self::map(words, prefault, |bytes| {
+    #[cfg(target_os = "linux")]
+    pub(crate) fn shared(file: BorrowedFd<'_>, words: usize) -> Result<Self, Error> {
+        Self::map(words, |bytes| {
             let protection = ProtFlags::READ | ProtFlags::WRITE;
             // SAFETY: a new mapping at an address of the kernel's choice overlaps nothing. What
             // other processes do to it is seen through atomics alone.
@@ -52,7 +60,6 @@ impl Mapping {
 
     fn map(
         words: usize,
-        prefault: bool,
         make: impl FnOnce(usize) -> rustix::io::Result<*mut std::ffi::c_void>,
     ) -> Result<Self, Error> {
         let refused = || Error::new(ErrorCode::NoMemory, "region", format!("{words} words"), "");
@@ -60,39 +67,63 @@ impl Mapping {
         let start = make(bytes).map_err(|_| refused())?;
         let start = NonNull::new(start.cast::<AtomicU64>()).ok_or_else(refused)?;
         let memory = Self { start, words };
-        memory.advise(prefault);
+        memory.ask_for_huge_pages();
         Ok(memory)
     }
 
     #[inline]
     pub(crate) fn words(&self) -> &[AtomicU64] {
-        // SAFETY: `map` made `words` words at `start`, readable and writable, page-aligned, of which
-        // any bits are a valid AtomicU64; they stay mapped until `self` is dropped, and every access
-        // in this process goes through this slice of atomics.
+        // SAFETY: `map` made `words` words at `start`, readable and writable, page-aligned, of
+        // which any bits are a valid AtomicU64; they stay mapped until `self` is dropped, and every
+        // access in this process goes through this slice of atomics.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.words) }
     }
 
     /// Huge pages save a quarter of the time of a look-up in a large table; the kernel may refuse.
-    fn advise(&self, prefault: bool) {
+    fn ask_for_huge_pages(&self) {
         // Miri has the mapping and knows no advice.
         #[cfg(all(target_os = "linux", not(miri)))]
         {
-            use rustix::mm::{Advice, madvise};
-            let (start, bytes) = (self.start.as_ptr().cast(), self.words * WORD_BYTES);
+            let bytes = self.words * WORD_BYTES;
             // SAFETY: the range is exactly our own mapping; the advice keeps its content.
-            let _ = unsafe { madvise(start, bytes, Advice::LinuxHugepage) };
-            // SAFETY: as above; populating faults pages in and changes no byte.
-            let populate = || unsafe { madvise(start, bytes, Advice::LinuxPopulateWrite) };
-            if prefault && populate().is_ok() {
-                return;
+            let _ = unsafe {
+                rustix::mm::madvise(
+                    self.start.as_ptr().cast(),
+                    bytes,
+                    rustix::mm::Advice::LinuxHugepage,
+                )
+            };
+        }
+    }
+
+    /// Faults all pages in, as if they were written. False: the system cannot do that (Linux before
+    /// 5.14, and others).
+    ///
+    /// # Errors
+    ///
+    /// There is no memory, or no room on the disk.
+    pub(crate) fn populate(&self, code: ErrorCode) -> Result<bool, Error> {
+        #[cfg(all(target_os = "linux", not(miri)))]
+        {
+            use rustix::io::Errno;
+            let bytes = self.words * WORD_BYTES;
+            let advice = rustix::mm::Advice::LinuxPopulateWrite;
+            // SAFETY: the range is exactly our own mapping; populating changes no byte.
+            let made = unsafe { rustix::mm::madvise(self.start.as_ptr().cast(), bytes, advice) };
+            match made {
+                Ok(()) => Ok(true),
+                Err(Errno::INVAL) => Ok(false),
+                Err(_) => {
+                    let found = format!("no room for {bytes} bytes");
+                    let limit = "the memory of this machine, and of the file system";
+                    Err(Error::new(code, "region", found, limit))
+                }
             }
         }
-        if prefault {
-            // Kernels before 5.14, and others, know no such advice.
-            for word in self.words().iter().step_by(PAGE_WORDS) {
-                // Relaxed: it changes nothing, whoever has the memory.
-                word.fetch_or(0, Ordering::Relaxed);
-            }
+        #[cfg(not(all(target_os = "linux", not(miri))))]
+        {
+            let _ = code;
+            Ok(false)
         }
     }
 }

@@ -154,8 +154,9 @@ impl Region {
         self.member.host.as_ref().is_none_or(|host| index == self.me() || host.ask(index))
     }
 
-    /// Takes an entry of the registry for this process. If it was used before, this process has none
-    /// until it has cleared up after whoever had it, and says so by [`settle`](Self::settle).
+    /// Takes an entry of the registry for this process. If it was used before, this process has
+    /// none until it has cleared up after whoever had it, and says so by
+    /// [`settle`](Self::settle).
     pub(crate) fn join(&self, wall_ms: u64) -> Result<Joined, Error> {
         let Some(host) = &self.member.host else {
             return Ok(Joined { index: 1, used: false });

@@ -13,6 +13,7 @@ use super::registry::Member;
 use super::{Region, life};
 use crate::error::{Error, ErrorCode};
 use crate::reach::FileAccess;
+use crate::sync::planted::Bug;
 use crate::sync::{Ordering, step};
 
 /// What the time of a region hangs on.
@@ -88,15 +89,12 @@ impl Region {
         is_new: bool,
     ) -> Result<Self, Error> {
         let geometry = identity.geometry.clone();
+        let words = Mapping::shared(file.as_fd(), geometry.words())?;
         let in_memory = file::is_in_memory(&file);
-        if is_new && !in_memory {
-            file::allocate(&file, geometry.file_bytes())?;
-        }
-        // Memory is set aside by touching it through the mapping, which asked for huge pages.
-        let populate = prefault || is_new && in_memory;
-        let words = Mapping::shared(file.as_fd(), geometry.words(), populate)?;
-        if is_new && in_memory {
-            // What a system without that advice has not done is done here.
+        // Memory is set aside through the mapping, which has asked for huge pages; a system that
+        // cannot do that sets small ones aside.
+        let populated = (prefault || is_new && in_memory) && words.populate(ErrorCode::Os)?;
+        if is_new && !(populated && in_memory) {
             file::allocate(&file, geometry.file_bytes())?;
         }
         let member = Member::of(file, geometry.processes());
@@ -120,7 +118,7 @@ impl Region {
             })?;
             if woken.is_none() {
                 // Another process does it, in a few microseconds.
-                std::thread::sleep(std::time::Duration::from_millis(1));
+                std::thread::park_timeout(std::time::Duration::from_millis(1));
             }
         }
         Err(Error::new(ErrorCode::Os, "region", "another process is opening it", "a second"))
@@ -131,7 +129,7 @@ impl Region {
         let known = [0, 1].map(|i| self.header(header::BOOT + i).load(Ordering::Acquire));
         // Relaxed: comes with the boot.
         let origin = self.header(header::ORIGIN_MS).load(Ordering::Relaxed);
-        known != boot || clocks.now_ms < origin
+        (known != boot || clocks.now_ms < origin) && !Bug::RebootUnnoticed.is_planted()
     }
 
     fn move_on(&self, boot: [u64; 2], clocks: Clocks) -> Result<(), Error> {
@@ -151,12 +149,13 @@ impl Region {
         let above = old.saturating_add(crate::table::control::Fence::MAX + 1);
         let epoch = if clocks.epoch > old { clocks.epoch } else { above };
         for (word, value) in [
-            (header::EPOCH, epoch.min(i64::MAX as u64 / 2)),
+            (header::EPOCH, epoch.min(header::MAX_EPOCH)),
             (header::FIRST_MS, first),
             (header::LAST_MS, first),
             (header::ORIGIN_MS, clocks.now_ms),
             (header::WALL_MS, clocks.wall_ms),
         ] {
+            // Relaxed: as above.
             self.header(word).store(value, Ordering::Relaxed);
         }
         for (i, half) in boot.into_iter().enumerate() {

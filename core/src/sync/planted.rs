@@ -96,6 +96,16 @@ bugs! {
     DeathUnnoticed,
     /// A slot that a dead process claimed stays claimed.
     DeadClaimStays,
+    /// The entry of a dead process is given away with all that it leased.
+    EntryNotCleared,
+    /// A file that others may write to is shared all the same.
+    AccessUnchecked,
+    /// A region is opened with other options than it was made with.
+    OptionsUnchecked,
+    /// A region is opened with another secret than it was made with.
+    SecretUnchecked,
+    /// A machine that was started anew is not noticed.
+    RebootUnnoticed,
     /// A dead process counts as writing to a slot for ever.
     DeadWriterStays,
     /// A lapse that counts as failure leaves the outcome to whoever comes.

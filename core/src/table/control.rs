@@ -67,9 +67,9 @@
 //!    that it lags by one.
 //! 5. Nobody but the holder of `Claimed` writes a slot's tag.
 //! 6. The inline outcome is written only by who put itself down as the writer, and it stays so,
-//!    through whatever ends and claims of the slot, until it is done. Whoever finds one there writes
-//!    elsewhere. So a writer that stalls, however long, writes into nobody's outcome; and one that
-//!    died writes nothing any more.
+//!    through whatever ends and claims of the slot, until it is done. Whoever finds one there
+//!    writes elsewhere. So a writer that stalls, however long, writes into nobody's outcome; and
+//!    one that died writes nothing any more.
 //!
 //! # Death
 //!

@@ -3,17 +3,21 @@
 //!
 //! ```text
 //! open PATH [tiny] [capacity=N] [lease=MS] [secret=BYTE] [retiring=BYTE] [reject] [lapse=unknown]
-//! begin KEY [wait=MS]       admitted ATTEMPT FENCE STATUS | replayed BODY | in-progress | …
+//! begin KEY [wait=MS]       admitted ATTEMPT FENCE STATUS | replayed BODY | …; `waits` before
 //! complete KEY BODY         stored | without-bytes | error CODE
 //! fail KEY [after=MS]       ok | error CODE
 //! renew KEY MS              ok | error CODE
 //! mass FROM TO BODY         admitted N: begins and completes each key of the range
-//! sweep | bury | stats | drop | exit
+//! sweep | bury | stats | rotate BYTE | retire | drop | exit
+//! pass MS | list FOLDER | close-all
+//! doom N                    it is killed before its N-th write to the table from now on
 //! ```
 //!
 //! Whatever goes wrong is an answer too. It ends with its input.
 #![cfg_attr(any(oncegate_loom, oncegate_shuttle), allow(unused))]
 
+#[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
+mod closing;
 #[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
 mod tasks;
 

@@ -1,11 +1,13 @@
 //! What a worker can be told to do.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use oncegate::{
-    Admission, BeginOptions, Completed, Engine, EngineBuilder, Error, ErrorCode, Failure,
-    LeaseToken, OnConflict, OnFull, OnLapse, Outcome, Payload, Reach, Request, Scope, Secret,
+    Admission, BeginOptions, Clock, Completed, Engine, EngineBuilder, Error, Failure, LeaseToken,
+    OnConflict, OnFull, OnLapse, Outcome, Payload, PreciseClock, Reach, Request, Scope, Secret,
+    Stats,
 };
 
 /// Why a command was not carried out.
@@ -52,64 +54,66 @@ impl Worker {
         match words.next()? {
             "open" => self.open(&mut words),
             "begin" => self.begin(&mut words),
-            "complete" => {
-                let (token, body) = (self.token(words.next()?)?, words.next()?);
-                let done = self.engine()?.complete(&token, &Outcome::new(200, body))?;
-                let stored = done == Completed::Stored;
-                Ok(if stored { "stored" } else { "without-bytes" }.into())
-            }
-            "fail" => {
-                let token = self.token(words.next()?)?;
-                let after = words.0.next().and_then(|word| word.strip_prefix("after="));
-                let after = after.map(number).transpose()?.map(Duration::from_millis);
-                let failure = after.map_or_else(Failure::retryable, Failure::retryable_after);
-                self.engine()?.fail(&token, failure)?;
-                Ok("ok".into())
-            }
-            "renew" => {
-                let token = self.token(words.next()?)?;
-                self.engine()?.renew(&token, Duration::from_millis(words.number()?))?;
-                Ok("ok".into())
-            }
             "mass" => self.mass(words.number()?, words.number()?, words.next()?),
-            "rotate" => {
-                self.engine()?.rotate_secret(secret(words.number()? as u8)?)?;
-                Ok("ok".into())
-            }
-            "retire" => self.engine()?.finish_rotation().map(|()| "ok".into()).map_err(Into::into),
-            "pass" => {
-                // Real time, which several processes share.
-                std::thread::sleep(Duration::from_millis(words.number()?));
-                Ok("passed".into())
-            }
-            "sweep" => Ok(format!("{:?}", self.engine()?.sweep(usize::MAX)?)),
-            "bury" => Ok(format!("buried {}", self.engine()?.bury_dead()?)),
-            "stats" => {
-                let stats = self.engine()?.stats()?;
-                let live = stats.live;
-                Ok(format!(
-                    "running {} waiting {} succeeded {} failed {} unknown {} created {} recovered {}",
-                    live.running,
-                    live.waiting,
-                    live.succeeded,
-                    live.failed,
-                    live.unknown,
-                    stats.created,
-                    stats.recovered
-                ))
-            }
             "drop" => {
                 self.engine = None;
                 Ok("dropped".into())
+            }
+            "exit" => std::process::exit(0),
+            "close-all" => {
+                super::closing::close_all();
+                Ok("closed".into())
+            }
+            "list" => list(words.next()?),
+            "pass" => {
+                // Real time, which several processes share.
+                let until = PreciseClock.now() + Duration::from_millis(words.number()?);
+                while PreciseClock.now() < until {
+                    std::thread::yield_now();
+                }
+                Ok("passed".into())
             }
             #[cfg(oncegate_failpoints)]
             "doom" => {
                 oncegate::fate::die_before_write(words.number()?);
                 Ok("doomed".into())
             }
-            "exit" => std::process::exit(0),
-            other => Err(Refused(format!("no such command: {other}"))),
+            command @ ("complete" | "fail" | "renew") => self.end(command, &mut words),
+            command => self.tend(command, &mut words),
         }
+    }
+
+    fn end(&self, command: &str, words: &mut Words<'_>) -> Result<String, Refused> {
+        let token = self.token(words.next()?)?;
+        match command {
+            "complete" => {
+                let done = self.engine()?.complete(&token, &Outcome::new(200, words.next()?))?;
+                let stored = done == Completed::Stored;
+                return Ok(if stored { "stored" } else { "without-bytes" }.into());
+            }
+            "fail" => {
+                let after = words.0.next().and_then(|word| word.strip_prefix("after="));
+                let after = after.map(number).transpose()?.map(Duration::from_millis);
+                let failure = after.map_or_else(Failure::retryable, Failure::retryable_after);
+                self.engine()?.fail(&token, failure)?;
+            }
+            _ => {
+                self.engine()?.renew(&token, Duration::from_millis(words.number()?))?;
+            }
+        }
+        Ok("ok".into())
+    }
+
+    fn tend(&self, command: &str, words: &mut Words<'_>) -> Result<String, Refused> {
+        match command {
+            "rotate" => self.engine()?.rotate_secret(secret(words.number()? as u8)?)?,
+            "retire" => self.engine()?.finish_rotation()?,
+            "sweep" => return Ok(format!("{:?}", self.engine()?.sweep(usize::MAX)?)),
+            "bury" => return Ok(format!("buried {}", self.engine()?.bury_dead()?)),
+            "stats" => return Ok(told(&self.engine()?.stats()?)),
+            other => return Err(Refused(format!("no such command: {other}"))),
+        }
+        Ok("ok".into())
     }
 
     fn engine(&self) -> Result<&Engine, Refused> {
@@ -139,7 +143,11 @@ impl Worker {
         }
         let request = request(key)?;
         let engine = self.engine.as_ref().ok_or_else(|| Refused("nothing is open".into()))?;
-        let answer = match engine.begin_with(&request, &options)? {
+        let begun = match wait {
+            None => engine.begin_with(&request, &options)?,
+            Some(_) => begin_and_tell(engine, &request, &options)?,
+        };
+        let answer = match begun {
             Admission::Admitted(lease) => {
                 let (attempt, status) = (lease.attempt(), lease.status());
                 let token = lease.into_token();
@@ -170,6 +178,52 @@ impl Worker {
     }
 }
 
+/// Begins, and says `waits` as soon as it does.
+fn begin_and_tell<'e>(
+    engine: &'e Engine,
+    request: &Request<'_>,
+    options: &BeginOptions,
+) -> Result<Admission<'e>, Error> {
+    let ended = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // Relaxed: the flag orders nothing.
+            while !ended.load(Ordering::Relaxed) {
+                if engine.stats().is_ok_and(|stats| stats.waiters > 0) {
+                    println!("waits");
+                    return;
+                }
+                std::thread::yield_now();
+            }
+        });
+        let begun = engine.begin_with(request, options);
+        // Relaxed: as above.
+        ended.store(true, Ordering::Relaxed);
+        begun
+    })
+}
+
+fn list(folder: &str) -> Result<String, Refused> {
+    let entries = std::fs::read_dir(folder).map_err(|error| Refused(error.to_string()))?;
+    let names = entries.flatten().map(|entry| entry.file_name());
+    let names: Vec<String> = names.map(|name| name.to_string_lossy().into_owned()).collect();
+    Ok(names.join(" "))
+}
+
+fn told(stats: &Stats) -> String {
+    let live = stats.live;
+    format!(
+        "running {} waiting {} succeeded {} failed {} unknown {} created {} recovered {}",
+        live.running,
+        live.waiting,
+        live.succeeded,
+        live.failed,
+        live.unknown,
+        stats.created,
+        stats.recovered
+    )
+}
+
 fn configure(builder: EngineBuilder, word: &str) -> Result<EngineBuilder, Refused> {
     let (name, value) = word.split_once('=').unwrap_or((word, ""));
     Ok(match name {
@@ -194,10 +248,4 @@ fn secret(byte: u8) -> Result<Secret, Error> {
 fn request(key: &str) -> Result<Request<'_>, Error> {
     let request = Request::new(Scope::single_tenant(), "POST /charges", key)?;
     Ok(request.payload(Payload::raw(b"{}")))
-}
-
-impl From<ErrorCode> for Refused {
-    fn from(code: ErrorCode) -> Self {
-        Self(code.name().into())
-    }
 }

@@ -1,0 +1,160 @@
+//! The machine is started anew: the clock begins again, and the wall has moved on.
+
+use std::os::unix::fs::FileExt as _;
+use std::time::Duration;
+
+use oncegate::{
+    Admission, Clock, Engine, ErrorCode, ManualClock, OnLapse, Outcome, Reach, Request, Scope,
+};
+
+use crate::crew::{Folder, Worker};
+
+const HOUR: Duration = Duration::from_secs(3_600);
+/// Where the header says which boot it was.
+const BOOT_AT: u64 = 48 * 8;
+
+/// A clock that was started anew: it shows zero, and the wall shows what it showed before and more.
+#[derive(Clone, Debug)]
+struct Anew {
+    since_boot: ManualClock,
+    wall_at_boot: Duration,
+}
+
+impl Clock for Anew {
+    fn now(&self) -> Duration {
+        self.since_boot.now()
+    }
+
+    fn unix_time(&self) -> Duration {
+        self.wall_at_boot + self.since_boot.now()
+    }
+}
+
+impl Anew {
+    fn at(wall_at_boot: Duration) -> Self {
+        Self { since_boot: ManualClock::new(), wall_at_boot }
+    }
+}
+
+fn open(folder: &Folder, clock: &Anew, lapse: OnLapse) -> Engine {
+    Engine::builder()
+        .capacity(1_000)
+        .reach(Reach::Host(folder.table()))
+        .clock(clock.clone())
+        .lease_duration(HOUR)
+        .dedup_window(24 * HOUR)
+        .on_lapse(lapse)
+        .build()
+        .expect("the table")
+}
+
+fn request(key: &str) -> Request<'_> {
+    Request::new(Scope::single_tenant(), "POST /charges", key).expect("valid")
+}
+
+/// Makes the file say that it was used in another boot.
+fn another_boot(folder: &Folder) {
+    let file = std::fs::OpenOptions::new().write(true).open(folder.table());
+    file.expect("own file").write_all_at(&[0xb0; 16], BOOT_AT).expect("room");
+}
+
+const WALL: Duration = Duration::from_secs(1_700_000_000);
+
+/// A table in which `done` was completed, and `held` runs, and whose machine was then started anew
+/// after `off`; with the token that `held` had.
+fn after(off: Duration, lapse: OnLapse) -> (Folder, Engine, Anew, oncegate::LeaseToken) {
+    let folder = Folder::new();
+    let clock = Anew::at(WALL);
+    clock.since_boot.advance(5 * HOUR);
+    let engine = open(&folder, &clock, lapse);
+    let Ok(Admission::Admitted(lease)) = engine.begin(&request("done")) else { panic!() };
+    lease.complete(&Outcome::new(200, b"done")).expect("the holder");
+    let Ok(Admission::Admitted(lease)) = engine.begin(&request("held")) else { panic!() };
+    let token = lease.into_token();
+    clock.since_boot.advance(Duration::from_secs(2));
+    // Its time is noted when somebody sweeps.
+    engine.sweep(usize::MAX).expect("own");
+    let wall = clock.unix_time();
+    drop(engine);
+    another_boot(&folder);
+    let clock = Anew::at(wall + off);
+    let engine = open(&folder, &clock, lapse);
+    (folder, engine, clock, token)
+}
+
+/// Goal: a window ends when it was to end, by the wall. Method: off for less than the window, and
+/// for more; then the rest of the window passes.
+#[test]
+fn windows_end_by_the_wall() {
+    let (_folder, engine, clock, _) = after(20 * HOUR, OnLapse::Reclaim);
+    assert!(matches!(engine.begin(&request("done")), Ok(Admission::Replayed(_))));
+    clock.since_boot.advance(3 * HOUR);
+    assert!(matches!(engine.begin(&request("done")), Ok(Admission::Replayed(_))));
+    clock.since_boot.advance(HOUR);
+    assert!(matches!(engine.begin(&request("done")), Ok(Admission::Admitted(_))));
+    let (_folder, engine, ..) = after(25 * HOUR, OnLapse::Reclaim);
+    assert!(matches!(engine.begin(&request("done")), Ok(Admission::Admitted(_))));
+}
+
+/// Goal: what ran follows its policy, since nobody runs it any more; its token is stale, and the
+/// next one is higher. Method: each policy, a moment after the machine came up.
+#[test]
+fn what_ran_follows_its_policy() {
+    let moment = Duration::from_secs(1);
+    let (_folder, engine, _, old) = after(moment, OnLapse::Reclaim);
+    let stale = engine.complete(&old, &Outcome::new(200, b"late")).expect_err("stale");
+    assert!(stale.is_fenced());
+    let Ok(Admission::Admitted(lease)) = engine.begin(&request("held")) else { panic!() };
+    assert_eq!(lease.attempt(), 2);
+    assert!(lease.fencing_token() > old.fencing_token());
+    drop(lease);
+    let (_folder, engine, ..) = after(moment, OnLapse::Unknown);
+    assert!(matches!(engine.begin(&request("held")), Ok(Admission::Unresolved)));
+    let (_folder, engine, ..) = after(moment, OnLapse::Failed);
+    assert!(matches!(engine.begin(&request("held")), Ok(Admission::Replayed(_))));
+}
+
+/// Goal: a wall clock that is wrong does limited harm: time never goes back, and no further than a
+/// year at once. Method: a wall that was set back by years, and one that was set forward.
+#[test]
+fn a_wrong_wall_does_limited_harm() {
+    let folder = Folder::new();
+    let clock = Anew::at(WALL);
+    let engine = open(&folder, &clock, OnLapse::Reclaim);
+    let Ok(Admission::Admitted(lease)) = engine.begin(&request("done")) else { panic!() };
+    lease.complete(&Outcome::new(200, b"done")).expect("the holder");
+    clock.since_boot.advance(23 * HOUR);
+    engine.sweep(usize::MAX).expect("own");
+    let highest = {
+        let Ok(Admission::Admitted(lease)) = engine.begin(&request("x")) else { panic!() };
+        lease.fencing_token()
+    };
+    drop(engine);
+    another_boot(&folder);
+    let back = Anew::at(WALL - 10_000 * HOUR);
+    let engine = open(&folder, &back, OnLapse::Reclaim);
+    assert!(matches!(engine.begin(&request("done")), Ok(Admission::Replayed(_))));
+    let Ok(Admission::Admitted(lease)) = engine.begin(&request("y")) else { panic!() };
+    assert!(lease.fencing_token() > highest, "tokens rise whatever the wall says");
+    drop(lease);
+    back.since_boot.advance(HOUR);
+    assert!(matches!(engine.begin(&request("done")), Ok(Admission::Admitted(_))));
+    drop(engine);
+    another_boot(&folder);
+    let forward = Anew::at(WALL + 100_000 * HOUR);
+    let engine = open(&folder, &forward, OnLapse::Reclaim);
+    assert!(matches!(engine.begin(&request("new")), Ok(Admission::Admitted(_))));
+}
+
+/// Goal: a table that another kernel's processes use is refused, since their clocks and locks say
+/// nothing here. Method: a live process, and a file that says that it is of another boot.
+#[test]
+fn a_table_in_use_elsewhere_is_refused() {
+    let folder = Folder::new();
+    let worker = Worker::of(&folder, "capacity=1000");
+    another_boot(&folder);
+    let reach = Reach::Host(folder.table());
+    let error = Engine::builder().capacity(1_000).reach(reach).build().expect_err("in use");
+    assert_eq!(error.code(), ErrorCode::RegionInvalid, "{error}");
+    drop(worker);
+}
