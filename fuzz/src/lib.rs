@@ -6,6 +6,7 @@
 //! | [`fingerprints`] | two requests, and rules for keys | one fingerprint, one request; typed limits |
 //! | [`canonical_json`] | a JSON document, and pointers into it | what a second implementation digests |
 //! | [`command_line`] | arguments, or a file of requests | usage within limits; every line accounted for |
+//! | [`regions`] | changes of a table's file, and calls | an answer or a typed error to each |
 //! | [`outcomes`] | an outcome, and a token in bytes | what is stored comes back whole |
 //!
 //! `cargo fuzz` calls them through the programs in `targets/`; the test `replay` calls them with
@@ -18,6 +19,7 @@ pub mod fingerprints;
 mod identity;
 pub mod operations;
 pub mod outcomes;
+pub mod regions;
 
 // The oracle is that of the property tests, file by file.
 #[path = "../../tests/oracle/drive.rs"]
@@ -57,6 +59,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "canonical_json", run: canonical_json::run },
     Target { name: "command_line", run: command_line::run },
     Target { name: "outcomes", run: outcomes::run },
+    Target { name: "regions", run: regions::run },
 ];
 
 /// Runs a target on the files that the command line names. A broken promise is a panic.

@@ -125,8 +125,8 @@ const CASES: &[Case] = &[
         &[
             (
                 "core/src/lib.rs",
-                "//! `fork`, `region::memory`, `region::prefetch`, `region::bell`, `region::lock`,\n\
-                 //! `table/lanes`\n",
+                "//! `fork`, `region::memory`, `region::prefetch`, `region::bell`,\n\
+                 //! `region::lock`, `table/lanes`\n",
             ),
             ("core/src/fork.rs", "// SAFETY: a.\nunsafe { f() }\n"),
             ("core/src/table/lanes.rs", "// SAFETY: a.\nunsafe { f() }\n"),

@@ -239,7 +239,7 @@ impl Engine {
         let Found { slot, seen } = found;
         match policy {
             Lapse::Reclaim => {}
-            Lapse::Unknown => {
+            Lapse::Unknown | Lapse::Other => {
                 if self.table.end(slot, seen, State::Unknown).is_ok() {
                     self.counters.add(Event::Lapsed);
                     if seen.waiters() {

@@ -64,6 +64,31 @@ enum Met {
     Over,
 }
 
+/// How often a record was met that is said to have changed, and has not: in a file that was damaged
+/// it may be in no state that anything leads out of.
+#[derive(Default)]
+struct Patience {
+    last: Option<Found>,
+    rounds: u32,
+}
+
+impl Patience {
+    fn again(&mut self, found: Found) -> Result<(), Error> {
+        self.rounds = if self.last == Some(found) { self.rounds + 1 } else { 0 };
+        self.last = Some(found);
+        if self.rounds < MOST_ROUNDS { Ok(()) } else { Err(impossible()) }
+    }
+}
+
+#[cold]
+fn impossible() -> Error {
+    let found = "a record in no possible state";
+    Error::new(ErrorCode::RegionInvalid, "record", found, "a table that was not damaged")
+}
+
+/// Whoever meets a change that is under way makes it himself, so that a few rounds do.
+const MOST_ROUNDS: u32 = 1_000;
+
 impl Engine {
     /// Looks until there is an answer, without waiting.
     pub(super) fn decide(
@@ -74,6 +99,7 @@ impl Engine {
     ) -> Result<Answer, Error> {
         let mut over = None;
         let mut retiring = self.retiring_probe(prepared)?;
+        let mut patience = Patience::default();
         loop {
             if !self.is_current(prepared) {
                 *prepared = self.refresh(prepared)?;
@@ -93,14 +119,15 @@ impl Engine {
             if let Some((found, home)) = found.or_else(|| search(&sought.probe)) {
                 match self.meet(found, home, prepared, &rules, lease, outcome)? {
                     Met::Answer(answer) => return Ok(answer),
-                    Met::Changed => continue,
+                    Met::Changed => {}
                     Met::Over => {
                         // At once: under a key that is being retired it would hide the new one.
                         self.table.clear(found.slot, found.seen, &rules);
                         over = Some(found.slot / WAYS);
-                        continue;
                     }
                 }
+                patience.again(found)?;
+                continue;
             }
             let place = Vacancy { looked: None, over };
             if let Some(answer) = self.create(&sought, &rules, lease, place)? {

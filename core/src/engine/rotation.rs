@@ -26,8 +26,8 @@ impl Engine {
     ///
     /// Where the table is shared, one process rotates for all. If the secrets are kept in a key
     /// file the others learn of the new one there; if they were given, each process must be told
-    /// the new one by this call too, and its calls answer [`ErrorCode::WrongSecret`] until then. A call
-    /// with the secret that is in force changes nothing.
+    /// the new one by this call too, and its calls answer [`ErrorCode::WrongSecret`] until then. A
+    /// call with the secret that is in force changes nothing.
     ///
     /// # Errors
     ///

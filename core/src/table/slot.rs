@@ -81,6 +81,8 @@ pub(crate) enum Lapse {
     Reclaim = 0,
     Unknown = 1,
     Failed = 2,
+    /// What nobody writes: it counts as `Unknown`, which runs nothing again.
+    Other = 3,
 }
 
 /// A point in time with its meaning, tied to one attempt.
@@ -119,9 +121,9 @@ impl Deadline {
     fn unpack(word: u64) -> Self {
         let lapse = match word >> 22 & 0b11 {
             0 => Lapse::Reclaim,
+            1 => Lapse::Unknown,
             2 => Lapse::Failed,
-            // 1, and 3 which nobody writes: the reading that runs nothing again.
-            _ => Lapse::Unknown,
+            _ => Lapse::Other,
         };
         let kind = match word >> 20 & 0b11 {
             0 => Kind::Lease,

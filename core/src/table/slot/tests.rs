@@ -102,12 +102,15 @@ fn deadlines_read_back() {
     }
 }
 
-/// Goal: a policy that nobody wrote is read as the one that runs nothing again. Method: its bits.
+/// Goal: a policy that nobody wrote is told apart, and the deadline that carries it can be changed.
+/// Method: its bits.
 #[test]
-fn a_broken_policy_is_cautious() {
+fn a_broken_policy_is_told_apart() {
     let words = words();
     let slot = Slot::new(&words);
-    assert_eq!((slot.deadline().lapse, slot.deadline().kind), (Lapse::Unknown, Kind::Due));
+    let broken = slot.deadline();
+    assert_eq!((broken.lapse, broken.kind), (Lapse::Other, Kind::Due));
+    assert_eq!(slot.change_deadline(broken, broken.with_kind(Kind::Closed)), Ok(()));
 }
 
 /// Goal: deadline and outcome are changed by comparing. Method: from what is there, and from what
