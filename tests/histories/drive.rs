@@ -95,7 +95,7 @@ impl<'s> Actor<'s, '_> {
         match patience {
             Patience::None => {
                 let buffer = &mut self.buffer;
-                let prepared = recorder.stage.engine.prepare(&request);
+                let prepared = recorder.stage.engine_of(recorder.thread).prepare(&request);
                 let prepared = prepared.expect("a valid request");
                 recorder.call(
                     key,

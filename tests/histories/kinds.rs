@@ -154,5 +154,29 @@ pub(crate) const ROTATIONS: Kind = Kind {
     ..STILL
 };
 
+/// Half of the threads are another process's: its engine shares the table and nothing else.
+pub(crate) const PROCESSES: Kind = Kind {
+    name: "processes",
+    room: Room::Shared,
+    weights: Weights {
+        begin: 10,
+        wait: 3,
+        end: 7,
+        resolve: 1,
+        sweep: 1,
+        advance: 2,
+        ..Weights::NONE
+    },
+    seen: &[
+        Seen::Created,
+        Seen::TakenOver,
+        Seen::Retried,
+        Seen::Replayed,
+        Seen::Fenced,
+        Seen::HandedOver,
+    ],
+    ..LAPSES
+};
+
 /// All of them.
-pub(crate) const KINDS: usize = 8;
+pub(crate) const KINDS: usize = 9;

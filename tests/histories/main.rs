@@ -97,6 +97,13 @@ fn rotations_are_linearizable() {
     linearizable(&kinds::ROTATIONS);
 }
 
+/// Goal: two processes on one table are as one to their callers, waiting and waking included (I1 to
+/// I5). Method: each other thread calls an engine of its own on the same file.
+#[test]
+fn processes_are_linearizable() {
+    linearizable(&kinds::PROCESSES);
+}
+
 /// Goal: a history that was saved is judged again, with the same result. Method: the file that
 /// `ONCEGATE_HISTORY` names; without it, a run of this test's own, written and read back.
 #[test]

@@ -64,9 +64,9 @@ impl Pool {
     pub(crate) fn run(&self, kind: &Kind, seed: u64) -> Ran {
         let plan = Plan::draw(kind, seed);
         let clock = HistoryClock::default();
-        let engine = plan.engine(&clock);
+        let (engine, other) = plan.engines(&clock);
         prefill(&engine, kind.room);
-        let stage = Arc::new(Stage::new(engine, clock.clone(), kind.keys));
+        let stage = Arc::new(Stage::new(engine, other, clock.clone(), kind.keys));
         let threads = plan.programs.len();
         let gate = Arc::new(Gate { threads, arrived: AtomicUsize::new(0) });
         for (thread, program) in self.threads.iter().zip(plan.programs) {
@@ -79,7 +79,8 @@ impl Pool {
         let mut terms = plan.terms;
         terms.evicts = stats.evicted_early > 0;
         terms.drops = stats.outcomes_evicted > 0;
-        if kind.room == Room::Enough && (terms.evicts || terms.drops || stats.full > 0) {
+        let enough = matches!(kind.room, Room::Enough | Room::Shared);
+        if enough && (terms.evicts || terms.drops || stats.full > 0) {
             broken = broken.or_else(|| Some(format!("no need for room, and yet: {stats:?}")));
         }
         if kind.room == Room::Rejecting && (terms.evicts || terms.drops) {
@@ -146,7 +147,7 @@ fn text_of(panic: &(dyn Any + Send)) -> &str {
 /// Leaves little room, or none.
 fn prefill(engine: &Engine, room: Room) {
     let (leave, bytes) = match room {
-        Room::Enough => return,
+        Room::Enough | Room::Shared => return,
         Room::Evicting => (0, 24),
         Room::Rejecting => (4, 0),
     };

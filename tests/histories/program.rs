@@ -1,8 +1,11 @@
 //! Programs: what the threads of a run do, drawn from a seed.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use oncegate::{Engine, EngineBuilder, FingerprintMode, OnDrop, OnFull, OnLapse, Outcome, Secret};
+use oncegate::{
+    Engine, EngineBuilder, FingerprintMode, OnDrop, OnFull, OnLapse, Outcome, Reach, Secret,
+};
 
 use crate::clock::HistoryClock;
 use crate::history::{Patience, Terms};
@@ -39,6 +42,8 @@ pub(crate) struct Kind {
 pub(crate) enum Room {
     /// For every record and outcome of the run.
     Enough,
+    /// The same, in a table that two processes share.
+    Shared,
     /// The smallest engine, full: somebody goes.
     Evicting,
     /// The smallest engine, almost full: newcomers may be refused.
@@ -141,7 +146,7 @@ impl Plan {
         // A guard that keeps its lease would leave it to others to end the attempt.
         let on_drop = if kind.ends_all { OnDrop::Retry } else { on_drop };
         let window = random.within(kind.windows);
-        let small = kind.room != Room::Enough;
+        let small = !matches!(kind.room, Room::Enough | Room::Shared);
         let outcome_limit = if small { TINY_LIMIT } else { LIMIT };
         let rules = Rules { window, on_drop, outcome_limit };
         let terms = Terms {
@@ -161,24 +166,40 @@ impl Plan {
         Self { terms, room: kind.room, inline, secret, programs }
     }
 
-    pub(crate) fn engine(&self, clock: &HistoryClock) -> Engine {
+    /// The engine of a run; in one of several processes, a second one on the same table.
+    pub(crate) fn engines(&self, clock: &HistoryClock) -> (Engine, Option<Engine>) {
+        if self.room != Room::Shared {
+            return (self.builder(clock).build().expect("a valid engine"), None);
+        }
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        // Relaxed: numbers only have to differ.
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("oncegate-history-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let open = || self.builder(clock).reach(Reach::Host(path.clone())).build();
+        let both = (open().expect("a table"), Some(open().expect("the same table")));
+        // It lives on in whoever has opened it.
+        std::fs::remove_file(&path).expect("own file");
+        both
+    }
+
+    fn builder(&self, clock: &HistoryClock) -> EngineBuilder {
         let Terms { rules, lease, .. } = &self.terms;
         let builder = match self.room {
-            Room::Enough => {
+            Room::Enough | Room::Shared => {
                 Engine::builder().capacity(16).outcome_bytes(64 << 10).outcome_limit(LIMIT)
             }
             Room::Evicting => Engine::builder().tiny().on_full(OnFull::EvictLru),
             Room::Rejecting => Engine::builder().tiny().on_full(OnFull::Reject),
         };
-        let builder: EngineBuilder = builder
+        builder
             .lease_duration(Duration::from_millis(*lease))
             .dedup_window(Duration::from_millis(rules.window))
             .on_drop(rules.on_drop)
             .inline_outcome(self.inline)
             .fingerprint_mode(FingerprintMode::FastTrusted)
             .secret(Secret::from_bytes(&[self.secret; 32]).expect("32 bytes"))
-            .clock(clock.clone());
-        builder.build().expect("a valid engine")
+            .clock(clock.clone())
     }
 }
 

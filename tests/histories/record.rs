@@ -18,6 +18,8 @@ use crate::spec::Answer;
 /// What the threads of one run share.
 pub(crate) struct Stage {
     pub(crate) engine: Engine,
+    /// On the same table, as if in another process.
+    other: Option<Engine>,
     pub(crate) clock: HistoryClock,
     stamps: AtomicU64,
     /// By key, the leases that were given out.
@@ -44,11 +46,21 @@ pub(crate) struct Log {
 }
 
 impl Stage {
-    pub(crate) fn new(engine: Engine, clock: HistoryClock, keys: usize) -> Self {
+    pub(crate) fn new(
+        engine: Engine,
+        other: Option<Engine>,
+        clock: HistoryClock,
+        keys: usize,
+    ) -> Self {
         let given =
             |_| Given { count: AtomicUsize::new(0), slots: [const { OnceLock::new() }; KEPT] };
         let given = (0..keys).map(given).collect();
-        Self { engine, clock, stamps: AtomicU64::new(0), given }
+        Self { engine, other, clock, stamps: AtomicU64::new(0), given }
+    }
+
+    /// The engine that `thread` calls.
+    pub(crate) fn engine_of(&self, thread: usize) -> &Engine {
+        self.other.as_ref().filter(|_| thread % 2 == 1).unwrap_or(&self.engine)
     }
 
     /// Lets every thread use the lease `token`.
@@ -96,7 +108,7 @@ impl<'s> Recorder<'s, '_> {
         let stage = self.stage;
         let from = stage.clock.ms();
         let invoked = stage.stamp();
-        let result = call(&stage.engine);
+        let result = call(stage.engine_of(self.thread));
         let returned = stage.stamp();
         let to = stage.clock.ms();
         let (answer, grant, rest) = read(result);
@@ -110,7 +122,7 @@ impl<'s> Recorder<'s, '_> {
     /// Makes a call that belongs to no recorded key.
     pub(crate) fn aside<R>(&mut self, call: impl FnOnce(&'s Engine) -> R) -> R {
         let invoked = self.stage.stamp();
-        let result = call(&self.stage.engine);
+        let result = call(self.stage.engine_of(self.thread));
         let reach = Reach { returned: self.stage.stamp(), to: self.stage.clock.ms() };
         self.log.others.push((invoked, reach));
         result

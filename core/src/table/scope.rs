@@ -157,7 +157,7 @@ impl Table {
         words[LIVE]
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |live| {
                 let limit = limit.saturating_add(Bug::QuotaOffByOne.is_planted().into());
-                (live < limit).then_some(live + 1)
+                (live < limit).then(|| live + 1)
             })
             .map_err(|_| Refusal::Live)?;
         let charged = charge_rate(words, now);
