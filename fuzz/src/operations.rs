@@ -63,6 +63,7 @@ fn setup(bytes: &mut Unstructured<'_>) -> Result<Setup> {
         on_drop: [OnDrop::Retry, OnDrop::Unknown, OnDrop::Failed, OnDrop::KeepLease]
             [usize::from(choices >> 2 & 3)],
         fast: choices & 0x10 != 0,
+        shared: choices & 0x80 != 0 && cfg!(target_os = "linux"),
         inline: [64, 0, 8, 448][usize::from(choices >> 5 & 3)],
         secret: byte(bytes)?.max(1),
     })

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use oncegate::{
     Admission, BeginOptions, Engine, Error, ErrorCode, Failure, FingerprintMode, Lease, LeaseToken,
-    ManualClock, OnConflict, Outcome, Prepared, Quota, Resolution, Secret, Status,
+    ManualClock, OnConflict, Outcome, Prepared, Quota, Reach, Resolution, Secret, Status,
 };
 
 use crate::model::{Answer, Ask, End, Oracle, Rules, Verdict, ms_up};
@@ -62,6 +62,7 @@ pub(crate) fn run(setup: Setup, ops: &[Op]) -> Result<(), String> {
         .fingerprint_mode(mode)
         .secret(Secret::from_bytes(&[setup.secret; 32]).map_err(|error| error.to_string())?)
         .clock(clock.clone())
+        .reach(if setup.shared { Reach::HostInherited } else { Reach::Process })
         .build()
         .map_err(|error| error.to_string())?;
     let rules = Rules {

@@ -112,6 +112,8 @@ pub(crate) struct Setup {
     pub(crate) on_lapse: OnLapse,
     pub(crate) on_drop: OnDrop,
     pub(crate) fast: bool,
+    /// Whether other processes could share the table.
+    pub(crate) shared: bool,
     /// Bytes of an outcome that lie beside its record.
     pub(crate) inline: usize,
     /// Decides which sets the records fall into.

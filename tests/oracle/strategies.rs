@@ -61,14 +61,16 @@ pub(crate) fn setup() -> impl Strategy<Value = Setup> {
         Just(OnDrop::Failed),
         Just(OnDrop::KeepLease)
     ];
-    let switches = (any::<bool>(), prop_oneof![Just(0_usize), Just(8), Just(64)], 1..=255_u8);
+    let inline = prop_oneof![Just(0_usize), Just(8), Just(64)];
+    let switches = (any::<bool>(), any::<bool>(), inline, 1..=255_u8);
     (1_000..20_000_u64, 1_000..40_000_u64, lapse(), on_drop, switches).prop_map(
-        |(lease_us, window_us, on_lapse, on_drop, (fast, inline, secret))| Setup {
+        |(lease_us, window_us, on_lapse, on_drop, (fast, shared, inline, secret))| Setup {
             lease_us,
             window_us,
             on_lapse,
             on_drop,
             fast,
+            shared: shared && cfg!(target_os = "linux"),
             inline,
             secret,
         },

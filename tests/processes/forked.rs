@@ -5,9 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use oncegate::{
-    Admission, BeginOptions, Engine, EngineBuilder, ErrorCode, OnConflict, Outcome, Reach, Request,
-    Scope,
+    Admission, BeginOptions, Engine, EngineBuilder, ErrorCode, OnConflict, Outcome, Payload, Reach,
+    Request, Scope,
 };
+
+use crate::crew::{Folder, Worker};
 
 fn inherited() -> EngineBuilder {
     let hour = Duration::from_secs(3_600);
@@ -78,36 +80,59 @@ impl Pipe {
     }
 }
 
+/// A child that asks for all of 10,000 keys, and writes how many it was admitted to.
+fn all_keys(engine: &Engine, told: &std::path::Path) -> Forked {
+    Forked::new(|| {
+        let mut created = 0_u32;
+        for key in 0..10_000 {
+            let key = format!("key-{key}");
+            let request = request(&key).payload(Payload::raw(b"{}"));
+            if let Admission::Admitted(lease) = engine.begin(&request).expect("room") {
+                lease.complete(&Outcome::new(200, b"done")).expect("the holder");
+                created += 1;
+            }
+        }
+        std::fs::write(told, created.to_string()).expect("room");
+        0
+    })
+}
+
+fn told(path: &std::path::Path) -> u32 {
+    std::fs::read_to_string(path).expect("written").parse().expect("a number")
+}
+
 /// Goal: exactly one creation of each key among a parent's forked workers. Method: four children
-/// each ask for all of 10,000 keys, and count what they were admitted to in a file of their own.
+/// each ask for all of 10,000 keys.
 #[test]
 fn forked_workers_create_each_key_once() {
-    let folder = crate::crew::Folder::new();
+    let folder = Folder::new();
     let engine = inherited().build().expect("a table");
-    let children: Vec<Forked> = (0..4)
-        .map(|number| {
-            Forked::new(|| {
-                let mut created = 0_u32;
-                for key in 0..10_000 {
-                    let key = format!("key-{key}");
-                    if let Admission::Admitted(lease) = engine.begin(&request(&key)).expect("room")
-                    {
-                        lease.complete(&Outcome::new(200, b"done")).expect("the holder");
-                        created += 1;
-                    }
-                }
-                let name = folder.path().join(number.to_string());
-                std::fs::write(name, created.to_string()).expect("room");
-                0
-            })
-        })
-        .collect();
+    let path = |number: i32| folder.path().join(number.to_string());
+    let children: Vec<Forked> = (0..4).map(|number| all_keys(&engine, &path(number))).collect();
     assert!(children.into_iter().all(|child| child.status() == Some(0)));
-    let created = |number: i32| {
-        let text = std::fs::read_to_string(folder.path().join(number.to_string()));
-        text.expect("written").parse::<u32>().expect("a number")
-    };
-    assert_eq!((0..4).map(created).sum::<u32>(), 10_000);
+    assert_eq!((0..4).map(|number| told(&path(number))).sum::<u32>(), 10_000);
+    assert_eq!(engine.stats().expect("own").live.succeeded, 10_000);
+}
+
+/// Goal: the same where some were forked and others were not. Method: four children of a process
+/// that has opened a file, and four processes that open it for themselves.
+#[test]
+fn forked_and_unrelated_workers_create_each_key_once() {
+    let folder = Folder::new();
+    let builder = Engine::builder().precise_clock();
+    let engine = builder.reach(Reach::Host(folder.table())).build().expect("a table");
+    let mut crew: Vec<Worker> = (0..4).map(|_| Worker::of(&folder, "")).collect();
+    crew.iter_mut().for_each(|worker| worker.tell("mass 0 10000 done"));
+    let path = |number: i32| folder.path().join(number.to_string());
+    let children: Vec<Forked> = (0..4).map(|number| all_keys(&engine, &path(number))).collect();
+    assert!(children.into_iter().all(|child| child.status() == Some(0)));
+    let forked: u32 = (0..4).map(|number| told(&path(number))).sum();
+    let unrelated = crew.iter_mut().map(|worker| {
+        let answer = worker.answer();
+        let number = answer.strip_prefix("admitted ").and_then(|number| number.parse().ok());
+        number.unwrap_or_else(|| panic!("{answer}"))
+    });
+    assert_eq!(forked + unrelated.sum::<u32>(), 10_000);
     assert_eq!(engine.stats().expect("own").live.succeeded, 10_000);
 }
 
@@ -283,4 +308,26 @@ fn a_child_wakes_its_parent() {
         assert!(matches!(&answer, Admission::Replayed(outcome) if outcome.body() == b"child's"));
     });
     assert_eq!(child.status(), Some(0));
+}
+
+/// Goal: nobody can cut off memory that others use, which would be a signal to them. Method: the
+/// file of an inherited table, found among the descriptors, is shortened and lengthened.
+#[test]
+fn inherited_memory_has_a_fixed_size() {
+    let engine = inherited().build().expect("a table");
+    let mut tried = 0;
+    for entry in std::fs::read_dir("/proc/self/fd").expect("/proc").flatten() {
+        let target = std::fs::read_link(entry.path()).unwrap_or_default();
+        if !target.to_string_lossy().contains("memfd:oncegate") {
+            continue;
+        }
+        let file = std::fs::OpenOptions::new().write(true).open(entry.path());
+        let Ok(file) = file else { continue };
+        for bytes in [0, 1 << 30] {
+            assert!(file.set_len(bytes).is_err(), "{bytes}");
+        }
+        tried += 1;
+    }
+    assert!(tried > 0, "the table's memory was not found");
+    assert!(engine.begin(&request("k")).is_ok());
 }

@@ -1,6 +1,13 @@
 //! Waiting for an attempt that another process runs.
 
+use std::future::Future as _;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
+
+use oncegate::{Admission, BeginOptions, Engine, Payload, Reach, Request, Scope};
 
 use crate::crew::{Folder, Worker};
 
@@ -62,4 +69,49 @@ fn a_killed_leader_is_noticed_by_who_waits() {
     assert!(waiter.is_ready(SOON), "it waits for the lease to end");
     let answer = waiter.answer();
     assert!(answer.starts_with("admitted 2 "), "{answer}");
+}
+
+/// Says that it was woken.
+struct Bell(Sender<()>);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        // Nobody listens any more at the end of the test.
+        let _ = self.0.send(());
+    }
+}
+
+/// Goal: a future is woken by another process: when the attempt has failed, to take it over, and
+/// when its holder was killed. It is not woken for nothing. Method: a future of this process; a
+/// worker that fails, and one that is killed; between them a worker that renews.
+#[test]
+fn futures_are_woken_by_other_processes() {
+    let folder = Folder::new();
+    let hour = Duration::from_secs(3_600);
+    let builder = Engine::builder().lease_duration(hour).precise_clock();
+    let engine = builder.reach(Reach::Host(folder.table())).build().expect("a table");
+    let request = Request::new(Scope::single_tenant(), "POST /charges", "k").expect("valid");
+    let request = request.payload(Payload::raw(b"{}"));
+    let (woken, wakes) = channel();
+    let waker = Waker::from(Arc::new(Bell(woken)));
+    let mut context = Context::from_waker(&waker);
+    let mut leader = Worker::of(&folder, LONG);
+    leader.admitted("k");
+    for killed in [false, true] {
+        let mut join = pin!(engine.join(&request, &BeginOptions::new()));
+        assert!(join.as_mut().poll(&mut context).is_pending());
+        assert_eq!(leader.ask("renew k 7200000"), "ok");
+        assert!(wakes.try_recv().is_err(), "woken for a lease that lasts longer");
+        if killed {
+            leader.kill();
+        } else {
+            assert_eq!(leader.ask("fail k"), "ok");
+        }
+        wakes.recv_timeout(SOON).expect("it sleeps until the lease ends");
+        let answer = join.poll(&mut context);
+        let Poll::Ready(Ok(Admission::Admitted(lease))) = answer else { panic!("{answer:?}") };
+        lease.abandon().expect("the holder");
+        leader = Worker::of(&folder, LONG);
+        leader.admitted("k");
+    }
 }
