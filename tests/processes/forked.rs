@@ -129,7 +129,7 @@ fn forked_and_unrelated_workers_create_each_key_once() {
     let forked: u32 = (0..4).map(|number| told(&path(number))).sum();
     let unrelated = crew.iter_mut().map(|worker| {
         let answer = worker.answer();
-        let number = answer.strip_prefix("admitted ").and_then(|number| number.parse().ok());
+        let number = answer.strip_prefix("admitted ").and_then(|n| n.parse::<u32>().ok());
         number.unwrap_or_else(|| panic!("{answer}"))
     });
     assert_eq!(forked + unrelated.sum::<u32>(), 10_000);
