@@ -19,7 +19,7 @@ use crate::sync::planted::Bug;
 
 /// Knows whether this process is the one that the engine belongs to.
 pub(crate) struct ForkGuard {
-    /// Twice the generation of that process; one more while a child is making the engine its own.
+    /// The generation of that process; [`JOINING`] on top while a child makes the engine its own.
     state: AtomicU64,
     canary: Option<Canary>,
 }
@@ -44,7 +44,7 @@ impl ForkGuard {
             // for the life of the process, and only does what is async-signal-safe.
             unsafe { libc::pthread_atfork(None, None, Some(raise_generation)) };
         });
-        Ok(Self { state: AtomicU64::new(generation() << 1), canary: Canary::map()? })
+        Ok(Self { state: AtomicU64::new(generation()), canary: Canary::map()? })
     }
 
     /// Whether the engine belongs to this process.
@@ -52,7 +52,7 @@ impl ForkGuard {
     pub(crate) fn is_own(&self) -> bool {
         // Acquire: pairs with the Release of `adopt`: what made the engine this process's own is
         // seen. Both, since a kernel that is emulated may accept the advice and not follow it.
-        let same = self.state.load(Ordering::Acquire) == generation() << 1;
+        let same = self.state.load(Ordering::Acquire) == generation();
         let alive = self.canary.as_ref().is_none_or(Canary::is_alive);
         same && alive || Bug::ForkUnnoticed.is_planted()
     }
@@ -60,7 +60,7 @@ impl ForkGuard {
     /// Makes the engine this process's own by `join`, if it is a forked child that comes here for
     /// the first time: once, whichever of its threads comes first.
     pub(crate) fn adopt(&self, join: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
-        let (own, joining) = (generation() << 1, generation() << 1 | 1);
+        let (own, joining) = (generation(), generation() | JOINING);
         loop {
             // Acquire: as in `is_own`.
             let found = self.state.load(Ordering::Acquire);
@@ -193,5 +193,7 @@ extern "C" fn raise_generation() {
 
 static GENERATION: AtomicU64 = AtomicU64::new(0);
 
+/// More than there are generations.
+const JOINING: u64 = 1 << 63;
 const PAGE: usize = 4096;
 const ALIVE: u64 = 0x6f6e_6365_6761_7465;

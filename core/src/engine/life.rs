@@ -12,17 +12,20 @@ pub(super) struct Life {
     origin_ms: u64,
     /// Zero is the state of a fresh region, so that time begins at one.
     first_ms: u64,
+    /// What is taken off the clock's time: `origin_ms` less `first_ms`, which may be below zero.
+    behind_ms: u64,
 }
 
 impl Life {
     pub(super) fn new(time: TimeSource, origin_ms: u64, first_ms: u64) -> Self {
-        Self { time, origin_ms, first_ms }
+        Self { time, origin_ms, first_ms, behind_ms: origin_ms.wrapping_sub(first_ms) }
     }
 
     /// The time in milliseconds.
     #[inline(always)]
     pub(super) fn now_ms(&self) -> u64 {
-        self.time.now_ms().saturating_sub(self.origin_ms).saturating_add(self.first_ms)
+        // Never before the first, whatever a given clock shows.
+        self.time.now_ms().max(self.origin_ms).wrapping_sub(self.behind_ms)
     }
 
     /// The time since it was one, by the clock's own precision.

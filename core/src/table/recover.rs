@@ -38,7 +38,8 @@ impl Table {
     }
 
     /// The slot as it is when no dead process has it claimed.
-    #[inline]
+    #[cold]
+    #[inline(never)]
     pub(super) fn without_dead_claimer(&self, slot: usize, seen: Snapshot) -> Snapshot {
         let claimed = matches!(seen.state(), State::Claimed | State::Inserting);
         if claimed && self.is_orphan(seen) && !Bug::DeadClaimStays.is_planted() {
@@ -47,7 +48,6 @@ impl Table {
         seen
     }
 
-    #[cold]
     fn recover_claim(&self, slot: usize, seen: Snapshot) -> Snapshot {
         let at = self.slot(slot);
         // Where its arbitration word names it as pending, helpers find that it is not there any

@@ -202,8 +202,10 @@ impl Table {
         wanted: &Wanted<'_>,
     ) -> Option<(usize, Snapshot)> {
         while let Some(way) = ways.first_from(wanted.probe.way()) {
-            let (slot, seen) = self.at_way(set, way);
-            let seen = self.without_dead_claimer(slot, seen);
+            let (slot, mut seen) = self.at_way(set, way);
+            if seen.state() != State::Vacant {
+                seen = self.without_dead_claimer(slot, seen);
+            }
             if seen.state() == State::Vacant
                 && let Some(claimed) = self.claim(slot, seen, wanted)
             {
@@ -295,9 +297,10 @@ impl Table {
         wanted: &Wanted<'_>,
         rules: &Rules,
     ) -> Option<Snapshot> {
-        let seen = self.without_dead_claimer(slot, seen);
-        if seen.state() == State::Vacant {
-            return self.claim(slot, seen, wanted);
+        if matches!(seen.state(), State::Claimed | State::Inserting) {
+            let freed = self.without_dead_claimer(slot, seen);
+            let is_vacant = freed.state() == State::Vacant;
+            return is_vacant.then(|| self.claim(slot, freed, wanted)).flatten();
         }
         let over = self.is_over(slot, seen, rules);
         if over && !seen.state().is_finished() {
