@@ -57,6 +57,12 @@ impl ForkGuard {
         same && alive || Bug::ForkUnnoticed.is_planted()
     }
 
+    /// The engine is nobody's from now on: its table has been removed.
+    pub(crate) fn lose(&self) {
+        // Relaxed: whoever does not see it yet came before.
+        self.state.store(LOST, Ordering::Relaxed);
+    }
+
     /// Makes the engine this process's own by `join`, if it is a forked child that comes here for
     /// the first time: once, whichever of its threads comes first.
     pub(crate) fn adopt(&self, join: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
@@ -69,6 +75,9 @@ impl ForkGuard {
                 // no place of its own to take.
                 let alive = self.canary.as_ref().is_none_or(Canary::is_alive);
                 return if alive { Ok(()) } else { Err(forked()) };
+            }
+            if found == LOST {
+                return Err(removed());
             }
             if found == joining {
                 std::thread::yield_now();
@@ -97,6 +106,12 @@ impl ForkGuard {
 #[cold]
 pub(crate) fn forked() -> Error {
     Error::of(ErrorCode::Forked, "engine")
+}
+
+#[cold]
+fn removed() -> Error {
+    let found = "a file that was removed while it was open";
+    Error::new(ErrorCode::RegionInvalid, "region", found, "open the engine anew")
 }
 
 /// A value that each process has for itself: a forked child gets a new one, since threads that are
@@ -195,5 +210,7 @@ static GENERATION: AtomicU64 = AtomicU64::new(0);
 
 /// More than there are generations.
 const JOINING: u64 = 1 << 63;
+/// No generation.
+const LOST: u64 = u64::MAX;
 const PAGE: usize = 4096;
 const ALIVE: u64 = 0x6f6e_6365_6761_7465;

@@ -1,5 +1,6 @@
 //! Programs: what the threads of a run do, drawn from a seed.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -167,7 +168,7 @@ impl Plan {
     }
 
     /// The engine of a run; in one of several processes, a second one on the same table.
-    pub(crate) fn engines(&self, clock: &HistoryClock) -> (Engine, Option<Engine>) {
+    pub(crate) fn engines(&self, clock: &HistoryClock) -> (Engine, Option<Another>) {
         if self.room != Room::Shared {
             return (self.builder(clock).build().expect("a valid engine"), None);
         }
@@ -175,12 +176,10 @@ impl Plan {
         // Relaxed: numbers only have to differ.
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("oncegate-history-{}-{number}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        let open = || self.builder(clock).reach(Reach::Host(path.clone())).build();
-        let both = (open().expect("a table"), Some(open().expect("the same table")));
-        // It lives on in whoever has opened it.
-        std::fs::remove_file(&path).expect("own file");
-        both
+        let file = Removed(std::env::temp_dir().join(name));
+        let open = || self.builder(clock).reach(Reach::Host(file.0.clone())).build();
+        let engine = open().expect("a table");
+        (engine, Some(Another { engine: open().expect("the same table"), _file: file }))
     }
 
     fn builder(&self, clock: &HistoryClock) -> EngineBuilder {
@@ -200,6 +199,21 @@ impl Plan {
             .fingerprint_mode(FingerprintMode::FastTrusted)
             .secret(Secret::from_bytes(&[self.secret; 32]).expect("32 bytes"))
             .clock(clock.clone())
+    }
+}
+
+/// A second engine on a table, and the table's file.
+pub(crate) struct Another {
+    pub(crate) engine: Engine,
+    _file: Removed,
+}
+
+/// A file that is gone with this value.
+struct Removed(PathBuf);
+
+impl Drop for Removed {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
     }
 }
 

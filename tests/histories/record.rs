@@ -13,13 +13,14 @@ use oncegate::{Admission, Engine, Error, Lease, LeaseToken, Outcome};
 
 use crate::clock::HistoryClock;
 use crate::history::{Ask, Event, Grant, Reach};
+use crate::program::Another;
 use crate::spec::Answer;
 
 /// What the threads of one run share.
 pub(crate) struct Stage {
     pub(crate) engine: Engine,
     /// On the same table, as if in another process.
-    other: Option<Engine>,
+    other: Option<Another>,
     pub(crate) clock: HistoryClock,
     stamps: AtomicU64,
     /// By key, the leases that were given out.
@@ -48,7 +49,7 @@ pub(crate) struct Log {
 impl Stage {
     pub(crate) fn new(
         engine: Engine,
-        other: Option<Engine>,
+        other: Option<Another>,
         clock: HistoryClock,
         keys: usize,
     ) -> Self {
@@ -60,7 +61,8 @@ impl Stage {
 
     /// The engine that `thread` calls.
     pub(crate) fn engine_of(&self, thread: usize) -> &Engine {
-        self.other.as_ref().filter(|_| thread % 2 == 1).unwrap_or(&self.engine)
+        let other = self.other.as_ref().filter(|_| thread % 2 == 1);
+        other.map_or(&self.engine, |other| &other.engine)
     }
 
     /// Lets every thread use the lease `token`.

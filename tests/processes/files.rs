@@ -153,3 +153,26 @@ fn a_missing_folder_is_an_error() {
     let error = Engine::builder().capacity(1_000).reach(reach).build().expect_err("no folder");
     assert_eq!((error.code(), error.field()), (ErrorCode::Os, "reach"), "{error}");
 }
+
+/// Goal: two tables for one path are noticed: whoever has the old one open runs nothing any more.
+/// Method: the file is removed and made anew; the old engine notices when it next looks, by then
+/// at the latest when a second has passed.
+#[test]
+fn a_removed_table_is_noticed() {
+    let folder = Folder::new();
+    let clock = oncegate::ManualClock::new();
+    let build = |clock: &oncegate::ManualClock| {
+        open(&folder, |builder| builder.clock(clock.clone())).expect("a table")
+    };
+    let old = build(&clock);
+    std::fs::remove_file(folder.table()).expect("own file");
+    let new = build(&oncegate::ManualClock::new());
+    old.sweep(64).expect("not yet");
+    clock.advance(std::time::Duration::from_secs(2));
+    old.sweep(64).expect("this one looks");
+    let request = oncegate::Request::new(oncegate::Scope::single_tenant(), "op", "k");
+    let request = request.expect("valid");
+    let refused = old.begin(&request).expect_err("removed");
+    assert_eq!((refused.code(), refused.field()), (ErrorCode::RegionInvalid, "region"));
+    assert!(new.begin(&request).is_ok());
+}

@@ -144,7 +144,9 @@ impl Engine {
     }
 
     fn sweep_next(&self, rules: &Rules, swept: &mut Swept) {
-        self.table.note_time(rules.now_ms);
+        if self.table.note_time(rules.now_ms) && self.region.is_removed() {
+            self.fork.lose();
+        }
         let part = self.table.next_part();
         self.table.sweep_part(part, rules, |met| self.see_to(met, rules, swept));
     }

@@ -52,6 +52,8 @@ struct Host {
     /// Open on the region. No lock is ever taken through it, and children inherit it.
     file: File,
     inode: (u64, u64),
+    /// Whether the file had a name when it was opened.
+    named: bool,
     held: Mutex<Option<LockPage>>,
     /// By entry: when its process was last seen alive, in nanoseconds of the monotonic clock.
     alive_ns: Box<[AtomicU64]>,
@@ -77,6 +79,7 @@ impl Member {
         let of = file.metadata()?;
         let host = Host {
             inode: (of.dev(), of.ino()),
+            named: of.nlink() > 0,
             file,
             held: Mutex::default(),
             alive_ns: (0..=processes).map(|_| AtomicU64::new(0)).collect(),
@@ -152,6 +155,14 @@ impl Region {
     /// Whether the process of entry `index` is alive at this very moment, as far as can be told.
     pub(super) fn is_alive_now(&self, index: u8) -> bool {
         self.member.host.as_ref().is_none_or(|host| index == self.me() || host.ask(index))
+    }
+
+    /// Whether the region's file has been removed: whoever opens the path now makes another table.
+    pub(crate) fn is_removed(&self) -> bool {
+        let Some(host) = self.member.host.as_ref().filter(|host| host.named) else { return false };
+        let of = host.file.metadata().ok();
+        let of = of.filter(|of| (of.dev(), of.ino()) == host.inode);
+        of.is_some_and(|of| of.nlink() == 0)
     }
 
     /// Takes an entry of the registry for this process. If it was used before, this process has

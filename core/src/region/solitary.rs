@@ -47,6 +47,10 @@ impl Region {
         Ok(Joined { used: false })
     }
 
+    pub(crate) fn is_removed(&self) -> bool {
+        false
+    }
+
     pub(crate) fn settle(&self, _joined: Joined) {}
 
     pub(crate) fn leave(&self) {}
