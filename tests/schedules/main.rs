@@ -11,6 +11,7 @@ mod ledger;
 mod site;
 mod support;
 
+mod deaths;
 mod outcomes;
 mod records;
 mod rotation;
