@@ -94,6 +94,41 @@ fn two_recoverers_of_a_writer_end_one_attempt() {
     at_every_write(1, words_are_free);
 }
 
+/// Another process ends the same attempt, by its token, when the first one has died ending it.
+fn ends_after(writes: u64) -> bool {
+    let world = small_with(inline);
+    let doomed = beside(&world, 2, inline);
+    let token = begin(&doomed, "k").token().expect("new");
+    let died = dies(&doomed, writes, |engine| {
+        engine.complete(&token, &Outcome::new(200, "mine")).expect("the holder");
+    });
+    let ended = world.engine.complete(&token, &Outcome::new(200, "your"));
+    let heard = begin(&world.engine, "k");
+    match ended {
+        Ok(_) => assert_eq!(heard, Got::Replayed(b"your".to_vec())),
+        Err(error) => {
+            assert!(error.is_fenced());
+            assert_eq!(heard, Got::Replayed(b"mine".to_vec()), "whole");
+        }
+    }
+    died
+}
+
+/// Goal: of two ends of one attempt one stands, whole, though the first died. Method: every write
+/// of the first, and then the second.
+#[test]
+fn a_second_end_spoils_nothing() {
+    at_every_write(1, ends_after);
+}
+
+/// Goal: the model bites. Method: the second end writes whatever is there.
+#[test]
+fn broken_left_outcome_overwritten() {
+    broken(Bug::LeftOutcomeOverwritten, || {
+        (1..8).for_each(|writes| _ = ends_after(writes));
+    });
+}
+
 /// Goal: the model bites. Method: an outcome that was left is forgotten at the lapse, after it was
 /// told to somebody.
 #[test]

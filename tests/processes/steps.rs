@@ -324,3 +324,38 @@ fn killed_before_every_write() {
     deaths += made_and_joined();
     println!("processes: {deaths} killed, each before another write");
 }
+
+/// Goal: of two processes that end one attempt, the first of which is killed, one outcome stands,
+/// whole (I4). Method: a token that crossed; the first process dies before each write of its end,
+/// and the other one ends it too; outcomes of one size, beside the record and in the store.
+#[test]
+fn two_ends_leave_one_outcome() {
+    for options in [INLINE, STORED] {
+        for writes in 1.. {
+            let folder = Folder::new();
+            let mut survivor = Worker::of(&folder, options);
+            let mut victim = Worker::of(&folder, options);
+            victim.admitted("k");
+            let token = victim.ask("token k");
+            assert_eq!(survivor.ask(&format!("take-token k {token}")), "taken");
+            assert_eq!(victim.ask(&format!("doom {writes}")), "doomed");
+            let said = victim.ask("complete k aaaaaaaa");
+            if !said.is_empty() {
+                assert_eq!(said, "stored");
+                break;
+            }
+            assert_eq!(victim.ended(), Some(libc::SIGKILL));
+            let ended = survivor.ask("complete k bbbbbbbb");
+            let about = format!("{options}, before write {writes}: {ended}");
+            let heard = survivor.ask("begin k");
+            match ended.as_str() {
+                "stored" => assert_eq!(heard, "replayed bbbbbbbb", "{about}"),
+                "error Fenced lease" => {
+                    let whole = heard == "replayed aaaaaaaa" || heard.starts_with("admitted 2");
+                    assert!(whole, "{about}: {heard}");
+                }
+                _ => panic!("{about}"),
+            }
+        }
+    }
+}

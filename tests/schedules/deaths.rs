@@ -210,3 +210,9 @@ fn broken_dead_claim_stays() {
 fn broken_complete_ignores_fence() {
     broken(Bug::CompleteIgnoresFence, some_die);
 }
+
+/// Goal: the scenario bites. Method: what a dead process has left in a chunk goes with the chunk.
+#[test]
+fn broken_torn_unsettled() {
+    broken(Bug::TornUnsettled, some_die);
+}

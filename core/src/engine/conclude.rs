@@ -176,11 +176,12 @@ impl Engine {
                 true
             }
             Kind::Window => {
-                // Whoever opened the window referred to the outcome before.
-                if let Some((failed, _)) = self.decided(at.outcome(), slot, fence) {
-                    let state = if failed { State::Failed } else { State::Succeeded };
-                    self.carry_out(slot, seen, state, false);
-                }
+                // Whoever opened the window referred to the outcome before. It may be gone since, if
+                // he died: duplicates hear the same then, however it ended.
+                let decided = self.decided(at.outcome(), slot, fence);
+                let failed = decided.is_some_and(|(failed, _)| failed);
+                let state = if failed { State::Failed } else { State::Succeeded };
+                self.carry_out(slot, seen, state, false);
                 true
             }
             Kind::Lease | Kind::Closed => false,

@@ -173,9 +173,7 @@ impl Engine {
         let draft = Draft { scope, digest: prepared.digest, lease };
         let unchanged = || self.is_current(prepared);
         let refund = || self.table.refund_scope(scope);
-        if !rules.evict_lru
-            && !self.store.make_room(self.largest_block(), self.room(rules), &self.table)
-        {
+        if !rules.evict_lru && !self.store.make_room(self.largest_block(), self.room(rules), self) {
             refund();
             return Err(self.full("outcomes"));
         }

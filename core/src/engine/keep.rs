@@ -1,10 +1,13 @@
 //! Keep: where the outcome of an ending attempt is written before the record refers to it.
 
+use super::finish::is_open;
 use super::{Completed, Engine};
-use crate::outcome::{Bare, Header, Inline, Outcome, WindowCode, Written};
+use crate::outcome::{Bare, Header, Inline, LiveBlock, Outcome, References, WindowCode, Written};
 use crate::sync::planted::Bug;
-use crate::table::Rules;
 use crate::table::control::{Fence, Snapshot, State};
+use crate::table::scope::RoomOf;
+use crate::table::slot::Kind;
+use crate::table::{Found, Rules};
 
 /// How an attempt is about to end.
 #[derive(Clone, Copy)]
@@ -60,6 +63,13 @@ impl Engine {
                 return Kept { reference, stored: true, ..nothing };
             }
             if let Some(seen) = self.table.start_writing(slot, seen) {
+                let at = self.table.slot(slot);
+                let left = Inline::unpack(at.outcome(), seen.fence()).is_some();
+                if left && !Bug::LeftOutcomeOverwritten.is_planted() {
+                    // By a process that died: the attempt ends with that one.
+                    at.control().done_writing();
+                    return nothing;
+                }
                 if !Bug::ReferredBeforeWritten.is_planted() {
                     Inline::write(outcome, own);
                 }
@@ -68,7 +78,7 @@ impl Engine {
         }
         let header = Header::new(slot, seen.fence(), failed, ending.window, outcome);
         let room = self.room(rules);
-        let block = self.store.write(&header, outcome, ending.window_end, room, &self.table);
+        let block = self.store.write(&header, outcome, ending.window_end, room, self);
         match block {
             Some(block) => {
                 Kept { reference: block.reference, stored: true, block: Some(block), ..nothing }
@@ -97,5 +107,44 @@ impl Engine {
         }
         let header = self.store.header(reference, slot, fence)?;
         Some((header.failed, header.window))
+    }
+}
+
+impl References for Engine {
+    fn live(&self, header: &Header, reference: u64) -> Option<LiveBlock> {
+        if header.slot >= self.table.slots() {
+            return None;
+        }
+        let slot = self.table.slot(header.slot);
+        let seen = slot.control().load();
+        let deadline = slot.deadline();
+        let refers = seen.state().is_finished()
+            && seen.fence() == header.fence
+            && slot.outcome() == reference
+            && deadline.belongs_to(seen.fence());
+        // A window that is still being written has not ended.
+        let window_end = if deadline.kind == Kind::Window { deadline.at_ms } else { u64::MAX };
+        let reserved = self.table.room_of(slot.scope()) == RoomOf::Reserved;
+        refers.then_some(LiveBlock { window_end, reserved })
+    }
+
+    fn redirect(&self, header: &Header, from: u64, to: u64) -> bool {
+        let slot = self.table.slot(header.slot);
+        let seen = slot.control().load();
+        seen.state().is_finished()
+            && seen.fence() == header.fence
+            && slot.change_outcome(from, to).is_ok()
+    }
+
+    fn settle(&self, header: &Header, reference: u64) {
+        if header.slot >= self.table.slots() || Bug::TornUnsettled.is_planted() {
+            return;
+        }
+        let at = self.table.slot(header.slot);
+        let seen = at.control().load();
+        let refers = seen.fence() == header.fence && at.outcome() == reference;
+        if refers && is_open(seen.state()) {
+            self.finish_left(Found { slot: header.slot, seen });
+        }
     }
 }

@@ -47,13 +47,11 @@ use crate::error::Error;
 use crate::fingerprint::{KeyRules, KeyedHasher};
 use crate::fork::{ForkGuard, PerProcess};
 use crate::observe::{Counters, Event, Histogram, Latency, Live, Stats};
-use crate::outcome::{Header, LiveBlock, OutcomePolicy, OutcomeStore, References, Room};
+use crate::outcome::{OutcomePolicy, OutcomeStore, Room};
 use crate::region::Region;
 use crate::sync::Mutex;
 use crate::sync::plain::AtomicU64;
 use crate::table::control::State;
-use crate::table::scope::RoomOf;
-use crate::table::slot::Kind;
 use crate::table::{Rules, Table};
 use crate::wait::WaitQueue;
 
@@ -241,33 +239,6 @@ impl Engine {
 
     fn room(&self, rules: &Rules) -> Room {
         Room { now_ms: rules.now_ms, evict: rules.evict_lru }
-    }
-}
-
-impl References for Table {
-    fn live(&self, header: &Header, reference: u64) -> Option<LiveBlock> {
-        if header.slot >= self.slots() {
-            return None;
-        }
-        let slot = self.slot(header.slot);
-        let seen = slot.control().load();
-        let deadline = slot.deadline();
-        let refers = seen.state().is_finished()
-            && seen.fence() == header.fence
-            && slot.outcome() == reference
-            && deadline.belongs_to(seen.fence());
-        // A window that is still being written has not ended.
-        let window_end = if deadline.kind == Kind::Window { deadline.at_ms } else { u64::MAX };
-        let reserved = self.room_of(slot.scope()) == RoomOf::Reserved;
-        refers.then_some(LiveBlock { window_end, reserved })
-    }
-
-    fn redirect(&self, header: &Header, from: u64, to: u64) -> bool {
-        let slot = self.slot(header.slot);
-        let seen = slot.control().load();
-        seen.state().is_finished()
-            && seen.fence() == header.fence
-            && slot.change_outcome(from, to).is_ok()
     }
 }
 

@@ -181,12 +181,16 @@ impl OutcomeStore {
     /// and nothing was given up.
     fn clear_out(&self, chunk: usize, entry: Entry, room: Room, table: &impl References) -> bool {
         let words = self.region.chunk(chunk);
+        // Behind a hole nothing says where the next block begins, but the record that refers to it.
+        let step = if entry.state == TORN { UNIT_WORDS } else { 0 };
+        let blocks = || Blocks { words, filled: entry.filled, at: 0, step };
+        let place_of = |offset| Place { chunk, offset, sequence: entry.sequence };
+        if entry.state == TORN {
+            blocks().for_each(|(at, header)| table.settle(&header, place_of(at).pack()));
+        }
         let live = || {
-            // Behind a hole nothing says where the next block begins, but the record that refers
-            // to it.
-            let step = if entry.state == TORN { UNIT_WORDS } else { 0 };
-            Blocks { words, filled: entry.filled, at: 0, step }.filter_map(|(offset, header)| {
-                let place = Place { chunk, offset, sequence: entry.sequence };
+            blocks().filter_map(|(offset, header)| {
+                let place = place_of(offset);
                 let live = table.live(&header, place.pack())?;
                 (live.window_end > room.now_ms).then_some((header, place, live))
             })

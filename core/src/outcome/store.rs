@@ -42,6 +42,9 @@ use crate::table::control::Fence;
 pub(crate) trait References {
     /// The finished record that refers to this block, if it still does.
     fn live(&self, header: &Header, reference: u64) -> Option<LiveBlock>;
+    /// Carries out the end of the attempt that wrote this block, if its record refers to it: its
+    /// process died before that.
+    fn settle(&self, header: &Header, reference: u64);
     /// Makes that record refer to `to`. False where it has moved on.
     fn redirect(&self, header: &Header, from: u64, to: u64) -> bool;
 }

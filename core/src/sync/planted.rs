@@ -62,6 +62,11 @@ bugs! {
     RecyclesUnderWriter,
     /// A process appends to a chunk to which another one is writing.
     AppendsBesideOthers,
+    /// Whoever ends an attempt writes over the outcome that a dead process has left beside it.
+    LeftOutcomeOverwritten,
+    /// A chunk is recycled in which a dead process has left the outcome of an attempt that it did
+    /// not end.
+    TornUnsettled,
     /// A chunk whose writers died is never used again.
     DeadWritersStay,
     /// A reader does not look again after copying.

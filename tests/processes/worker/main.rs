@@ -4,6 +4,7 @@
 //! ```text
 //! open PATH [tiny] [capacity=N] [lease=MS] [secret=BYTE] [retiring=BYTE] [reject] [lapse=unknown]
 //! begin KEY [wait=MS]       admitted ATTEMPT FENCE STATUS | replayed BODY | …; `waits` before
+//! token KEY                 its lease as digits; take-token KEY DIGITS in another process
 //! complete KEY BODY         stored | without-bytes | error CODE
 //! fail KEY [after=MS]       ok | error CODE
 //! renew KEY MS              ok | error CODE

@@ -78,6 +78,15 @@ impl Worker {
                 oncegate::fate::die_before_write(words.number()?);
                 Ok("doomed".into())
             }
+            "token" => {
+                let bytes = self.token(words.next()?)?.to_bytes();
+                Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+            }
+            "take-token" => {
+                let (key, digits) = (words.next()?, words.next()?);
+                self.tokens.insert(key.into(), LeaseToken::from_bytes(&bytes_of(digits)?)?);
+                Ok("taken".into())
+            }
             command @ ("complete" | "fail" | "renew") => self.end(command, &mut words),
             command => self.tend(command, &mut words),
         }
@@ -176,6 +185,12 @@ impl Worker {
         }
         Ok(format!("admitted {admitted}"))
     }
+}
+
+fn bytes_of(digits: &str) -> Result<Vec<u8>, Refused> {
+    let pair = |at| digits.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
+    let bytes: Option<Vec<u8>> = (0..digits.len()).step_by(2).map(pair).collect();
+    bytes.ok_or_else(|| Refused("no bytes".into()))
 }
 
 /// Begins, and says `waits` as soon as it does.

@@ -107,6 +107,10 @@ impl References for Records {
         Some(LiveBlock { window_end: record.window_end, reserved: record.reserved })
     }
 
+    fn settle(&self, header: &Header, _reference: u64) {
+        panic!("nobody died, and yet slot {} is to be settled", header.slot);
+    }
+
     fn redirect(&self, header: &Header, from: u64, to: u64) -> bool {
         let mut records = self.all.borrow_mut();
         let is_it = |record: &&mut Record| record.slot == header.slot && record.reference == from;
