@@ -176,8 +176,8 @@ impl Engine {
                 true
             }
             Kind::Window => {
-                // Whoever opened the window referred to the outcome before. It may be gone since, if
-                // he died: duplicates hear the same then, however it ended.
+                // Whoever opened the window referred to the outcome before. It may be gone since,
+                // if he died: duplicates hear the same then, however it ended.
                 let decided = self.decided(at.outcome(), slot, fence);
                 let failed = decided.is_some_and(|(failed, _)| failed);
                 let state = if failed { State::Failed } else { State::Succeeded };
