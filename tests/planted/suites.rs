@@ -159,8 +159,11 @@ fn build(root: &Path, kind: Kind, names: &[&str]) -> Result<BTreeMap<String, Pat
     Ok(text.lines().filter_map(executable).map(|path| (name_of(&path), path)).collect())
 }
 
-/// The test binary that a line of Cargo's messages names.
+/// The test binary that a line of Cargo's messages names: none of the programs that tests run.
 fn executable(message: &str) -> Option<PathBuf> {
+    if !message.contains("\"test\":true},") {
+        return None;
+    }
     let after = message.split_once("\"executable\":\"")?.1;
     Some(PathBuf::from(after.split_once('"')?.0))
 }
