@@ -257,4 +257,9 @@ const COARSE: ClockId = ClockId::MonotonicCoarse;
 #[cfg(not(target_os = "linux"))]
 const COARSE: ClockId = ClockId::Monotonic;
 
+/// Milliseconds of wall time since 1970, of a time that is told since 2020.
+pub(crate) fn unix_ms(since_2020_ms: u64) -> u64 {
+    since_2020_ms.saturating_add(START_OF_2020_MS)
+}
+
 const START_OF_2020_MS: u64 = 1_577_836_800_000;

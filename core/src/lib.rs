@@ -33,6 +33,7 @@ mod fingerprint;
 mod fork;
 #[cfg(feature = "tower")]
 pub mod http;
+mod inspect;
 mod observe;
 mod outcome;
 mod reach;
@@ -52,6 +53,10 @@ pub use error::{Error, ErrorCode};
 pub use fingerprint::{
     Fingerprint, FingerprintMode, KeyCharset, KeyRules, MethodClass, Payload, Request, Scope,
     Secret, method_class,
+};
+pub use inspect::{
+    Chunks, Collected, Finding, Insertions, Inspection, KeyStatus, Leases, ProcessState,
+    ProcessStatus, RegionFile, ScopeStatus, Severity,
 };
 pub use observe::{Latency, Live, Stats};
 pub use outcome::{Outcome, OutcomePolicy, Verdict};

@@ -5,6 +5,7 @@ mod crew;
 mod death;
 mod files;
 mod forked;
+mod inspection;
 mod isolated;
 mod reboot;
 mod restart;
@@ -12,4 +13,5 @@ mod sharing;
 #[cfg(oncegate_failpoints)]
 mod steps;
 mod stopped;
+mod upkeep;
 mod waiting;

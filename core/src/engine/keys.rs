@@ -162,7 +162,7 @@ fn unknown_secret() -> Error {
 }
 
 /// Where the check of key `id` lies. Two keys in force differ in it.
-fn check_word(id: u8) -> usize {
+pub(crate) fn check_word(id: u8) -> usize {
     header::KEY_CHECKS + usize::from(short(id))
 }
 

@@ -56,9 +56,13 @@ use crate::table::{Rules, Table};
 use crate::wait::WaitQueue;
 
 use keys::KeyRing;
+#[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
+pub(crate) use keys::{KeyState, check_word};
 use life::Life;
 use listen::Listener;
 use open::KeyFile;
+#[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
+pub(crate) use open::scope_hasher;
 pub(crate) use open::unauthenticated_quota;
 use quota::Quotas;
 

@@ -16,6 +16,7 @@ use crate::fork::{self, ForkGuard, PerProcess};
 use crate::observe::{Counters, Histogram};
 use crate::outcome::{self, OutcomeStore};
 use crate::reach::{FileAccess, Reach};
+use crate::region::registry::Joined;
 use crate::region::{Identity, Region, header};
 use crate::sync::Mutex;
 use crate::sync::Ordering;
@@ -53,7 +54,20 @@ impl Engine {
                 return Err(Error::of(ErrorCode::Unsupported, "reach"));
             }
         };
-        Self::with(config, part)
+        Self::with(config, part).map(|(engine, _)| engine)
+    }
+
+    /// An engine on the region at `path` that knows no secret, so that it can begin nothing, but
+    /// can sweep and bury. The second says whether its entry was another process's before.
+    #[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
+    pub(crate) fn caretaker(
+        path: &std::path::Path,
+        access: &FileAccess,
+    ) -> Result<(Self, bool), Error> {
+        let (config, region) = shared::known(path, access)?;
+        let keys = KeyRing::new(config.mode);
+        let (engine, joined) = Self::with_keys(config, region, keys, None)?;
+        Ok((engine, joined.used))
     }
 
     /// A second engine on the region of `other`, as another process of a model.
@@ -61,7 +75,8 @@ impl Engine {
     pub(crate) fn beside(config: EngineBuilder, other: &Self, index: u8) -> Result<Self, Error> {
         let secrets = config.secret.clone().into_iter().collect();
         let region = other.region.beside(index);
-        Self::with(config, Part { region, secrets, key_file: None })
+        let part = Part { region, secrets, key_file: None };
+        Self::with(config, part).map(|(engine, _)| engine)
     }
 
     /// The process of this engine dies, in a model: whatever it was doing, it does no more.
@@ -71,9 +86,18 @@ impl Engine {
         self.region.die();
     }
 
-    fn with(config: EngineBuilder, part: Part) -> Result<Self, Error> {
+    fn with(config: EngineBuilder, part: Part) -> Result<(Self, Joined), Error> {
         let Part { region, secrets, key_file } = part;
         let keys = known_keys(&config, &region, &secrets)?;
+        Self::with_keys(config, region, keys, key_file)
+    }
+
+    fn with_keys(
+        config: EngineBuilder,
+        region: Region,
+        keys: KeyRing,
+        key_file: Option<KeyFile>,
+    ) -> Result<(Self, Joined), Error> {
         let joined = region.join(config.time.wall_ms())?;
         let region = Arc::new(region);
         let counters = Arc::new(Counters::new());
@@ -123,7 +147,7 @@ impl Engine {
             engine.note_quotas();
         }
         engine.clear_up_after(joined);
-        Ok(engine)
+        Ok((engine, joined))
     }
 
     /// Sees to it that this process has a part in the table. In a forked child of a shared one, the
@@ -221,7 +245,7 @@ fn known_keys(
 
 /// Scopes are hashed with a salt of the region's own: no secret, so that they can be told apart by
 /// whoever may read the region.
-fn scope_hasher(salt: u64) -> Result<KeyedHasher, Error> {
+pub(crate) fn scope_hasher(salt: u64) -> Result<KeyedHasher, Error> {
     let bytes = [salt, !salt, salt, !salt].map(u64::to_le_bytes);
     let secret = Secret::from_bytes(bytes.as_flattened())?;
     Ok(KeyedHasher::new(&secret, crate::FingerprintMode::FastTrusted))
@@ -253,6 +277,8 @@ mod shared {
     use std::path::Path;
 
     use super::*;
+    use crate::engine::OnFull;
+    use crate::fingerprint::FingerprintMode;
     use crate::region::keyfile;
     use crate::region::shared::Clocks;
 
@@ -297,11 +323,43 @@ mod shared {
                 Region::at(path, access, identity, config.prefault, set_up)?.0
             }
         };
+        region.wake(clocks(config))?;
+        Ok(Part { region, secrets, key_file })
+    }
+
+    /// The region that is at `path`, and the configuration that its header tells.
+    pub(super) fn known(
+        path: &Path,
+        access: &FileAccess,
+    ) -> Result<(EngineBuilder, Region), Error> {
+        let (region, identity) = Region::found(path, access)?;
+        let config = config_of(&identity).file_access(*access).precise_clock();
+        region.wake(clocks(&config))?;
+        Ok((config, region))
+    }
+
+    /// What the header of a region tells, and the defaults for what each process chooses by itself.
+    fn config_of(identity: &Identity) -> EngineBuilder {
+        let number = |name| usize::try_from(identity.option(name)).unwrap_or(usize::MAX);
+        let keyed = identity.option("fingerprint_mode") != 0;
+        let evicts = identity.option("on_full") != 0;
+        Engine::builder()
+            .capacity(number("capacity"))
+            .outcome_limit(number("outcome_limit"))
+            .max_scopes(number("max_scopes"))
+            .on_full(if evicts { OnFull::EvictLru } else { OnFull::Reject })
+            .fingerprint_mode(if keyed {
+                FingerprintMode::Keyed
+            } else {
+                FingerprintMode::FastTrusted
+            })
+    }
+
+    fn clocks(config: &EngineBuilder) -> Clocks {
         let shift = clock_shift_ms(&config.time).wrapping_neg();
         let wall_ms = config.time.wall_ms();
         let now_ms = shifted(config.time.now_ms(), shift);
-        region.wake(Clocks { now_ms, wall_ms, epoch: new_epoch(wall_ms) })?;
-        Ok(Part { region, secrets, key_file })
+        Clocks { now_ms, wall_ms, epoch: new_epoch(wall_ms) }
     }
 
     fn no_key_file() -> Error {

@@ -104,6 +104,7 @@ pub(super) fn refusal(error: &Error, settings: &Settings) -> Problem {
         | C::FileRefused
         | C::RegionInvalid
         | C::RegistryFull
+        | C::RegionInUse
         | C::Os
         | C::Unsupported => {
             let detail = "requests cannot be deduplicated here, so none is run";

@@ -13,6 +13,8 @@ pub use policy::{OutcomePolicy, Verdict};
 pub(crate) use block::{Header, WindowCode};
 pub(crate) use reference::{Bare, Inline, MAX_CHUNK_WORDS, MAX_CHUNKS, lapsed};
 pub(crate) use room::set_aside;
+#[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
+pub(crate) use store::ChunkImage;
 pub(crate) use store::{LiveBlock, OutcomeStore, References, Room, Written};
 
 use std::fmt;

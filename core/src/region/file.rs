@@ -90,7 +90,7 @@ fn draft_name(path: &Path, number: u64) -> Option<PathBuf> {
 }
 
 /// Opens the file at `path`, if it is there and safe to trust.
-pub(super) fn open(path: &Path, access: &FileAccess, write: bool) -> Result<Option<File>, Error> {
+pub(crate) fn open(path: &Path, access: &FileAccess, write: bool) -> Result<Option<File>, Error> {
     let follow = if access.symlink { 0 } else { libc::O_NOFOLLOW };
     // Whoever put a pipe there does not make us wait for its other end.
     let flags = follow | libc::O_NONBLOCK;
@@ -153,12 +153,12 @@ fn unsafe_file(found: &'static str, limit: &'static str) -> Error {
 }
 
 /// What the system said, without the name of the file.
-pub(super) fn io_error(field: &'static str, error: &io::Error) -> Error {
+pub(crate) fn io_error(field: &'static str, error: &io::Error) -> Error {
     let errno = Errno::from_io_error(error);
     errno.map_or_else(|| refused_as(field, error.kind().to_string()), |e| refused(field, e))
 }
 
-pub(super) fn refused(field: &'static str, errno: Errno) -> Error {
+pub(crate) fn refused(field: &'static str, errno: Errno) -> Error {
     refused_as(field, errno.to_string())
 }
 

@@ -143,25 +143,25 @@ impl Geometry {
     }
 
     /// The words of the entry of process `index`, which counts from one.
-    pub(super) fn process_at(&self, index: usize) -> Range<usize> {
+    pub(crate) fn process_at(&self, index: usize) -> Range<usize> {
         debug_assert!((1..=self.processes).contains(&index), "process {index}");
         let at = self.processes_at + (index - 1) * PROCESS_WORDS;
         at..at + PROCESS_WORDS
     }
 
     /// The words of all set lines, and those of all slots.
-    pub(super) fn lines_and_slots(&self) -> (Range<usize>, Range<usize>) {
+    pub(crate) fn lines_and_slots(&self) -> (Range<usize>, Range<usize>) {
         let lines = self.lines_at..self.lines_at + self.sets * LINE_WORDS;
         (lines, self.slots_at..self.slots_at + self.slots() * self.slot_words)
     }
 
-    pub(super) fn scope_at(&self, scope: usize) -> usize {
+    pub(crate) fn scope_at(&self, scope: usize) -> usize {
         debug_assert!(scope < self.scopes, "scope {scope} of {}", self.scopes);
         self.scopes_at + scope * SCOPE_WORDS
     }
 
     #[inline]
-    pub(super) fn chunk_entry_at(&self, chunk: usize) -> usize {
+    pub(crate) fn chunk_entry_at(&self, chunk: usize) -> usize {
         debug_assert!(chunk < self.chunks, "chunk {chunk} of {}", self.chunks);
         self.directory_at + chunk * CHUNK_ENTRY_WORDS
     }

@@ -145,6 +145,12 @@ impl Identity {
         Ok(Self { geometry, options })
     }
 
+    /// What the first of [`SHARED_OPTIONS`] of this name is set to.
+    pub(crate) fn option(&self, name: &str) -> u64 {
+        let at = SHARED_OPTIONS.iter().position(|option| *option == name);
+        at.map_or(0, |at| self.options[at])
+    }
+
     /// The first setting in which `wanted` differs from this region.
     pub(crate) fn same_as(&self, wanted: &Self) -> Result<(), Error> {
         let options = SHARED_OPTIONS.into_iter().zip(self.options.into_iter().zip(wanted.options));
@@ -170,6 +176,16 @@ impl Identity {
         let limit = format!("the same for all who share it; this process asks for {wanted}");
         Err(Error::new(ErrorCode::RegionMismatch, field, found, limit))
     }
+}
+
+/// Whether a file that begins with `words` was meant to be a region of this kind of machine.
+pub(crate) fn is_ours(words: &[u64; EPOCH]) -> bool {
+    words[MAGIC] == MAGIC_WORD
+}
+
+/// The version of the layout that `words` say they have.
+pub(crate) fn format_of(words: &[u64; EPOCH]) -> u32 {
+    (words[FORMAT] >> 32) as u32
 }
 
 pub(crate) fn invalid(found: &str, limit: &'static str) -> Error {

@@ -7,7 +7,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use rustix::io::Errno;
 
 /// Locks `byte` for the description of `file`. False: another description has it.
-pub(super) fn try_lock(file: BorrowedFd<'_>, byte: u64) -> Result<bool, Errno> {
+pub(crate) fn try_lock(file: BorrowedFd<'_>, byte: u64) -> Result<bool, Errno> {
     let mut range = one(byte);
     match control(file, libc::F_OFD_SETLK, &mut range) {
         Ok(()) => Ok(true),
@@ -17,7 +17,7 @@ pub(super) fn try_lock(file: BorrowedFd<'_>, byte: u64) -> Result<bool, Errno> {
 }
 
 /// Whether a description other than that of `file` has locked `byte`.
-pub(super) fn is_locked(file: BorrowedFd<'_>, byte: u64) -> Result<bool, Errno> {
+pub(crate) fn is_locked(file: BorrowedFd<'_>, byte: u64) -> Result<bool, Errno> {
     let mut range = one(byte);
     control(file, libc::F_OFD_GETLK, &mut range)?;
     Ok(range.l_type != libc::F_UNLCK as libc::c_short)

@@ -12,15 +12,15 @@
 
 pub(crate) mod bell;
 #[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
-mod file;
-mod geometry;
+pub(crate) mod file;
+pub(crate) mod geometry;
 pub(crate) mod header;
 #[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
 pub(crate) mod keyfile;
 #[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
 pub(crate) mod life;
 #[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
-mod lock;
+pub(crate) mod lock;
 #[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
 mod mapping;
 mod memory;

@@ -82,6 +82,15 @@ impl Region {
         Self::of_file(file, &identity, prefault, false).map(Some)
     }
 
+    /// The region in the file at `path`, whatever its options are, and what they are.
+    pub(crate) fn found(path: &Path, access: &FileAccess) -> Result<(Self, Identity), Error> {
+        let none = || file::refused("reach", rustix::io::Errno::NOENT);
+        let file = file::open(path, access, true)?.ok_or_else(none)?;
+        let identity = read_identity(&file)?;
+        let region = Self::of_file(file, &identity, false, false)?;
+        Ok((region, identity))
+    }
+
     fn of_file(
         file: File,
         identity: &Identity,
@@ -167,7 +176,7 @@ impl Region {
 }
 
 /// What the file says that it holds.
-pub(super) fn read_identity(file: &File) -> Result<Identity, Error> {
+pub(crate) fn read_identity(file: &File) -> Result<Identity, Error> {
     let of = file.metadata().map_err(|error| io_error("reach", &error))?;
     let mut bytes = [0; EPOCH * size_of::<u64>()];
     let words: [u64; EPOCH] = match file.read_exact_at(&mut bytes, 0) {

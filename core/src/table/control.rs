@@ -181,6 +181,12 @@ impl Fence {
 pub(crate) struct Snapshot(u64);
 
 impl Snapshot {
+    /// The copy of a word that was read from a file, whatever it says.
+    #[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
+    pub(crate) fn of_word(word: u64) -> Self {
+        Self(word)
+    }
+
     #[inline]
     pub(crate) fn state(self) -> State {
         State::from_bits(self.0 >> STATE_SHIFT)

@@ -34,6 +34,8 @@
 //! oldest that may go.
 
 pub(crate) mod control;
+#[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
+pub(crate) mod image;
 mod insert;
 mod lanes;
 mod lease;

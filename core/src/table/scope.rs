@@ -17,6 +17,8 @@
 use std::time::Duration;
 
 use super::Table;
+#[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
+use crate::region::geometry::SCOPE_WORDS;
 use crate::sync::planted::Bug;
 use crate::sync::{AtomicU64, Ordering};
 
@@ -32,6 +34,19 @@ pub(crate) struct ScopeLimits {
 }
 
 impl ScopeLimits {
+    /// The limits of an entry that was read word by word.
+    fn of(load: impl Fn(usize) -> u64) -> Self {
+        let max_live = load(MAX_LIVE);
+        Self {
+            // The largest limit is stored as it is, since it has no successor.
+            max_live: if max_live == u64::MAX { u64::MAX } else { max_live.saturating_sub(1) },
+            nanos_each: load(NANOS_EACH),
+            burst_nanos: load(BURST_NANOS),
+            guest: load(FLAGS) & GUEST != 0,
+            pinned: load(FLAGS) & PINNED != 0,
+        }
+    }
+
     /// No limit at all.
     pub(crate) const NONE: Self =
         Self { max_live: u64::MAX, nanos_each: 0, burst_nanos: 0, guest: false, pinned: false };
@@ -112,16 +127,7 @@ impl Table {
     pub(crate) fn scope_limits(&self, entry: u16) -> ScopeLimits {
         let words = self.region.scope(usize::from(entry));
         // Relaxed: as in `write_limits`.
-        let load = |word: usize| words[word].load(Ordering::Relaxed);
-        let max_live = load(MAX_LIVE).saturating_sub(1);
-        ScopeLimits {
-            // The largest limit is stored as it is, since it has no successor.
-            max_live: if load(MAX_LIVE) == u64::MAX { u64::MAX } else { max_live },
-            nanos_each: load(NANOS_EACH),
-            burst_nanos: load(BURST_NANOS),
-            guest: load(FLAGS) & GUEST != 0,
-            pinned: load(FLAGS) & PINNED != 0,
-        }
+        ScopeLimits::of(|word| words[word].load(Ordering::Relaxed))
     }
 
     pub(crate) fn set_scope_limits(&self, entry: u16, limits: ScopeLimits) {
@@ -262,6 +268,13 @@ fn write_limits(words: &[AtomicU64], limits: ScopeLimits) {
     let flags = flag(limits.guest, GUEST) | flag(limits.pinned, PINNED);
     words[FLAGS].store(flags, Ordering::Relaxed);
     words[MAX_LIVE].store(limits.max_live.saturating_add(1), Ordering::Relaxed);
+}
+
+/// A plain copy of a scope's entry, read from a file: hash, live records, limits. `None`: it is
+/// nobody's.
+#[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
+pub(crate) fn read_entry(words: &[u64; SCOPE_WORDS]) -> Option<(u64, u64, ScopeLimits)> {
+    (words[HASH] != 0).then(|| (words[HASH], words[LIVE], ScopeLimits::of(|word| words[word])))
 }
 
 /// How many entries are tried for one scope. At half load a run of 256 used ones does not occur:

@@ -79,7 +79,7 @@ fn homes(first: u64, sets: usize) -> (usize, usize) {
 }
 
 #[inline(always)]
-fn way_and_tag(second: u64) -> (usize, u8) {
+pub(super) fn way_and_tag(second: u64) -> (usize, u8) {
     let tag = (second >> 56) as u8;
     ((second >> 48) as usize % WAYS, tag.max(1))
 }

@@ -83,6 +83,18 @@ impl Iterator for Ways {
 pub(crate) struct Arbitration(u64);
 
 impl Arbitration {
+    /// How many insertions there were, as far as the word can count.
+    #[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
+    pub(super) fn version(self) -> u16 {
+        (self.0 >> VERSION_SHIFT) as u16
+    }
+
+    /// The copy of a word that was read from a file, whatever it says.
+    #[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
+    pub(super) fn of_word(word: u64) -> Self {
+        Self(word)
+    }
+
     /// Whether the insertion that it names is to be finished yet.
     #[inline]
     pub(super) fn pending(self) -> bool {
@@ -410,14 +422,14 @@ const TICK_SHIFT: u32 = 2;
 
 const STAMP_MASK: u8 = 0xf;
 const ALL_WAYS: u32 = u32::MAX >> (u32::BITS as usize - WAYS);
-const TAGS_PER_WORD: usize = 8;
+pub(super) const TAGS_PER_WORD: usize = 8;
 const STAMPS_PER_WORD: usize = 16;
 const TAG_WORDS: usize = WAYS.div_ceil(TAGS_PER_WORD);
 const AGE_WORDS: usize = WAYS.div_ceil(STAMPS_PER_WORD);
 const _: () = assert!(WAYS <= LANES, "a lane for each way");
 const AGES_AT: usize = 4;
-const ARBITRATION: usize = 6;
-const CLOCK: usize = 7;
+pub(super) const ARBITRATION: usize = 6;
+pub(super) const CLOCK: usize = 7;
 const SLOT_BITS: u32 = 28;
 const SLOT_MASK: u64 = (1 << SLOT_BITS) - 1;
 const LOW_MASK: u64 = (1 << Fence::LOW_BITS) - 1;

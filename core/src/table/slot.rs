@@ -118,7 +118,7 @@ impl Deadline {
         Self { kind, ..self }
     }
 
-    fn unpack(word: u64) -> Self {
+    pub(super) fn unpack(word: u64) -> Self {
         let lapse = match word >> 22 & 0b11 {
             0 => Lapse::Reclaim,
             1 => Lapse::Unknown,
@@ -280,8 +280,8 @@ impl<'a> Slot<'a> {
     }
 }
 
-const CONTROL: usize = 4;
-const DEADLINE: usize = 5;
+pub(super) const CONTROL: usize = 4;
+pub(super) const DEADLINE: usize = 5;
 const DIGEST: usize = 6;
 const OUTCOME: usize = 7;
 const IDENTITY_MASK: u64 = !0 << 32;

@@ -1,0 +1,233 @@
+//! Inspection: what a region's file says, read from outside.
+//!
+//! Whoever inspects takes no part in the table: no entry of the registry, no mapping, no secret.
+//! The file is opened read-only and read piece by piece, so that a file on a read-only mount, one
+//! that is torn and one that is being written are all safe to look at. Whatever its bytes are, they
+//! give numbers or typed errors.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `report` | what an inspection says, in plain numbers |
+//! | `finding` | what a check found, and what to do about it |
+//! | `read` | a region's file, read word by word |
+//! | `survey` | the numbers, from one pass over the file |
+//! | `faults` | what no step of the engine leads to |
+//! | `health` | the findings |
+//! | `remove` | removal of a region that nobody uses |
+
+mod finding;
+mod report;
+
+#[cfg(not(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle)))))]
+mod absent;
+#[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
+mod faults;
+#[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
+mod health;
+#[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
+mod read;
+#[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
+mod remove;
+#[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
+mod survey;
+
+pub use finding::{Finding, Severity};
+pub use report::{
+    Chunks, Collected, Insertions, Inspection, KeyStatus, Leases, ProcessState, ProcessStatus,
+    ScopeStatus,
+};
+
+use std::path::Path;
+
+use crate::error::Error;
+use crate::fingerprint::Scope;
+use crate::reach::FileAccess;
+
+#[cfg(not(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle)))))]
+use absent as imp;
+#[cfg(not(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle)))))]
+use absent as ends;
+#[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
+use read as imp;
+#[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
+use remove as ends;
+
+/// The file of a table that processes share by [`Reach::Host`](crate::Reach::Host), looked at from
+/// outside.
+///
+/// It is opened read-only, and whoever looks takes no part in the table: no entry of its registry,
+/// no mapping, no secret. Nothing that it tells holds a secret, a key or content. What it tells is
+/// put together while others work: numbers that belong together may differ by what happened
+/// meanwhile.
+///
+/// Linux only; elsewhere every call answers [`ErrorCode::Unsupported`](crate::ErrorCode).
+///
+/// ```no_run
+/// use oncegate::{FileAccess, RegionFile};
+///
+/// let file = RegionFile::open("/dev/shm/charges", FileAccess::owner_only())?;
+/// let seen = file.inspect()?;
+/// println!("{:.0} % full, {} processes", seen.fill * 100.0, seen.processes.len());
+/// # Ok::<(), oncegate::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct RegionFile {
+    image: imp::Image,
+}
+
+impl RegionFile {
+    /// Opens the file at `path`, if it is safe to trust by `access`. What it holds is read later.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::FileRefused`](crate::ErrorCode::FileRefused);
+    /// [`ErrorCode::Os`](crate::ErrorCode::Os), also where there is no file;
+    /// [`ErrorCode::Unsupported`](crate::ErrorCode::Unsupported).
+    ///
+    /// ```
+    /// use oncegate::{FileAccess, RegionFile};
+    /// assert!(RegionFile::open("/does/not/exist", FileAccess::owner_only()).is_err());
+    /// ```
+    pub fn open(path: impl AsRef<Path>, access: FileAccess) -> Result<Self, Error> {
+        imp::Image::open(path.as_ref(), access).map(|image| Self { image })
+    }
+
+    /// What the table holds, and who uses it. Reads the whole file once, about a second for each
+    /// gigabyte that is in memory.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::RegionInvalid`](crate::ErrorCode::RegionInvalid) where the file is no region of
+    /// this version; [`ErrorCode::Os`](crate::ErrorCode::Os).
+    ///
+    /// ```no_run
+    /// # use oncegate::{FileAccess, RegionFile};
+    /// let file = RegionFile::open("/dev/shm/charges", FileAccess::owner_only())?;
+    /// assert_eq!(file.inspect()?.leases.lapsed, 0);
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    pub fn inspect(&self) -> Result<Inspection, Error> {
+        self.image.inspect()
+    }
+
+    /// What is wrong with the table, or worth knowing, the worst first. A table in which nothing
+    /// is, gives none. A file that is no region is a finding and no error.
+    ///
+    /// Reads the whole file once. What looks impossible is looked at again before it is told: a
+    /// table that others change meanwhile is not taken for a broken one.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::Os`](crate::ErrorCode::Os) where the file cannot be read.
+    ///
+    /// ```no_run
+    /// # use oncegate::{FileAccess, RegionFile, Severity};
+    /// let file = RegionFile::open("/dev/shm/charges", FileAccess::owner_only())?;
+    /// for finding in file.check()? {
+    ///     println!("{}: {} {}", finding.code, finding.text, finding.advice);
+    /// }
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    pub fn check(&self) -> Result<Vec<Finding>, Error> {
+        self.image.check()
+    }
+
+    /// How many insertions the table has seen, to be compared with a later count. Reads the sets'
+    /// lines alone, a fortieth of the file, and keeps two bytes for each set of 32 slots.
+    ///
+    /// # Errors
+    ///
+    /// As [`inspect`](Self::inspect).
+    ///
+    /// ```no_run
+    /// # use oncegate::{FileAccess, RegionFile};
+    /// let file = RegionFile::open("/dev/shm/charges", FileAccess::owner_only())?;
+    /// let before = file.insertions()?;
+    /// println!("{} new records", file.insertions()?.since(&before));
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    pub fn insertions(&self) -> Result<Insertions, Error> {
+        self.image.insertions()
+    }
+
+    /// The hash under which this table lists `scope`, among
+    /// [`Inspection::scopes`]. No secret: it only saves the room of the name.
+    ///
+    /// # Errors
+    ///
+    /// As [`inspect`](Self::inspect).
+    ///
+    /// ```no_run
+    /// # use oncegate::{FileAccess, RegionFile, Scope};
+    /// let file = RegionFile::open("/dev/shm/charges", FileAccess::owner_only())?;
+    /// let hash = file.scope_hash(Scope::new("acme")?)?;
+    /// let seen = file.inspect()?;
+    /// let acme = seen.scopes.iter().find(|scope| scope.hash == hash);
+    /// # let _ = acme;
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    pub fn scope_hash(&self, scope: Scope<'_>) -> Result<u64, Error> {
+        self.image.scope_hash(scope)
+    }
+
+    /// Clears what dead processes left and what is over in the table at `path`, and removes drafts
+    /// of files that nobody finished.
+    ///
+    /// Takes part in the table as a process of its own while it lasts, without knowing its secret:
+    /// it can begin nothing. Deadlines are judged by this machine's monotonic clock, and where a
+    /// process died before it wrote one, by an engine's defaults. Costs what
+    /// [`Engine::bury_dead`](crate::Engine::bury_dead) and a sweep of the whole table cost.
+    ///
+    /// # Errors
+    ///
+    /// As of [`EngineBuilder::build`](crate::EngineBuilder::build) with
+    /// [`Reach::Host`](crate::Reach::Host).
+    ///
+    /// ```no_run
+    /// # use oncegate::{FileAccess, RegionFile};
+    /// let done = RegionFile::collect("/dev/shm/charges", FileAccess::owner_only())?;
+    /// println!("{} dead processes, {} records", done.buried, done.cleared);
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    pub fn collect(path: impl AsRef<Path>, access: FileAccess) -> Result<Collected, Error> {
+        ends::collect(path.as_ref(), access)
+    }
+
+    /// Removes the table at `path`, if no process uses it; the next one makes a new one. The key
+    /// file beside it stays.
+    ///
+    /// With the table go its records: whatever ran before may run again. Start no process that
+    /// opens it meanwhile: one that has found the old file and has not yet taken its entry goes on
+    /// with it alone.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::RegionInUse`](crate::ErrorCode::RegionInUse);
+    /// [`ErrorCode::RegionInvalid`](crate::ErrorCode::RegionInvalid) where the file does not begin
+    /// as a table does; and as [`open`](Self::open).
+    ///
+    /// ```no_run
+    /// # use oncegate::{FileAccess, RegionFile};
+    /// RegionFile::remove("/dev/shm/charges", FileAccess::owner_only())?;
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    pub fn remove(path: impl AsRef<Path>, access: FileAccess) -> Result<(), Error> {
+        ends::remove(path.as_ref(), access, false)
+    }
+
+    /// As [`remove`](Self::remove), even if the file does not begin as a table does: for one whose
+    /// first page was lost.
+    ///
+    /// # Errors
+    ///
+    /// As [`remove`](Self::remove).
+    ///
+    /// ```no_run
+    /// # use oncegate::{FileAccess, RegionFile};
+    /// RegionFile::remove_whatever_it_is("/dev/shm/charges", FileAccess::owner_only())?;
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    pub fn remove_whatever_it_is(path: impl AsRef<Path>, access: FileAccess) -> Result<(), Error> {
+        ends::remove(path.as_ref(), access, true)
+    }
+}

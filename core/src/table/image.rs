@@ -1,0 +1,87 @@
+//! Images: plain copies of slots and of set lines, read from a region's file from outside.
+//!
+//! Whoever inspects a region reads words that others change meanwhile, or that an accident has
+//! changed: every one of them may say anything, and none of it leads anywhere.
+
+use super::control::{Snapshot, State};
+use super::search;
+use super::set::{ARBITRATION, Arbitration, CLOCK, TAGS_PER_WORD};
+use super::slot::{CONTROL, DEADLINE, Deadline};
+use crate::region::{LINE_WORDS, SLOT_WORDS};
+
+/// A copy of one slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SlotImage {
+    words: [u64; SLOT_WORDS],
+}
+
+impl SlotImage {
+    pub(crate) fn new(words: [u64; SLOT_WORDS]) -> Self {
+        Self { words }
+    }
+
+    pub(crate) fn seen(&self) -> Snapshot {
+        Snapshot::of_word(self.words[CONTROL])
+    }
+
+    pub(crate) fn state(&self) -> State {
+        self.seen().state()
+    }
+
+    /// The deadline, if it is that of the record's attempt.
+    pub(crate) fn deadline(&self) -> Option<Deadline> {
+        let deadline = Deadline::unpack(self.words[DEADLINE]);
+        deadline.belongs_to(self.seen().fence()).then_some(deadline)
+    }
+
+    pub(crate) fn scope(&self) -> u16 {
+        (self.words[3] >> 16) as u16
+    }
+
+    /// The two sets in which the record may lie, its home first, where there are `sets`.
+    pub(crate) fn homes(&self, sets: usize) -> [usize; 2] {
+        let (home, other) = search::homes(self.words[0], sets);
+        let next = if home + 1 == sets { 0 } else { home + 1 };
+        [home, if other == home { next } else { other }]
+    }
+
+    /// The tag by which a look-up finds the slot; zero: by none.
+    pub(crate) fn tag(&self) -> u8 {
+        if self.state() == State::Vacant { 0 } else { search::way_and_tag(self.words[1]).1 }
+    }
+}
+
+/// A copy of one set's line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LineImage {
+    words: [u64; LINE_WORDS],
+}
+
+impl LineImage {
+    pub(crate) fn new(words: [u64; LINE_WORDS]) -> Self {
+        Self { words }
+    }
+
+    pub(crate) fn tag(&self, way: usize) -> u8 {
+        (self.words[way / TAGS_PER_WORD] >> (way % TAGS_PER_WORD * 8)) as u8
+    }
+
+    pub(crate) fn fence_clock(&self) -> u64 {
+        self.words[CLOCK]
+    }
+
+    /// How many insertions there were, modulo 2^15.
+    pub(crate) fn version(&self) -> u16 {
+        self.arbitration().version()
+    }
+
+    /// The slot of the insertion that is to be finished yet, if there is one.
+    pub(crate) fn pending_slot(&self) -> Option<usize> {
+        let last = self.arbitration();
+        last.pending().then(|| last.slot())
+    }
+
+    fn arbitration(&self) -> Arbitration {
+        Arbitration::of_word(self.words[ARBITRATION])
+    }
+}
