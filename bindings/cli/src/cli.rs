@@ -9,13 +9,15 @@ use clap_complete::Shell;
 use crate::bench::MAX_ROUNDS;
 use crate::input::DERIVATION;
 use crate::storm::{MAX_RATE, Shape, describe_sums};
+use crate::table;
+pub use crate::table::{DoctorArgs, GcArgs, InspectArgs, TableArgs, TopArgs};
 
 /// Everything that the command line takes.
 #[derive(Debug, Parser)]
 #[command(
     name = "oncegate",
     version,
-    about = "Make a retried request run once: see it on your own requests, and measure it here",
+    about = "Make a retried request run once: see it, measure it, and look after shared tables",
     long_about = LONG_ABOUT,
     after_long_help = AFTER_HELP,
     max_term_width = 100
@@ -35,6 +37,18 @@ pub enum Command {
     /// Measure the engine on this machine, in less than 20 seconds
     #[command(long_about = BENCH_ABOUT)]
     Bench(BenchArgs),
+    /// Show what a shared table holds, and who uses it
+    #[command(long_about = table::INSPECT_ABOUT, after_long_help = table::INSPECT_HELP)]
+    Inspect(InspectArgs),
+    /// Watch a shared table
+    #[command(long_about = table::TOP_ABOUT, after_long_help = table::TOP_HELP)]
+    Top(TopArgs),
+    /// Check a shared table, and say what to do
+    #[command(long_about = table::DOCTOR_ABOUT, after_long_help = table::DOCTOR_HELP)]
+    Doctor(DoctorArgs),
+    /// Clear what dead processes left in a shared table, and what is over
+    #[command(long_about = table::GC_ABOUT, after_long_help = table::GC_HELP)]
+    Gc(GcArgs),
     /// Print a completion script for a shell
     #[command(after_help = "Example:\n  oncegate completions bash > oncegate.bash")]
     Completions {
@@ -127,7 +141,7 @@ fn rate(text: &str) -> Result<f64, String> {
 }
 
 /// Reads a whole number between two limits, both of which it may be.
-fn whole<T: TryFrom<u64>>(
+pub(crate) fn whole<T: TryFrom<u64>>(
     min: u64,
     max: u64,
 ) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync {
@@ -161,18 +175,21 @@ Clients send a request again when they get no answer in time; brokers deliver tw
 replay. A request that runs twice charges twice. oncegate is an engine that services embed: one \
 record for each request owns its lease, its outcome and its next attempt, so that duplicates get \
 the stored outcome, and an attempt that outlived its lease is fenced off. This command shows and \
-measures that engine.";
+measures that engine, and looks after the tables that processes of a machine share by it.";
 
 const AFTER_HELP: &str = "\
 Examples:
   oncegate storm --input requests.ndjson.gz --compare
   oncegate storm --input requests.ndjson --baseline --json
   oncegate bench
+  oncegate inspect /dev/shm/charges
+  oncegate top /dev/shm/charges
+  oncegate doctor /dev/shm/charges
   oncegate completions zsh > _oncegate
 
 Exit status:
   0  done
-  1  the run failed, or the engine broke its promise
+  1  the run failed, the engine broke its promise, or a table is damaged
   2  wrong usage
   3  done, but lines of the input were broken and skipped";
 

@@ -13,6 +13,7 @@ pub mod cli;
 pub mod input;
 mod rng;
 mod storm;
+mod table;
 
 use std::fmt;
 use std::io::{self, Write};
@@ -24,12 +25,21 @@ use self::bench::BenchError;
 use self::cli::{BenchArgs, Cli, Command, StormArgs};
 use self::input::InputError;
 use self::storm::{MAX_DELIVERIES, Storm};
+use self::table::{DoctorArgs, TableError};
 
 /// Carries out the command that the process was started with.
 pub fn run() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Storm(args) => run_storm(&args),
         Command::Bench(args) => run_bench(&args),
+        Command::Inspect(args) => {
+            table::inspect(&args).map_err(Failure::from).and_then(|text| print_all(&text))
+        }
+        Command::Top(args) => table::top(&args).map(|()| Exit::Done),
+        Command::Doctor(args) => run_doctor(&args),
+        Command::Gc(args) => {
+            table::gc(&args).map_err(Failure::from).and_then(|text| print_all(&text))
+        }
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "oncegate", &mut script);
@@ -55,7 +65,7 @@ pub fn run() -> ExitCode {
 enum Exit {
     /// Everything was done.
     Done = 0,
-    /// The run failed, or the engine broke its promise.
+    /// The run failed, the engine broke its promise, or a table is damaged.
     Failed = 1,
     /// Done, but lines of the input were broken or refused.
     BrokenLines = 3,
@@ -70,6 +80,8 @@ enum Failure {
     TooManyDeliveries { found: usize },
     #[error("engine: {0}")]
     Engine(#[from] oncegate::Error),
+    #[error(transparent)]
+    Table(#[from] TableError),
     #[error(transparent)]
     Bench(#[from] BenchError),
     #[error("output: {0}")]
@@ -132,6 +144,16 @@ fn run_bench(args: &BenchArgs) -> Result<Exit, Failure> {
     };
     print(text.as_bytes())?;
     Ok(Exit::Done)
+}
+
+fn run_doctor(args: &DoctorArgs) -> Result<Exit, Failure> {
+    let diagnosis = table::doctor(args)?;
+    print(diagnosis.text.as_bytes())?;
+    Ok(if diagnosis.is_well { Exit::Done } else { Exit::Failed })
+}
+
+fn print_all(text: &str) -> Result<Exit, Failure> {
+    print(text.as_bytes()).map(|()| Exit::Done)
 }
 
 /// Says something on standard error. When nobody can read it there, the work goes on all the same.

@@ -24,7 +24,7 @@ pub(super) fn collect(path: &Path, access: FileAccess) -> Result<Collected, Erro
     Ok(Collected {
         buried,
         recovered: stats.recovered,
-        lapsed: stats.lapsed,
+        lapsed: swept.lapsed as u64,
         cleared: swept.cleared as u64,
         drafts: removed as u64,
     })

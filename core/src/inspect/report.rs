@@ -8,7 +8,8 @@ use crate::observe::Live;
 /// it. No secret, no key and no content is among it.
 ///
 /// Times are milliseconds. The table's own time, which deadlines are told in, begins with one when
-/// it is made, stands still while its machine is off, and goes on from there.
+/// it is made; where the machine was started anew, it goes on by what has passed on the wall, as soon
+/// as a process opens the table.
 ///
 /// ```no_run
 /// # use oncegate::{FileAccess, RegionFile};
@@ -48,7 +49,8 @@ pub struct Inspection {
     /// Whether the table was used since this machine was started.
     pub same_boot: bool,
     /// The table's time now, by this machine's monotonic clock; where the machine was started anew
-    /// since, or another clock was given to the engine, the last time that it noted.
+    /// since, the last time that was noted in it. (An engine that was given another clock has other
+    /// times, which cannot be told from outside.)
     pub now_ms: u64,
     /// Records by state.
     pub records: Live,
@@ -271,7 +273,7 @@ pub struct Collected {
     pub buried: u64,
     /// Leases and half-done steps of dead processes that were ended or undone.
     pub recovered: u64,
-    /// Leases that were found lapsed, those of dead processes among them.
+    /// Leases of others that were found lapsed.
     pub lapsed: u64,
     /// Records that were over, and are gone.
     pub cleared: u64,

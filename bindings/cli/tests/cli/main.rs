@@ -4,4 +4,5 @@ mod common;
 mod help_and_completions;
 mod input_and_exit_status;
 mod measurement;
+mod shared_tables;
 mod storm_on_real_input;

@@ -1,0 +1,183 @@
+//! What the commands for shared tables take, and the help that teaches them.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueHint};
+use oncegate::FileAccess;
+
+use crate::cli::whole;
+
+/// Which file is looked at, and which files are safe to look at.
+#[derive(Debug, Args)]
+pub struct TableArgs {
+    /// The file that processes share, as they were given it
+    #[arg(value_name = "PATH", value_hint = ValueHint::FilePath)]
+    pub path: PathBuf,
+    /// The file's group may read and write it (permissions 0660 instead of 0600)
+    #[arg(long)]
+    pub group: bool,
+    /// The file may belong to another user
+    #[arg(long)]
+    pub foreign_owner: bool,
+    /// The path may lead to the file by a symbolic link
+    #[arg(long)]
+    pub follow_symlink: bool,
+}
+
+impl TableArgs {
+    /// What the options allow.
+    pub(crate) fn access(&self) -> FileAccess {
+        let access = FileAccess::owner_only();
+        let access = if self.group { access.group() } else { access };
+        access.foreign_owner(self.foreign_owner).symlink(self.follow_symlink)
+    }
+}
+
+/// Options of `oncegate inspect`.
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// The table.
+    #[command(flatten)]
+    pub table: TableArgs,
+    /// Print one JSON object and nothing else
+    #[arg(long)]
+    pub json: bool,
+    /// Scopes and processes that are listed, 0 to 1000
+    #[arg(long, value_name = "N", default_value_t = 10,
+        value_parser = whole::<u16>(0, 1_000), allow_negative_numbers = true)]
+    pub top: u16,
+    /// Show what the scope of this name uses, too
+    #[arg(long, value_name = "NAME")]
+    pub scope: Option<String>,
+}
+
+/// Options of `oncegate top`.
+#[derive(Debug, Args)]
+pub struct TopArgs {
+    /// The table.
+    #[command(flatten)]
+    pub table: TableArgs,
+    /// Milliseconds from one look to the next, 100 to 3600000
+    #[arg(long, value_name = "MS", default_value_t = 1_000,
+        value_parser = whole::<u32>(100, 3_600_000), allow_negative_numbers = true)]
+    pub interval: u32,
+    /// End after this many looks, 1 to 1000000000
+    #[arg(long, value_name = "N", value_parser = whole::<u32>(1, 1_000_000_000),
+        allow_negative_numbers = true)]
+    pub count: Option<u32>,
+    /// Look once, without a rate
+    #[arg(long, conflicts_with = "count")]
+    pub once: bool,
+}
+
+/// Options of `oncegate doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// The table.
+    #[command(flatten)]
+    pub table: TableArgs,
+    /// Print one JSON object and nothing else
+    #[arg(long)]
+    pub json: bool,
+    /// Remove the table if it is damaged and nobody uses it; the next process makes a new one
+    #[arg(long)]
+    pub recreate: bool,
+    /// With --recreate: remove it even if it is sound, or is no table at all
+    #[arg(long, requires = "recreate")]
+    pub force: bool,
+}
+
+/// Options of `oncegate gc`.
+#[derive(Debug, Args)]
+pub struct GcArgs {
+    /// The table.
+    #[command(flatten)]
+    pub table: TableArgs,
+    /// Print one JSON object and nothing else
+    #[arg(long)]
+    pub json: bool,
+}
+
+pub(crate) const INSPECT_ABOUT: &str = "\
+Show what a table that processes share holds, and who uses it.
+
+The file is read from outside: it is opened read-only, no entry of its registry is taken, and no \
+secret is needed. Nothing of a request is shown. Numbers are put together while others work, so \
+that those which belong together may differ by what happened meanwhile.";
+
+pub(crate) const INSPECT_HELP: &str = "\
+Examples:
+  oncegate inspect /dev/shm/charges
+  oncegate inspect /dev/shm/charges --json --top 100
+  oncegate inspect /var/lib/app/charges --group --foreign-owner --scope acme
+
+When a lease began is not kept. So the oldest ones are told by their deadlines: for how long the
+one that lapsed first has been over, and when the next one lapses.
+
+Scopes are listed by their hash under the table's own salt; --scope names one. Only scopes that
+something limits have an entry; the records of all others are counted together.
+
+Exit status:
+  0  done
+  1  the file could not be read, or is no table
+  2  wrong usage";
+
+pub(crate) const TOP_ABOUT: &str = "\
+Watch a table that processes share: fill, records, leases, processes, and new records a second.
+
+On a terminal the view is drawn anew at each interval; into a pipe or a file one block is printed \
+for each. It ends with Ctrl-C, or after --count looks.";
+
+pub(crate) const TOP_HELP: &str = "\
+Examples:
+  oncegate top /dev/shm/charges
+  oncegate top /dev/shm/charges --interval 200
+  oncegate top /dev/shm/charges --count 60 > an-hour-of-it.txt
+
+Each look reads the whole file once: of a table of gigabytes, look less often.
+
+Exit status:
+  0  done
+  1  the file could not be read, or is no table
+  2  wrong usage";
+
+pub(crate) const DOCTOR_ABOUT: &str = "\
+Check a table that processes share, and say what to do.
+
+It looks at the header, the file's size and permissions, the key file beside it, every slot, set \
+and chunk for what no step of the engine leads to, processes that ended and what they left, and \
+drafts that nobody finished. The file is opened read-only. What looks impossible is read again \
+before it is told, so that a table at work is not taken for a broken one.
+
+With --recreate it removes a table that is damaged, after it has made sure that no process uses \
+it. With the table go its records: what ran before may run again. The key file stays.";
+
+pub(crate) const DOCTOR_HELP: &str = "\
+Examples:
+  oncegate doctor /dev/shm/charges
+  oncegate doctor /dev/shm/charges --json
+  oncegate doctor /dev/shm/charges --recreate
+
+Each finding has a severity (info, warning or error), a code that stays the same from version to
+version, what was found, and what to do.
+
+Exit status:
+  0  no finding is an error; or the table was removed
+  1  a finding is an error; or --recreate was refused
+  2  wrong usage";
+
+pub(crate) const GC_ABOUT: &str = "\
+Clear what dead processes left in a table, what is over in it, and drafts that nobody finished.
+
+Nothing needs it: whoever meets what a dead process left takes it over at once, and new records \
+clear old ones. It takes part in the table as a process of its own while it runs. It needs no \
+secret and lets nothing begin.";
+
+pub(crate) const GC_HELP: &str = "\
+Example:
+  oncegate gc /dev/shm/charges
+
+Exit status:
+  0  done
+  1  the table could not be opened, or has no entry left for one more process
+  2  wrong usage";

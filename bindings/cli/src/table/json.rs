@@ -1,0 +1,113 @@
+//! A table as JSON: the same names as in the engine's own types.
+
+use oncegate::{Finding, FingerprintMode, Inspection, OnFull, ScopeStatus};
+use serde_json::{Value, json};
+
+/// The whole of an inspection, with the `top` scopes that have most records.
+pub(super) fn inspection(seen: &Inspection, top: usize) -> Value {
+    let mut object = made_for(seen);
+    if let (Some(all), Value::Object(more)) = (object.as_object_mut(), state(seen)) {
+        all.extend(more);
+        let scopes = seen.scopes.iter().take(top).map(scope).collect();
+        all.insert("scopes".to_owned(), Value::Array(scopes));
+        all.insert("scopes_total".to_owned(), seen.scopes.len().into());
+    }
+    object
+}
+
+fn made_for(seen: &Inspection) -> Value {
+    json!({
+        "format": seen.format,
+        "bytes": seen.bytes,
+        "capacity": seen.capacity,
+        "slots": seen.slots,
+        "sets": seen.sets,
+        "inline_outcome": seen.inline_outcome,
+        "outcome_limit": seen.outcome_limit,
+        "max_processes": seen.max_processes,
+        "max_scopes": seen.max_scopes,
+        "on_full": match seen.on_full {
+            OnFull::Reject => "reject",
+            _ => "evict_lru",
+        },
+        "fingerprint_mode": match seen.fingerprint_mode {
+            FingerprintMode::Keyed => "keyed",
+            _ => "fast_trusted",
+        },
+    })
+}
+
+fn state(seen: &Inspection) -> Value {
+    let (records, leases, chunks) = (&seen.records, &seen.leases, &seen.chunks);
+    json!({
+        "epoch": seen.epoch,
+        "same_boot": seen.same_boot,
+        "now_ms": seen.now_ms,
+        "records": {
+            "running": records.running,
+            "waiting": records.waiting,
+            "succeeded": records.succeeded,
+            "failed": records.failed,
+            "unknown": records.unknown,
+            "total": records.total(),
+        },
+        "half_done": seen.half_done,
+        "fill": seen.fill,
+        "leases": {
+            "held": leases.held,
+            "lapsed": leases.lapsed,
+            "of_dead": leases.of_dead,
+            "ending": leases.ending,
+            "longest_lapsed_ms": leases.longest_lapsed_ms,
+            "next_lapse_ms": leases.next_lapse_ms,
+        },
+        "processes": seen.processes.iter().map(|process| json!({
+            "index": process.index,
+            "state": process.state.name(),
+            "pid": process.pid,
+            "since_unix_ms": process.since_unix_ms,
+            "leases": process.leases,
+            "half_done": process.half_done,
+        })).collect::<Vec<_>>(),
+        "buried": seen.buried,
+        "unlimited_records": seen.unlimited_records,
+        "chunks": {
+            "total": chunks.total,
+            "bytes_each": chunks.bytes_each,
+            "unused": chunks.unused,
+            "open": chunks.open,
+            "recycling": chunks.recycling,
+            "torn": chunks.torn,
+            "live": chunks.live,
+            "filled_bytes": chunks.filled_bytes,
+        },
+        "keys": {
+            "generation": seen.keys.generation,
+            "current": seen.keys.current,
+            "is_rotating": seen.keys.is_rotating,
+        },
+    })
+}
+
+/// One scope.
+pub(super) fn scope(status: &ScopeStatus) -> Value {
+    json!({
+        "hash": format!("{:016x}", status.hash),
+        "records": status.records,
+        "charged": status.charged,
+        "max_live": status.max_live,
+        "per_second": status.per_second,
+        "by_name": status.by_name,
+        "is_guest": status.is_guest,
+    })
+}
+
+/// One finding of a check.
+pub(super) fn finding(finding: &Finding) -> Value {
+    json!({
+        "severity": finding.severity.name(),
+        "code": finding.code,
+        "text": finding.text,
+        "advice": finding.advice,
+    })
+}
