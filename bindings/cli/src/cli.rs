@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 
 use crate::bench::MAX_ROUNDS;
+use crate::crew::{MAX_KILL_RATE, MOST_PROCESSES};
 use crate::input::DERIVATION;
 use crate::storm::{MAX_RATE, Shape, describe_sums};
 use crate::table;
@@ -55,6 +56,22 @@ pub enum Command {
         /// The shell
         shell: Shell,
     },
+    /// One process of a storm, which the others start
+    #[command(hide = true)]
+    StormWorker(WorkerArgs),
+}
+
+/// What one process of a storm is started with.
+#[derive(Debug, Args)]
+pub struct WorkerArgs {
+    /// The folder of the storm
+    pub folder: PathBuf,
+    /// The table that its processes share
+    pub table: PathBuf,
+    /// Whose share it delivers, from 0
+    pub index: usize,
+    /// Which process of the storm it is, counted over all that were started
+    pub instance: u32,
 }
 
 /// Options of `oncegate storm`.
@@ -91,6 +108,17 @@ pub struct StormArgs {
     #[arg(long, value_name = "MS", default_value_t = 100,
         value_parser = whole::<u64>(10, 60_000), allow_negative_numbers = true)]
     pub lease_ms: u64,
+    /// Deliver from this many processes that share one table, 1 to 64
+    #[arg(long, value_name = "N", conflicts_with_all = ["baseline", "compare"],
+        value_parser = whole::<u16>(1, MOST_PROCESSES.into()), allow_negative_numbers = true)]
+    pub processes: Option<u16>,
+    /// With --processes: kills a second, by SIGKILL, 0 to 100
+    #[arg(long, value_name = "P", default_value_t = 2.0, requires = "processes",
+        value_parser = kill_rate, allow_negative_numbers = true)]
+    pub kill_rate: f64,
+    /// With --processes: the file that they share, made if absent; else a temporary one in memory
+    #[arg(long, value_name = "FILE", requires = "processes", value_hint = ValueHint::FilePath)]
+    pub path: Option<PathBuf>,
     /// Run without the engine: retry with backoff, no coordination
     #[arg(long, conflicts_with = "compare")]
     pub baseline: bool,
@@ -131,13 +159,22 @@ impl StormArgs {
 
 /// Reads a share; the highest is below 1, so that a storm ends.
 fn rate(text: &str) -> Result<f64, String> {
+    up_to(text, MAX_RATE)
+}
+
+/// Reads kills a second.
+fn kill_rate(text: &str) -> Result<f64, String> {
+    up_to(text, MAX_KILL_RATE)
+}
+
+fn up_to(text: &str, most: f64) -> Result<f64, String> {
     let found = match text.parse::<f64>() {
-        Ok(rate) if (0.0..=MAX_RATE).contains(&rate) => return Ok(rate),
+        Ok(rate) if (0.0..=most).contains(&rate) => return Ok(rate),
         Ok(rate) if rate < 0.0 => "a negative number",
-        Ok(rate) if rate > MAX_RATE => "a number above the limit",
+        Ok(rate) if rate > most => "a number above the limit",
         _ => "no number",
     };
-    Err(format!("found {found}; limit: 0 to {MAX_RATE}"))
+    Err(format!("found {found}; limit: 0 to {most}"))
 }
 
 /// Reads a whole number between two limits, both of which it may be.
@@ -205,10 +242,17 @@ the same storm.
 
 Through the engine, the command checks that every request has one accepted side effect, made from \
 its own payload, and that duplicates got the receipt of that effect. If not, it says which lines \
-and exits with 1.";
+and exits with 1.
+
+With --processes, real processes share one table and are killed by SIGKILL at random, --kill-rate \
+times a second during the first minute; each victim starts again. What a killed process held is \
+taken over at once. No handler outlives its lease then, and --pause-rate and --lease-ms play no \
+part. Effects go to a file to which all append, each with its fencing token: an attempt that was \
+killed between its effect and its completion runs again, and is reported as interrupted.";
 
 const STORM_HELP: &str = "\
 Examples:
+  oncegate storm --input requests.ndjson.gz --processes 4 --kill-rate 5 --work-ms 100
   oncegate storm --input requests.ndjson.gz --compare
   oncegate storm --input requests.ndjson --clients 32 --copies 6 --fail-rate 0.2 --seed 7
   zcat requests.ndjson.gz | oncegate storm --input - --json";
@@ -244,7 +288,24 @@ these fields among others:
   p50_ns, p99_ns, p999_ns
                      time of `begin` in nanoseconds, with the hashing of the payload, whose sizes
                      are in median_payload_bytes and largest_payload_bytes; 0 in the baseline
-  per_second         deliveries answered for good, per second";
+  per_second         deliveries answered for good, per second
+
+With --processes --json, one object with these fields among others:
+  kills, attempts    processes that were killed; attempts that were admitted
+  effects            side effects: distinct + interrupted_attempts + duplicate_effects
+  interrupted_attempts
+                     effects of attempts that were killed before they completed, told by their
+                     fencing tokens; the requests ran again
+  duplicate_effects  any other effect beyond the first of a request: a broken promise
+  killed_before_effect
+                     attempts that were killed before they had an effect
+  recovered_leases   attempts of killed processes that another process took over
+  recovery_median_ms, recovery_longest_ms
+                     from the kill of a process to the next attempt of a request that it held; who
+                     waited for the request notices, or the next who asks
+  lost_outcomes      requests whose stored outcome was gone or another one: a broken promise
+  invariants         what was checked, in words
+  violations         what was broken, by line of the input";
 
 const EXIT_STATUS: &str = "\
 Exit status:

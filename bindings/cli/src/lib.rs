@@ -10,6 +10,7 @@
 
 mod bench;
 pub mod cli;
+mod crew;
 pub mod input;
 mod rng;
 mod storm;
@@ -23,6 +24,7 @@ use clap::{CommandFactory, Parser};
 
 use self::bench::BenchError;
 use self::cli::{BenchArgs, Cli, Command, StormArgs};
+use self::crew::CrewError;
 use self::input::InputError;
 use self::storm::{MAX_DELIVERIES, Storm};
 use self::table::{DoctorArgs, TableError};
@@ -30,7 +32,9 @@ use self::table::{DoctorArgs, TableError};
 /// Carries out the command that the process was started with.
 pub fn run() -> ExitCode {
     let result = match Cli::parse().command {
+        Command::Storm(args) if args.processes.is_some() => run_crew(&args),
         Command::Storm(args) => run_storm(&args),
+        Command::StormWorker(args) => crew::work(&args).map(|()| Exit::Done).map_err(Failure::from),
         Command::Bench(args) => run_bench(&args),
         Command::Inspect(args) => {
             table::inspect(&args).map_err(Failure::from).and_then(|text| print_all(&text))
@@ -81,6 +85,8 @@ enum Failure {
     #[error("engine: {0}")]
     Engine(#[from] oncegate::Error),
     #[error(transparent)]
+    Crew(#[from] CrewError),
+    #[error(transparent)]
     Table(#[from] TableError),
     #[error(transparent)]
     Bench(#[from] BenchError),
@@ -116,6 +122,27 @@ fn run_storm(args: &StormArgs) -> Result<Exit, Failure> {
     Ok(match storms.iter().all(Storm::kept_promise) {
         false => Exit::Failed,
         true if is_broken => Exit::BrokenLines,
+        true => Exit::Done,
+    })
+}
+
+fn run_crew(args: &StormArgs) -> Result<Exit, Failure> {
+    let crew = crew::storm(args)?;
+    for (number, reason) in &crew.skipped {
+        warn(format_args!("line {number}: skipped: {reason}"));
+    }
+    for violation in &crew.report.violations {
+        warn(format_args!("promise broken: {violation}"));
+    }
+    let text = if args.json {
+        serde_json::to_string(&crew.report).map_err(io::Error::from)? + "\n"
+    } else {
+        crew.report.to_string()
+    };
+    print(text.as_bytes())?;
+    Ok(match crew.report.violations.is_empty() {
+        false => Exit::Failed,
+        true if !crew.skipped.is_empty() => Exit::BrokenLines,
         true => Exit::Done,
     })
 }

@@ -8,8 +8,8 @@ use crate::observe::Live;
 /// it. No secret, no key and no content is among it.
 ///
 /// Times are milliseconds. The table's own time, which deadlines are told in, begins with one when
-/// it is made; where the machine was started anew, it goes on by what has passed on the wall, as soon
-/// as a process opens the table.
+/// it is made; where the machine was started anew, it goes on by what has passed on the wall, as
+/// soon as a process opens the table.
 ///
 /// ```no_run
 /// # use oncegate::{FileAccess, RegionFile};

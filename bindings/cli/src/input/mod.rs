@@ -114,6 +114,28 @@ pub(crate) fn load(path: &Path) -> Result<Input, InputError> {
     input.map_err(|reason| InputError { path: path.to_owned(), reason })
 }
 
+/// As [`load`], by way of a copy that others can read again: at `copy`, which must not be there.
+///
+/// # Errors
+/// As of [`load`].
+pub(crate) fn load_through(path: &Path, copy: &Path) -> Result<Input, InputError> {
+    let copied = || {
+        let mut to = File::create_new(copy).map_err(Unreadable::Start)?;
+        let mut take = |from: &mut dyn Read| {
+            // One byte more than can be read again shows that it is too much.
+            let mut from = from.take(MAX_INPUT_BYTES + 1);
+            io::copy(&mut from, &mut to).map_err(Unreadable::Start)
+        };
+        if path == Path::new(STDIN) {
+            take(&mut io::stdin().lock())?;
+        } else {
+            take(&mut File::open(path).map_err(Unreadable::Open)?)?;
+        }
+        File::open(copy).map_err(Unreadable::Open).and_then(read)
+    };
+    copied().map_err(|reason| InputError { path: path.to_owned(), reason })
+}
+
 /// Reads NDJSON, decompressing it first when it opens with the magic bytes of gzip.
 ///
 /// # Errors

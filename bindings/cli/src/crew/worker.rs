@@ -1,0 +1,184 @@
+//! One process of a storm: it delivers its share, and may be killed at any moment.
+
+use std::collections::HashSet;
+use std::io::{self, Read};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use oncegate::{Admission, BeginOptions, Engine, Failure, Lease, OnConflict, Outcome};
+
+use super::ledger::{Kind, Ledger, Record};
+use super::orders::Orders;
+use super::share::{Numbered, share};
+use super::{CrewError, INPUT, ORDERS, ledger_of};
+use crate::cli::WorkerArgs;
+use crate::input::{self, Input};
+use crate::storm::{End, Plan};
+
+/// What a worker needs for every delivery.
+struct Worker<'w> {
+    orders: &'w Orders,
+    input: &'w Input,
+    plan: &'w Plan,
+    engine: Engine,
+    ledger: Ledger,
+    instance: u32,
+}
+
+/// Delivers what is left of a share.
+pub(crate) fn work(args: &WorkerArgs) -> Result<(), CrewError> {
+    end_with_the_captain();
+    let orders = Orders::read(&args.folder.join(ORDERS)).map_err(CrewError::Orders)?;
+    let input = input::load(&args.folder.join(INPUT))?;
+    let plan = Plan::new(&input.lines, orders.shape())?;
+    let ledger = Ledger::open(&ledger_of(&args.folder)).map_err(CrewError::Ledger)?;
+    let records = ledger.read().map_err(CrewError::Ledger)?;
+    let is_answer = |record: &&Record| record.kind == Kind::Answered;
+    let answered: HashSet<u32> =
+        records.iter().filter(is_answer).map(|record| record.delivery).collect();
+    let mut left = share(&plan, &orders, args.index);
+    left.retain(|one| !answered.contains(&one.number));
+    let engine = orders.engine(&args.table, plan.distinct())?;
+    let instance = args.instance;
+    let worker = Worker { orders: &orders, input: &input, plan: &plan, engine, ledger, instance };
+    let next = AtomicUsize::new(0);
+    let deliver = || {
+        // Relaxed: each number is given out once, and says nothing else.
+        while let Some(one) = left.get(next.fetch_add(1, Ordering::Relaxed)) {
+            worker.deliver(*one)?;
+        }
+        Ok(())
+    };
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..orders.threads).map(|_| scope.spawn(deliver)).collect();
+        let ends = threads.into_iter().map(|thread| match thread.join() {
+            Ok(end) => end,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        ends.collect()
+    })
+}
+
+impl Worker<'_> {
+    /// Brings one delivery to the engine until it is answered.
+    fn deliver(&self, one: Numbered) -> Result<(), CrewError> {
+        let line = &self.input.lines[one.delivery.line as usize];
+        let operation = self.orders.operation(line);
+        let request = self.orders.request(line, &operation)?;
+        let options = BeginOptions::new().on_conflict(OnConflict::Wait(PATIENCE));
+        loop {
+            match self.engine.begin_with(&request, &options) {
+                Ok(Admission::Admitted(lease)) => {
+                    if self.attempt(one, lease)? {
+                        return Ok(());
+                    }
+                }
+                Ok(Admission::Replayed(outcome)) => {
+                    let token = token_of(&outcome).unwrap_or(0);
+                    return self.note(Kind::Answered, one, 0, token);
+                }
+                Ok(Admission::InProgress { .. }) => {}
+                Ok(Admission::Scheduled { due_in, .. }) => thread::sleep(due_in.min(PATIENCE)),
+                // An answer that this storm leads to nowhere: the verdict will find no token.
+                Ok(_) => return self.note(Kind::Answered, one, 0, 0),
+                Err(error) if error.is_retriable() => {
+                    thread::sleep(error.retry_after().unwrap_or(A_MOMENT).min(PATIENCE));
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// One attempt. True: it answered the delivery.
+    fn attempt(&self, one: Numbered, lease: Lease<'_>) -> Result<bool, CrewError> {
+        let (attempt, token) = (lease.attempt(), lease.fencing_token().get());
+        self.note(Kind::Started, one, attempt, token)?;
+        let fate = self.plan.fate(one.delivery.request, attempt.saturating_sub(1));
+        thread::sleep(fate.work);
+        match fate.end {
+            End::Fail | End::Panic => {
+                // Before the engine knows: from then on the next attempt may start.
+                self.note(Kind::Failed, one, attempt, token)?;
+                // A panic drops the lease, which tells the engine the same.
+                if fate.end == End::Fail {
+                    let _ = lease.fail(Failure::retryable());
+                }
+                return Ok(false);
+            }
+            End::Commit | End::Pause => {}
+        }
+        self.note(Kind::Effect, one, attempt, token)?;
+        // A real handler takes a while from its effect to its answer: a good moment to be killed.
+        thread::sleep(fate.work / 8);
+        match lease.complete(&outcome_of(token)) {
+            Ok(_) => {
+                self.note(Kind::Completed, one, attempt, token)?;
+                self.note(Kind::Answered, one, attempt, token)?;
+                Ok(true)
+            }
+            Err(error) if error.is_fenced() => {
+                self.note(Kind::Fenced, one, attempt, token)?;
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn note(&self, kind: Kind, one: Numbered, attempt: u32, token: u64) -> Result<(), CrewError> {
+        let (request, delivery) = (one.delivery.request, one.number);
+        let record =
+            Record { request, delivery, attempt, token, ..Record::new(kind, self.instance) };
+        self.ledger.append(&record).map_err(CrewError::Ledger)
+    }
+}
+
+/// The outcome of the attempt with `token`: the token, again and again, too large to lie beside the
+/// record.
+fn outcome_of(token: u64) -> Outcome {
+    Outcome::new(200, format!("{token:016x}").repeat(REPEATED))
+}
+
+/// The token in an outcome, if all of it is there, and as it was stored.
+pub(crate) fn token_of(outcome: &Outcome) -> Option<u64> {
+    let first = outcome.body().get(..DIGITS)?;
+    let token = u64::from_str_radix(std::str::from_utf8(first).ok()?, 16).ok()?;
+    (*outcome == outcome_of(token)).then_some(token)
+}
+
+/// Ends this process when the one that started it has ended, however that came.
+fn end_with_the_captain() {
+    thread::spawn(|| {
+        let mut input = io::stdin().lock();
+        let mut byte = [0];
+        // The captain never writes: this returns when its end of the pipe is gone.
+        while matches!(input.read(&mut byte), Ok(1..)) {}
+        std::process::exit(1);
+    });
+}
+
+const DIGITS: usize = 16;
+const REPEATED: usize = 20;
+/// How long a duplicate waits for another process's attempt before it asks again.
+const PATIENCE: Duration = Duration::from_millis(100);
+const A_MOMENT: Duration = Duration::from_millis(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Goal: an outcome that is not byte for byte what was stored has no token. Method: whole,
+    /// cut, changed, and another status.
+    #[test]
+    fn outcomes_are_compared_byte_for_byte() {
+        let whole = outcome_of(0x1234);
+        assert_eq!(token_of(&whole), Some(0x1234));
+        let body = whole.body();
+        assert_eq!(token_of(&Outcome::new(200, &body[..body.len() - 1])), None);
+        assert_eq!(token_of(&Outcome::new(201, body)), None);
+        let mut changed = body.to_vec();
+        changed[100] ^= 1;
+        assert_eq!(token_of(&Outcome::new(200, changed)), None);
+        assert_eq!(token_of(&Outcome::new(200, b"")), None);
+    }
+}
