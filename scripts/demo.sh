@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds the command and storms the engine with real webhooks: once without it, once with it.
+# Builds the command and storms the engine with real webhooks: once without it, once with it, and
+# then from processes that share one table and are killed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
@@ -8,6 +9,10 @@ PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
 say "building the command (a minute or two the first time)"
 cargo build ${LOCKED:-} --release --quiet -p oncegate-cli
 say "255 webhooks, 6 copies each, 32 clients, seed 7: without the engine, then with it"
-exec "${CARGO_TARGET_DIR:-target}/release/oncegate" storm --compare \
-  --input bindings/cli/data/github-webhooks.ndjson.gz \
+oncegate="${CARGO_TARGET_DIR:-target}/release/oncegate"
+input=bindings/cli/data/github-webhooks.ndjson.gz
+"$oncegate" storm --compare --input "$input" \
   --clients 32 --copies 6 --fail-rate 0.05 --pause-rate 0.02 --seed 7
+say "the same webhooks to 4 processes that share a table and are killed, about 8 a second"
+exec "$oncegate" storm --processes 4 --kill-rate 8 --input "$input" \
+  --clients 16 --copies 4 --work-ms 60 --fail-rate 0.05 --seed 7

@@ -1,4 +1,4 @@
-//! The `oncegate` command: a storm of retried requests on real input, and a quick measurement.
+//! The `oncegate` command: storms of retried requests, a measurement, and shared tables.
 
 use std::process::ExitCode;
 

@@ -1,8 +1,8 @@
 //! The ledger: effects and answers of a storm of processes, in a file to which all append.
 //!
 //! It stands for what a service does to the world, so it lies outside the engine and asks nothing:
-//! whoever writes an effect has made it. A record is 64 bytes of text and is written by one call, so
-//! that it never crosses a page: whenever a process is killed, its last record is there as a whole
+//! whoever writes an effect has made it. A record is 64 bytes of text and is written by one call,
+//! so that it never crosses a page: whenever a process is killed, its last record is there as a whole
 //! or not at all.
 
 use std::fs::{File, OpenOptions};
@@ -120,7 +120,8 @@ impl Record {
             token: number()?,
             at_us: number()?,
         };
-        (bytes.len() == RECORD).then_some(record)
+        // What is written in any other way is not from this ledger.
+        (record.to_bytes() == bytes).then_some(record)
     }
 }
 

@@ -108,7 +108,7 @@ impl Judge<'_> {
         self.verdict.violations.push(format!("line {}: {what}", self.line));
     }
 
-    /// Attempts come one after the other, with rising tokens; none before its predecessor has ended.
+    /// Attempts come one after the other, with rising tokens; none before the last one has ended.
     fn attempts(&mut self, story: &Story<'_>) {
         let mut before: Option<(usize, &Record)> = None;
         let mut known = 0;

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value;
 
@@ -48,4 +49,34 @@ pub(crate) fn storm(args: &[&str], stdin: &[u8]) -> (Value, i32, String) {
 /// A number of the object, or a failure that shows the object.
 pub(crate) fn number(json: &Value, field: &str) -> u64 {
     json[field].as_u64().unwrap_or_else(|| panic!("{field} is no number in {json}"))
+}
+
+/// A folder in memory with a table in it, gone with the test.
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        // Relaxed: numbers only have to differ.
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let base = Path::new("/dev/shm");
+        let base = if base.is_dir() { base.to_owned() } else { std::env::temp_dir() };
+        let path = base.join(format!("oncegate-cli-test-{}-{number}", std::process::id()));
+        std::fs::create_dir(&path).expect("a folder for this test");
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(crate) fn table(&self) -> String {
+        self.0.join("table").to_str().expect("its names are text").to_owned()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }

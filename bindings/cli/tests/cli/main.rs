@@ -5,4 +5,5 @@ mod help_and_completions;
 mod input_and_exit_status;
 mod measurement;
 mod shared_tables;
+mod storm_of_processes;
 mod storm_on_real_input;

@@ -4,41 +4,14 @@
 use std::fs::{OpenOptions, Permissions};
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::{FileExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use oncegate::{Admission, Engine, Outcome, Quota, Reach, Request, Scope};
 use serde_json::Value;
 
-use crate::common::{number, oncegate};
-
-/// A folder in memory with a table in it, gone with the test.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Self {
-        static NUMBER: AtomicU64 = AtomicU64::new(0);
-        // Relaxed: numbers only have to differ.
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let base = Path::new("/dev/shm");
-        let base = if base.is_dir() { base.to_owned() } else { std::env::temp_dir() };
-        let path = base.join(format!("oncegate-cli-test-{}-{number}", std::process::id()));
-        std::fs::create_dir(&path).expect("a folder for this test");
-        Self(path)
-    }
-
-    fn table(&self) -> String {
-        self.0.join("table").to_str().expect("its names are text").to_owned()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
+use crate::common::{Folder, number, oncegate};
 
 fn engine(folder: &Folder) -> Engine {
     let lease = Duration::from_secs(3_600);
@@ -125,8 +98,8 @@ fn codes(json: &Value) -> Vec<&str> {
     findings.iter().map(|finding| finding["code"].as_str().expect("a code")).collect()
 }
 
-/// Goal: `inspect` tells of a live, a killed and a departed process, and of a scope by its name, and
-/// of nothing that requests hold. Method: the JSON object and the text of one table.
+/// Goal: `inspect` tells of a live, a killed and a departed process, and of a scope by its name,
+/// and of nothing that requests hold. Method: the JSON object and the text of one table.
 #[test]
 fn inspect_tells_who_uses_a_table() {
     let folder = Folder::new();
@@ -165,8 +138,8 @@ fn inspect_tells_who_uses_a_table() {
 }
 
 /// Goal: `top` prints a block for each look, with the rate of new records, and ends by itself, or
-/// when its reader has gone. Method: a thread that inserts while it looks three times; a reader that
-/// takes one block.
+/// when its reader has gone. Method: a thread that inserts while it looks three times; a reader
+/// that takes one block.
 #[test]
 fn top_shows_the_rate_of_new_records() {
     let folder = Folder::new();
@@ -205,8 +178,8 @@ fn top_shows_the_rate_of_new_records() {
     assert_eq!((exit, text.matches("new records").count()), (0, 1));
 }
 
-/// Goal: `doctor` tells a sound table from a damaged one by its exit status, and removes only what it
-/// was told to, when nobody uses it. Method: sound, used, damaged, torn, text, gone.
+/// Goal: `doctor` tells a sound table from a damaged one by its exit status, and removes only what
+/// it was told to, when nobody uses it. Method: sound, used, damaged, torn, text, gone.
 #[test]
 fn doctor_removes_what_is_damaged_and_unused() {
     let folder = Folder::new();
@@ -268,7 +241,7 @@ fn unsafe_files_have_to_be_allowed() {
     let folder = Folder::new();
     drop(engine(&folder));
     let table = folder.table();
-    let link = folder.0.join("link").to_str().expect("text").to_owned();
+    let link = folder.path().join("link").to_str().expect("text").to_owned();
     std::os::unix::fs::symlink(&table, &link).expect("own folder");
     let key = table.clone() + ".key";
     for path in [&table, &key] {
@@ -289,16 +262,16 @@ fn unsafe_files_have_to_be_allowed() {
     assert_eq!(codes(&found), ["file-refused"]);
 }
 
-/// Goal: what cannot be read is one line that names the file, and status 1; wrong usage is status 2.
-/// Method: no file, a folder, text; numbers beyond their limits.
+/// Goal: what cannot be read is one line that names the file, and status 1; wrong usage is status
+/// 2. Method: no file, a folder, text; numbers beyond their limits.
 #[test]
 fn failures_of_tables_are_told() {
     let folder = Folder::new();
-    let letter = folder.0.join("letter").to_str().expect("text").to_owned();
+    let letter = folder.path().join("letter").to_str().expect("text").to_owned();
     std::fs::write(&letter, "a letter to somebody").expect("own folder");
     std::fs::set_permissions(&letter, Permissions::from_mode(0o600)).expect("own file");
     let table = folder.table();
-    for path in [table.as_str(), folder.0.to_str().expect("text"), &letter] {
+    for path in [table.as_str(), folder.path().to_str().expect("text"), &letter] {
         for command in ["inspect", "top", "gc"] {
             let (stdout, exit, stderr) = run(&[command, path]);
             assert_eq!((exit, stdout.as_str()), (1, ""), "{command} {path}: {stderr}");
