@@ -39,6 +39,14 @@ fn argument_vector(lines: &[u8]) {
         Ok(cli) => match cli.command {
             Command::Storm(storm) => within_limits(&storm),
             Command::Bench(bench) => assert!((1..=7).contains(&bench.rounds)),
+            Command::Inspect(inspect) => assert!(inspect.top <= 1_000),
+            Command::Top(top) => {
+                assert!((100..=3_600_000).contains(&top.interval) && top.count != Some(0));
+                assert!(!(top.once && top.count.is_some()), "{top:?}");
+            }
+            Command::Doctor(doctor) => assert!(doctor.recreate || !doctor.force, "{doctor:?}"),
+            Command::Gc(gc) => drop(format!("{gc:?}")),
+            Command::StormWorker(worker) => drop(format!("{worker:?}")),
             Command::Completions { shell } => drop(format!("{shell:?}")),
         },
         Err(error) => {
@@ -57,6 +65,9 @@ fn within_limits(storm: &StormArgs) {
     assert!((1..=512).contains(&storm.clients) && (1..=100).contains(&storm.copies), "{storm:?}");
     assert!(storm.work_ms <= 10_000 && (10..=60_000).contains(&storm.lease_ms), "{storm:?}");
     assert!(!(storm.baseline && storm.compare), "{storm:?}");
+    assert!((0.0..=100.0).contains(&storm.kill_rate), "{storm:?}");
+    let alone = !storm.baseline && !storm.compare;
+    assert!(storm.processes.is_none_or(|all| alone && (1..=64).contains(&all)), "{storm:?}");
     let flag = |name: &str, set: bool| set.then(|| name.to_owned());
     let mut written = vec!["oncegate".to_owned(), "storm".to_owned()];
     written.extend([
@@ -68,13 +79,20 @@ fn within_limits(storm: &StormArgs) {
         format!("--work-ms={}", storm.work_ms),
         format!("--lease-ms={}", storm.lease_ms),
     ]);
+    if let Some(processes) = storm.processes {
+        written.push(format!("--processes={processes}"));
+        written.push(format!("--kill-rate={}", storm.kill_rate));
+    }
     written.extend(flag("--baseline", storm.baseline));
     written.extend(flag("--compare", storm.compare));
     written.extend(flag("--json", storm.json));
     let mut written: Vec<_> = written.into_iter().map(Into::into).collect();
-    let mut input = std::ffi::OsString::from("--input=");
-    input.push(&storm.input);
-    written.push(input);
+    let paths = [("--input=", Some(&storm.input)), ("--path=", storm.path.as_ref())];
+    for (name, path) in paths.into_iter().filter_map(|(name, path)| Some((name, path?))) {
+        let mut argument = std::ffi::OsString::from(name);
+        argument.push(path);
+        written.push(argument);
+    }
     let again = Cli::try_parse_from(written).expect("what was taken is taken again");
     let Command::Storm(again) = again.command else { panic!("another command") };
     assert_eq!(format!("{again:?}"), format!("{storm:?}"));
