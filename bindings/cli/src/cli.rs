@@ -356,6 +356,11 @@ mod tests {
             ("--lease-ms", "9", "below", "10 to 60000"),
             ("--work-ms", "10001", "above", "0 to 10000"),
             ("--work-ms", "-1", "negative", "0 to 10000"),
+            ("--processes", "0", "below", "1 to 64"),
+            ("--processes", "65", "above", "1 to 64"),
+            ("--kill-rate", "100.5", "above", "0 to 100"),
+            ("--kill-rate", "-1", "negative", "0 to 100"),
+            ("--kill-rate", "NaN", "no number", "0 to 100"),
             ("--seed", "-1", "negative", "0 to 18446744073709551615"),
             ("--seed", "18446744073709551616", "above", "0 to 18446744073709551615"),
         ] {
@@ -369,5 +374,14 @@ mod tests {
         let bench = |rounds| Cli::try_parse_from(["oncegate", "bench", "--rounds", rounds]);
         assert!(bench("7").is_ok() && bench("8").is_err() && bench("-1").is_err());
         assert!(parse(&["--baseline", "--compare"]).is_err());
+        assert!(parse(&["--processes", "64", "--kill-rate", "100", "--path", "t"]).is_ok());
+        let alone = [&["--kill-rate", "1"][..], &["--path", "t"]];
+        assert!(alone.iter().all(|options| parse(options).is_err()), "they need --processes");
+        let top = |options: &[&str]| {
+            let base = ["oncegate", "top", "t"];
+            Cli::try_parse_from(base.iter().chain(options)).is_ok()
+        };
+        assert!(top(&["--interval", "100"]) && !top(&["--interval", "99"]));
+        assert!(top(&["--count", "1"]) && !top(&["--count", "0"]));
     }
 }

@@ -72,7 +72,7 @@ impl Probe {
 
 /// The set in which a look-up begins, and another one, which may be the same.
 #[inline(always)]
-fn homes(first: u64, sets: usize) -> (usize, usize) {
+pub(super) fn homes(first: u64, sets: usize) -> (usize, usize) {
     // Slots are named with 28 bits, so that sets are below 2^32.
     let spread = |bits: u64| (((bits & 0xffff_ffff) * sets as u64) >> 32) as usize;
     (spread(first), spread(first >> 32))

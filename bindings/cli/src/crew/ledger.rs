@@ -2,8 +2,8 @@
 //!
 //! It stands for what a service does to the world, so it lies outside the engine and asks nothing:
 //! whoever writes an effect has made it. A record is 64 bytes of text and is written by one call,
-//! so that it never crosses a page: whenever a process is killed, its last record is there as a whole
-//! or not at all.
+//! so that it never crosses a page: whenever a process is killed, its last record is there as a
+//! whole or not at all.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
