@@ -183,7 +183,7 @@ impl Judge<'_> {
             } else if is_last || is_after {
                 self.verdict.duplicates += 1;
                 self.broken("an effect was made beside that of the stored outcome");
-            } else if self.kills.contains_key(&effect.instance) {
+            } else if self.was_interrupted(story, effect) {
                 self.verdict.interrupted += 1;
             } else {
                 self.verdict.duplicates += 1;
@@ -193,6 +193,15 @@ impl Judge<'_> {
         if last.is_some() && counted == 0 {
             self.broken("the stored outcome belongs to no effect");
         }
+    }
+
+    /// Whether the process was killed between this effect and its completion. One that came to its
+    /// completion was not, whatever became of its process later.
+    fn was_interrupted(&self, story: &Story<'_>, effect: &Record) -> bool {
+        let has_come_on = story.iter().any(|(_, record)| {
+            record.token == effect.token && matches!(record.kind, Kind::Completed | Kind::Fenced)
+        });
+        self.kills.contains_key(&effect.instance) && !has_come_on
     }
 
     /// Everybody got the outcome that is stored.

@@ -80,6 +80,14 @@ fn interrupted_attempts_are_told_apart() {
     assert_eq!((verdict.recovered, verdict.killed_before_effect), (1, 0));
     let verdict = story(1, false);
     assert_eq!((verdict.interrupted, verdict.killed_before_effect), (0, 1));
+    let fenced = [
+        record(Kind::Started, 1, 1, 5),
+        record(Kind::Effect, 1, 1, 5),
+        record(Kind::Fenced, 1, 1, 5),
+        killed(),
+    ];
+    let verdict = judge(&[&fenced[..], &whole(3, 2, 6)].concat(), Some(6));
+    assert_eq!((verdict.interrupted, verdict.duplicates), (0, 1), "it came to its completion");
     let verdict = story(2, true);
     assert_eq!((verdict.interrupted, verdict.duplicates), (0, 1));
     assert_eq!(verdict.violations.len(), 2, "{:?}", verdict.violations);
