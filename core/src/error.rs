@@ -297,8 +297,8 @@ codes! {
     Os = 24, permanent, "the operating system refused";
     /// This operating system cannot share a table between processes.
     Unsupported = 25, permanent, "not on this operating system";
-    /// Processes use the region that was to be removed.
-    RegionInUse = 26, transient, "processes use the region";
+    /// Processes use the region that was to be removed; or it was removed while it was being opened.
+    RegionInUse = 26, transient, "processes use the region, or it is being removed";
 }
 
 #[cfg(test)]

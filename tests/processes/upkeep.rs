@@ -3,9 +3,10 @@
 use std::fs::{File, OpenOptions, Permissions};
 use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
-use oncegate::{ErrorCode, FileAccess, ProcessState, RegionFile, Severity};
+use oncegate::{Engine, ErrorCode, FileAccess, ProcessState, Reach, RegionFile, Severity};
 
 use crate::crew::{Folder, Worker};
 use crate::inspection::look;
@@ -216,4 +217,51 @@ fn a_table_in_use_is_not_removed() {
     RegionFile::remove_whatever_it_is(&path, access).expect("that was asked for");
     let error = RegionFile::remove(&path, access).expect_err("there is none");
     assert_eq!(error.code(), ErrorCode::Os, "{error}");
+}
+
+/// Goal: whoever has opened a table has the one that the next process finds, though it is removed
+/// again and again: nobody is alone with a file without a name. Method: one thread opens, another
+/// removes; while the table is open, its file is the one under the path.
+#[test]
+fn nobody_opens_a_table_that_is_removed() {
+    let folder = Folder::new();
+    let (path, access) = (folder.table(), FileAccess::owner_only());
+    let (mut opened, mut refused) = (0, 0);
+    let is_done = AtomicBool::new(false);
+    let (removed, wrong) = std::thread::scope(|scope| {
+        let remover = scope.spawn(|| {
+            let mut removed = 0;
+            // Relaxed: it stands alone.
+            while !is_done.load(Ordering::Relaxed) {
+                removed += u64::from(RegionFile::remove(&path, access).is_ok());
+            }
+            removed
+        });
+        let mut wrong = None;
+        for _ in 0..1_000 {
+            match Engine::builder().tiny().reach(Reach::Host(path.clone())).build() {
+                Ok(engine) => {
+                    opened += 1;
+                    if !path.exists() {
+                        wrong = Some(format!("the table that was opened as number {opened}"));
+                    }
+                    drop(engine);
+                }
+                Err(error) => {
+                    refused += 1;
+                    let codes = [ErrorCode::RegionInUse, ErrorCode::RegistryFull];
+                    if !codes.contains(&error.code()) {
+                        wrong = Some(error.to_string());
+                    }
+                }
+            }
+        }
+        // Relaxed: as above.
+        is_done.store(true, Ordering::Relaxed);
+        let removed = remover.join().expect("it does not panic");
+        (removed, wrong)
+    });
+    println!("opened {opened}, refused {refused}, removed {removed}");
+    assert_eq!(wrong, None);
+    assert!(opened > 0 && removed > 0);
 }

@@ -54,7 +54,15 @@ impl Engine {
                 return Err(Error::of(ErrorCode::Unsupported, "reach"));
             }
         };
-        Self::with(config, part).map(|(engine, _)| engine)
+        let is_named = matches!(config.reach, Reach::Host(_));
+        let (engine, _) = Self::with(config, part)?;
+        if is_named && engine.region.is_unlinked() {
+            // Somebody removed it after it was found and before this process had its entry: whoever
+            // comes next makes another one, and this process would be alone with what it has.
+            let found = "a table that was removed meanwhile";
+            return Err(Error::new(ErrorCode::RegionInUse, "reach", found, "open it again"));
+        }
+        Ok(engine)
     }
 
     /// An engine on the region at `path` that knows no secret, so that it can begin nothing, but

@@ -29,7 +29,7 @@ pub(super) fn check(image: &Image) -> Result<Vec<Finding>, Error> {
         found.push(Finding::new(
             Severity::Warning,
             "drafts",
-            format!("{left} drafts lie beside the table that somebody began and never finished"),
+            format!("drafts beside the table that somebody began and never finished: {left}"),
             "`oncegate gc` removes them",
         ));
     }
@@ -60,16 +60,21 @@ fn impossible(faults: &Faults, found: &mut Vec<Finding>) {
     let text = |tally: &Tally| {
         let (slot, fault) = tally.first.unwrap_or_default();
         let count = tally.count;
-        format!("{count} slots say what no step of the engine leads to; slot {slot} has {fault}")
+        format!(
+            "slots that say what no step of the engine leads to: {count}; slot {slot} has {fault}"
+        )
     };
     note("slots-impossible", slots.count, text(slots));
     note("tags-wrong", tags.count, text(tags));
     let at = |tally: &Tally| tally.first.map_or(0, |(at, _)| at);
-    let text =
-        format!("{} sets name slots that do not exist; the first is {}", sets.count, at(sets));
+    let text = format!(
+        "sets that name slots that do not exist: {}; the first is {}",
+        sets.count,
+        at(sets)
+    );
     note("sets-impossible", sets.count, text);
     let text = format!(
-        "{} chunks of outcomes say what no step of the engine leads to; the first is {}",
+        "chunks that say what no step of the engine leads to: {}; the first is {}",
         chunks.count,
         at(chunks)
     );
@@ -85,15 +90,15 @@ fn people(seen: &Inspection, found: &mut Vec<Finding>) {
     };
     let gone = || seen.processes.iter().filter(|process| process.state != ProcessState::Alive);
     let left: u64 = gone().map(|process| process.leases + process.half_done).sum();
-    let text = format!("processes that ended hold {left} leases and half-done steps");
+    let text = format!("leases and half-done steps of processes that ended: {left}");
     let advice = "whoever meets one takes it over at once; `oncegate gc` clears all of them";
     note(left > 0, Severity::Warning, "dead-leftovers", text, advice);
     let dead = gone().filter(|process| process.state == ProcessState::Dead).count();
-    let text = format!("{dead} processes ended without giving their entries up");
+    let text = format!("processes that ended without giving their entries up: {dead}");
     let advice = "nothing has to be done: who needs an entry clears one; `oncegate gc` clears all";
     note(dead > 0, Severity::Info, "dead-processes", text, advice);
     let alive = seen.processes.len() - gone().count();
-    let text = format!("{alive} processes share the table, and it was made for as many");
+    let text = format!("processes that share the table: {alive}, and it was made for as many");
     let advice = "end one, or make a new table with a higher `max_processes`";
     let is_full = alive as u64 >= seen.max_processes;
     note(is_full, Severity::Warning, "registry-full", text, advice);
@@ -104,7 +109,7 @@ fn people(seen: &Inspection, found: &mut Vec<Finding>) {
     let text = "the machine was started anew since the table was last used".to_owned();
     let advice = "nothing has to be done: the next process that opens it moves its time on";
     note(!seen.same_boot, Severity::Info, "other-boot", text, advice);
-    let text = format!("{} chunks wait to be recycled after a death", seen.chunks.torn);
+    let text = format!("chunks that wait to be recycled after a death: {}", seen.chunks.torn);
     let advice = "nothing has to be done: their turn comes";
     note(seen.chunks.torn > 0, Severity::Info, "torn-chunks", text, advice);
 }

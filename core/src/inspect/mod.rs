@@ -92,8 +92,8 @@ impl RegionFile {
         imp::Image::open(path.as_ref(), access).map(|image| Self { image })
     }
 
-    /// What the table holds, and who uses it. Reads the whole file once, about a second for each
-    /// gigabyte that is in memory.
+    /// What the table holds, and who uses it. Reads all of the file once but the outcomes, piece by
+    /// piece: of a table of gigabytes, do not look too often.
     ///
     /// # Errors
     ///
@@ -113,7 +113,7 @@ impl RegionFile {
     /// What is wrong with the table, or worth knowing, the worst first. A table in which nothing
     /// is, gives none. A file that is no region is a finding and no error.
     ///
-    /// Reads the whole file once. What looks impossible is looked at again before it is told: a
+    /// Reads as much as [`inspect`](Self::inspect), twice. What looks impossible is looked at again before it is told: a
     /// table that others change meanwhile is not taken for a broken one.
     ///
     /// # Errors
@@ -196,9 +196,8 @@ impl RegionFile {
     /// Removes the table at `path`, if no process uses it; the next one makes a new one. The key
     /// file beside it stays.
     ///
-    /// With the table go its records: whatever ran before may run again. Start no process that
-    /// opens it meanwhile: one that has found the old file and has not yet taken its entry goes on
-    /// with it alone.
+    /// With the table go its records: whatever ran before may run again. A process that opens it
+    /// meanwhile is told to try again.
     ///
     /// # Errors
     ///

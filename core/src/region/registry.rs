@@ -152,6 +152,12 @@ impl Region {
         self.member.host.as_ref().is_some_and(|host| buried() || host.is_dead(index))
     }
 
+    /// Whether the file of a shared region has no name any more.
+    pub(crate) fn is_unlinked(&self) -> bool {
+        let file = self.member.host.as_ref().map(|host| &host.file);
+        file.is_some_and(|file| file.metadata().is_ok_and(|of| of.nlink() == 0))
+    }
+
     /// Whether the process of entry `index` is alive at this very moment, as far as can be told.
     pub(super) fn is_alive_now(&self, index: u8) -> bool {
         self.member.host.as_ref().is_none_or(|host| index == self.me() || host.ask(index))

@@ -55,6 +55,11 @@ impl Region {
 
     pub(crate) fn leave(&self) {}
 
+    /// Whether the file of a shared region has no name any more: there is none.
+    pub(crate) fn is_unlinked(&self) -> bool {
+        false
+    }
+
     pub(crate) fn disown_entry(&self) {}
 
     pub(crate) fn bury(&self, _clear: impl FnMut()) -> Result<usize, Error> {

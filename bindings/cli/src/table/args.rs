@@ -134,7 +134,7 @@ Examples:
   oncegate top /dev/shm/charges --interval 200
   oncegate top /dev/shm/charges --count 60 > an-hour-of-it.txt
 
-Each look reads the whole file once: of a table of gigabytes, look less often.
+Each look reads all of the file but the outcomes: of a table of gigabytes, look less often.
 
 Exit status:
   0  done

@@ -22,7 +22,8 @@ pub(super) fn made_for(seen: &Inspection) -> String {
     line(&mut text, "file", &format!("{}, format {}", of(seen.bytes), seen.format));
     let capacity = count(seen.capacity);
     let slots = format!("{} slots in {} sets", count(seen.slots), count(seen.sets));
-    line(&mut text, "capacity", &format!("{capacity} records, {slots}; when full {on_full}"));
+    line(&mut text, "capacity", &format!("{capacity} records, {slots}"));
+    line(&mut text, "when full", on_full);
     let (inline, limit) = (of(seen.inline_outcome), of(seen.outcome_limit));
     line(&mut text, "outcomes", &format!("up to {limit}, those up to {inline} beside the record"));
     let (most, scopes) = (seen.max_processes, count(seen.max_scopes));
