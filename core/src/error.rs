@@ -297,7 +297,7 @@ codes! {
     Os = 24, permanent, "the operating system refused";
     /// This operating system cannot share a table between processes.
     Unsupported = 25, permanent, "not on this operating system";
-    /// Processes use the region that was to be removed; or it was removed while it was being opened.
+    /// Processes use the region that was to be removed, or it was removed while it was opened.
     RegionInUse = 26, transient, "processes use the region, or it is being removed";
 }
 

@@ -113,8 +113,8 @@ impl RegionFile {
     /// What is wrong with the table, or worth knowing, the worst first. A table in which nothing
     /// is, gives none. A file that is no region is a finding and no error.
     ///
-    /// Reads as much as [`inspect`](Self::inspect), twice. What looks impossible is looked at again before it is told: a
-    /// table that others change meanwhile is not taken for a broken one.
+    /// Reads as much as [`inspect`](Self::inspect), twice. What looks impossible is looked at again
+    /// before it is told: a table that others change meanwhile is not taken for a broken one.
     ///
     /// # Errors
     ///
