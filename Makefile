@@ -116,6 +116,7 @@ instructions: ## Instruction counts of the hot paths against the baseline; UPDAT
 	@UPDATE=$(UPDATE) scripts/instructions.sh
 
 bench: ## The engine beside its peers, with a report; QUICK=1 takes minutes instead of half an hour
+	@scripts/setup.sh bench
 	RUSTFLAGS="--cfg oncegate_idempotent" CARGO_TARGET_DIR="$${CARGO_TARGET_DIR:-target}/bench" \
 	  $(CARGO) run $(LOCKED) --release --ignore-rust-version -p oncegate-benches --bin compare -- \
 	  $(if $(filter 1,$(QUICK)),--quick) --report "$${CARGO_TARGET_DIR:-target}/bench-report"

@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Installs what the project needs, and nothing that is already there.
 #   scripts/setup.sh build   a C linker, make, curl, and Rust
-#   scripts/setup.sh test    the same, with rustfmt, clippy, cargo-deny, cargo-fuzz and valgrind
+#   scripts/setup.sh test    the same, with rustfmt, clippy, cargo-deny, cargo-fuzz, valgrind and a
+#                            Redis server to start when it is measured
+#   scripts/setup.sh bench   a C linker, make, curl, Rust and that server
 #   scripts/setup.sh mutants Rust and cargo-mutants
 # ONCEGATE_NO_INSTALL=1 only reports what is missing.
 set -euo pipefail
@@ -19,7 +21,7 @@ may_install() {
 }
 
 # The C toolchain links the program; curl fetches Rust; the fuzzer is C++; valgrind counts
-# instructions, and is not to be had for every system.
+# instructions, and is not to be had for every system; the measurements compare with Redis.
 system_packages() {
   local missing=()
   have cc || have gcc || missing+=(gcc libc6-dev)
@@ -29,17 +31,50 @@ system_packages() {
     have c++ || have g++ || missing+=(g++)
     have valgrind || missing+=(valgrind)
   fi
+  if [ "$1" != build ] && have apt-get; then
+    have redis-server || missing+=(redis-server)
+  fi
   [ ${#missing[@]} -eq 0 ] && return
   have apt-get || die "missing: ${missing[*]}; install them with your system's package manager"
-  local root=()
+  root=()
   if [ "$(id -u)" != 0 ]; then
     have sudo || die "missing: ${missing[*]}; run as root: apt-get install ${missing[*]}"
     root=(sudo)
   fi
   may_install "${missing[*]}"
   "${root[@]}" apt-get update -qq
+  local redis=0
+  case " ${missing[*]} " in *' redis-server '*) redis=1 ;; esac
+  [ "$redis" = 0 ] || forbid_services
   "${root[@]}" env DEBIAN_FRONTEND=noninteractive \
     apt-get install -y -qq --no-install-recommends "${missing[@]}"
+  [ "$redis" = 0 ] || leave_no_service redis-server
+}
+
+# Debian starts what it installs, unless this file says no.
+policy=/usr/sbin/policy-rc.d
+forbade=0
+forbid_services() {
+  [ -e "$policy" ] && return
+  printf '#!/bin/sh\nexit 101\n' | "${root[@]}" tee "$policy" >/dev/null
+  "${root[@]}" chmod 755 "$policy"
+  forbade=1
+  trap 'allow_services' EXIT
+}
+
+allow_services() {
+  if [ "$forbade" = 1 ]; then
+    "${root[@]}" rm -f "$policy"
+    forbade=0
+  fi
+}
+
+# leave_no_service NAME: the measurements start a server of their own.
+leave_no_service() {
+  allow_services
+  if have systemctl; then
+    "${root[@]}" systemctl disable "$1" >/dev/null 2>&1 || true
+  fi
 }
 
 # Rust comes from rustup: the compilers that Debian 12 and 13 package (1.63, 1.85) are too old.
@@ -91,7 +126,8 @@ mutants() { tool cargo-mutants "$MUTANTS_VERSION"; }
 
 case "${1:-test}" in
   build) system_packages build; rust ;;
+  bench) system_packages bench; rust ;;
   test) system_packages test; rust; components; deny; fuzz ;;
   mutants) system_packages build; rust; mutants ;;
-  *) die "usage: scripts/setup.sh [build|test|mutants]" ;;
+  *) die "usage: scripts/setup.sh [build|bench|test|mutants]" ;;
 esac

@@ -7,6 +7,7 @@
 //! mean something. `make bench` writes the report.
 
 pub mod contender;
+pub mod host;
 pub mod huge_pages;
 pub mod key;
 pub mod machine;

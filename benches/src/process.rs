@@ -10,6 +10,14 @@ pub fn resident_bytes() -> u64 {
     kilobytes(&status, "VmRSS:") * 1_024
 }
 
+/// Bytes of this process's memory that lie in huge pages, its own and shared.
+#[must_use]
+pub fn huge_bytes() -> u64 {
+    let rollup = std::fs::read_to_string("/proc/self/smaps_rollup").unwrap_or_default();
+    let fields = ["AnonHugePages:", "ShmemPmdMapped:", "FilePmdMapped:"];
+    fields.into_iter().map(|field| kilobytes(&rollup, field) * 1_024).sum()
+}
+
 /// Page faults until now that needed no disk.
 #[must_use]
 pub fn page_faults() -> u64 {
@@ -72,6 +80,8 @@ mod tests {
         let status = "Name:\tcompare\nVmRSS:\t    1234 kB\nThreads:\t1\n";
         assert_eq!(kilobytes(status, "VmRSS:"), 1_234);
         assert_eq!(kilobytes(status, "VmSwap:"), 0);
+        let rollup = "Rss:  9 kB\nAnonHugePages:   2048 kB\nShmemPmdMapped:  4096 kB\n";
+        assert_eq!(kilobytes(rollup, "ShmemPmdMapped:"), 4_096);
     }
 
     /// Goal: what the system says is plausible. Method: touch memory, and see both figures grow.

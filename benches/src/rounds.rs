@@ -40,7 +40,7 @@ pub struct Figures {
     pub name: String,
     /// What it is.
     pub kind: Kind,
-    /// Threads at work.
+    /// Threads or processes at work.
     pub threads: usize,
     /// Nanoseconds of a processor for one operation, in each round.
     pub ns: Vec<f64>,
@@ -53,10 +53,37 @@ pub struct Figures {
 }
 
 impl Figures {
+    /// Of a contender that has not done anything.
+    #[must_use]
+    pub fn new(name: String, kind: Kind, threads: usize) -> Self {
+        Self { name, kind, threads, ns: Vec::new(), created: 0, operations: 0, latency: None }
+    }
+
     /// The median round.
     #[must_use]
     pub fn median(&self) -> f64 {
         Spread::of(&self.ns).median
+    }
+}
+
+/// What all contenders of one workload did.
+#[derive(Clone, Debug)]
+pub struct Rates {
+    /// Its name in reports.
+    pub name: &'static str,
+    /// What it is, in a sentence.
+    pub about: String,
+    /// What a caller is: a thread or a process.
+    pub caller: &'static str,
+    /// One for each contender and number of callers.
+    pub figures: Vec<Figures>,
+}
+
+impl Rates {
+    /// Those of one number of callers.
+    #[must_use]
+    pub fn of(&self, callers: usize) -> Vec<&Figures> {
+        self.figures.iter().filter(|figures| figures.threads == callers).collect()
     }
 }
 
@@ -130,15 +157,7 @@ impl Board {
         let mut board = Self { figures: Vec::new(), contender: Vec::new() };
         for (index, opener) in openers.iter().enumerate() {
             for &threads in settings.threads.iter().filter(|&&t| t <= opener.kind.threads) {
-                board.figures.push(Figures {
-                    name: opener.name.clone(),
-                    kind: opener.kind,
-                    threads,
-                    ns: Vec::new(),
-                    created: 0,
-                    operations: 0,
-                    latency: None,
-                });
+                board.figures.push(Figures::new(opener.name.clone(), opener.kind, threads));
                 board.contender.push(index);
             }
         }

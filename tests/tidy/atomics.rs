@@ -24,6 +24,10 @@ pub(crate) const UNSAFE_FILES: &[&str] = &[
 
 /// Tests that call the operating system the way a user's program would, and measurements.
 const UNSAFE_TESTS: &[&str] = &[
+    // Forks, so that processes inherit a table.
+    "benches/src/host/fork.rs",
+    // Opens a file of LMDB, which trusts it.
+    "benches/src/host/lmdb.rs",
     // Reads the time-stamp counter.
     "benches/src/timestamp.rs",
     // Counts what the engine allocates.

@@ -5,16 +5,19 @@ use std::process::ExitCode;
 use oncegate_benches::machine::Machine;
 use oncegate_benches::options::Options;
 use oncegate_benches::report::budgets::{self, Run};
-use oncegate_benches::report::{Report, lines, plain};
-use oncegate_benches::studies::{self, Study};
+use oncegate_benches::report::{Report, lines, of_rates, plain};
+use oncegate_benches::studies::{self, Found};
 use oncegate_benches::suite::{Extent, Sizes, Task};
-use oncegate_benches::{huge_pages, process};
+use oncegate_benches::{host, huge_pages, process};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if let Some((process::PROBE, question)) = arguments.split_first().map(|(f, q)| (f.as_str(), q))
     {
         return answer(question);
+    }
+    if let Some((host::TEAM, words)) = arguments.split_first().map(|(f, w)| (f.as_str(), w)) {
+        return host::answer(words);
     }
     let options = match Options::parse(arguments.into_iter()) {
         Ok(options) => options,
@@ -61,31 +64,29 @@ fn run(options: &Options) -> Result<(), String> {
         println!("{}", plain::table(task, &sizes, &figures));
         runs.push((task, figures));
     }
-    let mut studies = Vec::new();
+    let mut all = Found::default();
     for subject in &options.subjects {
-        let study = subject.make(options.extent, &options.settings)?;
-        println!("{}", plain::grid(&study));
-        studies.push(study);
+        let found = subject.make(options.extent, &options.settings)?;
+        found.grids.iter().for_each(|study| println!("{}", plain::grid(study)));
+        found.rates.iter().for_each(|rates| println!("{}", plain::rates(rates)));
+        all.grids.extend(found.grids);
+        all.rates.extend(found.rates);
     }
-    write(options, machine, &runs, studies)
+    write(options, machine, &runs, all)
 }
 
-fn write(
-    options: &Options,
-    machine: Machine,
-    runs: &[Run],
-    studies: Vec<Study>,
-) -> Result<(), String> {
+fn write(options: &Options, machine: Machine, runs: &[Run], found: Found) -> Result<(), String> {
     let sizes = Sizes::of(options.extent);
+    let workloads = runs.iter().flat_map(|(task, figures)| lines(*task, &sizes, figures));
     let report = Report {
         extent: format!("{:?}", options.extent).to_lowercase(),
         rounds: options.settings.rounds,
         slice_ms: options.settings.slice.as_millis() as u64,
         seed: options.settings.seed,
-        budgets: budgets::all(runs, &studies, &machine),
+        budgets: budgets::all(runs, &found, &machine),
         machine,
-        workloads: runs.iter().flat_map(|(task, figures)| lines(*task, &sizes, figures)).collect(),
-        studies,
+        workloads: workloads.chain(found.rates.iter().flat_map(of_rates)).collect(),
+        studies: found.grids,
     };
     for budget in &report.budgets {
         println!("{:<7} {:>9.3}  {}", budget.met, budget.measured, budget.what);

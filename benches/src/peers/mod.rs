@@ -6,6 +6,7 @@ mod idempotent;
 mod moka;
 mod oncegate;
 mod papaya;
+pub mod placed;
 mod quick_cache;
 mod scc_cache;
 mod scc_map;
@@ -20,7 +21,7 @@ pub use self::dashmap::DashMapStore;
 #[cfg(oncegate_idempotent)]
 pub use self::idempotent::{IdempotentStore, InItsRuntime};
 pub use self::moka::MokaStore;
-pub use self::oncegate::{Bare, Oncegate, OncegateText};
+pub use self::oncegate::{Bare, Oncegate, OncegateText, widened};
 pub use self::papaya::PapayaStore;
 pub use self::quick_cache::QuickCacheStore;
 pub use self::scc_cache::SccCacheStore;

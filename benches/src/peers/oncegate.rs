@@ -18,6 +18,10 @@ pub struct Oncegate {
 }
 
 impl Oncegate {
+    pub(super) fn of(engine: Engine, options: BeginOptions) -> Self {
+        Self { engine, options }
+    }
+
     /// The engine, for what only it has.
     pub fn engine(&self) -> &Engine {
         &self.engine
@@ -40,12 +44,7 @@ impl Oncegate {
 
     #[inline]
     fn prepare(&self, words: [u64; 4]) -> Prepared<'static> {
-        let mut bytes = [0; 32];
-        let (parts, _) = bytes.as_chunks_mut::<8>();
-        for (part, word) in parts.iter_mut().zip(words) {
-            *part = word.to_le_bytes();
-        }
-        let fingerprint = Fingerprint::from_bytes(bytes);
+        let fingerprint = Fingerprint::from_bytes(bytes(words));
         self.engine.prepare_hashed(Scope::single_tenant(), fingerprint, 0)
     }
 }
@@ -67,8 +66,7 @@ impl Store for Oncegate {
     /// The same 128 bits that the peers get, and two words made of them.
     #[inline]
     fn key(number: u64) -> [u64; 4] {
-        let [a, b] = Hashed::of(number).0;
-        [a, b, fold(a, 0x9e37_79b9_7f4a_7c15), fold(b, 0xc2b2_ae3d_27d4_eb4f)]
+        four(Hashed::of(number).0)
     }
 
     fn outcome(fill: u8) -> Outcome {
@@ -182,6 +180,28 @@ fn open(capacity: usize, mode: FingerprintMode) -> (Engine, BeginOptions) {
     // All outcomes are small enough to lie beside their records.
     let builder = builder.inline_outcome(64).outcome_bytes(64 << 10);
     (builder.build().expect("a valid configuration"), BeginOptions::new())
+}
+
+/// The bytes of a fingerprint that is made of the 128 bits that the peers get.
+#[inline]
+#[must_use]
+pub fn widened(words: [u64; 2]) -> [u8; 32] {
+    bytes(four(words))
+}
+
+#[inline]
+fn four([a, b]: [u64; 2]) -> [u64; 4] {
+    [a, b, fold(a, 0x9e37_79b9_7f4a_7c15), fold(b, 0xc2b2_ae3d_27d4_eb4f)]
+}
+
+#[inline]
+fn bytes(words: [u64; 4]) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    let (parts, _) = bytes.as_chunks_mut::<8>();
+    for (part, word) in parts.iter_mut().zip(words) {
+        *part = word.to_le_bytes();
+    }
+    bytes
 }
 
 /// Two words multiplied, and the halves of the product joined.

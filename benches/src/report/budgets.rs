@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use super::Ratio;
 use crate::machine::Machine;
-use crate::rounds::{Figures, Spread};
-use crate::studies::Study;
+use crate::rounds::{Figures, Rates, Spread};
+use crate::studies::{Found, Study};
 use crate::suite::Task;
 
 /// One line of the budget.
@@ -32,8 +32,8 @@ pub type Run = (Task, Vec<Figures>);
 
 /// Every budget that this run can tell something about.
 #[must_use]
-pub fn all(runs: &[Run], studies: &[Study], machine: &Machine) -> Vec<Budget> {
-    let mut list = List { runs, budgets: Vec::new() };
+pub fn all(runs: &[Run], found: &Found, machine: &Machine) -> Vec<Budget> {
+    let mut list = List { runs, rates: &found.rates, budgets: Vec::new() };
     hot(&mut list);
     hits(&mut list);
     mix(&mut list);
@@ -42,7 +42,9 @@ pub fn all(runs: &[Run], studies: &[Study], machine: &Machine) -> Vec<Budget> {
     tails(&mut list);
     race(&mut list);
     against_idempotent(&mut list);
-    kept(&mut list, studies);
+    kept(&mut list, &found.grids);
+    on_a_host(&mut list);
+    in_shared_memory(&mut list, found.grids.iter().find(|grid| grid.name == "shared-memory"));
     list.budgets
 }
 
@@ -76,6 +78,7 @@ fn locks(figures: &Figures) -> bool {
 
 struct List<'r> {
     runs: &'r [Run],
+    rates: &'r [Rates],
     budgets: Vec<Budget>,
 }
 
@@ -108,6 +111,16 @@ impl<'r> List<'r> {
         }
     }
 
+    /// What one takes through what the other does.
+    fn ratio_at_most(&mut self, what: String, ratio: Option<Ratio>, goals: [f64; 2]) {
+        let Some(ratio) = ratio else { return };
+        // `Ratio` is the speed of the first, which is the time of the second through its own.
+        self.add(what, Some(ratio.median), goals, false);
+        if let Some(added) = self.budgets.last_mut() {
+            added.spread = Some((ratio.min, ratio.max));
+        }
+    }
+
     /// The engine against the fastest of some peers.
     fn speed(
         &mut self,
@@ -119,6 +132,13 @@ impl<'r> List<'r> {
         let figures = self.figures(task, threads);
         let ratio = ours(&figures).zip(best(&figures, which)).map(|(o, t)| Ratio::of(o, t));
         self.ratio(format!("{}, {}{what}", task.name(), on(threads)), ratio, goals);
+    }
+
+    /// Two contenders of a study, by their names.
+    fn pair(&self, rates: &str, callers: usize, ours: &str, theirs: &str) -> Option<Ratio> {
+        let figures = self.rates.iter().find(|other| other.name == rates)?.of(callers);
+        let of = |name: &str| figures.iter().find(|figures| figures.name == name).copied();
+        Some(Ratio::of(of(ours)?, of(theirs)?))
     }
 
     /// The engine in batches against the fastest peer, which has none.
@@ -227,6 +247,59 @@ fn against_idempotent(list: &mut List<'_>) {
     let idempotent = |f: &Figures| f.name == "idempotent";
     list.speed((Task::UniqueText, 1), ", keyed hash included", idempotent, [10.0, 15.0]);
 }
+
+/// Processes that share a table, against the store that a host takes for that today.
+fn on_a_host(list: &mut List<'_>) {
+    for members in [1, 2] {
+        let on = if members == 1 { "1 process" } else { "2 processes" };
+        for (batch, goals) in
+            [("", [400.0, 600.0]), (", batches of 16", [20.0, 20.0]), (BATCHES, [20.0, 20.0])]
+        {
+            let (ours, theirs) = (format!("oncegate{batch}"), format!("{REDIS}{batch}"));
+            let ratio = list.pair("host-new", members, &ours, &theirs);
+            list.ratio(format!("host-new, {on}"), ratio, goals);
+        }
+    }
+    let race = list.rates.iter().find(|rates| rates.name == "host-race");
+    if let Some(ours) = race.and_then(|race| ours(&race.of(2))) {
+        let created = ours.created as f64 / ours.operations.max(1) as f64;
+        let what = "host-race, 2 processes: creations beyond one, for each key".to_owned();
+        list.add(what, Some((created - 1.0).abs()), [0.0, 0.0], false);
+    }
+}
+
+/// Shared memory against memory of the process, both with pages of one size.
+fn in_shared_memory(list: &mut List<'_>, pages: Option<&Study>) {
+    let huge = |name: &str, workload: usize| {
+        let row = pages?.rows.iter().find(|row| row.name == name)?;
+        row.figures.get(workload).copied().flatten()
+    };
+    let names = ["memory-hot", "memory-hits64k", "memory-unique", "memory-hits1m"];
+    for (workload, rates) in names.into_iter().enumerate() {
+        for kind in ["inherited", "file"] {
+            for small in ["", ", small pages"] {
+                let (shared, own) =
+                    (format!("oncegate, {kind}{small}"), format!("oncegate{small}"));
+                // Where the kernel gives huge pages to one of them alone, it is the pages that
+                // would be compared.
+                let same = huge(&shared, workload).zip(huge(&own, workload));
+                if same.is_none_or(|(shared, own)| (shared - own).abs() > SAME_PAGES) {
+                    continue;
+                }
+                for threads in [1, 2] {
+                    let ratio = list.pair(rates, threads, &own, &shared);
+                    let what = format!("{rates}, {}: time of {kind}{small}", on(threads));
+                    list.ratio_at_most(what, ratio, [1.1, 1.0]);
+                }
+            }
+        }
+    }
+}
+
+/// Points of a hundred.
+const SAME_PAGES: f64 = 10.0;
+const REDIS: &str = "redis, unix socket";
+const BATCHES: &str = ", batches of 32";
 
 /// What studies say: records that are kept, and what they cost.
 fn kept(list: &mut List<'_>, studies: &[Study]) {

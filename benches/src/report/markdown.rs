@@ -82,14 +82,15 @@ fn budgets(page: &mut String, budgets: &[Budget]) {
 
 fn workload(page: &mut String, measured: &Measured) {
     let threads = measured.threads;
-    let _ = write!(page, "\n### {threads} {}\n\n", if threads == 1 { "thread" } else { "threads" });
+    let (caller, many) = (measured.caller, if measured.caller == "thread" { "s" } else { "es" });
+    let _ = write!(page, "\n### {threads} {caller}{}\n\n", if threads == 1 { "" } else { many });
     if let Some(ratio) = &measured.ratio {
         let (median, rounds) = (short(ratio.median), range(ratio.min, ratio.max));
         let _ = writeln!(page, "{median} times as fast as {} ({rounds}).\n", ratio.against);
     }
     page.push_str(
-        "| | ns | rounds | created | p50 | p99 | p99.9 | p99.99 |\n\
-         |---|---|---|---|---|---|---|---|\n",
+        "| | ns | rounds | times ours | created | p50 | p99 | p99.9 | p99.99 |\n\
+         |---|---|---|---|---|---|---|---|---|\n",
     );
     for line in measured.ours.iter().chain(&measured.ours_otherwise) {
         row(page, line, "**");
@@ -105,10 +106,10 @@ fn row(page: &mut String, line: &Line, strong: &str) {
     let latency = line.latency.map_or(String::from(" | | |"), |latency| {
         format!("{} | {} | {} | {}", latency.p50, latency.p99, latency.p999, latency.p9999)
     });
-    let created = line.created;
+    let (created, times) = (line.created, line.times.map_or(String::new(), short));
     let _ = writeln!(
         page,
-        "| {strong}{name}{strong}{evicts} | {ns} | {rounds} | {created:.4} | {latency} |"
+        "| {strong}{name}{strong}{evicts} | {ns} | {rounds} | {times} | {created:.4} | {latency} |"
     );
 }
 

@@ -10,7 +10,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::machine::Machine;
-use crate::rounds::{Figures, Spread};
+use crate::rounds::{Figures, Rates, Spread};
 use crate::studies::Study;
 use crate::suite::{Sizes, Task};
 use budgets::Budget;
@@ -43,7 +43,9 @@ pub struct Measured {
     pub workload: &'static str,
     /// What it is, in a sentence.
     pub about: String,
-    /// Threads at work.
+    /// What a caller is: a thread or a process.
+    pub caller: &'static str,
+    /// Threads or processes at work.
     pub threads: usize,
     /// The engine, one request at a time.
     pub ours: Option<Line>,
@@ -68,6 +70,8 @@ pub struct Line {
     pub ns_min: f64,
     /// The slowest round.
     pub ns_max: f64,
+    /// Times what the engine takes, one request at a time: the median round.
+    pub times: Option<f64>,
     /// Records created for each operation; in the race, for each key: it must be 1.
     pub created: f64,
     /// Nanoseconds of single operations, where they were timed.
@@ -111,7 +115,7 @@ impl Ratio {
 }
 
 impl Line {
-    fn of(figures: &Figures) -> Self {
+    fn of(figures: &Figures, ours: Option<&Figures>) -> Self {
         let Spread { median, min, max } = Spread::of(&figures.ns);
         let latency = figures.latency.as_ref().map(|latency| {
             let at = |share| latency.value_at_quantile(share);
@@ -123,6 +127,7 @@ impl Line {
             ns: median,
             ns_min: min,
             ns_max: max,
+            times: ours.map(|ours| Ratio::of(ours, figures).median),
             created: figures.created as f64 / figures.operations.max(1) as f64,
             latency,
         }
@@ -132,24 +137,32 @@ impl Line {
 /// The figures of one workload, by number of threads.
 #[must_use]
 pub fn lines(task: Task, sizes: &Sizes, figures: &[Figures]) -> Vec<Measured> {
-    let mut threads: Vec<usize> = figures.iter().map(|figures| figures.threads).collect();
+    let (name, about, figures) = (task.name(), task.about(sizes), figures.to_vec());
+    of_rates(&Rates { name, about, caller: "thread", figures })
+}
+
+/// The figures of one workload, by number of callers.
+#[must_use]
+pub fn of_rates(rates: &Rates) -> Vec<Measured> {
+    let mut threads: Vec<usize> = rates.figures.iter().map(|figures| figures.threads).collect();
     threads.sort_unstable();
     threads.dedup();
     let of_threads = |threads: usize| {
-        let here: Vec<&Figures> = figures.iter().filter(|f| f.threads == threads).collect();
+        let here = rates.of(threads);
         let ours = budgets::ours(&here);
         let best = budgets::best(&here, |_| true);
         let otherwise =
             here.iter().filter(|f| f.kind.ours && Some(f.name.as_str()) != ours.map(|o| &*o.name));
         let mut peers: Vec<Line> =
-            here.iter().filter(|f| !f.kind.ours).map(|f| Line::of(f)).collect();
+            here.iter().filter(|f| !f.kind.ours).map(|f| Line::of(f, ours)).collect();
         peers.sort_by(|a, b| a.ns.total_cmp(&b.ns));
         Measured {
-            workload: task.name(),
-            about: task.about(sizes),
+            workload: rates.name,
+            about: rates.about.clone(),
+            caller: rates.caller,
             threads,
-            ours: ours.map(Line::of),
-            ours_otherwise: otherwise.map(|f| Line::of(f)).collect(),
+            ours: ours.map(|figures| Line::of(figures, None)),
+            ours_otherwise: otherwise.map(|f| Line::of(f, ours)).collect(),
             peers,
             ratio: ours.zip(best).map(|(ours, best)| Ratio::of(ours, best)),
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use crate::rounds::{Figures, Spread};
+use crate::rounds::{Figures, Rates, Spread};
 use crate::studies::Study;
 use crate::suite::{Sizes, Task};
 
@@ -11,12 +11,21 @@ use crate::suite::{Sizes, Task};
 /// operations created a record.
 #[must_use]
 pub fn table(task: Task, sizes: &Sizes, figures: &[Figures]) -> String {
+    let (name, about, figures) = (task.name(), task.about(sizes), figures.to_vec());
+    rates(&Rates { name, about, caller: "thread", figures })
+}
+
+/// The same of any workload.
+#[must_use]
+pub fn rates(rates: &Rates) -> String {
+    let figures = &rates.figures;
     let threads: BTreeSet<usize> = figures.iter().map(|figures| figures.threads).collect();
-    let mut text = format!("{}: {}\n  {:<26}", task.name(), task.about(sizes), "core-ns/op");
+    let mut text = format!("{}: {}\n  {:<38}", rates.name, rates.about, "ns/op");
+    let many = if rates.caller == "thread" { "threads" } else { "processes" };
     for threads in &threads {
-        let _ = write!(text, "{:>24}", format!("{threads} threads"));
+        let _ = write!(text, "{:>28}", format!("{threads} {many}"));
     }
-    let _ = writeln!(text, "  created  ns p50/p99/p99.9, each number of threads");
+    let _ = writeln!(text, "  created  ns p50/p99/p99.9, each number of {many}");
     let mut named: Vec<&str> = Vec::new();
     for row in figures {
         if named.contains(&row.name.as_str()) {
@@ -25,10 +34,10 @@ pub fn table(task: Task, sizes: &Sizes, figures: &[Figures]) -> String {
         named.push(&row.name);
         let of_name: Vec<&Figures> =
             figures.iter().filter(|other| other.name == row.name).collect();
-        let _ = write!(text, "  {:<26}", row.name);
+        let _ = write!(text, "  {:<38}", row.name);
         for threads in &threads {
             let cell = of_name.iter().find(|figures| figures.threads == *threads);
-            let _ = write!(text, "{:>24}", cell.map_or(String::new(), |cell| spread(&cell.ns)));
+            let _ = write!(text, "{:>28}", cell.map_or(String::new(), |cell| spread(&cell.ns)));
         }
         let created: u64 = of_name.iter().map(|figures| figures.created).sum();
         let operations: u64 = of_name.iter().map(|figures| figures.operations).sum();

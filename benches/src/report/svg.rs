@@ -58,9 +58,11 @@ fn dots(of_name: &[&Measured]) -> String {
             );
         }
     }
-    let legend = lines.iter().map(|(threads, _)| match threads {
-        1 => "1 thread".to_owned(),
-        more => format!("{more} threads"),
+    let caller = of_name.first().map_or("", |measured| measured.caller);
+    let legend = lines.iter().map(|(callers, _)| match (caller, callers) {
+        (_, 1) => format!("1 {caller}"),
+        ("process", more) => format!("{more} processes"),
+        (_, more) => format!("{more} {caller}s"),
     });
     across(&mut svg, legend);
     svg + "</svg>\n"

@@ -1,14 +1,16 @@
-//! Studies: what is not a rate of operations. Each gives a grid of figures.
+//! Studies: what is not a rate of operations in one process. Most give a grid of figures.
 
 mod attack;
 mod early_evictions;
 mod endurance;
 mod growth;
 mod hit_rate;
+mod host;
 mod memory;
 mod opening;
 mod placement;
 mod retention;
+mod shared_memory;
 
 use std::time::Duration;
 
@@ -16,9 +18,9 @@ use oncegate::{Engine, Fingerprint, Prepared, Scope};
 use serde::Serialize;
 
 use crate::peers::Oncegate;
-use crate::rounds::Settings;
+use crate::rounds::{Rates, Settings};
 use crate::store::Store;
-use crate::suite::Extent;
+use crate::suite::{Extent, Sizes};
 
 /// Figures by rows and columns.
 #[derive(Clone, Debug, Serialize)]
@@ -46,6 +48,21 @@ pub struct Row {
     pub name: String,
     /// One for each column; nothing where it was not measured.
     pub figures: Vec<Option<f64>>,
+}
+
+/// What a study came to.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// Grids of figures.
+    pub grids: Vec<Study>,
+    /// Rates of operations.
+    pub rates: Vec<Rates>,
+}
+
+impl From<Study> for Found {
+    fn from(study: Study) -> Self {
+        Self { grids: vec![study], rates: Vec::new() }
+    }
 }
 
 impl Study {
@@ -79,11 +96,15 @@ pub enum Subject {
     Endurance,
     /// What other layouts of a table would do.
     Placement,
+    /// Processes of a host that share a table, beside servers and files that could do that.
+    Host,
+    /// Shared memory against memory of the process itself.
+    SharedMemory,
 }
 
 impl Subject {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::HitRate,
         Self::Retention,
         Self::EarlyEvictions,
@@ -93,6 +114,8 @@ impl Subject {
         Self::Attack,
         Self::Endurance,
         Self::Placement,
+        Self::Host,
+        Self::SharedMemory,
     ];
 
     /// Its name on the command line and in reports.
@@ -108,6 +131,8 @@ impl Subject {
             Self::Attack => "attack",
             Self::Endurance => "endurance",
             Self::Placement => "placement",
+            Self::Host => "host",
+            Self::SharedMemory => "shared-memory",
         }
     }
 
@@ -116,8 +141,20 @@ impl Subject {
     /// # Errors
     ///
     /// A process of its own failed.
-    pub fn make(self, extent: Extent, settings: &Settings) -> Result<Study, String> {
+    pub fn make(self, extent: Extent, settings: &Settings) -> Result<Found, String> {
         match self {
+            Self::Host => {
+                let capacity = extent.choose(2_000, 250_000, 1_000_000);
+                host::host(capacity, settings)
+            }
+            Self::SharedMemory => Ok(shared_memory::shared_memory(&Sizes::of(extent), settings)),
+            other => other.grid(extent, settings).map(Found::from),
+        }
+    }
+
+    fn grid(self, extent: Extent, settings: &Settings) -> Result<Study, String> {
+        match self {
+            Self::Host | Self::SharedMemory => unreachable!("`make` has rates for them"),
             Self::HitRate => {
                 let requests = extent.choose(50_000, 1_000_000, 4_000_000);
                 let capacities: &[usize] = &[1 << 14, 1 << 16, 1 << 17, 1 << 18];
