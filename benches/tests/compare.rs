@@ -27,6 +27,20 @@ fn a_report_is_written() {
     assert!(hot["peers"].as_array().is_some_and(|peers| peers.len() >= 9), "{hot}");
     assert!(hot["ratio"]["median"].as_f64().is_some_and(|ratio| ratio > 0.0), "{hot}");
     assert!(hot["ours"]["latency"]["p99"].is_u64(), "{hot}");
+    let named = |name: &str| {
+        let all = json["workloads"].as_array().expect("a list").iter();
+        all.clone().filter(|one| one["workload"] == name).collect::<Vec<_>>()
+    };
+    for workload in ["host-new", "host-replays"] {
+        let found = named(workload);
+        assert_eq!(found.len(), 2, "{workload}: one process and two");
+        let peers = found[0]["peers"].as_array().expect("a list");
+        assert!(peers.iter().any(|peer| peer["name"] == "lmdb"), "{peers:?}");
+        assert!(peers[0]["times"].as_f64().is_some_and(|times| times > 0.0), "{peers:?}");
+    }
+    let race = named("host-race");
+    assert_eq!(race[0]["ours"]["created"], 1.0, "{race:?}");
+    assert!(!named("memory-unique").is_empty());
     let memory = json["studies"].as_array().expect("a list").iter();
     let memory = memory.clone().find(|study| study["name"] == "memory").expect("it was made");
     let bytes = memory["rows"][1]["figures"][0].as_f64().expect("measured");
@@ -43,10 +57,19 @@ fn a_report_is_written() {
     assert!(budgets.len() > 25, "{}", budgets.len());
 
     let page = std::fs::read_to_string(folder.join("report.md")).expect("it was written");
-    for heading in ["## Budgets", "## unique", "### 2 threads", "## growth", "## Contenders"] {
+    for heading in [
+        "## Budgets",
+        "## unique",
+        "### 2 threads",
+        "## growth",
+        "### 2 processes",
+        "## Contenders",
+    ] {
         assert!(page.contains(heading), "{heading} is missing:\n{page}");
     }
-    for plot in ["hot", "hits64k", "hits16m", "mix", "unique", "race", "hot-text", "retention"] {
+    for plot in
+        ["hot", "hits64k", "hits16m", "mix", "unique", "race", "hot-text", "retention", "host-new"]
+    {
         let plot = std::fs::read_to_string(folder.join(format!("{plot}.svg"))).expect(plot);
         assert!(plot.starts_with("<svg") && plot.ends_with("</svg>\n") && !plot.contains("NaN"));
     }

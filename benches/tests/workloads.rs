@@ -125,6 +125,28 @@ fn growth_has_a_figure_for_everybody() {
     }
 }
 
+/// Goal: shared memory is measured in every kind of it, and the report knows what pages the kernel
+/// gave. Method: small tables; without huge pages there are none.
+#[test]
+fn shared_memory_has_a_figure_for_every_kind() {
+    let found = Subject::SharedMemory.make(Extent::Tiny, &settings(&[1], false));
+    let found = found.expect("no process of its own");
+    assert_eq!(found.rates.len(), 4);
+    for rates in &found.rates {
+        let names: Vec<&str> = rates.figures.iter().map(|figures| &*figures.name).collect();
+        assert_eq!(names.len(), 6, "{names:?}");
+        assert!(rates.figures.iter().all(|figures| figures.median() > 0.0), "{}", rates.name);
+    }
+    let pages = &found.grids[0];
+    assert_eq!((pages.rows.len(), pages.columns.len()), (6, 4));
+    for row in &pages.rows {
+        assert!(row.figures.iter().flatten().all(|share| (0.0..=100.0).contains(share)));
+        if row.name.ends_with("small pages") {
+            assert!(row.figures.iter().all(|share| share.is_some_and(|share| share < 1.0)));
+        }
+    }
+}
+
 /// Goal: an attacker's requests harm no victim with a reservation. Method: two short slices; the
 /// latencies of so few say nothing, but what was refused or run again must be none.
 #[test]

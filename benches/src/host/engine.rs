@@ -10,8 +10,9 @@ use oncegate::{
 use super::{Answer, Asked, HostStore, Site};
 use crate::peers::widened;
 
-/// A table in a file in memory; each process opens it by its path.
-pub struct Named(Table);
+/// A table in a file in memory; each process opens it by its path. `DEFAULT`: it has room for as
+/// many records as the engine makes room for when nothing is said, and so is nearer to the caches.
+pub struct Named<const DEFAULT: bool>(Table);
 /// A table without a name, opened before the processes are forked.
 pub struct Inherited(Table);
 /// A table of one process, for threads.
@@ -127,17 +128,23 @@ macro_rules! of_table {
     };
 }
 
-impl HostStore for Named {
+impl<const DEFAULT: bool> HostStore for Named<DEFAULT> {
     type Before = ();
-    const NAME: &'static str = "oncegate";
-    const NOTE: &'static str = "A table in a file in memory, which each process opens by its path.";
+    const NAME: &'static str = if DEFAULT { "oncegate, default capacity" } else { "oncegate" };
+    const NOTE: &'static str = if DEFAULT {
+        "The same, with room for 65,536 records."
+    } else {
+        "A table in a file in memory, which each process opens by its path; full."
+    };
 
     fn before(_: &Site) -> Result<(), String> {
         Ok(())
     }
 
     fn open((): &(), site: &Site) -> Result<Self, String> {
-        let engine = Table::open(site, Reach::Host(site.folder.join("table")))?;
+        let (name, most) = if DEFAULT { ("default", 65_536) } else { ("table", usize::MAX) };
+        let site = Site { capacity: site.capacity.min(most), ..site.clone() };
+        let engine = Table::open(&site, Reach::Host(site.folder.join(name)))?;
         Ok(Self(Table::of(&engine)))
     }
 

@@ -148,7 +148,8 @@ pub trait Visitor {
 
 /// The engine in three kinds of memory, and the peers.
 pub fn everyone(visitor: &mut impl Visitor) {
-    visitor.visit::<Named>();
+    visitor.visit::<Named<false>>();
+    visitor.visit::<Named<true>>();
     visitor.visit::<Inherited>();
     visitor.visit::<Private>();
     visitor.visit::<Redis<true>>();

@@ -108,7 +108,7 @@ pub(super) struct Member {
 
 impl Member {
     pub(super) fn new(place: usize, site: &Site) -> Self {
-        let race_keys = (site.capacity as u64 / 2).max(1);
+        let race_keys = (site.capacity as u64 / 2).clamp(1, MOST_RACED);
         Self { place: place as u64, made: 0, raced: 0, race_keys }
     }
 
@@ -181,6 +181,8 @@ pub(super) fn finish<S: HostStore>(store: &S) {
 const BLOCK: usize = 64;
 /// Finished requests that duplicates ask for.
 const FINISHED: u64 = 1_000;
+/// Half of what the engine keeps when nothing is said.
+const MOST_RACED: u64 = 32_768;
 /// Numbers that no other task uses.
 const RACE_FIRST: u64 = 1 << 60;
 /// More keys than a race has time for.
@@ -213,7 +215,7 @@ mod tests {
         let mut racers = [Member::new(0, &site), Member::new(1, &site)];
         let mut rng = Rng::new(7);
         for steps in [3, 900] {
-            racers.each_mut().map(|racer| racer.start(&order));
+            racers.iter_mut().for_each(|racer| racer.start(&order));
             let [first, second] = racers.each_mut().map(|racer| racer.next(Task::Race, &mut rng));
             assert_eq!(first, second);
             (0..steps).for_each(|_| _ = racers[0].next(Task::Race, &mut rng));

@@ -1,9 +1,9 @@
 //! A Redis server of the study's own, on a free loopback port and on a socket in its folder.
 
+use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use super::Site;
 
@@ -11,6 +11,8 @@ use super::Site;
 #[derive(Debug)]
 pub struct RedisServer {
     child: Child,
+    /// Kept open: it says little, but must not fail at that.
+    says: Option<BufReader<ChildStdout>>,
     version: String,
 }
 
@@ -49,26 +51,34 @@ impl RedisServer {
     }
 
     fn on(site: &Site, port: u16, version: &str) -> Result<Self, String> {
-        let (socket, log) = (site.redis_socket(), site.folder.join("redis.log"));
+        let socket = site.redis_socket();
         let mut command = Command::new(PROGRAM);
         command.args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--daemonize", "no"]);
         command.arg("--unixsocket").arg(&socket).args(["--unixsocketperm", "600"]);
         // Nothing is written to a disk: the best case.
         command.args(["--save", "", "--appendonly", "no"]);
-        command.arg("--dir").arg(&site.folder).arg("--logfile").arg(&log);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let child = command.spawn().map_err(|error| format!("{PROGRAM}: {error}"))?;
-        let mut server = Self { child, version: version.to_owned() };
-        let began = Instant::now();
-        while !answers(&socket, port) {
-            let ended = server.child.try_wait().map_err(|error| error.to_string())?;
-            if ended.is_some() || began.elapsed() > PATIENCE {
-                let said = std::fs::read_to_string(&log).unwrap_or_default();
-                return Err(said.lines().last().unwrap_or("it says nothing").to_owned());
+        command.arg("--dir").arg(&site.folder).args(["--logfile", ""]);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().map_err(|error| format!("{PROGRAM}: {error}"))?;
+        let says = child.stdout.take().map(BufReader::new);
+        let mut server = Self { child, says, version: version.to_owned() };
+        server.wait_until_ready()?;
+        if answers(&socket, port) { Ok(server) } else { Err("it does not answer".to_owned()) }
+    }
+
+    /// Reads what the server says until it listens. The end of that is the end of the server.
+    fn wait_until_ready(&mut self) -> Result<(), String> {
+        let says = self.says.as_mut().ok_or("no pipe")?;
+        let (mut line, mut last) = (String::new(), "it says nothing".to_owned());
+        loop {
+            line.clear();
+            match says.read_line(&mut line) {
+                Ok(0) => return Err(last),
+                Ok(_) if line.contains("eady to accept connections") => return Ok(()),
+                Ok(_) => line.trim_end().clone_into(&mut last),
+                Err(error) => return Err(error.to_string()),
             }
-            std::thread::sleep(Duration::from_millis(5));
         }
-        Ok(server)
     }
 }
 
@@ -106,4 +116,3 @@ fn answers(socket: &Path, port: u16) -> bool {
 
 const PROGRAM: &str = "redis-server";
 const TRIES: usize = 5;
-const PATIENCE: Duration = Duration::from_secs(10);

@@ -5,7 +5,6 @@
 //! way to others and asks again, which is faster than the sleeps that are SQLite's own.
 
 use std::path::Path;
-use std::time::Duration;
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
@@ -38,12 +37,8 @@ impl<const NORMAL: bool> Sqlite<NORMAL> {
     fn connect(site: &Site) -> rusqlite::Result<Connection> {
         let name = if NORMAL { "normal.sqlite" } else { "off.sqlite" };
         let connection = Connection::open(Path::new(&site.folder).join(name))?;
-        connection.busy_handler(Some(|times| {
-            if times < PATIENT_TURNS {
-                std::thread::yield_now();
-            } else {
-                std::thread::sleep(Duration::from_millis(1));
-            }
+        connection.busy_handler(Some(|_| {
+            std::thread::yield_now();
             true
         }))?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -149,5 +144,3 @@ const CLAIM: &str = "INSERT OR REPLACE INTO records VALUES (?1, 0, ?2, ?3, ?4, N
 /// One statement is a transaction by itself.
 const COMPLETE: &str = "UPDATE records SET done = 1, until = ?3, outcome = ?4 \
     WHERE key = ?1 AND fence = ?2 AND done = 0";
-/// Turns of giving way, before the other one is taken to be stopped.
-const PATIENT_TURNS: i32 = 100_000;

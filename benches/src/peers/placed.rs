@@ -74,15 +74,15 @@ impl<const MEMORY: u8, const HUGE: bool> Store for Placed<MEMORY, HUGE> {
     const NOTE: &'static str = "In memory of one kind, touched when it is opened.";
 
     fn open(capacity: usize) -> Self {
-        let before = huge_bytes();
         if !HUGE {
             disable_transparent_huge_pages(true).expect("always allowed");
         }
+        let before = huge_bytes();
         let engine = Self::build(capacity);
+        let huge = huge_bytes().saturating_sub(before);
         if !HUGE {
             disable_transparent_huge_pages(false).expect("always allowed");
         }
-        let huge = huge_bytes().saturating_sub(before);
         let bytes = engine.stats().expect("not forked").bytes;
         let mut all = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
         all.push(Given { name: Self::NAME, bytes, huge: huge.min(bytes) });

@@ -114,7 +114,7 @@ impl<'r> List<'r> {
     /// What one takes through what the other does.
     fn ratio_at_most(&mut self, what: String, ratio: Option<Ratio>, goals: [f64; 2]) {
         let Some(ratio) = ratio else { return };
-        // `Ratio` is the speed of the first, which is the time of the second through its own.
+        // How much faster the first one is, is what the second takes through what the first does.
         self.add(what, Some(ratio.median), goals, false);
         if let Some(added) = self.budgets.last_mut() {
             added.spread = Some((ratio.min, ratio.max));
@@ -255,9 +255,11 @@ fn on_a_host(list: &mut List<'_>) {
         for (batch, goals) in
             [("", [400.0, 600.0]), (", batches of 16", [20.0, 20.0]), (BATCHES, [20.0, 20.0])]
         {
-            let (ours, theirs) = (format!("oncegate{batch}"), format!("{REDIS}{batch}"));
-            let ratio = list.pair("host-new", members, &ours, &theirs);
-            list.ratio(format!("host-new, {on}"), ratio, goals);
+            for table in ["", ", default capacity"] {
+                let ours = format!("oncegate{table}{batch}");
+                let ratio = list.pair("host-new", members, &ours, &format!("{REDIS}{batch}"));
+                list.ratio(format!("host-new, {on}{table}"), ratio, goals);
+            }
         }
     }
     let race = list.rates.iter().find(|rates| rates.name == "host-race");

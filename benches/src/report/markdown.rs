@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::budgets::Budget;
 use super::{Line, Measured, Report};
+use crate::host::{self, HostStore};
 use crate::peers::{self, Visitor};
 use crate::store::Store;
 use crate::studies::Study;
@@ -26,6 +27,9 @@ pub fn text(report: &Report) -> String {
         grid(&mut page, study);
     }
     notes(&mut page);
+    if report.workloads.iter().any(|measured| measured.caller == "process") {
+        host_notes(&mut page);
+    }
     page
 }
 
@@ -143,6 +147,28 @@ fn notes(page: &mut String) {
     peers::everyone(&mut notes);
     for (name, note) in notes.0 {
         let _ = writeln!(page, "| {name} | {note} |");
+    }
+}
+
+/// What the tables of a host are.
+fn host_notes(page: &mut String) {
+    page.push_str(
+        "\n## Contenders on a host\n\nEvery begin claims a key with a lease, a fencing token and a \
+         digest that is compared, or answers from its record; every complete checks the token, \
+         and stores 64 bytes for a window. Files lie in memory. A caller is a process pinned to a \
+         processor, where nothing else is said. All time counts, also what other programs took \
+         of the processors.\n\n| | |\n|---|---|\n",
+    );
+    let mut notes = Notes(Vec::new());
+    host::everyone(&mut notes);
+    for (name, note) in notes.0 {
+        let _ = writeln!(page, "| {name} | {note} |");
+    }
+}
+
+impl host::Visitor for Notes {
+    fn visit<S: HostStore>(&mut self) {
+        self.0.push((S::NAME, S::NOTE));
     }
 }
 
