@@ -47,6 +47,8 @@ pub trait HostStore: Sized {
     const THREADS: bool = false;
     /// Whether a process of its own answers the callers.
     const SERVED: bool = false;
+    /// Whether each caller is tied to a processor.
+    const PINNED: bool = true;
 
     /// Makes what the processes have in common.
     ///
@@ -88,7 +90,7 @@ pub trait HostStore: Sized {
         created
     }
 
-    /// Forgets all records, where a store would grow without end.
+    /// Before each slice: forgets all records, where a store would grow without end.
     fn forget(&self) {}
 }
 
@@ -152,8 +154,9 @@ pub fn everyone(visitor: &mut impl Visitor) {
     visitor.visit::<Named<true>>();
     visitor.visit::<Inherited>();
     visitor.visit::<Private>();
-    visitor.visit::<Redis<true>>();
-    visitor.visit::<Redis<false>>();
+    visitor.visit::<Redis<true, false>>();
+    visitor.visit::<Redis<true, true>>();
+    visitor.visit::<Redis<false, false>>();
     visitor.visit::<Sqlite<false>>();
     visitor.visit::<Sqlite<true>>();
     visitor.visit::<Lmdb>();

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Answer, Asked, HostStore, Site};
+use crate::process;
 use crate::rng::Rng;
 use crate::workloads::FIRST_NEW;
 
@@ -112,15 +113,16 @@ impl Member {
         Self { place: place as u64, made: 0, raced: 0, race_keys }
     }
 
-    /// Carries an order out. All of the time counts: where a server answers, what a caller waits
-    /// for a processor is the server's work, and cannot be told from that of other programs.
-    pub(super) fn work<S: HostStore>(&mut self, store: &S, order: &Order) -> Done {
+    /// Carries an order out. `alone`: nobody of the team needs this member's processor, so that what
+    /// it waits for one is another program's, and does not count. Where a server answers, that
+    /// may be the server's work.
+    pub(super) fn work<S: HostStore>(&mut self, store: &S, order: &Order, alone: bool) -> Done {
         let mut done = Done::default();
         let (outcome, mut buffer) = (S::outcome(7), S::outcome(0));
         let mut rng = Rng::new(self.place + 1 + self.made);
         let mut batch = Vec::with_capacity(order.batch);
-        let began = Instant::now();
-        while began.elapsed() < order.time {
+        let (began, waited) = (Instant::now(), process::waited());
+        while done.operations == 0 || began.elapsed() < order.time {
             for _ in 0..BLOCK.div_ceil(order.batch) {
                 if order.batch > 1 {
                     batch.clear();
@@ -139,7 +141,9 @@ impl Member {
                 break;
             }
         }
-        done.ns = began.elapsed().as_nanos() as u64;
+        let (spent, others) = (began.elapsed(), process::waited().saturating_sub(waited));
+        let spent = if alone { spent.saturating_sub(others) } else { spent };
+        done.ns = spent.as_nanos() as u64;
         done.furthest = done.operations;
         done
     }

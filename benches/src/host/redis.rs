@@ -7,12 +7,19 @@
 use std::cell::RefCell;
 
 use redis::{Cmd, Connection, Value};
+use rustix::process::Pid;
+use rustix::thread::{CpuSet, sched_setaffinity};
 
 use super::{Answer, Asked, HostStore, Site};
 
-/// One connection of one process: `UNIX` by the socket, otherwise by TCP.
-pub struct Redis<const UNIX: bool> {
+/// One connection of one process: `UNIX` by the socket, otherwise by TCP. `BESIDE`: the server is
+/// tied to the processor of the first caller, so that neither has to wake another one up; that is
+/// its best case where it has one caller. Otherwise the system chooses where they run.
+pub struct Redis<const UNIX: bool, const BESIDE: bool> {
     connection: RefCell<Connection>,
+    server: Pid,
+    /// The processors that the server may use.
+    processors: CpuSet,
     begin: String,
     complete: String,
     lease_ms: u64,
@@ -26,7 +33,7 @@ pub struct Claim {
     fence: Vec<u8>,
 }
 
-impl<const UNIX: bool> Redis<UNIX> {
+impl<const UNIX: bool, const BESIDE: bool> Redis<UNIX, BESIDE> {
     fn claim(&self, asked: &Asked) -> Cmd {
         let mut command = redis::cmd("EVALSHA");
         command.arg(&self.begin).arg(1).arg(&asked.bytes()[..]);
@@ -46,22 +53,36 @@ impl<const UNIX: bool> Redis<UNIX> {
     }
 }
 
-impl<const UNIX: bool> HostStore for Redis<UNIX> {
+impl<const UNIX: bool, const BESIDE: bool> HostStore for Redis<UNIX, BESIDE> {
     type Before = ();
     type Lease<'s> = Claim;
     type Outcome = [u8; 64];
-    const NAME: &'static str = if UNIX { "redis, unix socket" } else { "redis, tcp" };
-    const NOTE: &'static str = "One script a call; nothing is written to a disk. Its batches are \
-        pipelines. Its callers are not pinned: the server needs a processor too.";
+    const NAME: &'static str = match (UNIX, BESIDE) {
+        (true, false) => "redis, unix socket",
+        (true, true) => "redis, unix socket, same processor",
+        (false, false) => "redis, tcp",
+        (false, true) => "redis, tcp, same processor",
+    };
+    const NOTE: &'static str = if BESIDE {
+        "The same, and the server is tied to the processor of its first caller."
+    } else {
+        "One script a call; nothing is written to a disk. Its batches are pipelines. The system \
+         chooses where the server and its callers run."
+    };
     const BATCHES: bool = true;
     const SERVED: bool = true;
+    const PINNED: bool = BESIDE;
 
     fn before(_: &Site) -> Result<(), String> {
         Ok(())
     }
 
     fn open((): &(), site: &Site) -> Result<Self, String> {
-        let port = site.redis.ok_or("no Redis server runs")?;
+        let (port, pid) = site.redis.ok_or("no Redis server runs")?;
+        let server = Pid::from_raw(pid).ok_or("no process")?;
+        let mut processors = CpuSet::new();
+        let many = if BESIDE { 1 } else { usize::MAX };
+        site.processors.iter().take(many).for_each(|&processor| processors.set(processor));
         let address = if UNIX {
             format!("redis+unix://{}", site.redis_socket().display())
         } else {
@@ -75,6 +96,8 @@ impl<const UNIX: bool> HostStore for Redis<UNIX> {
             let (begin, complete) = (load(BEGIN)?, load(COMPLETE)?);
             Ok(Self {
                 connection: RefCell::new(connection),
+                server,
+                processors,
                 begin,
                 complete,
                 lease_ms: site.lease.as_millis() as u64,
@@ -128,6 +151,8 @@ impl<const UNIX: bool> HostStore for Redis<UNIX> {
     }
 
     fn forget(&self) {
+        // One server serves all in turn. Where it may not be moved, it runs where it likes.
+        let _ = sched_setaffinity(Some(self.server), &self.processors);
         self.query::<Value>(&redis::cmd("FLUSHDB"));
     }
 }

@@ -35,7 +35,7 @@ impl RedisServer {
             let port = free_port()?;
             match Self::on(site, port, &version) {
                 Ok(server) => {
-                    site.redis = Some(port);
+                    site.redis = Some((port, server.child.id().cast_signed()));
                     return Ok(Some(server));
                 }
                 Err(error) => reason = error,

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::pin;
 use crate::record::{LEASE, WINDOW};
 
 /// What every store is opened with.
@@ -17,32 +18,41 @@ pub struct Site {
     pub lease: Duration,
     /// How long an outcome is kept.
     pub window: Duration,
-    /// The loopback port of the Redis server, if one runs; its socket lies in the folder.
-    pub redis: Option<u16>,
+    /// The loopback port of the Redis server and its process, if one runs; its socket lies in the
+    /// folder.
+    pub redis: Option<(u16, i32)>,
+    /// The processors that this process may use.
+    pub processors: Vec<usize>,
 }
 
 impl Site {
     /// In that folder, with room for so many records.
     #[must_use]
     pub fn new(folder: &Folder, capacity: usize) -> Self {
-        let folder = folder.path().to_owned();
-        Self { folder, capacity, lease: LEASE, window: WINDOW, redis: None }
+        Self::of(folder.path().to_owned(), capacity, None)
+    }
+
+    fn of(folder: PathBuf, capacity: usize, redis: Option<(u16, i32)>) -> Self {
+        let (lease, window, processors) = (LEASE, WINDOW, pin::processors());
+        Self { folder, capacity, lease, window, redis, processors }
     }
 
     /// As words of a command line.
     #[must_use]
     pub fn words(&self) -> Vec<String> {
-        let port = self.redis.map_or("-".to_owned(), |port| port.to_string());
-        vec![self.folder.display().to_string(), self.capacity.to_string(), port]
+        let server = self.redis.map_or("-".to_owned(), |(port, pid)| format!("{port}:{pid}"));
+        vec![self.folder.display().to_string(), self.capacity.to_string(), server]
     }
 
     /// From words of a command line.
     #[must_use]
     pub fn parse(words: &[String]) -> Option<Self> {
-        let [folder, capacity, port] = words else { return None };
-        let (folder, capacity) = (PathBuf::from(folder), capacity.parse().ok()?);
-        let redis = if port == "-" { None } else { Some(port.parse().ok()?) };
-        Some(Self { folder, capacity, lease: LEASE, window: WINDOW, redis })
+        let [folder, capacity, server] = words else { return None };
+        let redis = match server.split_once(':') {
+            Some((port, pid)) => Some((port.parse().ok()?, pid.parse().ok()?)),
+            None => None,
+        };
+        Some(Self::of(PathBuf::from(folder), capacity.parse().ok()?, redis))
     }
 
     /// The socket of the Redis server.

@@ -110,8 +110,7 @@ impl Visitor for Led<'_> {
 
 fn lead<S: HostStore>(site: &Site, members: usize) -> Result<(), String> {
     let before = S::before(site)?;
-    let processors = pin::processors();
-    let crew = Crew { site, processors: &processors };
+    let crew = Crew { site };
     if S::THREADS {
         return crew.threads::<S>(&before, members);
     }
@@ -146,14 +145,17 @@ impl Other {
 #[derive(Clone, Copy)]
 struct Crew<'s> {
     site: &'s Site,
-    processors: &'s [usize],
 }
 
 impl Crew<'_> {
-    /// A server needs a processor too: the system chooses where it and its callers run.
+    /// Whether each of the callers has a processor of its own.
+    fn alone<S: HostStore>(&self, order: &Order) -> bool {
+        !S::SERVED && order.members <= self.site.processors.len()
+    }
+
     fn pin<S: HostStore>(&self, place: usize) {
-        if !S::SERVED {
-            pin::pin(self.processors, place);
+        if S::PINNED {
+            pin::pin(&self.site.processors, place);
         }
     }
 
@@ -195,7 +197,7 @@ impl Crew<'_> {
             let order = Order::parse(order).ok_or("no order")?;
             member.start(&order);
             wait_until(start);
-            say(&member.work(&store, &order).line())?;
+            say(&member.work(&store, &order, self.alone::<S>(&order)).line())?;
         }
         Ok(())
     }
@@ -224,7 +226,7 @@ impl Crew<'_> {
                 sent.map_err(|error| error.to_string())?;
             }
             wait_until(start);
-            let mut done = member.work(&store, order);
+            let mut done = member.work(&store, order, self.alone::<S>(order));
             for other in others.iter_mut().take(order.members - 1) {
                 let line = other.answer()?;
                 done = done.and(Done::parse(&line).ok_or(line)?);
@@ -253,7 +255,7 @@ impl Crew<'_> {
                 let store = S::open(before, self.site)?;
                 member.start(order);
                 wait_until(start);
-                Ok(member.work(&store, order))
+                Ok(member.work(&store, order, self.alone::<S>(order)))
             };
             std::thread::scope(|scope| {
                 let working = crew.iter_mut().take(order.members);

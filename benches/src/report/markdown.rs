@@ -156,8 +156,8 @@ fn host_notes(page: &mut String) {
         "\n## Contenders on a host\n\nEvery begin claims a key with a lease, a fencing token and a \
          digest that is compared, or answers from its record; every complete checks the token, \
          and stores 64 bytes for a window. Files lie in memory. A caller is a process pinned to a \
-         processor, where nothing else is said. All time counts, also what other programs took \
-         of the processors.\n\n| | |\n|---|---|\n",
+         processor, where nothing else is said. Where a server answers, all time counts, also what \
+         other programs took of the processors.\n\n| | |\n|---|---|\n",
     );
     let mut notes = Notes(Vec::new());
     host::everyone(&mut notes);
