@@ -113,9 +113,9 @@ impl Member {
         Self { place: place as u64, made: 0, raced: 0, race_keys }
     }
 
-    /// Carries an order out. `alone`: nobody of the team needs this member's processor, so that what
-    /// it waits for one is another program's, and does not count. Where a server answers, that
-    /// may be the server's work.
+    /// Carries an order out. `alone`: nobody of the team needs this member's processor, so that its
+    /// waiting for one is the work of another program, and does not count. Where a server answers,
+    /// it may be the server's.
     pub(super) fn work<S: HostStore>(&mut self, store: &S, order: &Order, alone: bool) -> Done {
         let mut done = Done::default();
         let (outcome, mut buffer) = (S::outcome(7), S::outcome(0));
