@@ -53,14 +53,15 @@ pub(super) fn ours<'f>(figures: &[&'f Figures]) -> Option<&'f Figures> {
     figures.iter().find(|f| f.name == "oncegate").copied()
 }
 
-/// The fastest of the peers that `which` accepts.
+/// The fastest of the peers that `which` accepts, one request at a time.
 pub(super) fn best<'f>(
     figures: &[&'f Figures],
     which: impl Fn(&Figures) -> bool,
 ) -> Option<&'f Figures> {
     // One that creates a key twice does less than what is asked for.
     let exact = |f: &Figures| f.name != "moka or_insert";
-    let peers = figures.iter().filter(|f| !f.kind.ours && exact(f) && which(f));
+    let single = |f: &Figures| f.kind.batch == 1;
+    let peers = figures.iter().filter(|f| !f.kind.ours && single(f) && exact(f) && which(f));
     peers.min_by(|a, b| a.median().total_cmp(&b.median())).copied()
 }
 
