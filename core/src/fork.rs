@@ -8,7 +8,8 @@
 #![allow(unsafe_code)]
 
 use std::ptr::NonNull;
-use std::sync::{Once, OnceLock};
+use std::sync::Once as OnlyOnce;
+use std::sync::atomic::AtomicPtr;
 
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 
@@ -34,15 +35,17 @@ pub(crate) fn generation() -> u64 {
 
 impl ForkGuard {
     pub(crate) fn new() -> Result<Self, Error> {
-        static REGISTER: Once = Once::new();
+        static REGISTER: OnlyOnce = OnlyOnce::new();
         // Miri does not fork, and knows no handlers and no advice.
         if cfg!(miri) {
             return Ok(Self { state: AtomicU64::new(0), canary: None });
         }
         REGISTER.call_once(|| {
-            // SAFETY: the handler is an `extern "C"` function without arguments that stays valid
-            // for the life of the process, and only does what is async-signal-safe.
-            unsafe { libc::pthread_atfork(None, None, Some(raise_generation)) };
+            // SAFETY: the handlers are `extern "C"` functions without arguments that stay valid for
+            // the life of the process, and only do what is async-signal-safe.
+            unsafe {
+                libc::pthread_atfork(Some(close_gate), Some(open_gate), Some(raise_generation))
+            };
         });
         Ok(Self { state: AtomicU64::new(generation()), canary: Canary::map()? })
     }
@@ -57,10 +60,17 @@ impl ForkGuard {
         same && alive || Bug::ForkUnnoticed.is_planted()
     }
 
-    /// The engine is nobody's from now on: its table has been removed.
+    /// The engine answers nobody from now on: its table has been removed.
     pub(crate) fn lose(&self) {
         // Relaxed: whoever does not see it yet came before.
-        self.state.store(LOST, Ordering::Relaxed);
+        self.state.fetch_or(LOST, Ordering::Relaxed);
+    }
+
+    /// Whether what the engine holds is this process's to give up, lost or not.
+    pub(crate) fn is_holder(&self) -> bool {
+        // Acquire: as in `is_own`.
+        let same = self.state.load(Ordering::Acquire) & !LOST == generation();
+        same && self.canary.as_ref().is_none_or(Canary::is_alive)
     }
 
     /// Makes the engine this process's own by `join`, if it is a forked child that comes here for
@@ -76,7 +86,7 @@ impl ForkGuard {
                 let alive = self.canary.as_ref().is_none_or(Canary::is_alive);
                 return if alive { Ok(()) } else { Err(forked()) };
             }
-            if found == LOST {
+            if found & LOST != 0 {
                 return Err(removed());
             }
             if found == joining {
@@ -119,19 +129,19 @@ fn removed() -> Error {
 pub(crate) struct PerProcess<T> {
     born: u64,
     value: T,
-    next: OnceLock<Box<PerProcess<T>>>,
+    next: Once<PerProcess<T>>,
 }
 
 impl<T> PerProcess<T> {
     pub(crate) fn new(value: T) -> Self {
-        Self { born: generation(), value, next: OnceLock::new() }
+        Self { born: generation(), value, next: Once::new() }
     }
 
     /// This process's value, made by `fresh` if a fork came in between.
     pub(crate) fn get(&self, fresh: impl Fn() -> T) -> &T {
         let (mut at, now) = (self, generation());
         while at.born != now {
-            at = at.next.get_or_init(|| Box::new(Self::new(fresh())));
+            at = at.next.get_or_set(|| Self::new(fresh()));
         }
         &at.value
     }
@@ -201,16 +211,101 @@ impl Drop for Canary {
     }
 }
 
+/// A value that is set once, and never waited for: a fork may leave any lock as it was.
+pub(crate) struct Once<T>(AtomicPtr<T>);
+
+// SAFETY: it owns the value that it points to, and lends it out by shared reference.
+unsafe impl<T: Send> Send for Once<T> {}
+// SAFETY: as for `Send`; several threads may set it, of which one wins.
+unsafe impl<T: Send + Sync> Sync for Once<T> {}
+
+impl<T> Once<T> {
+    pub(crate) const fn new() -> Self {
+        Self(AtomicPtr::new(std::ptr::null_mut()))
+    }
+
+    #[inline]
+    pub(crate) fn get(&self) -> Option<&T> {
+        // Acquire: pairs with the Release of `get_or_set`.
+        let value = self.0.load(Ordering::Acquire);
+        // SAFETY: null, or the pointer of a box that `get_or_set` has given up to this value, which
+        // frees it when it is dropped.
+        unsafe { value.as_ref() }
+    }
+
+    /// The value; `fresh` makes it, perhaps in vain.
+    pub(crate) fn get_or_set(&self, fresh: impl FnOnce() -> T) -> &T {
+        if let Some(value) = self.get() {
+            return value;
+        }
+        let made = Box::into_raw(Box::new(fresh()));
+        let empty = std::ptr::null_mut();
+        // Release: publishes the value to `get`. Acquire on failure: another one is read.
+        match self.0.compare_exchange(empty, made, Ordering::Release, Ordering::Acquire) {
+            // SAFETY: it was just made, and is owned by this value from now on.
+            Ok(_) => unsafe { &*made },
+            Err(other) => {
+                // SAFETY: made above, and seen by nobody else.
+                drop(unsafe { Box::from_raw(made) });
+                // SAFETY: as in `get`; it is not null.
+                unsafe { &*other }
+            }
+        }
+    }
+}
+
+impl<T> Drop for Once<T> {
+    fn drop(&mut self) {
+        let value = *self.0.get_mut();
+        if !value.is_null() {
+            // SAFETY: as in `get`; nobody has a reference any more.
+            drop(unsafe { Box::from_raw(value) });
+        }
+    }
+}
+
+/// While it lives nobody forks: for what a child must not inherit half done.
+pub(crate) struct Gate(());
+
+impl Gate {
+    pub(crate) fn shut() -> Self {
+        close_gate();
+        Self(())
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        open_gate();
+    }
+}
+
+extern "C" fn close_gate() {
+    // Acquire: pairs with the Release of `open_gate`. Relaxed on failure: it is tried again.
+    while GATE.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_err() {
+        std::thread::yield_now();
+    }
+}
+
+extern "C" fn open_gate() {
+    // Release: pairs with the Acquire of `close_gate`.
+    GATE.store(0, Ordering::Release);
+}
+
 extern "C" fn raise_generation() {
     // Relaxed: the child has one thread.
     GENERATION.fetch_add(1, Ordering::Relaxed);
+    open_gate();
 }
+
+/// One while somebody is behind it: whoever forks, or does what no child may inherit half done.
+static GATE: AtomicU64 = AtomicU64::new(0);
 
 static GENERATION: AtomicU64 = AtomicU64::new(0);
 
 /// More than there are generations.
 const JOINING: u64 = 1 << 63;
-/// No generation.
-const LOST: u64 = u64::MAX;
+/// The table is gone.
+const LOST: u64 = 1 << 62;
 const PAGE: usize = 4096;
 const ALIVE: u64 = 0x6f6e_6365_6761_7465;

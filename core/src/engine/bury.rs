@@ -5,13 +5,12 @@
 //! nobody meets, and for counts that a death left too high.
 
 use super::Engine;
-use super::tend::Swept;
 use crate::error::Error;
 use crate::region::registry::Joined;
 use crate::sync::Ordering;
 use crate::sync::planted::Bug;
 use crate::table::control::State;
-use crate::table::{Found, Met, Rules};
+use crate::table::{Found, Rules};
 
 impl Engine {
     /// Clears what dead processes have left, all of it, and frees their entries in the registry.
@@ -33,56 +32,52 @@ impl Engine {
     /// ```
     pub fn bury_dead(&self) -> Result<usize, Error> {
         self.enter()?;
-        self.region.bury(|| self.clear_up(&self.rules()))
+        self.region.bury(|dead| self.clear_up(dead, &self.rules()))
     }
 
     /// [`bury_dead`](Self::bury_dead) for a scope at its quota, at most once in a while: what dead
     /// processes had charged and not inserted counts against it.
     pub(super) fn bury_for_quota(&self, rules: &Rules) {
-        // Relaxed, both: two burials at once do no harm.
+        // Relaxed, both: of two burials at once one finds the entry locked.
         let last = self.buried_ms.load(Ordering::Relaxed);
         if self.region.is_shared() && (last == 0 || rules.now_ms >= last + BURY_EVERY_MS) {
             self.buried_ms.store(rules.now_ms, Ordering::Relaxed);
             // What cannot be buried counts on.
-            let _ = self.region.bury(|| self.clear_up(rules));
+            let _ = self.region.bury(|dead| self.clear_up(dead, rules));
         }
     }
 
-    /// Makes the entry of `joined` this process's own, once nothing names whoever had it before.
+    /// Clears what is left of whoever had this process's entry before it.
     pub(super) fn clear_up_after(&self, joined: Joined) {
-        if joined.used {
-            if !Bug::EntryNotCleared.is_planted() {
-                self.clear_up(&self.rules());
-            }
-            self.region.settle(joined);
+        if joined.used && !Bug::EntryNotCleared.is_planted() {
+            self.clear_up(joined.index, &self.rules());
         }
     }
 
-    fn clear_up(&self, rules: &Rules) {
-        let charged = self.table.charged();
-        let mut counted = vec![0; charged.len()];
+    /// Takes the process of entry `dead`, whose entry this one has locked, out of all slots, chunks
+    /// and counts.
+    fn clear_up(&self, dead: u8, rules: &Rules) {
         for slot in 0..self.table.slots() {
-            let seen = self.clear_up_slot(slot, rules);
-            if seen && let Some(count) = counted.get_mut(usize::from(self.table.slot(slot).scope()))
-            {
-                *count += 1;
-            }
+            self.clear_up_slot(slot, dead, rules);
         }
-        self.table.correct_charges(&charged, &counted);
-        self.store.bury();
+        self.store.bury(dead);
+        self.table.correct_charges(dead);
     }
 
-    /// Whether the slot holds a record, once no dead process has a part in it.
-    fn clear_up_slot(&self, slot: usize, rules: &Rules) -> bool {
-        let seen = self.table.slot(slot).control().load();
-        let seen = self.table.without_the_dead(slot, seen);
-        if seen.state() == State::Running && self.table.is_orphan(seen) {
-            self.see_to(Met::Lapsed(Found { slot, seen }), rules, &mut Swept::default());
+    fn clear_up_slot(&self, slot: usize, dead: u8, rules: &Rules) {
+        for _ in 0..MOST_ROUNDS {
+            let seen = self.table.take_out(slot, dead);
+            if seen.state() != State::Running || seen.owner() != dead {
+                return;
+            }
+            let closed = self.table.close_lease_of(slot, seen, rules, || true);
+            self.see_to_lapse(Found { slot, seen }, closed);
             self.table.orphan(slot, seen);
         }
-        seen.state().is_record()
     }
 }
 
+/// More than there can be changes of one slot between two looks at it, by those who help.
+const MOST_ROUNDS: usize = 1_000;
 /// A scope at its quota buries the dead no more often.
 const BURY_EVERY_MS: u64 = 1_000;

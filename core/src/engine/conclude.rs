@@ -150,7 +150,8 @@ impl Engine {
         state: State,
         writing: bool,
     ) -> Result<Snapshot, Snapshot> {
-        let ended = if writing {
+        // A mark that is gone has been taken for a dead process's: then there is none to take away.
+        let ended = if writing && seen.writing() {
             self.table.end_written(slot, seen, state)
         } else {
             self.table.end(slot, seen, state)

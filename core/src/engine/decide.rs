@@ -163,7 +163,9 @@ impl Engine {
         Vacancy { looked, over }: Vacancy,
     ) -> Result<Option<Answer>, Error> {
         let Sought { prepared, probe, retiring } = sought;
+        self.watch_file(rules.now_ms);
         let scope = self.scope_entry(prepared.scope())?;
+        let _unsettled = self.table.unsettled(scope);
         if let Err(refused) = self.charge(scope, || self.tend_for_quota(over, rules)) {
             // A duplicate that was faster may have taken the last of it, a moment ago.
             let found = |probe: &Probe| self.table.search(probe).is_some();
@@ -337,7 +339,8 @@ impl Engine {
             return Ok(stored == prepared.digest || Bug::PayloadNotCompared.is_planted());
         }
         // Made by an earlier version of the digest, or under the key that is being retired.
-        let hasher = self.keys.hasher_of_record(keys::load(&self.region), stored.key_id());
+        let hasher =
+            self.keys.hasher_of_record(&self.region, keys::load(&self.region), stored.key_id());
         let version = DigestVersion::from_number(stored.version());
         let (Some(hasher), Some(version)) = (hasher, version) else {
             // Nothing can verify it any more: the answer that runs nothing.

@@ -1,21 +1,21 @@
 //! Key ring: the secrets in force, and the state of a rotation.
 //!
 //! One word of the region says which secret is current, which one is being retired, and in which
-//! generation. The hashers themselves are private to the process and are never replaced, only
-//! added, so a call reads them without a lock.
-
-use std::sync::OnceLock;
+//! generation, and others tell the secrets themselves apart by a check. The hashers are private to
+//! the process and are never replaced, only added, so a call reads them without a lock.
 
 use super::Engine;
 use crate::error::{Error, ErrorCode};
 use crate::fingerprint::{FingerprintMode, KeyedHasher, Secret};
+use crate::fork::Once;
 use crate::region::{Region, header};
 use crate::sync::Ordering;
 use crate::sync::planted::Bug;
 
 /// The hashers of one engine.
 pub(crate) struct KeyRing {
-    hashers: Box<[OnceLock<Box<KeyedHasher>>]>,
+    /// In the order in which they came, whichever ids they have.
+    hashers: Box<[Once<KeyedHasher>]>,
     mode: FingerprintMode,
 }
 
@@ -57,7 +57,7 @@ impl Engine {
     /// The hasher of key `id`, which the region's state named.
     #[inline]
     pub(super) fn hasher(&self, id: u8) -> Result<&KeyedHasher, Error> {
-        match self.keys.known(id) {
+        match self.keys.known(&self.region, id) {
             Some(hasher) => Ok(hasher),
             None => self.learn_key(id),
         }
@@ -72,7 +72,7 @@ impl Engine {
         {
             self.keys.learn(&self.region, id, secrets.iter().map(|(_, secret)| secret));
         }
-        self.keys.known(id).ok_or_else(unknown_secret)
+        self.keys.known(&self.region, id).ok_or_else(unknown_secret)
     }
 
     /// Keeps `secrets` in the key file, if there is one.
@@ -95,23 +95,16 @@ impl Engine {
 impl KeyRing {
     /// A ring without keys.
     pub(crate) fn new(mode: FingerprintMode) -> Self {
-        Self { hashers: (0..KEYS).map(|_| OnceLock::new()).collect(), mode }
+        Self { hashers: (0..KEYS).map(|_| Once::new()).collect(), mode }
     }
 
-    /// Adds `secret` as the next key, which nothing uses yet.
+    /// Adds `secret`, for the key that comes after those of `after`. Nothing uses it until the
+    /// region names it.
     pub(crate) fn add(&self, secret: &Secret, after: KeyState) -> Result<NewKey, Error> {
         let exhausted = || Error::new(ErrorCode::Exhausted, "secret", "256 rotations", "255");
         let id = after.current.checked_add(1).ok_or_else(exhausted)?;
-        let hasher = Box::new(KeyedHasher::new(secret, self.mode));
-        let check = hasher.key_check();
-        if let Some(known) = self.hashers[usize::from(id)].get() {
-            // A rotation that failed half way left it; only the same secret may go on.
-            if known.key_check() != check {
-                return Err(Error::of(ErrorCode::RotationPending, "secret"));
-            }
-        }
-        let _ = self.hashers[usize::from(id)].set(hasher);
-        Ok(NewKey { id, check })
+        let hasher = self.put(secret).ok_or_else(exhausted)?;
+        Ok(NewKey { id, check: hasher.key_check() })
     }
 
     /// Knows that key `id` is one of `secrets`, if the region's check says that it is.
@@ -121,27 +114,48 @@ impl KeyRing {
         id: u8,
         secrets: impl IntoIterator<Item = &'s Secret>,
     ) -> bool {
-        // Acquire: pairs with the Release of `store_check`.
-        let check = region.header(check_word(id)).load(Ordering::Acquire);
-        let is_this =
-            |hasher: &KeyedHasher| hasher.key_check() == check || Bug::SecretUnchecked.is_planted();
-        let mut hashers = secrets.into_iter().map(|secret| KeyedHasher::new(secret, self.mode));
-        hashers.find(is_this).is_some_and(|hasher| {
-            is_this(self.hashers[usize::from(id)].get_or_init(|| Box::new(hasher)))
-        })
+        let check = check_of(region, id);
+        let is_this = |secret: &&Secret| {
+            let own = || KeyedHasher::new(secret, self.mode).key_check();
+            Bug::SecretUnchecked.is_planted() || own() == check
+        };
+        secrets.into_iter().find(is_this).is_some_and(|secret| self.put(secret).is_some())
     }
 
-    /// The hasher of key `id`, if this process knows its secret.
+    fn put(&self, secret: &Secret) -> Option<&KeyedHasher> {
+        let check = KeyedHasher::new(secret, self.mode).key_check();
+        let here = |cell: &'_ Once<KeyedHasher>| -> bool {
+            cell.get_or_set(|| KeyedHasher::new(secret, self.mode)).key_check() == check
+        };
+        let cell = self.hashers.iter().find(|cell| here(cell))?;
+        cell.get()
+    }
+
+    /// The hasher of key `id`, if this process knows its secret: the region tells by a check which
+    /// one that is, since another process may have rotated to another one.
     #[inline]
-    pub(crate) fn known(&self, id: u8) -> Option<&KeyedHasher> {
-        self.hashers[usize::from(id)].get().map(|hasher| &**hasher)
+    pub(crate) fn known(&self, region: &Region, id: u8) -> Option<&KeyedHasher> {
+        let check = check_of(region, id);
+        let own = self.hashers.iter().map_while(Once::get);
+        own.into_iter()
+            .find(|hasher| hasher.key_check() == check || Bug::SecretUnchecked.is_planted())
     }
 
     /// The hasher that made a record with this short key id, if it still is in force.
-    pub(crate) fn hasher_of_record(&self, state: KeyState, key_id: u8) -> Option<&KeyedHasher> {
+    pub(crate) fn hasher_of_record(
+        &self,
+        region: &Region,
+        state: KeyState,
+        key_id: u8,
+    ) -> Option<&KeyedHasher> {
         let named = [Some(state.current), state.retiring].into_iter().flatten();
-        named.into_iter().find(|id| short(*id) == key_id).and_then(|id| self.known(id))
+        named.into_iter().find(|id| short(*id) == key_id).and_then(|id| self.known(region, id))
     }
+}
+
+fn check_of(region: &Region, id: u8) -> u64 {
+    // Acquire: pairs with the Release of `store_check`.
+    region.header(check_word(id)).load(Ordering::Acquire)
 }
 
 /// A key that was added to the ring, and the check that tells other processes of it.
@@ -168,7 +182,7 @@ pub(crate) fn check_word(id: u8) -> usize {
 
 /// Tells other processes by what they know the secret of key `id`.
 pub(crate) fn store_check(region: &Region, id: u8, check: u64) {
-    // Release: pairs with the Acquire of `learn`.
+    // Release: pairs with the Acquire of `check_of`.
     region.header(check_word(id)).store(check, Ordering::Release);
 }
 

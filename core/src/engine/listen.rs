@@ -10,6 +10,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::Engine;
+#[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
+use crate::clock::{Clock, PreciseClock};
 use crate::region::bell;
 use crate::region::registry::BELL;
 use crate::sync::Ordering;
@@ -36,7 +38,8 @@ impl Engine {
     fn listen_to_others(&self) {
         let listener = self.listener.get(Listener::default);
         let mut listening = listener.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if listening.is_none() {
+        // One that has ended did so by a panic of somebody's waker.
+        if listening.as_ref().is_none_or(|listening| listening.thread.is_finished()) {
             let stop = Arc::new(AtomicBool::new(false));
             let ear = Ear {
                 table: self.table.clone(),
@@ -65,8 +68,11 @@ impl Engine {
             // Relaxed: the bell publishes it.
             stop.store(true, Ordering::Relaxed);
             bell::ring(&self.region.process(usize::from(self.region.me()))[BELL]);
-            // Its panic, if any, was reported where it happened.
-            let _ = thread.join();
+            // A waker may have dropped the engine on that very thread.
+            if thread.thread().id() != std::thread::current().id() {
+                // Its panic, if any, was reported where it happened.
+                let _ = thread.join();
+            }
         }
     }
 }
@@ -85,17 +91,21 @@ struct Ear {
 impl Ear {
     fn listen(&self) {
         let bell = &self.region.process(usize::from(self.region.me()))[BELL];
-        let mut all = true;
+        let mut looked = Duration::ZERO;
         loop {
             let seen = bell::rung(bell);
             // Relaxed: the bell was read before it.
             if self.stop.load(Ordering::Relaxed) {
                 return;
             }
-            let now_ms = self.life.now_ms();
+            // However often others ring in between.
+            let (now, now_ms) = (PreciseClock.now(), self.life.now_ms());
+            let all = now.saturating_sub(looked) >= LOOK_AGAIN;
+            if all {
+                looked = now;
+            }
             let anybody = self.waiters.deliver(all, |waiter| self.table.news(waiter, now_ms));
             bell::sleep(bell, seen, anybody.then_some(LOOK_AGAIN));
-            all = bell::rung(bell) == seen;
         }
     }
 }

@@ -115,6 +115,8 @@ pub struct Engine {
     listener: PerProcess<Listener>,
     /// Where secrets are kept that nobody gave.
     key_file: Option<KeyFile>,
+    /// When the table's file was looked for last.
+    looked_ms: AtomicU64,
     /// When the dead were buried last, for a scope at its quota.
     buried_ms: AtomicU64,
     fork: ForkGuard,

@@ -106,6 +106,8 @@ impl Engine {
         keys: KeyRing,
         key_file: Option<KeyFile>,
     ) -> Result<(Self, Joined), Error> {
+        // From here on forks are noticed, and wait where a child must not inherit what is half done.
+        let fork = ForkGuard::new()?;
         let joined = region.join(config.time.wall_ms())?;
         let region = Arc::new(region);
         let counters = Arc::new(Counters::new());
@@ -145,8 +147,9 @@ impl Engine {
             rotation: PerProcess::new(Mutex::new(())),
             listener: PerProcess::new(Listener::default()),
             key_file,
+            looked_ms: AtomicU64::new(0),
             buried_ms: AtomicU64::new(0),
-            fork: ForkGuard::new()?,
+            fork,
             region,
             counters,
             waiters,
@@ -185,7 +188,7 @@ impl Engine {
 impl Drop for Engine {
     fn drop(&mut self) {
         // The parent's entry, and its thread, are not this process's.
-        if self.fork.is_own() {
+        if self.fork.is_holder() {
             self.stop_listening();
             self.region.leave();
         } else {
@@ -198,12 +201,17 @@ impl Drop for Engine {
 fn private(config: &EngineBuilder, identity: &Identity) -> Result<Part, Error> {
     let secret = config.secret.clone().map_or_else(Secret::generate, Ok)?;
     let region = Region::private(identity.geometry.clone(), config.prefault)?;
-    set_up(&region, config, identity, &secret);
+    set_up(&region, config, identity, (0, &secret));
     Ok(Part { region, secrets: vec![secret], key_file: None })
 }
 
 /// Fills the header of a region that nobody else has yet.
-fn set_up(region: &Region, config: &EngineBuilder, identity: &Identity, secret: &Secret) {
+fn set_up(
+    region: &Region,
+    config: &EngineBuilder,
+    identity: &Identity,
+    (key, secret): (u8, &Secret),
+) {
     // Relaxed: publishing the region publishes its header.
     let store = |word: usize, value: u64| region.header(word).store(value, Ordering::Relaxed);
     identity.words().into_iter().enumerate().for_each(|(word, value)| store(word, value));
@@ -224,8 +232,8 @@ fn set_up(region: &Region, config: &EngineBuilder, identity: &Identity, secret: 
     for (i, half) in crate::region::life::boot_id().into_iter().enumerate() {
         store(header::BOOT + i, half);
     }
-    keys::store_check(region, 0, check);
-    keys::store(region, KeyState { generation: 0, current: 0, retiring: None });
+    keys::store_check(region, key, check);
+    keys::store(region, KeyState { generation: 0, current: key, retiring: None });
     outcome::set_aside(region);
 }
 
@@ -294,7 +302,7 @@ mod shared {
     pub(super) fn inherited(config: &EngineBuilder, identity: &Identity) -> Result<Part, Error> {
         let secret = config.secret.clone().map_or_else(Secret::generate, Ok)?;
         let region = Region::inherited(identity, config.prefault, |region| {
-            set_up(region, config, identity, &secret);
+            set_up(region, config, identity, (0, &secret));
             Ok(())
         })?;
         Ok(Part { region, secrets: vec![secret], key_file: None })
@@ -311,21 +319,25 @@ mod shared {
         let mut secrets: Vec<Secret> =
             config.secret.iter().chain(&config.retiring_secret).cloned().collect();
         let key_file = secrets.is_empty().then_some(key_file);
+        let (mut newest, mut first) = (0, config.secret.clone());
         let known = Region::existing(path, access, Some(identity), config.prefault)?;
         if let Some(file) = &key_file {
             let kept = match &known {
                 Some(_) => keyfile::read(&file.path, access)?.ok_or_else(no_key_file)?,
                 None => keyfile::read_or_create(&file.path, access)?,
             };
+            // Of a rotation that the table has not outlived, the new one.
+            newest = kept.iter().map(|(id, _)| *id).max().unwrap_or(0);
+            let is_newest = |(id, _): &&(u8, Secret)| *id == newest;
+            first = kept.iter().find(is_newest).map(|(_, secret)| secret.clone());
             secrets = kept.into_iter().map(|(_, secret)| secret).collect();
         }
         let region = match known {
             Some(region) => region,
             None => {
-                let newest = secrets.last().or(config.secret.as_ref());
-                let secret = config.secret.as_ref().or(newest).ok_or_else(no_key_file)?;
+                let secret = first.as_ref().ok_or_else(no_key_file)?;
                 let set_up = |region: &Region| {
-                    set_up(region, config, identity, secret);
+                    set_up(region, config, identity, (newest, secret));
                     Ok(())
                 };
                 Region::at(path, access, identity, config.prefault, set_up)?.0

@@ -13,7 +13,7 @@ use crate::region::WAYS;
 use crate::sync::Ordering;
 use crate::sync::plain::AtomicBool;
 use crate::table::slot::Lapse;
-use crate::table::{Lapsed, Met, Open, PART, Rules};
+use crate::table::{Found, Lapsed, Met, Open, PART, Rules};
 
 /// What one call of [`Engine::sweep`] did.
 ///
@@ -62,6 +62,7 @@ impl Engine {
     pub fn sweep(&self, slots: usize) -> Result<Swept, Error> {
         self.enter()?;
         let rules = self.rules();
+        self.watch_file(rules.now_ms);
         let parts = slots.div_ceil(PART).min(self.table.parts());
         let mut swept = Swept { visited: parts * PART, ..Swept::default() };
         for _ in 0..parts {
@@ -144,9 +145,7 @@ impl Engine {
     }
 
     fn sweep_next(&self, rules: &Rules, swept: &mut Swept) {
-        if self.table.note_time(rules.now_ms) && self.region.is_removed() {
-            self.fork.lose();
-        }
+        self.table.note_time(rules.now_ms);
         let part = self.table.next_part();
         self.table.sweep_part(part, rules, |met| self.see_to(met, rules, swept));
     }
@@ -157,23 +156,8 @@ impl Engine {
             Met::Cleared => swept.cleared += 1,
             Met::Due(found) => self.hand_over(found.slot),
             Met::Lapsed(found) => {
-                let policy = match self.table.close_lease(found.slot, found.seen, rules) {
-                    Ok(Lapsed(policy)) => policy,
-                    Err(Open::Ending) => {
-                        self.help(found);
-                        return;
-                    }
-                    Err(Open::Until(_) | Open::Changed) => return,
-                };
-                swept.lapsed += 1;
-                if self.finish_left(found) {
-                    return;
-                }
-                self.lapse(found, policy);
-                if policy == Lapse::Reclaim && found.seen.waiters() {
-                    // The waiter that is woken takes the record over.
-                    self.hand_over(found.slot);
-                }
+                let closed = self.table.close_lease(found.slot, found.seen, rules);
+                swept.lapsed += usize::from(self.see_to_lapse(found, closed));
             }
             Met::Unsettled(found) => {
                 let reference = self.table.slot(found.slot).outcome();
@@ -181,6 +165,42 @@ impl Engine {
                 let window = decided.map_or(self.defaults.window_ms, |(_, window)| window.ms());
                 let until_ms = rules.now_ms.saturating_add(window);
                 self.table.open_window(found.slot, found.seen, until_ms);
+            }
+        }
+    }
+}
+
+impl Engine {
+    /// Sees to an attempt whose lease was to be closed. True: it has lapsed.
+    pub(super) fn see_to_lapse(&self, found: Found, closed: Result<Lapsed, Open>) -> bool {
+        let policy = match closed {
+            Ok(Lapsed(policy)) => policy,
+            Err(Open::Ending) => {
+                self.help(found);
+                return false;
+            }
+            Err(Open::Until(_) | Open::Changed) => return false,
+        };
+        if self.finish_left(found) {
+            return true;
+        }
+        self.lapse(found, policy);
+        if policy == Lapse::Reclaim && found.seen.waiters() {
+            // The waiter that is woken takes the record over.
+            self.hand_over(found.slot);
+        }
+        true
+    }
+
+    /// Notices now and then whether the table's file is gone: whoever opens the path then has
+    /// another table.
+    pub(super) fn watch_file(&self, now_ms: u64) {
+        // Relaxed, both: two looks at once do no harm.
+        let last = self.looked_ms.load(Ordering::Relaxed);
+        if self.region.is_shared() && now_ms >= last.saturating_add(LOOK_EVERY_MS) {
+            self.looked_ms.store(now_ms, Ordering::Relaxed);
+            if self.region.is_removed() {
+                self.fork.lose();
             }
         }
     }
@@ -223,6 +243,8 @@ impl Drop for Ticker {
     }
 }
 
+/// The file of a table is looked for once in a second.
+const LOOK_EVERY_MS: u64 = 1_000;
 /// One new record in so many sweeps one part more.
 const SWEEP_EVERY: u64 = 32;
 /// How many parts a refused scope sweeps: a microsecond's work.

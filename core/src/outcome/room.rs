@@ -101,8 +101,8 @@ impl OutcomeStore {
         // Those that were passed by come next again, unless others went on meanwhile. Relaxed,
         // both: as above.
         let _ = self.cursor().compare_exchange(
-            last + 1,
-            first + 1,
+            last.wrapping_add(1),
+            first.wrapping_add(1),
             Ordering::Relaxed,
             Ordering::Relaxed,
         );

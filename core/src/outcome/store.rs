@@ -182,8 +182,20 @@ impl OutcomeStore {
 
     /// What `entry` is when the dead are taken out: nobody writes there any more, or empties it.
     pub(super) fn without_the_dead(&self, chunk: usize, entry: Entry) -> Entry {
-        let busy = entry.state == RECYCLING || entry.writers != 0;
-        if !busy || !self.region.is_dead(entry.owner) || Bug::DeadWritersStay.is_planted() {
+        if !entry.is_busy() || !self.region.is_dead(entry.owner) {
+            return entry;
+        }
+        // An entry has no counter: the next process of this number makes the same one.
+        let torn = self.region.recover(entry.owner, || {
+            let now = self.load(chunk);
+            let same = now.is_busy() && now.owner == entry.owner;
+            if same { self.tear(chunk, now) } else { now }
+        });
+        torn.unwrap_or(entry)
+    }
+
+    fn tear(&self, chunk: usize, entry: Entry) -> Entry {
+        if Bug::DeadWritersStay.is_planted() {
             return entry;
         }
         let torn = Entry { state: TORN, owner: 0, writers: 0, ..entry };
@@ -245,10 +257,17 @@ impl OutcomeStore {
             .map_err(Entry::unpack)
     }
 
-    /// Takes the dead out of all chunks.
-    pub(crate) fn bury(&self) {
+    /// Takes the process of entry `dead` out of all chunks, whose entry this process has locked.
+    pub(crate) fn bury(&self, dead: u8) {
         for chunk in 0..self.region.geometry().chunks() {
-            self.without_the_dead(chunk, self.load(chunk));
+            let mut entry = self.load(chunk);
+            while entry.is_busy() && entry.owner == dead {
+                let now = self.tear(chunk, entry);
+                if now == entry {
+                    break;
+                }
+                entry = now;
+            }
         }
     }
 
@@ -287,6 +306,11 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    /// Whether somebody writes there, or empties it.
+    fn is_busy(self) -> bool {
+        self.state == RECYCLING || self.writers != 0
+    }
+
     /// The sequence of the chunk's next use; never zero.
     pub(super) fn next_sequence(self) -> u64 {
         self.sequence % MAX_SEQUENCE + 1

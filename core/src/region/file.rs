@@ -21,7 +21,10 @@ use crate::sync::step;
 /// A file without a name for a region of `bytes` bytes, which nobody can shorten.
 pub(super) fn nameless(bytes: u64) -> Result<File, Error> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    let file = rustix::fs::memfd_create("oncegate", flags).map_err(|e| refused("reach", e))?;
+    let sealed = rustix::fs::memfd_create("oncegate", flags | MemfdFlags::NOEXEC_SEAL);
+    // Linux before 6.3 does not know that it can be no program.
+    let file = sealed.or_else(|_| rustix::fs::memfd_create("oncegate", flags));
+    let file = file.map_err(|e| refused("reach", e))?;
     let file = File::from(file);
     file.set_len(bytes).map_err(|error| io_error("reach", &error))?;
     let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
@@ -129,6 +132,14 @@ pub(super) fn allocate(file: &File, bytes: u64) -> Result<(), Error> {
     match rustix::fs::fallocate(file.as_fd(), FallocateFlags::empty(), 0, bytes) {
         Ok(()) => Ok(()),
         Err(Errno::OPNOTSUPP | Errno::NOSYS) => fill(file, bytes),
+        Err(error) => Err(refused("reach", error)),
+    }
+}
+
+/// The same for a file that holds a region: a copy may have holes. What is there stays.
+pub(super) fn fill_holes(file: &File, bytes: u64) -> Result<(), Error> {
+    match rustix::fs::fallocate(file.as_fd(), FallocateFlags::empty(), 0, bytes) {
+        Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
         Err(error) => Err(refused("reach", error)),
     }
 }

@@ -16,6 +16,13 @@ pub(crate) fn try_lock(file: BorrowedFd<'_>, byte: u64) -> Result<bool, Errno> {
     }
 }
 
+/// Frees `byte`, whoever else has the description of `file`: a child may have been forked.
+pub(super) fn unlock(file: BorrowedFd<'_>, byte: u64) -> Result<(), Errno> {
+    let mut range = one(byte);
+    range.l_type = libc::F_UNLCK as libc::c_short;
+    control(file, libc::F_OFD_SETLK, &mut range)
+}
+
 /// Whether a description other than that of `file` has locked `byte`.
 pub(crate) fn is_locked(file: BorrowedFd<'_>, byte: u64) -> Result<bool, Errno> {
     let mut range = one(byte);

@@ -35,7 +35,7 @@ impl Region {
         set_up: impl FnOnce(&Self) -> Result<(), Error>,
     ) -> Result<Self, Error> {
         let file = file::nameless(identity.geometry.file_bytes())?;
-        let region = Self::of_file(file, identity, prefault, true)?;
+        let region = Self::of_file(file, None, identity, prefault, true)?;
         set_up(&region)?;
         Ok(region)
     }
@@ -58,7 +58,7 @@ impl Region {
             step();
             draft.file.set_len(bytes).map_err(|error| io_error("reach", &error))?;
             let own = draft.file.try_clone().map_err(|error| io_error("reach", &error))?;
-            let region = Self::of_file(own, identity, prefault, true)?;
+            let region = Self::of_file(own, Some(path), identity, prefault, true)?;
             set_up(&region)?;
             if draft.publish(path)? {
                 return Ok((region, true));
@@ -79,7 +79,7 @@ impl Region {
         if let Some(wanted) = wanted {
             identity.same_as(wanted)?;
         }
-        Self::of_file(file, &identity, prefault, false).map(Some)
+        Self::of_file(file, Some(path), &identity, prefault, false).map(Some)
     }
 
     /// The region in the file at `path`, whatever its options are, and what they are.
@@ -87,12 +87,13 @@ impl Region {
         let none = || file::refused("reach", rustix::io::Errno::NOENT);
         let file = file::open(path, access, true)?.ok_or_else(none)?;
         let identity = read_identity(&file)?;
-        let region = Self::of_file(file, &identity, false, false)?;
+        let region = Self::of_file(file, None, &identity, false, false)?;
         Ok((region, identity))
     }
 
     fn of_file(
         file: File,
+        path: Option<&Path>,
         identity: &Identity,
         prefault: bool,
         is_new: bool,
@@ -103,10 +104,12 @@ impl Region {
         // Memory is set aside through the mapping, which has asked for huge pages; a system that
         // cannot do that sets small ones aside.
         let populated = (prefault || is_new && in_memory) && words.populate(ErrorCode::Os)?;
-        if is_new && !(populated && in_memory) {
+        if !is_new {
+            file::fill_holes(&file, geometry.file_bytes())?;
+        } else if !(populated && in_memory) {
             file::allocate(&file, geometry.file_bytes())?;
         }
-        let member = Member::of(file, geometry.processes());
+        let member = Member::of(file, path, geometry.processes());
         let member = member.map_err(|error| io_error("reach", &error))?;
         Ok(Self { memory: Memory::new(words, &geometry), geometry, member })
     }
@@ -157,12 +160,13 @@ impl Region {
         let old = load(header::EPOCH);
         let above = old.saturating_add(crate::table::control::Fence::MAX + 1);
         let epoch = if clocks.epoch > old { clocks.epoch } else { above };
+        // In this order: whoever does it again after a death in between comes to the same time.
         for (word, value) in [
-            (header::EPOCH, epoch.min(header::MAX_EPOCH)),
-            (header::FIRST_MS, first),
             (header::LAST_MS, first),
-            (header::ORIGIN_MS, clocks.now_ms),
             (header::WALL_MS, clocks.wall_ms),
+            (header::FIRST_MS, first),
+            (header::ORIGIN_MS, clocks.now_ms),
+            (header::EPOCH, epoch.min(header::MAX_EPOCH)),
         ] {
             // Relaxed: as above.
             self.header(word).store(value, Ordering::Relaxed);

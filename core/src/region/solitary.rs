@@ -9,6 +9,7 @@ use crate::sync::Ordering;
 pub(crate) const BELL: usize = 3;
 pub(crate) const MAIL: usize = 4;
 pub(crate) const WAITING: usize = 5;
+pub(crate) const UNSETTLED: usize = 7;
 
 /// This process's place among those that share a region.
 pub(super) struct Member {
@@ -51,8 +52,6 @@ impl Region {
         false
     }
 
-    pub(crate) fn settle(&self, _joined: Joined) {}
-
     pub(crate) fn leave(&self) {}
 
     /// Whether the file of a shared region has no name any more: there is none.
@@ -62,7 +61,7 @@ impl Region {
 
     pub(crate) fn disown_entry(&self) {}
 
-    pub(crate) fn bury(&self, _clear: impl FnMut()) -> Result<usize, Error> {
+    pub(crate) fn bury(&self, _clear: impl FnMut(u8)) -> Result<usize, Error> {
         Ok(0)
     }
 
@@ -80,13 +79,18 @@ impl Region {
         {
             let known = (1..=self.geometry.processes()).contains(&usize::from(index));
             // Acquire: pairs with the Release of `die`, as a lock that the kernel frees does.
-            known && self.process(usize::from(index))[DEAD].load(Ordering::Acquire) != 0
+            !known || self.process(usize::from(index))[DEAD].load(Ordering::Acquire) != 0
         }
         #[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
         {
             let _ = index;
             false
         }
+    }
+
+    /// Does `act` if the process of entry `index` has died.
+    pub(crate) fn recover<T>(&self, index: u8, act: impl FnOnce() -> T) -> Option<T> {
+        self.is_dead(index).then(act)
     }
 
     /// The process of this region dies: whatever it was doing, it does no more.

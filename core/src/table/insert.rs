@@ -281,6 +281,9 @@ impl Table {
         let above = seen.fence().max(wanted.above);
         let fence = self.next_fence(wanted.probe.home(), above, FIRST_ATTEMPT)?;
         let step = Step::Claim { fence, owner: self.region.me() };
+        // What was there is taken off its scope's count.
+        let replaced = if seen.state().is_record() { self.slot(slot).scope() } else { 0 };
+        let _unsettled = self.unsettled(replaced);
         let claimed = self.slot(slot).control().advance(seen, step).ok()?;
         if seen.state().is_record() {
             self.forget(slot, seen);

@@ -63,6 +63,17 @@ impl Table {
         seen: Snapshot,
         rules: &Rules,
     ) -> Result<Lapsed, Open> {
+        self.close_lease_of(slot, seen, rules, || self.is_orphan(seen))
+    }
+
+    /// The same, where `is_dead` tells whether the holder is.
+    pub(crate) fn close_lease_of(
+        &self,
+        slot: usize,
+        seen: Snapshot,
+        rules: &Rules,
+        is_dead: impl Fn() -> bool,
+    ) -> Result<Lapsed, Open> {
         let at = self.slot(slot);
         loop {
             let deadline = at.deadline();
@@ -74,7 +85,7 @@ impl Table {
                 // that its attempt cannot last for ever. Until its own word is there the record
                 // follows the cautious policy only if it asked for it; the default reclaims. So it
                 // does where the winner died: nobody was told of that attempt.
-                let orphan = self.is_orphan(seen);
+                let orphan = is_dead();
                 let kind = if orphan { Kind::Closed } else { Kind::Lease };
                 let lasts_ms = if orphan { 0 } else { rules.default_lease_ms };
                 let until_ms = rules.now_ms.saturating_add(lasts_ms);
@@ -89,7 +100,7 @@ impl Table {
                 Kind::Lease => {}
             }
             if deadline.lasts(rules.now_ms) {
-                if !self.is_orphan(seen) {
+                if !is_dead() {
                     return Err(Open::Until(deadline.at_ms));
                 }
                 self.counters.add(Event::Recovered);

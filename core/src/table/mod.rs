@@ -140,16 +140,14 @@ impl Table {
     }
 
     /// Notes that the region has come to `now_ms`, now and then: after the machine was started anew
-    /// its time goes on from there. True: it was time to.
-    pub(crate) fn note_time(&self, now_ms: u64) -> bool {
+    /// its time goes on from there.
+    pub(crate) fn note_time(&self, now_ms: u64) {
         let last = self.region.header(header::LAST_MS);
         // Relaxed, both: it only has to grow.
         let known = last.load(Ordering::Relaxed);
-        let noted = self.region.is_shared() && now_ms > known.saturating_add(NOTED_EVERY_MS);
-        if noted {
+        if self.region.is_shared() && now_ms > known.saturating_add(NOTED_EVERY_MS) {
             last.fetch_max(now_ms, Ordering::Relaxed);
         }
-        noted
     }
 
     /// No fencing counter from now on is at or below `floor`.

@@ -32,9 +32,10 @@ impl Table {
     }
 
     /// The slot as it is when neither a dead claimer nor a dead writer has it.
-    pub(crate) fn without_the_dead(&self, slot: usize, seen: Snapshot) -> Snapshot {
-        let seen = self.without_dead_claimer(slot, seen);
-        self.without_dead_writer(slot, seen).unwrap_or(seen)
+    pub(super) fn without_the_dead(&self, slot: usize, seen: Snapshot) -> Snapshot {
+        let claimed = matches!(seen.state(), State::Claimed | State::Inserting);
+        let seen = if claimed { self.without_dead_claimer(slot, seen) } else { seen };
+        if seen.writing() { self.without_dead_writer(slot, seen).unwrap_or(seen) } else { seen }
     }
 
     /// The slot as it is when no dead process has it claimed.
@@ -42,18 +43,19 @@ impl Table {
     #[inline(never)]
     pub(super) fn without_dead_claimer(&self, slot: usize, seen: Snapshot) -> Snapshot {
         let claimed = matches!(seen.state(), State::Claimed | State::Inserting);
-        if claimed && self.is_orphan(seen) && !Bug::DeadClaimStays.is_planted() {
-            return self.recover_claim(slot, seen);
-        }
-        seen
+        if claimed && self.is_orphan(seen) { self.vacate_claim(slot, seen) } else { seen }
     }
 
-    fn recover_claim(&self, slot: usize, seen: Snapshot) -> Snapshot {
+    /// Vacates what a dead process claimed, as it was seen.
+    fn vacate_claim(&self, slot: usize, seen: Snapshot) -> Snapshot {
         let at = self.slot(slot);
         // Where its arbitration word names it as pending, helpers find that it is not there any
         // more, or finish it first: then it runs, and the step below fails.
         // At its end the counter claims nothing any more: the slot is lost, as any other then.
         let Some(fence) = seen.fence().next_for(FIRST_ATTEMPT) else { return seen };
+        if Bug::DeadClaimStays.is_planted() {
+            return seen;
+        }
         match at.control().advance(seen, Step::Seize { fence, owner: self.region.me() }) {
             Ok(claimed) => {
                 self.counters.add(Event::Recovered);
@@ -64,18 +66,48 @@ impl Table {
         }
     }
 
-    /// The slot as it is when no dead process is writing to it. `None`: a live one is, or there is
-    /// nobody to take away and it cannot be written.
+    /// The slot as it is when no dead process is writing to it. `None`: a live one is, or none.
+    #[cold]
     pub(super) fn without_dead_writer(&self, slot: usize, seen: Snapshot) -> Option<Snapshot> {
         let dead = seen.writing() && self.region.is_dead(seen.writer());
         if !dead || Bug::DeadWriterStays.is_planted() {
             return None;
         }
+        // A mark has no counter: the next process with this entry makes the same one.
+        let control = self.slot(slot).control();
+        self.region.recover(seen.writer(), || {
+            let now = control.load();
+            if now.writer() == seen.writer() { self.disown(slot, now) } else { now }
+        })
+    }
+
+    fn disown(&self, slot: usize, seen: Snapshot) -> Snapshot {
         let freed = self.slot(slot).control().advance(seen, Step::Disown);
         if freed.is_ok() {
             self.counters.add(Event::Recovered);
         }
-        Some(freed.unwrap_or_else(|now| now))
+        freed.unwrap_or_else(|now| now)
+    }
+
+    /// Takes the process of entry `dead` out of the slot, whose entry this process has locked: all
+    /// but a lease, which is to be closed first. Gives the slot as it is then.
+    pub(crate) fn take_out(&self, slot: usize, dead: u8) -> Snapshot {
+        let mut seen = self.slot(slot).control().load();
+        loop {
+            let claimed = matches!(seen.state(), State::Claimed | State::Inserting);
+            let now = if claimed && seen.owner() == dead {
+                self.vacate_claim(slot, seen)
+            } else if seen.writer() == dead {
+                self.disown(slot, seen)
+            } else {
+                return seen;
+            };
+            if now == seen {
+                // The counter is at its end.
+                return seen;
+            }
+            seen = now;
+        }
     }
 
     /// Makes the lease of a dead process, which is closed, nobody's: so that its entry can be given

@@ -66,6 +66,7 @@ impl Table {
             self.line(set).set_tag(way, 0);
         }
         let step = Step::Claim { fence: next, owner: self.region.me() };
+        let _unsettled = self.unsettled(self.slot(slot).scope());
         match self.slot(slot).control().advance(seen, step) {
             Ok(claimed) => {
                 self.forget(slot, seen);

@@ -19,6 +19,7 @@ use std::time::Duration;
 use super::Table;
 #[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
 use crate::region::geometry::SCOPE_WORDS;
+use crate::region::registry::UNSETTLED;
 use crate::sync::planted::Bug;
 use crate::sync::{AtomicU64, Ordering};
 
@@ -181,26 +182,64 @@ impl Table {
         self.release_scope(entry);
     }
 
+    /// Something is under way that counts against `entry`, and whose process could die half way.
+    pub(crate) fn unsettled(&self, entry: u16) -> Unsettled<'_> {
+        let counted = entry != 0 && self.region.is_shared();
+        let mine = || &self.region.process(usize::from(self.region.me().max(1)))[UNSETTLED];
+        let word = counted.then(mine);
+        if let Some(word) = word {
+            // Relaxed: whoever reads it after a death sees all that the dead process did.
+            word.fetch_add(1, Ordering::Relaxed);
+        }
+        Unsettled(word)
+    }
+
     /// How many records each entry counts. Entry 0 counts none.
-    pub(crate) fn charged(&self) -> Vec<u64> {
+    fn charged(&self) -> Vec<u64> {
         // Relaxed: as in `charge_scope`.
         let live = |entry| self.region.scope(entry)[LIVE].load(Ordering::Relaxed);
         (0..self.region.geometry().scopes()).map(live).collect()
     }
 
-    /// Corrects what each entry counts, which was `charged` before its records were `counted`: a
-    /// process that died between the two steps of a record has left a difference. Who charged, and
-    /// has not inserted yet, or the other way round, makes one too, until the next time.
-    pub(crate) fn correct_charges(&self, charged: &[u64], counted: &[u64]) {
-        let differences = charged.iter().zip(counted).enumerate().skip(1);
-        for (entry, (charged, counted)) in differences.filter(|(_, (a, b))| a != b) {
-            // Relaxed, both: as in `charge_scope`.
-            let _ = self.region.scope(entry)[LIVE].fetch_update(
-                Ordering::Relaxed,
-                Ordering::Relaxed,
-                |live| Some(live.saturating_add(*counted).saturating_sub(*charged)),
-            );
+    /// Corrects what scopes count, after the process of entry `dead` died in the middle of something
+    /// that counted against one: a record that it charged and did not insert, or ended and did not
+    /// take off.
+    ///
+    /// Others go on meanwhile, so that a look at all records is off by what is under way. Of three
+    /// looks the least difference counts, and no more than the dead process can owe.
+    pub(crate) fn correct_charges(&self, dead: u8) {
+        let owed = &self.region.process(usize::from(dead))[UNSETTLED];
+        // Relaxed, here and below: the lock of the entry orders this after all that it did.
+        let mut left = owed.load(Ordering::Relaxed).min(MOST_OWED);
+        if left == 0 {
+            return;
         }
+        let looks = [(); 3].map(|()| self.overcharged());
+        for entry in 1..self.region.geometry().scopes() {
+            let least = looks.iter().map(|look| look[entry]).min().unwrap_or(0).min(left);
+            if least > 0 {
+                let live = &self.region.scope(entry)[LIVE];
+                let _ = live.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |live| {
+                    live.checked_sub(least)
+                });
+                left -= least;
+            }
+        }
+        owed.store(0, Ordering::Relaxed);
+    }
+
+    /// By how much each entry counts more records than there are.
+    fn overcharged(&self) -> Vec<u64> {
+        let mut charged = self.charged();
+        for slot in 0..self.slots() {
+            let at = self.slot(slot);
+            if at.control().load().state().is_record()
+                && let Some(count) = charged.get_mut(usize::from(at.scope()))
+            {
+                *count = count.saturating_sub(1);
+            }
+        }
+        charged
     }
 
     /// Takes one record of `entry` off its count.
@@ -211,6 +250,18 @@ impl Table {
             // Relaxed, both: as in `charge_scope`.
             let _ =
                 live.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |live| live.checked_sub(1));
+        }
+    }
+}
+
+/// While it lives something is under way that counts against a scope.
+pub(crate) struct Unsettled<'t>(Option<&'t AtomicU64>);
+
+impl Drop for Unsettled<'_> {
+    fn drop(&mut self) {
+        if let Some(word) = self.0 {
+            // Relaxed: as in `unsettled`.
+            word.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }
@@ -281,6 +332,8 @@ pub(crate) fn read_entry(words: &[u64; SCOPE_WORDS]) -> Option<(u64, u64, ScopeL
 /// linear probing makes runs longer than k with a probability of about n e^(-0.19 k) (Knuth, The
 /// Art of Computer Programming, 6.4).
 const PROBED: usize = 256;
+/// More than a process has threads in the middle of something.
+const MOST_OWED: u64 = 1 << 16;
 const HASH: usize = 0;
 const LIVE: usize = 1;
 const MAX_LIVE: usize = 2;
