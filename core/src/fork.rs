@@ -9,13 +9,12 @@
 
 use std::ptr::NonNull;
 use std::sync::Once as OnlyOnce;
-use std::sync::atomic::AtomicPtr;
 
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 
 use crate::error::{Error, ErrorCode};
 use crate::sync::Ordering;
-use crate::sync::plain::AtomicU64;
+use crate::sync::plain::{AtomicPtr, AtomicU64};
 use crate::sync::planted::Bug;
 
 /// Knows whether this process is the one that the engine belongs to.

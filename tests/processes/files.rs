@@ -154,25 +154,33 @@ fn a_missing_folder_is_an_error() {
     assert_eq!((error.code(), error.field()), (ErrorCode::Os, "reach"), "{error}");
 }
 
-/// Goal: two tables for one path are noticed: whoever has the old one open runs nothing any more.
-/// Method: the file is removed and made anew; the old engine notices when it next looks, by then
-/// at the latest when a second has passed.
+/// Goal: two tables for one path are noticed: whoever has the old one open runs nothing new any
+/// more. Method: the file is removed, or moved, or replaced; the first new request after a second
+/// looks for it, in each process.
 #[test]
-fn a_removed_table_is_noticed() {
-    let folder = Folder::new();
-    let clock = oncegate::ManualClock::new();
-    let build = |clock: &oncegate::ManualClock| {
-        open(&folder, |builder| builder.clock(clock.clone())).expect("a table")
-    };
-    let old = build(&clock);
-    std::fs::remove_file(folder.table()).expect("own file");
-    let new = build(&oncegate::ManualClock::new());
-    old.sweep(64).expect("not yet");
-    clock.advance(std::time::Duration::from_secs(2));
-    old.sweep(64).expect("this one looks");
-    let request = oncegate::Request::new(oncegate::Scope::single_tenant(), "op", "k");
-    let request = request.expect("valid");
-    let refused = old.begin(&request).expect_err("removed");
-    assert_eq!((refused.code(), refused.field()), (ErrorCode::RegionInvalid, "region"));
-    assert!(new.begin(&request).is_ok());
+fn a_table_that_is_gone_is_noticed() {
+    for way in ["removed", "moved", "replaced"] {
+        let folder = Folder::new();
+        let clock = oncegate::ManualClock::new();
+        let build = || open(&folder, |builder| builder.clock(clock.clone())).expect("a table");
+        let (old, also) = (build(), build());
+        let request = |key| {
+            let request = oncegate::Request::new(oncegate::Scope::single_tenant(), "op", key);
+            request.expect("valid")
+        };
+        assert!(old.begin(&request("before")).is_ok());
+        let aside = folder.path().join("aside");
+        match way {
+            "removed" => std::fs::remove_file(folder.table()),
+            _ => std::fs::rename(folder.table(), &aside),
+        }
+        .expect("own file");
+        let new = (way == "replaced").then(build);
+        clock.advance(std::time::Duration::from_secs(1));
+        for engine in [&old, &also] {
+            let refused = engine.begin(&request("k")).expect_err(way);
+            assert_eq!((refused.code(), refused.field()), (ErrorCode::RegionInvalid, "region"));
+        }
+        assert!(new.unwrap_or_else(build).begin(&request("k")).is_ok());
+    }
 }

@@ -158,3 +158,46 @@ fn a_table_in_use_elsewhere_is_refused() {
     assert_eq!(error.code(), ErrorCode::RegionInvalid, "{error}");
     drop(worker);
 }
+
+/// Goal: a process that dies while it moves the table's time on leaves it right for the next one.
+/// Method: of the words that it writes, in their order, more and more are those of after, and the
+/// rest those of before; ten hours have passed of a window of 24.
+#[test]
+fn a_death_in_between_counts_the_time_once() {
+    // The header's words: last, wall, first, origin, epoch.
+    const ORDER: [usize; 5] = [51, 50, 28, 27, 24];
+    let image = |folder: &Folder| std::fs::read(folder.table()).expect("own file");
+    for written in 0..=ORDER.len() {
+        let (folder, engine, clock, _) = after(10 * HOUR, OnLapse::Reclaim);
+        drop(engine);
+        let whole = image(&folder);
+        // The same again, from what there was before.
+        another_boot(&folder);
+        let again = Anew::at(clock.wall_at_boot);
+        let mut before = image(&folder);
+        for word in ORDER.into_iter().skip(written) {
+            let at = word * 8..word * 8 + 8;
+            let old = match word {
+                51 => 2_001_u64,
+                50 => wall_ms(WALL + 5 * HOUR),
+                28 => 1,
+                27 => 5 * HOUR.as_millis() as u64,
+                _ => u64::from_ne_bytes(whole[at.clone()].try_into().expect("a word")) >> 1,
+            };
+            before[at].copy_from_slice(&old.to_ne_bytes());
+        }
+        std::fs::write(folder.table(), &before).expect("own file");
+        let engine = open(&folder, &again, OnLapse::Reclaim);
+        again.since_boot.advance(13 * HOUR);
+        let inside = engine.begin(&request("done"));
+        assert!(matches!(inside, Ok(Admission::Replayed(_))), "{written} words: {inside:?}");
+        again.since_boot.advance(HOUR);
+        let over = engine.begin(&request("done"));
+        assert!(matches!(over, Ok(Admission::Admitted(_))), "{written} words: {over:?}");
+    }
+}
+
+/// Milliseconds since 2020.
+fn wall_ms(since_1970: Duration) -> u64 {
+    (since_1970 - Duration::from_secs(1_577_836_800)).as_millis() as u64
+}

@@ -60,3 +60,38 @@ fn a_process_without_the_new_secret_is_refused() {
     let mut three = Worker::of(&folder, "secret=2 retiring=1");
     assert_eq!(three.ask("begin old"), "replayed done");
 }
+
+/// Goal: a rotation that failed in one process leaves it no wrong secret under the key's number.
+/// Method: one that cannot write the key file; another process rotates to another secret.
+#[test]
+fn a_failed_rotation_leaves_no_wrong_secret() {
+    let folder = Folder::new();
+    let (mut one, mut two) = (Worker::of(&folder, ""), Worker::of(&folder, ""));
+    let (key, aside) = (folder.path().join("table.key"), folder.path().join("aside"));
+    std::fs::rename(&key, &aside).expect("own file");
+    std::fs::create_dir(&key).expect("own folder");
+    assert!(one.ask("rotate 1").starts_with("error "));
+    std::fs::remove_dir(&key).expect("own folder");
+    std::fs::rename(&aside, &key).expect("own file");
+    assert_eq!(two.ask("rotate 2"), "ok");
+    two.admitted("k");
+    assert_eq!(one.ask("begin k"), "in-progress 1", "it looks under another fingerprint");
+}
+
+/// Goal: a key file outlives its table. Method: a rotation that ended, a table that is made anew
+/// beside its key file, and the next rotation; then a newcomer.
+#[test]
+fn a_key_file_outlives_its_table() {
+    let folder = Folder::new();
+    let mut one = Worker::of(&folder, "");
+    assert_eq!(one.ask("rotate 1"), "ok");
+    assert_eq!(one.ask("retire"), "ok");
+    assert_eq!(one.ended(), None);
+    std::fs::remove_file(folder.table()).expect("own file");
+    let mut one = Worker::of(&folder, "");
+    one.admitted("k");
+    assert_eq!(one.ask("complete k done"), "stored");
+    assert_eq!(one.ask("rotate 2"), "ok");
+    let mut two = Worker::of(&folder, "");
+    assert_eq!(two.ask("begin k"), "replayed done");
+}

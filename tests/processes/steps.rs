@@ -359,3 +359,33 @@ fn two_ends_leave_one_outcome() {
         }
     }
 }
+
+/// Goal: a death leaves no scope with less than its quota for good, and none with more (I8).
+/// Method: a process dies before each write of a new request that takes the place of one that is
+/// over, and of a first one; then the scope's room is filled up.
+#[test]
+fn quotas_are_right_after_a_death() {
+    for prepared in [&["< mass 0 3 old", "< pass 5"][..], &[]] {
+        for writes in 1.. {
+            let folder = Folder::new();
+            let options = "tiny lease=3600000 window=1 quota=5";
+            let mut survivor = Worker::of(&folder, options);
+            let mut victim = Worker::of(&folder, options);
+            prepared.iter().for_each(|line| drop(survivor.ask(&line[2..])));
+            assert_eq!(victim.ask(&format!("doom {writes}")), "doomed");
+            let said = victim.ask("begin k");
+            if !said.is_empty() {
+                assert!(writes > 10, "{said}");
+                break;
+            }
+            assert_eq!(victim.ended(), Some(libc::SIGKILL));
+            assert_eq!(survivor.ask("bury"), "buried 1");
+            let mut held = 0;
+            while survivor.ask(&format!("begin held-{held}")).starts_with("admitted") {
+                held += 1;
+            }
+            let stats = survivor.ask("stats");
+            assert!(stats.starts_with("running 5 "), "before write {writes}: {held}: {stats}");
+        }
+    }
+}

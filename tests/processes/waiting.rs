@@ -7,7 +7,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use oncegate::{Admission, BeginOptions, Engine, Payload, Reach, Request, Scope};
+use oncegate::{Admission, BeginOptions, Engine, OnConflict, Payload, Reach, Request, Scope};
 
 use crate::crew::{Folder, Worker};
 
@@ -114,4 +114,49 @@ fn futures_are_woken_by_other_processes() {
         leader = Worker::of(&folder, LONG);
         leader.admitted("k");
     }
+}
+
+/// Goal: a killed leader is noticed however many others wait in the same process. Method: one
+/// thread waits for him; another one waits for something else, again and again, for a moment each.
+#[test]
+fn a_killed_leader_is_noticed_among_many_waits() {
+    let folder = Folder::new();
+    let hour = Duration::from_secs(3_600);
+    let builder = Engine::builder().lease_duration(hour).precise_clock();
+    let engine = builder.reach(Reach::Host(folder.table())).build().expect("a table");
+    let request = |key| {
+        let request = Request::new(Scope::single_tenant(), "POST /charges", key).expect("valid");
+        request.payload(Payload::raw(b"{}"))
+    };
+    let mut leader = Worker::of(&folder, LONG);
+    leader.admitted("k");
+    let Ok(Admission::Admitted(other)) = engine.begin(&request("other")) else { panic!() };
+    let (told, tell) = channel();
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let moment = OnConflict::Wait(Duration::from_millis(5));
+            let options = BeginOptions::new().on_conflict(moment);
+            // Relaxed: the flag orders nothing.
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                let waited = engine.begin_with(&request("other"), &options);
+                assert!(matches!(waited, Ok(Admission::InProgress { .. })));
+            }
+        });
+        scope.spawn(|| {
+            let options = BeginOptions::new().on_conflict(OnConflict::Wait(2 * SOON));
+            let got = engine.begin_with(&request("k"), &options).expect("an answer");
+            let taken = matches!(&got, Admission::Admitted(lease) if lease.attempt() == 2);
+            told.send(taken).expect("somebody listens");
+        });
+        while engine.stats().expect("own").waiters < 2 {
+            std::thread::yield_now();
+        }
+        leader.kill();
+        let taken = tell.recv_timeout(SOON);
+        // Relaxed: as above.
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(taken, Ok(true), "it waits for the lease to end");
+    });
+    other.abandon().expect("the holder");
 }

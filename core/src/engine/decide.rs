@@ -163,7 +163,7 @@ impl Engine {
         Vacancy { looked, over }: Vacancy,
     ) -> Result<Option<Answer>, Error> {
         let Sought { prepared, probe, retiring } = sought;
-        self.watch_file(rules.now_ms);
+        self.watch_file(rules.now_ms)?;
         let scope = self.scope_entry(prepared.scope())?;
         let _unsettled = self.table.unsettled(scope);
         if let Err(refused) = self.charge(scope, || self.tend_for_quota(over, rules)) {

@@ -106,7 +106,7 @@ impl Engine {
         keys: KeyRing,
         key_file: Option<KeyFile>,
     ) -> Result<(Self, Joined), Error> {
-        // From here on forks are noticed, and wait where a child must not inherit what is half done.
+        // From here on forks are noticed, and wait where a child must inherit nothing half done.
         let fork = ForkGuard::new()?;
         let joined = region.join(config.time.wall_ms())?;
         let region = Arc::new(region);

@@ -62,7 +62,7 @@ impl Engine {
     pub fn sweep(&self, slots: usize) -> Result<Swept, Error> {
         self.enter()?;
         let rules = self.rules();
-        self.watch_file(rules.now_ms);
+        self.watch_file(rules.now_ms)?;
         let parts = slots.div_ceil(PART).min(self.table.parts());
         let mut swept = Swept { visited: parts * PART, ..Swept::default() };
         for _ in 0..parts {
@@ -194,15 +194,17 @@ impl Engine {
 
     /// Notices now and then whether the table's file is gone: whoever opens the path then has
     /// another table.
-    pub(super) fn watch_file(&self, now_ms: u64) {
+    pub(super) fn watch_file(&self, now_ms: u64) -> Result<(), Error> {
         // Relaxed, both: two looks at once do no harm.
         let last = self.looked_ms.load(Ordering::Relaxed);
         if self.region.is_shared() && now_ms >= last.saturating_add(LOOK_EVERY_MS) {
             self.looked_ms.store(now_ms, Ordering::Relaxed);
             if self.region.is_removed() {
                 self.fork.lose();
+                return self.enter();
             }
         }
+        Ok(())
     }
 }
 

@@ -354,3 +354,6 @@ const PATIENCE: usize = 1_000;
 const FRESH_NS: u64 = 20_000;
 /// The byte whose lock stands for work that one process does at a time: beyond all entries.
 const EXCLUSIVE: u64 = 1 << 16;
+
+#[cfg(test)]
+mod tests;

@@ -76,7 +76,7 @@ pub(crate) use imp::{Mutex, MutexGuard, Ordering, Thread, current, park};
 pub(crate) mod plain {
     #[cfg(oncegate_tsan)]
     pub(crate) use super::gated::{Mutex, MutexGuard};
-    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64};
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64};
     #[cfg(not(oncegate_tsan))]
     pub(crate) use std::sync::{Mutex, MutexGuard};
 }

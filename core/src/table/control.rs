@@ -48,7 +48,8 @@
 //!
 //! A slot's fencing counter grows with every claim and every takeover, so each pair of state and
 //! counter occurs once in the life of the region and no compare-and-swap can meet an old value
-//! again (no ABA).
+//! again (no ABA). The writer's mark alone has no counter: whoever takes away that of a dead
+//! process does so while its index is not given to another (see `Region::recover`).
 //!
 //! # Rules of field access (cited as "rule N")
 //!
@@ -74,7 +75,7 @@
 //! # Death
 //!
 //! What a dead process left is known by its entry, and recovered by whoever meets it (see
-//! `recover`). An index is given to another process only when nothing in the region names it.
+//! `recover`). An index is given to another process when nothing in the region names it any more.
 
 use std::fmt;
 

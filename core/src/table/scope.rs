@@ -201,9 +201,9 @@ impl Table {
         (0..self.region.geometry().scopes()).map(live).collect()
     }
 
-    /// Corrects what scopes count, after the process of entry `dead` died in the middle of something
-    /// that counted against one: a record that it charged and did not insert, or ended and did not
-    /// take off.
+    /// Corrects what scopes count, after the process of entry `dead` died in the middle of
+    /// something that counted against one: a record that it charged and did not insert, or ended
+    /// and did not take off.
     ///
     /// Others go on meanwhile, so that a look at all records is off by what is under way. Of three
     /// looks the least difference counts, and no more than the dead process can owe.
@@ -219,12 +219,14 @@ impl Table {
             let least = looks.iter().map(|look| look[entry]).min().unwrap_or(0).min(left);
             if least > 0 {
                 let live = &self.region.scope(entry)[LIVE];
+                // Relaxed, both: as above.
                 let _ = live.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |live| {
                     live.checked_sub(least)
                 });
                 left -= least;
             }
         }
+        // Relaxed: as above.
         owed.store(0, Ordering::Relaxed);
     }
 

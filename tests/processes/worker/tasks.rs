@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use oncegate::{
     Admission, BeginOptions, Clock, Completed, Engine, EngineBuilder, Error, Failure, LeaseToken,
-    OnConflict, OnFull, OnLapse, Outcome, Payload, PreciseClock, Reach, Request, Scope, Secret,
-    Stats,
+    OnConflict, OnFull, OnLapse, Outcome, Payload, PreciseClock, Quota, Reach, Request, Scope,
+    Secret, Stats,
 };
 
 /// Why a command was not carried out.
@@ -250,6 +250,7 @@ fn configure(builder: EngineBuilder, word: &str) -> Result<EngineBuilder, Refuse
         "secret" => builder.secret(secret(number(value)? as u8)?),
         "retiring" => builder.retiring_secret(secret(number(value)? as u8)?),
         "window" => builder.dedup_window(Duration::from_millis(number(value)?)),
+        "quota" => builder.default_quota(Quota::unlimited().max_live(number(value)?)),
         "reject" => builder.on_full(OnFull::Reject),
         "lapse" => builder.on_lapse(OnLapse::Unknown),
         _ => return Err(Refused(format!("no such option: {word}"))),

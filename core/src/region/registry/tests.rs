@@ -1,0 +1,112 @@
+//! The registry, one step after the other: several processes are several regions on one file.
+
+use super::*;
+use crate::reach::FileAccess;
+use crate::region::{Geometry, Identity};
+
+/// A file of its own, gone with this value.
+struct Place(PathBuf);
+
+impl Place {
+    fn new() -> Self {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        // Relaxed: numbers only have to differ.
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("oncegate-registry-{}-{number}", std::process::id());
+        Self(std::env::temp_dir().join(name))
+    }
+
+    /// One more process, of at most `processes`.
+    fn open(&self, processes: usize) -> Region {
+        let geometry = Geometry::new(2, 0, 1, 1, 8, processes).expect("small");
+        let identity = Identity { geometry, options: [0; 11] };
+        let access = FileAccess::owner_only();
+        let made = Region::at(&self.0, &access, &identity, false, |region| {
+            for (at, word) in identity.words().into_iter().enumerate() {
+                // Relaxed: one thread.
+                region.header(at).store(word, Ordering::Relaxed);
+            }
+            Ok(())
+        });
+        made.expect("a region").0
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+fn joined(region: &Region) -> (u8, bool) {
+    let Joined { index, used } = region.join(5).expect("an entry");
+    assert_eq!(region.me(), index, "a newcomer is somebody at once");
+    (index, used)
+}
+
+/// Goal: fresh entries are taken first, then those of the dead, and none of the living. Method:
+/// three entries; processes that come, leave and are dropped.
+#[test]
+fn entries_are_taken_in_order() {
+    let place = Place::new();
+    let [a, b, c, d] = [(); 4].map(|()| place.open(3));
+    assert_eq!((joined(&a), joined(&b)), ((1, false), (2, false)));
+    drop(b);
+    assert!(a.is_dead(2) && !a.is_dead(1));
+    assert_eq!((joined(&c), joined(&d)), ((3, false), (2, true)));
+    assert!(!a.is_dead(2) && !a.is_dead(3));
+    let full = place.open(3).join(5).expect_err("three are alive");
+    assert_eq!(full.code(), ErrorCode::RegistryFull);
+    d.leave();
+    assert!(c.is_alive_now(1) && !c.is_alive_now(2));
+    assert_eq!(a.bury(|dead| assert_eq!(dead, 2)).expect("own"), 1);
+    assert_eq!(a.bury(|dead| panic!("{dead} is buried")).expect("own"), 0);
+    let e = place.open(3);
+    assert_eq!(joined(&e), (2, false), "nothing is left of it");
+}
+
+/// Goal: an entry is not given away while somebody is between the question and the act. Method: a
+/// recovery that is under way in a live process, and in one that is dead.
+#[test]
+fn an_entry_waits_for_recoveries() {
+    let place = Place::new();
+    let [a, b, c] = [(); 3].map(|()| place.open(3));
+    let _ = (joined(&a), joined(&b), joined(&c));
+    drop(c);
+    let newcomer = place.open(3);
+    let tried = a.recover(3, || newcomer.join(5).map_err(|error| error.code()));
+    assert_eq!(tried, Some(Err(ErrorCode::RegistryFull)));
+    assert_eq!(a.recover(2, || ()), None, "it is alive");
+    // Relaxed: one thread.
+    b.process(2)[RECOVERING].store(1, Ordering::Relaxed);
+    assert!(newcomer.join(5).is_err());
+    drop(b);
+    assert!(matches!(joined(&newcomer), (2 | 3, true)), "the dead recover nothing");
+}
+
+/// Goal: what two processes may not do at once, they do not, and no longer than it takes. Method:
+/// one within the other, and afterwards.
+#[test]
+fn one_at_a_time() {
+    let place = Place::new();
+    let [a, b] = [(); 2].map(|()| place.open(3));
+    let inner = a.exclusively(|| b.exclusively(|| Ok(1)));
+    assert_eq!(inner.map(|inner| inner.map(|other| other.is_none())), Ok(Some(true)));
+    assert_eq!(b.exclusively(|| Ok(2)), Ok(Some(2)));
+}
+
+/// Goal: a region knows whether its path still leads to it. Method: the file is moved and brought
+/// back, replaced and removed.
+#[test]
+fn a_region_knows_its_path() {
+    let place = Place::new();
+    let region = place.open(3);
+    let aside = place.0.with_extension("aside");
+    assert!(!region.is_removed());
+    std::fs::rename(&place.0, &aside).expect("own file");
+    assert!(region.is_removed());
+    let other = place.open(3);
+    assert!(region.is_removed() && !other.is_removed());
+    std::fs::rename(&aside, &place.0).expect("own file");
+    assert!(!region.is_removed() && other.is_removed());
+}
