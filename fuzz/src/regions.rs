@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use arbitrary::Unstructured;
 use oncegate::{
-    Admission, BeginOptions, Engine, EngineBuilder, ErrorCode, Failure, LeaseToken, ManualClock,
-    OnFull, Outcome, OutcomePolicy, Quota, Reach, Request, Resolution, Scope, Secret,
+    Admission, BeginOptions, Engine, EngineBuilder, ErrorCode, Failure, FileAccess, LeaseToken,
+    ManualClock, OnFull, Outcome, OutcomePolicy, Quota, Reach, RegionFile, Request, Resolution,
+    Scope, Secret,
 };
 
 /// Takes the changes and the calls.
@@ -28,6 +29,11 @@ pub fn run(data: &[u8]) {
     }
     let place = Place::new();
     place.fill(&region.bytes());
+    if let Ok(file) = RegionFile::open(place.table(), FileAccess::owner_only()) {
+        // Numbers, findings, or an error that says why.
+        let _ = file.inspect();
+        file.check().expect("a file that can be read");
+    }
     let clock = ManualClock::new();
     let engine = match builder(kind, &clock, &place).build() {
         Ok(engine) => engine,

@@ -116,14 +116,13 @@ impl KeyRing {
     ) -> bool {
         let check = check_of(region, id);
         let is_this = |secret: &&Secret| {
-            let own = || KeyedHasher::new(secret, self.mode).key_check();
-            Bug::SecretUnchecked.is_planted() || own() == check
+            Bug::SecretUnchecked.is_planted() || KeyedHasher::check_of(secret) == check
         };
         secrets.into_iter().find(is_this).is_some_and(|secret| self.put(secret).is_some())
     }
 
     fn put(&self, secret: &Secret) -> Option<&KeyedHasher> {
-        let check = KeyedHasher::new(secret, self.mode).key_check();
+        let check = KeyedHasher::check_of(secret);
         let here = |cell: &'_ Once<KeyedHasher>| -> bool {
             cell.get_or_set(|| KeyedHasher::new(secret, self.mode)).key_check() == check
         };

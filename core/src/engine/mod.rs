@@ -103,7 +103,7 @@ pub struct Engine {
     key_rules: KeyRules,
     quotas: Quotas,
     defaults: Defaults,
-    scopes: KeyedHasher,
+    scopes: Box<KeyedHasher>,
     life: Life,
     epoch: u64,
     capacity: usize,

@@ -215,7 +215,7 @@ fn set_up(
     // Relaxed: publishing the region publishes its header.
     let store = |word: usize, value: u64| region.header(word).store(value, Ordering::Relaxed);
     identity.words().into_iter().enumerate().for_each(|(word, value)| store(word, value));
-    let check = KeyedHasher::new(secret, config.mode).key_check();
+    let check = KeyedHasher::check_of(secret);
     let wall_ms = config.time.wall_ms();
     let now_ms = shifted(config.time.now_ms(), clock_shift_ms(&config.time).wrapping_neg());
     for (word, value) in [
@@ -261,10 +261,10 @@ fn known_keys(
 
 /// Scopes are hashed with a salt of the region's own: no secret, so that they can be told apart by
 /// whoever may read the region.
-pub(crate) fn scope_hasher(salt: u64) -> Result<KeyedHasher, Error> {
+pub(crate) fn scope_hasher(salt: u64) -> Result<Box<KeyedHasher>, Error> {
     let bytes = [salt, !salt, salt, !salt].map(u64::to_le_bytes);
     let secret = Secret::from_bytes(bytes.as_flattened())?;
-    Ok(KeyedHasher::new(&secret, crate::FingerprintMode::FastTrusted))
+    Ok(Box::new(KeyedHasher::new(&secret, crate::FingerprintMode::FastTrusted)))
 }
 
 /// The quota of the unauthenticated scope, where none is given: a sixteenth of the capacity.

@@ -73,7 +73,7 @@ impl KeyedHasher {
             ],
             no_payload: [0; DigestVersion::SUPPORTED],
             scope: FastSecret::derive(secret, "oncegate scope"),
-            check: first_word(&derive(secret, "oncegate key check", 0)),
+            check: Self::check_of(secret),
         };
         for index in 0..DigestVersion::SUPPORTED {
             // An absent payload has no size and no syntax that could be refused.
@@ -81,6 +81,11 @@ impl KeyedHasher {
             hasher.no_payload[index] = first_word(&digest);
         }
         hasher
+    }
+
+    /// A short id of `secret`, as [`key_check`](Self::key_check) gives it.
+    pub(crate) fn check_of(secret: &Secret) -> u64 {
+        first_word(&derive(secret, "oncegate key check", 0))
     }
 
     /// The identity of `request`. Allocates nothing, unless the key is made from the payload.

@@ -146,7 +146,7 @@ fn key_file(image: &Image, pages: &Pages<'_>) -> Result<Option<Finding>, Error> 
     let keys = KeyState::unpack(pages.header[header::KEYS]);
     let knows = |id: u8| {
         let check = pages.header[check_word(id)];
-        secrets.iter().any(|(_, secret)| KeyedHasher::new(secret, mode).key_check() == check)
+        secrets.iter().any(|(_, secret)| KeyedHasher::check_of(secret) == check)
     };
     if knows(keys.current) && keys.retiring.is_none_or(knows) {
         return Ok(None);

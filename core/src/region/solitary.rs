@@ -20,6 +20,7 @@ pub(super) struct Member {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) struct Joined {
+    pub(crate) index: u8,
     pub(crate) used: bool,
 }
 
@@ -45,7 +46,7 @@ impl Member {
 
 impl Region {
     pub(crate) fn join(&self, _wall_ms: u64) -> Result<Joined, Error> {
-        Ok(Joined { used: false })
+        Ok(Joined { index: self.me(), used: false })
     }
 
     pub(crate) fn is_removed(&self) -> bool {

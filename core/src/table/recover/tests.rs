@@ -194,3 +194,23 @@ fn a_slot_at_its_end_is_left_alone() {
     // Relaxed: one thread.
     assert_eq!(table.region.header(crate::region::header::DEATHS).load(Ordering::Relaxed), 0);
 }
+
+/// Goal: nothing in a slot names a process that was taken out of it, whatever else happens there.
+/// Method: a claim over a writer's mark; a mark of one that was ended by somebody else; one of the
+/// dead, and one of the living.
+#[test]
+fn a_process_is_taken_out_of_a_slot() {
+    let table = shared();
+    let mut theirs = running(&table, 1, Lapse::Reclaim);
+    theirs.step(&table, Step::Write { writer: GONE });
+    let fence = theirs.seen.fence().next_for(1).expect("small");
+    theirs.step(&table, Step::Claim { fence, owner: GONE });
+    let left = table.take_out(theirs.slot, GONE);
+    assert_eq!((left.state(), left.writing()), (State::Vacant, false));
+    assert_eq!(table.take_out(theirs.slot, GONE), left, "once is enough");
+    let mut other = held_by(&table, 2, 1, Lapse::Reclaim);
+    other.step(&table, Step::Write { writer: 2 });
+    assert_eq!(table.take_out(other.slot, GONE), other.seen, "it is somebody else's");
+    let leased = held_by(&table, 3, GONE, Lapse::Reclaim);
+    assert_eq!(table.take_out(leased.slot, GONE), leased.seen, "the lease is closed first");
+}
