@@ -8,7 +8,7 @@ use super::survey;
 use super::{Finding, Severity};
 use crate::engine::{KeyState, check_word};
 use crate::error::{Error, ErrorCode};
-use crate::fingerprint::{FingerprintMode, KeyedHasher};
+use crate::fingerprint::KeyedHasher;
 use crate::region::{header, keyfile};
 
 pub(super) fn check(image: &Image) -> Result<Vec<Finding>, Error> {
@@ -141,8 +141,6 @@ fn key_file(image: &Image, pages: &Pages<'_>) -> Result<Option<Finding>, Error> 
         }
         Err(error_found) => return Err(error_found),
     };
-    let is_keyed = pages.identity.option("fingerprint_mode") != 0;
-    let mode = if is_keyed { FingerprintMode::Keyed } else { FingerprintMode::FastTrusted };
     let keys = KeyState::unpack(pages.header[header::KEYS]);
     let knows = |id: u8| {
         let check = pages.header[check_word(id)];

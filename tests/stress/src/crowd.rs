@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use oncegate::{Engine, OnFull, Stats};
+use oncegate::{Engine, OnFull, Reach, Stats};
 
 use crate::arguments::Arguments;
 use crate::callers::Caller;
@@ -61,8 +61,8 @@ pub(crate) fn run(arguments: &Arguments) {
 }
 
 /// Two small tables in which records and outcomes evict each other, with outcomes in the store and
-/// beside their records, a large one that keeps everything, and one of few keys, whose rotations
-/// come to their end.
+/// beside their records, a large one that keeps everything, one of few keys, whose rotations come
+/// to their end, and a small one that other processes could share.
 fn sites() -> Vec<Site> {
     let tiny = || Engine::builder().tiny().on_full(OnFull::EvictLru);
     let large =
@@ -72,6 +72,7 @@ fn sites() -> Vec<Site> {
         Site::new(KEYS, 2, false, tiny().inline_outcome(64)),
         Site::new(KEYS, 20, true, large()),
         Site::new(4, 20, true, large()),
+        Site::new(KEYS, 3, false, tiny().reach(Reach::HostInherited)),
     ]
 }
 
