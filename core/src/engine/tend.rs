@@ -194,10 +194,16 @@ impl Engine {
 
     /// Notices now and then whether the table's file is gone: whoever opens the path then has
     /// another table.
+    #[inline(always)]
     pub(super) fn watch_file(&self, now_ms: u64) -> Result<(), Error> {
+        if self.region.is_shared() { self.look_for_file(now_ms) } else { Ok(()) }
+    }
+
+    #[inline(never)]
+    fn look_for_file(&self, now_ms: u64) -> Result<(), Error> {
         // Relaxed, both: two looks at once do no harm.
         let last = self.looked_ms.load(Ordering::Relaxed);
-        if self.region.is_shared() && now_ms >= last.saturating_add(LOOK_EVERY_MS) {
+        if now_ms >= last.saturating_add(LOOK_EVERY_MS) {
             self.looked_ms.store(now_ms, Ordering::Relaxed);
             if self.region.is_removed() {
                 self.fork.lose();

@@ -272,6 +272,7 @@ impl Table {
     }
 
     /// Claims `slot`, which the caller saw as `seen` and which may go.
+    #[inline(always)]
     pub(super) fn claim(
         &self,
         slot: usize,

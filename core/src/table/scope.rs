@@ -183,15 +183,20 @@ impl Table {
     }
 
     /// Something is under way that counts against `entry`, and whose process could die half way.
+    #[inline(always)]
     pub(crate) fn unsettled(&self, entry: u16) -> Unsettled<'_> {
-        let counted = entry != 0 && self.region.is_shared();
-        let mine = || &self.region.process(usize::from(self.region.me().max(1)))[UNSETTLED];
-        let word = counted.then(mine);
-        if let Some(word) = word {
-            // Relaxed: whoever reads it after a death sees all that the dead process did.
-            word.fetch_add(1, Ordering::Relaxed);
+        Unsettled((entry != 0).then(|| self.note_unsettled()).flatten())
+    }
+
+    #[inline(never)]
+    fn note_unsettled(&self) -> Option<&AtomicU64> {
+        if !self.region.is_shared() {
+            return None;
         }
-        Unsettled(word)
+        let word = &self.region.process(usize::from(self.region.me().max(1)))[UNSETTLED];
+        // Relaxed: whoever reads it after a death sees all that the dead process did.
+        word.fetch_add(1, Ordering::Relaxed);
+        Some(word)
     }
 
     /// How many records each entry counts. Entry 0 counts none.
@@ -260,6 +265,7 @@ impl Table {
 pub(crate) struct Unsettled<'t>(Option<&'t AtomicU64>);
 
 impl Drop for Unsettled<'_> {
+    #[inline(always)]
     fn drop(&mut self) {
         if let Some(word) = self.0 {
             // Relaxed: as in `unsettled`.
