@@ -76,3 +76,39 @@ fn broken_dead_writers_stay() {
     });
     assert!(found, "a dead writer's chunk is not needed");
 }
+
+/// What a process left in the store when it died before its `writes`-th write, asked for at once, or
+/// after others have needed all of the store.
+fn left_in_the_store(writes: u64, at_once: bool) -> Got {
+    let world = small();
+    let doomed = beside(&world, 2, |builder| builder);
+    let token = begin(&doomed, "k").token().expect("new");
+    dies(&doomed, writes, |engine| {
+        engine.complete(&token, &Outcome::new(200, "mine")).expect("the holder");
+    });
+    if !at_once {
+        ["b", "c", "d", "e", "f"].into_iter().for_each(|key| finish(&world.engine, key));
+    }
+    begin(&world.engine, "k")
+}
+
+fn what_is_left_counts() {
+    for writes in 1..12 {
+        let counts = matches!(left_in_the_store(writes, true), Got::Replayed(_));
+        let later = left_in_the_store(writes, false);
+        assert!(!counts || later.token().is_none(), "write {writes}: it runs again");
+    }
+}
+
+/// Goal: an outcome that a dead process left counts, although its memory is used again. Method: at
+/// each write; what is answered at once is not run again later.
+#[test]
+fn what_is_left_in_the_store_counts() {
+    bounded(1, what_is_left_counts);
+}
+
+/// Goal: the model bites. Method: the chunk is used again without a look at what lies in it.
+#[test]
+fn broken_torn_unsettled() {
+    broken(Bug::TornUnsettled, what_is_left_counts);
+}
