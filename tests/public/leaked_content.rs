@@ -7,6 +7,7 @@ use std::any::type_name;
 use std::collections::BTreeSet;
 use std::fmt::{Debug, Display};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -14,8 +15,8 @@ use std::time::Duration;
 use oncegate::{
     Admission, BeginOptions, CoarseClock, Engine, EngineBuilder, Error, ErrorCode, Failure,
     FileAccess, FillEvent, FingerprintMode, KeyCharset, KeyRules, LeaseToken, OnConflict, OnDrop,
-    OnFull, OnLapse, Outcome, OutcomePolicy, Payload, PreciseClock, Quota, Ran, Reach, Request,
-    Resolution, RunOptions, Scope, Secret, method_class,
+    OnFull, OnLapse, Outcome, OutcomePolicy, Payload, PreciseClock, Quota, Ran, Reach, RegionFile,
+    Request, Resolution, RunOptions, Scope, Secret, method_class,
 };
 
 use crate::support::{Woken, build, done, poll};
@@ -145,27 +146,63 @@ fn shared(shown: &mut Shown) {
     let folder = std::env::temp_dir().join(format!("oncegate-shown-{}", std::process::id()));
     std::fs::create_dir(&folder).expect("a folder of this test's own");
     let path = folder.join("table");
-    let at = |path: &std::path::Path| {
+    let at = |path: &Path| {
         Engine::builder()
             .capacity(1_000)
             .max_processes(1)
             .secret(secret())
             .reach(Reach::Host(path.to_owned()))
     };
-    let mut refused =
-        |builder: EngineBuilder| shown.error(&builder.build().expect_err("a refusal"));
+    let refused = |builder: EngineBuilder, shown: &mut Shown| {
+        shown.error(&builder.build().expect_err("a refusal"));
+    };
     let engine = at(&path).build().expect("a table");
-    refused(at(&path));
-    refused(at(&path).capacity(2_000));
-    refused(at(&path).secret(Secret::from_bytes(&[1; 32]).expect("32 bytes")));
-    refused(at(&folder.join("missing").join("table")));
+    refused(at(&path), shown);
+    refused(at(&path).capacity(2_000), shown);
+    refused(at(&path).secret(Secret::from_bytes(&[1; 32]).expect("32 bytes")), shown);
+    refused(at(&folder.join("missing").join("table")), shown);
+    looked_at(&engine, &path, shown);
     drop(engine);
+    let collected = RegionFile::collect(&path, FileAccess::owner_only());
+    shown.debug(&collected.expect("nobody uses it"));
     std::fs::write(&path, CANARY).expect("own file");
-    refused(at(&path));
+    refused(at(&path), shown);
     std::fs::remove_file(&path).expect("own file");
     std::os::unix::fs::symlink("elsewhere", &path).expect("own folder");
-    refused(at(&path));
+    refused(at(&path), shown);
     std::fs::remove_dir_all(&folder).expect("own folder");
+}
+
+/// What an inspection says of a table that holds content.
+fn looked_at(engine: &Engine, path: &Path, shown: &mut Shown) {
+    let scope = Scope::new(CANARY).expect("short");
+    engine.set_quota(scope, Quota::unlimited().max_live(100)).expect("valid");
+    let of = |key| Request::new(scope, CANARY, key).expect("short");
+    let Ok(Admission::Admitted(running)) = engine.begin(&of("running")) else { panic!() };
+    let ended = engine.run(&of(CANARY), || Ok::<_, ()>(Outcome::new(200, CANARY.repeat(30))));
+    assert!(matches!(ended, Ok(Ran::Executed(_))));
+
+    let file = RegionFile::open(path, FileAccess::owner_only()).expect("a table");
+    shown.debug(&file);
+    shown.debug(&file.insertions().expect("a table"));
+    let seen = file.inspect().expect("a table");
+    assert_eq!((seen.leases.held, seen.records.succeeded), (1, 1));
+    shown.debug(&seen);
+    shown.debug(&seen.leases);
+    shown.debug(&seen.chunks);
+    shown.debug(&seen.keys);
+    shown.debug(&seen.processes[0]);
+    shown.debug(&seen.processes[0].state);
+    shown.debug(seen.scopes.iter().find(|scope| scope.records > 0).expect("with a quota"));
+    for finding in file.check().expect("a table") {
+        shown.debug(&finding);
+        shown.debug(&finding.severity);
+    }
+    // The registry is full, by the engine that is open.
+    let access = FileAccess::owner_only;
+    shown.error(&RegionFile::collect(path, access()).expect_err("no entry is free"));
+    shown.error(&RegionFile::remove(path, access()).expect_err("in use"));
+    let _ = running.into_token();
 }
 
 /// What holds no content by its kind.
