@@ -77,8 +77,8 @@ fn broken_dead_writers_stay() {
     assert!(found, "a dead writer's chunk is not needed");
 }
 
-/// What a process left in the store when it died before its `writes`-th write, asked for at once, or
-/// after others have needed all of the store.
+/// What a process left in the store when it died before its `writes`-th write, asked for at once,
+/// or after others have needed all of the store.
 fn left_in_the_store(writes: u64, at_once: bool) -> Got {
     let world = small();
     let doomed = beside(&world, 2, |builder| builder);

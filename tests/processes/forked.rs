@@ -331,3 +331,41 @@ fn inherited_memory_has_a_fixed_size() {
     assert!(tried > 0, "the table's memory was not found");
     assert!(engine.begin(&request("k")).is_ok());
 }
+
+/// Goal: workers that drop their privileges after the fork, as those of a server that was started
+/// by root do, share memory without a name; of a file that their user may not open they are told
+/// so, and nothing of the parent's is harmed. Method: children that become the user nobody before
+/// their first call.
+#[test]
+fn workers_that_drop_their_privileges() {
+    // SAFETY: asks for a number.
+    if unsafe { libc::geteuid() } != 0 {
+        let required = std::env::var_os("ONCEGATE_REQUIRE_ALL").is_some();
+        assert!(!required, "this test has to be run by root");
+        println!("skipped: only root can drop privileges");
+        return;
+    }
+    const NOBODY: libc::uid_t = 65_534;
+    let as_nobody = |work: &dyn Fn() -> bool| {
+        let child = Forked::new(|| {
+            // SAFETY: numbers alone.
+            let dropped = unsafe { libc::setgid(NOBODY) == 0 && libc::setuid(NOBODY) == 0 };
+            if !dropped { 9 } else { i32::from(!work()) }
+        });
+        assert_eq!(child.status(), Some(0));
+    };
+    let folder = Folder::new();
+    let of_root = Engine::builder().capacity(1_000).reach(Reach::Host(folder.table()));
+    let file = of_root.build().expect("a table");
+    let memory = inherited().build().expect("a table");
+    as_nobody(&|| {
+        let Ok(Admission::Admitted(lease)) = memory.begin(&request("k")) else { return false };
+        lease.complete(&Outcome::new(200, b"nobody's")).is_ok()
+    });
+    assert!(matches!(memory.begin(&request("k")), Ok(Admission::Replayed(_))));
+    as_nobody(&|| {
+        let refused = file.begin(&request("k")).expect_err("a file of root's");
+        refused.code() == ErrorCode::Os && refused.to_string().contains("ermission denied")
+    });
+    assert!(matches!(file.begin(&request("k")), Ok(Admission::Admitted(_))));
+}

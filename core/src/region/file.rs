@@ -163,10 +163,15 @@ fn unsafe_file(found: &'static str, limit: &'static str) -> Error {
     Error::new(ErrorCode::FileRefused, "reach", found, limit)
 }
 
-/// What the system said, without the name of the file.
+/// What the system said, as an error.
 pub(crate) fn io_error(field: &'static str, error: &io::Error) -> Error {
+    refused_as(field, reason(error))
+}
+
+/// What the system said, without the name of the file.
+pub(super) fn reason(error: &io::Error) -> String {
     let errno = Errno::from_io_error(error);
-    errno.map_or_else(|| refused_as(field, error.kind().to_string()), |e| refused(field, e))
+    errno.map_or_else(|| error.kind().to_string(), |errno| errno.to_string())
 }
 
 pub(crate) fn refused(field: &'static str, errno: Errno) -> Error {

@@ -27,6 +27,7 @@ use std::path::{Path, PathBuf};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::Region;
+use super::file::reason;
 use super::header;
 use super::lock;
 use super::mapping::LockPage;
@@ -143,12 +144,16 @@ impl Host {
     fn describe(&self) -> Result<File, Error> {
         use std::os::fd::AsRawFd;
         let link = format!("/proc/self/fd/{}", self.file.as_raw_fd());
-        let file = File::options().read(true).write(true).open(link);
-        let same = |file: &File| file.metadata().is_ok_and(|of| (of.dev(), of.ino()) == self.inode);
-        file.ok().filter(same).ok_or_else(|| {
-            let found = "the region's file cannot be opened again";
-            Error::new(ErrorCode::Os, "registry", found, "/proc is mounted")
-        })
+        let file = File::options().read(true).write(true).open(link).map_err(|error| {
+            let found = format!("the region's file cannot be opened again: {}", reason(&error));
+            let limit = "/proc is mounted, and this process's user may still write to the file";
+            Error::new(ErrorCode::Os, "registry", found, limit)
+        })?;
+        if file.metadata().is_ok_and(|of| (of.dev(), of.ino()) == self.inode) {
+            return Ok(file);
+        }
+        let found = "another file in the place of the region's";
+        Err(Error::new(ErrorCode::Os, "registry", found, "nobody closes descriptors of others"))
     }
 }
 
