@@ -41,6 +41,8 @@ pub(crate) struct Drive<'e> {
     told: Told,
     /// How many rotations of the secret have begun.
     era: u32,
+    /// What the secret in force is made of.
+    secret: u8,
     rotating: bool,
     /// No lease would last any more.
     time_is_over: bool,
@@ -84,6 +86,7 @@ pub(crate) fn run(setup: Setup, ops: &[Op]) -> Result<(), String> {
         highest: HashMap::new(),
         told: Told::default(),
         era: 0,
+        secret: setup.secret,
         rotating: false,
         time_is_over: false,
     };
@@ -429,13 +432,15 @@ impl<'e> Drive<'e> {
         if kept == quota { Ok(()) } else { Err(format!("{kept:?} is kept of {quota:?}")) }
     }
 
-    fn rotate(&mut self, secret: u8) -> Result<(), String> {
-        let secret = Secret::from_bytes(&[secret; 32]).map_err(|error| error.to_string())?;
+    fn rotate(&mut self, to: u8) -> Result<(), String> {
+        let secret = Secret::from_bytes(&[to; 32]).map_err(|error| error.to_string())?;
         match self.engine.rotate_secret(secret) {
+            // It is in force.
+            rotated if self.secret == to => rotated.map_err(|error| error.to_string()),
             Err(error) if self.rotating => expect_code(&error, ErrorCode::RotationPending),
             Ok(()) if self.rotating => Err("rotated twice".to_owned()),
             rotated => {
-                self.rotating = true;
+                (self.rotating, self.secret) = (true, to);
                 self.era += 1;
                 rotated.map_err(|error| error.to_string())
             }

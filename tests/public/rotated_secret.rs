@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use oncegate::{Admission, BeginOptions, Engine, ErrorCode, Outcome, Payload, Secret};
 
-use crate::support::{LEASE, WINDOW, admitted, done, engine, replayed, request, token};
+use crate::support::{LEASE, WINDOW, admitted, build, done, engine, replayed, request, token};
 
 fn rotate(engine: &Engine) {
     engine.rotate_secret(Secret::generate().expect("entropy")).expect("none under way");
@@ -111,4 +111,21 @@ fn prepared_request_is_prepared_again() {
     engine.begin_batch(&[own, foreign], &options, &mut buffer, |_, met| {
         assert!(matches!(met, Ok(Admission::InProgress { attempt: 1, .. })), "{met:?}");
     });
+}
+
+/// Goal: whoever rotates to the secret in force, as each of several processes may, begins nothing.
+/// Method: rotate to the first secret, to another one twice, and back to the first.
+#[test]
+fn the_secret_in_force_is_no_rotation() {
+    let secret = |byte| Secret::from_bytes(&[byte; 32]).expect("32 bytes");
+    let (engine, _clock) = build(Engine::builder().capacity(100).secret(secret(1)));
+    engine.rotate_secret(secret(1)).expect("it is in force");
+    let finished = || engine.finish_rotation().map_err(|error| error.code());
+    assert_eq!(finished(), Err(ErrorCode::NotFound));
+    engine.rotate_secret(secret(2)).expect("none under way");
+    engine.rotate_secret(secret(2)).expect("it is in force");
+    let back = engine.rotate_secret(secret(1)).expect_err("the other one is being retired");
+    assert_eq!(back.code(), ErrorCode::RotationPending);
+    assert_eq!(finished(), Ok(()));
+    engine.rotate_secret(secret(1)).expect("none under way");
 }

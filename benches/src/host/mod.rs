@@ -2,7 +2,7 @@
 //!
 //! Every contender is a [`HostStore`]: a request is claimed with a lease, a fencing token and a
 //! payload digest, and finished with an outcome of 64 bytes, which duplicates get. A
-//! [`Team`](team::Team) is some processes that were forked before anything else happened in them,
+//! [`Team`] is some processes that were forked before anything else happened in them,
 //! and work on one table.
 
 mod engine;

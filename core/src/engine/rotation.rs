@@ -22,12 +22,12 @@ impl Engine {
     /// under the old one are still found.
     ///
     /// While both are in force a call hashes its request twice. Keep the rotation going for one
-    /// dedup window, then call [`finish_rotation`](Self::finish_rotation).
+    /// dedup window, then call [`finish_rotation`](Self::finish_rotation). A call with the secret
+    /// that is in force changes nothing.
     ///
     /// Where the table is shared, one process rotates for all. If the secrets are kept in a key
     /// file the others learn of the new one there; if they were given, each process must be told
-    /// the new one by this call too, and its calls answer [`ErrorCode::WrongSecret`] until then. A
-    /// call with the secret that is in force changes nothing.
+    /// the new one by this call too, and its calls answer [`ErrorCode::WrongSecret`] until then.
     ///
     /// # Errors
     ///
@@ -54,8 +54,8 @@ impl Engine {
 
     fn rotate_to(&self, secret: &Secret) -> Result<(), Error> {
         let now = keys::load(&self.region);
-        if self.region.is_shared() && self.keys.learn(&self.region, now.current, [secret]) {
-            // Another process has begun it, or it is what is in force.
+        if self.keys.learn(&self.region, now.current, [secret]) {
+            // It is what is in force, or another process has begun it.
             return Ok(());
         }
         if now.retiring.is_some() {
