@@ -116,6 +116,38 @@ fn futures_are_woken_by_other_processes() {
     }
 }
 
+/// Goal: a future is woken by a failure in another process after the time at which the lease that it
+/// found was to end (the listener compared the new due time with that time, and kept silent). Method:
+/// a lease that was renewed far past it, one that ran out and that nobody closed, and a retry that is
+/// due later; each fails when the first lease would be over.
+#[test]
+fn futures_are_woken_after_the_lease_they_found() {
+    for (renewed, failure) in [(true, "fail k"), (false, "fail k"), (true, "fail k after=100")] {
+        let folder = Folder::new();
+        let builder = Engine::builder().precise_clock().reach(Reach::Host(folder.table()));
+        let engine = builder.build().expect("a table");
+        let request = Request::new(Scope::single_tenant(), "POST /charges", "k").expect("valid");
+        let request = request.payload(Payload::raw(b"{}"));
+        let mut leader = Worker::of(&folder, "lease=400");
+        leader.admitted("k");
+        let (woken, wakes) = channel();
+        let waker = Waker::from(Arc::new(Bell(woken)));
+        let mut context = Context::from_waker(&waker);
+        let mut join = pin!(engine.join(&request, &BeginOptions::new()));
+        assert!(join.as_mut().poll(&mut context).is_pending(), "the machine is too slow");
+        if renewed {
+            assert_eq!(leader.ask("renew k 3600000"), "ok");
+        }
+        assert_eq!(leader.ask("pass 450"), "passed");
+        assert!(wakes.try_recv().is_err(), "woken for nothing");
+        assert_eq!(leader.ask(failure), "ok");
+        wakes.recv_timeout(SOON).expect("nobody wakes it");
+        let answer = join.poll(&mut context);
+        let Poll::Ready(Ok(Admission::Admitted(lease))) = answer else { panic!("{answer:?}") };
+        assert_eq!(lease.attempt(), 2, "renewed: {renewed}, {failure}");
+    }
+}
+
 /// Goal: a killed leader is noticed however many others wait in the same process. Method: one
 /// thread waits for him; another one waits for something else, again and again, for a moment each.
 #[test]

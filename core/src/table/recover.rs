@@ -137,7 +137,11 @@ impl Table {
                 // Somebody decided how it ends, and may have died before saying so.
                 News::ForOne
             }
-            State::Waiting if sooner && deadline.at_ms <= now_ms => News::ForOne,
+            // Whenever it was to look again by itself: a future never does, and the lease that it
+            // waited for may have been renewed past that, or have run out with nobody to see it.
+            State::Waiting if deadline.belongs_to(seen.fence()) && deadline.at_ms <= now_ms => {
+                News::ForOne
+            }
             State::Running | State::Waiting if sooner => News::ForAll,
             State::Running | State::Waiting => News::None,
             _ => News::ForAll,

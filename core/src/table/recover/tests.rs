@@ -165,9 +165,14 @@ fn waiters_hear_what_concerns_them() {
     assert_eq!(table.news(&other, 0), News::ForAll, "another record lies there");
     let theirs = held_by(&table, 2, GONE, Lapse::Reclaim);
     assert_eq!(told(theirs.slot, UNTIL, 0), News::ForOne, "its holder is dead");
-    for (number, at_ms, now_ms, expected) in
-        [(3, 5, 5, News::ForOne), (4, 5, 4, News::ForAll), (5, UNTIL + 5, 4, News::None)]
-    {
+    for (number, at_ms, now_ms, expected) in [
+        (3, 5, 5, News::ForOne),
+        (4, 5, 4, News::ForAll),
+        (5, UNTIL + 5, 4, News::None),
+        (6, UNTIL, UNTIL, News::ForOne),
+        (7, UNTIL + 5, UNTIL + 4, News::None),
+        (8, UNTIL + 5, UNTIL + 5, News::ForOne),
+    ] {
         let mut waits = held_by(&table, number, 1, Lapse::Reclaim);
         let at = table.slot(waits.slot);
         let due = Deadline::new(at_ms, Lapse::Reclaim, Kind::Due, waits.seen.fence());
