@@ -112,12 +112,17 @@ impl Table {
         }
     }
 
-    /// A slot of those whose record is over, wherever in both sets.
+    /// A slot of those whose record is over, or whose claimer is dead, wherever in both sets. Such a
+    /// claim has the tag of the record that was there: it does not look vacant.
     #[cold]
     fn claim_cleared(&self, wanted: &Wanted<'_>, rules: &Rules) -> Option<(usize, Snapshot)> {
         let sets = [wanted.probe.home(), wanted.probe.alternate()];
         for set in sets {
-            (0..WAYS).for_each(|way| _ = self.clear_if_over(set * WAYS + way, rules));
+            for way in 0..WAYS {
+                let (slot, seen) = self.at_way(set, way);
+                self.without_dead_claimer(slot, seen);
+                self.clear_if_over(slot, rules);
+            }
         }
         let [home, other] = sets.map(|set| self.view(set));
         self.claim_vacant(&home, &other, wanted)

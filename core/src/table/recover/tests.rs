@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use super::*;
 use crate::observe::Counters;
+use crate::region::WAYS;
 use crate::region::{Geometry, Identity, Region};
 use crate::sync::Ordering;
 use crate::table::control::Fence;
-use crate::table::slot::{Deadline, Lapse};
+use crate::table::slot::{Deadline, DigestWord, Lapse};
 use crate::table::tests::{Running, UNTIL, rules, running};
-use crate::table::{Lapsed, Open};
+use crate::table::{Draft, Insertion, Lapsed, LeaseDraft, Open, Rules};
 use crate::wait::WaitQueue;
 
 /// An entry that nobody has.
@@ -183,6 +184,39 @@ fn waiters_hear_what_concerns_them() {
     }
     mine.step(&table, Step::End(State::Succeeded));
     assert_eq!(told(mine.slot, UNTIL, 0), News::ForAll);
+}
+
+/// Goal: where nothing is evicted, a slot that a dead process was clearing away is room, although it
+/// has its tag still (an insertion looked at records and at vacant ways only, and answered that the
+/// table was full). Method: full sets of running records, and one claim in either, of a process that
+/// is gone and of one that is here.
+#[test]
+fn a_dead_claim_is_room_where_nothing_is_evicted() {
+    for (set, owner, room) in [(0, GONE, true), (1, GONE, true), (0, 1, false)] {
+        let table = shared();
+        let reject = Rules { evict_lru: false, ..rules(0) };
+        // The home of all is the first set, the other one the second.
+        let insert = |number: u64| {
+            let probe = table.probe([1 << 63 | number, number << 48, number, number << 32]);
+            let lease = LeaseDraft { until_ms: UNTIL, lapse: Lapse::Reclaim };
+            let draft = Draft { scope: 0, digest: DigestWord::new(0, 1, 1), lease };
+            table.insert(&probe, None, &draft, &reject, None, || true)
+        };
+        for number in 1..=2 * WAYS as u64 {
+            assert!(matches!(insert(number), Insertion::Inserted { .. }), "{number}");
+        }
+        let slot = set * WAYS + 9;
+        let control = table.slot(slot).control();
+        let seen = control.load();
+        let fence = seen.fence().next_for(1).expect("small");
+        control.advance(seen, Step::Claim { fence, owner }).expect("nobody else");
+        let inserted = insert(2 * WAYS as u64 + 1);
+        let at = match inserted {
+            Insertion::Inserted { slot, .. } => Some(slot),
+            _ => None,
+        };
+        assert_eq!(at, room.then_some(slot), "{owner}: {inserted:?}");
+    }
 }
 
 /// Goal: nothing is recovered twice, whatever a dead process left in one slot. Method: a claim and
