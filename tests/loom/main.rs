@@ -12,6 +12,8 @@ mod begin_vs_begin_across_sets;
 mod complete_vs_replay;
 mod complete_vs_takeover;
 #[cfg(oncegate_loom)]
+mod dead_charge_vs_begin;
+#[cfg(oncegate_loom)]
 mod dead_finisher_vs_begin;
 #[cfg(oncegate_loom)]
 mod dead_holder_vs_two;

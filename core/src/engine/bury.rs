@@ -32,11 +32,14 @@ impl Engine {
     /// ```
     pub fn bury_dead(&self) -> Result<usize, Error> {
         self.enter()?;
-        self.region.bury(|dead| self.clear_up(dead, &self.rules()))
+        let buried = self.region.bury(|dead| self.clear_up(dead, &self.rules()));
+        self.table.settle_debts();
+        buried
     }
 
     /// [`bury_dead`](Self::bury_dead) for a scope at its quota, at most once in a while: what dead
-    /// processes had charged and not inserted counts against it.
+    /// processes had charged and not inserted counts against it. So does what could not be told
+    /// when they were buried, since others had something under way.
     pub(super) fn bury_for_quota(&self, rules: &Rules) {
         // Relaxed, both: of two burials at once one finds the entry locked.
         let last = self.buried_ms.load(Ordering::Relaxed);
@@ -44,6 +47,7 @@ impl Engine {
             self.buried_ms.store(rules.now_ms, Ordering::Relaxed);
             // What cannot be buried counts on.
             let _ = self.region.bury(|dead| self.clear_up(dead, rules));
+            self.table.settle_debts();
         }
     }
 
@@ -51,6 +55,7 @@ impl Engine {
     pub(super) fn clear_up_after(&self, joined: Joined) {
         if joined.used && !Bug::EntryNotCleared.is_planted() {
             self.clear_up(joined.index, &self.rules());
+            self.table.settle_debts();
         }
     }
 
@@ -61,7 +66,7 @@ impl Engine {
             self.clear_up_slot(slot, dead, rules);
         }
         self.store.bury(dead);
-        self.table.correct_charges(dead);
+        self.table.take_over_debts(dead);
     }
 
     fn clear_up_slot(&self, slot: usize, dead: u8, rules: &Rules) {

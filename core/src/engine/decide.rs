@@ -165,13 +165,15 @@ impl Engine {
         let Sought { prepared, probe, retiring } = sought;
         self.watch_file(rules.now_ms)?;
         let scope = self.scope_entry(prepared.scope())?;
-        let _unsettled = self.table.unsettled(scope);
-        if let Err(refused) = self.charge(scope, || self.tend_for_quota(over, rules)) {
-            // A duplicate that was faster may have taken the last of it, a moment ago.
-            let found = |probe: &Probe| self.table.search(probe).is_some();
-            let exists = found(probe) || retiring.as_ref().is_some_and(found);
-            return if exists { Ok(None) } else { Err(self.refused_by_quota(refused)) };
-        }
+        let _unsettled = match self.charge(scope, || self.tend_for_quota(over, rules)) {
+            Ok(unsettled) => unsettled,
+            Err(refused) => {
+                // A duplicate that was faster may have taken the last of it, a moment ago.
+                let found = |probe: &Probe| self.table.search(probe).is_some();
+                let exists = found(probe) || retiring.as_ref().is_some_and(found);
+                return if exists { Ok(None) } else { Err(self.refused_by_quota(refused)) };
+            }
+        };
         let draft = Draft { scope, digest: prepared.digest, lease };
         let unchanged = || self.is_current(prepared);
         let refund = || self.table.refund_scope(scope);

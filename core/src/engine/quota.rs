@@ -16,6 +16,7 @@ use crate::fork::PerProcess;
 use crate::observe::Event;
 use crate::region::header;
 use crate::sync::Ordering;
+use crate::table::Unsettled;
 use crate::table::scope::{Refusal, ScopeLimits};
 
 /// What one scope may use. Limits count new records; duplicates and retries are free. (A duplicate
@@ -222,16 +223,19 @@ impl Engine {
     /// Counts one new record, or refuses it.
     ///
     /// Records that are over count until somebody clears them. So a scope without a live record
-    /// left gets a second chance after `tend`.
-    pub(super) fn charge(&self, entry: u16, tend: impl FnOnce()) -> Result<(), Refusal> {
-        if entry == 0 {
-            return Ok(());
-        }
-        let now = self.now();
-        self.table.charge_scope(entry, now).or_else(|refusal| match refusal {
+    /// left gets a second chance after `tend`, while which nothing of this caller is under way.
+    pub(super) fn charge(&self, entry: u16, tend: impl FnOnce()) -> Result<Unsettled<'_>, Refusal> {
+        let charge = || {
+            let unsettled = self.table.unsettled(entry);
+            if entry != 0 {
+                self.table.charge_scope(entry, self.now())?;
+            }
+            Ok(unsettled)
+        };
+        charge().or_else(|refusal| match refusal {
             Refusal::Live => {
                 tend();
-                self.table.charge_scope(entry, now)
+                charge()
             }
             Refusal::Rate { .. } => Err(refusal),
         })

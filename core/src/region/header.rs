@@ -54,6 +54,8 @@ pub(crate) const LAST_MS: usize = 51;
 pub(crate) const PROCESSES_USED: usize = 52;
 /// How many entries of dead processes have been cleared.
 pub(crate) const DEATHS: usize = 53;
+/// What dead processes may have left charged to scopes, and how often that was added to.
+pub(crate) const DEBTS: usize = 54;
 /// The next chunk to recycle.
 pub(crate) const CHUNK_CURSOR: usize = 56;
 /// One more than the chunk that takes what is carried on; zero: there is none.

@@ -62,8 +62,24 @@ impl Region {
 
     pub(crate) fn disown_entry(&self) {}
 
+    #[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
     pub(crate) fn bury(&self, _clear: impl FnMut(u8)) -> Result<usize, Error> {
         Ok(0)
+    }
+
+    /// Runs `clear` for each process of the model that has died, once.
+    #[cfg(any(oncegate_loom, oncegate_shuttle))]
+    pub(crate) fn bury(&self, mut clear: impl FnMut(u8)) -> Result<usize, Error> {
+        let mut buried = 0;
+        for index in 1..=self.geometry.processes() {
+            let dead = &self.process(index)[DEAD];
+            // Acquire: as in `has_died`. Of two who bury one is first, as with a lock.
+            if dead.compare_exchange(1, BURIED, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+                clear(index as u8);
+                buried += 1;
+            }
+        }
+        Ok(buried)
     }
 
     pub(crate) fn exclusively<T>(
@@ -105,3 +121,6 @@ impl Region {
 /// The word of an entry that tells of its process's death, in a model.
 #[cfg(any(oncegate_loom, oncegate_shuttle))]
 const DEAD: usize = 0;
+/// What it says of one that is dead and buried.
+#[cfg(any(oncegate_loom, oncegate_shuttle))]
+const BURIED: u64 = 2;

@@ -101,6 +101,8 @@ bugs! {
     DeathUnnoticed,
     /// A slot that a dead process claimed stays claimed.
     DeadClaimStays,
+    /// What another process has charged and not inserted yet is taken for a dead one's.
+    SettlesUnderWay,
     /// The entry of a dead process is given away with all that it leased.
     EntryNotCleared,
     /// A file that others may write to is shared all the same.

@@ -34,6 +34,7 @@
 //! oldest that may go.
 
 pub(crate) mod control;
+mod debts;
 #[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
 pub(crate) mod image;
 mod insert;
@@ -47,6 +48,7 @@ pub(crate) mod set;
 pub(crate) mod slot;
 mod sweep;
 
+pub(crate) use debts::Unsettled;
 pub(crate) use insert::{Draft, Insertion};
 pub(crate) use lease::{Finish, Lapsed, LeaseDraft, NotTaken, Open};
 pub(crate) use room::Rules;

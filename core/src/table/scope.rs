@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! word 0   keyed hash of the scope; zero: free
-//! word 1   live records
+//! word 1   how often the next changed (32) | live records (32)
 //! word 2   limit of live records
 //! word 3   nanoseconds that one new record costs; zero: no rate
 //! word 4   nanoseconds of burst that may be spent in advance
@@ -19,7 +19,6 @@ use std::time::Duration;
 use super::Table;
 #[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
 use crate::region::geometry::SCOPE_WORDS;
-use crate::region::registry::UNSETTLED;
 use crate::sync::planted::Bug;
 use crate::sync::{AtomicU64, Ordering};
 
@@ -158,13 +157,15 @@ impl Table {
             return Ok(());
         }
         let words = self.region.scope(usize::from(entry));
-        // Relaxed, everywhere in this function: the counts order nothing; each is exact by the
-        // modification order of its own word.
+        // Relaxed: a limit that changes meanwhile holds from the next record on.
         let limit = words[MAX_LIVE].load(Ordering::Relaxed).saturating_sub(1);
+        let limit = limit.saturating_add(Bug::QuotaOffByOne.is_planted().into()).min(COUNT_MASK);
         words[LIVE]
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |live| {
-                let limit = limit.saturating_add(Bug::QuotaOffByOne.is_planted().into());
-                (live < limit).then(|| live + 1)
+            // Release: pairs with the Acquire of `settle`; whoever reads the count sees that
+            // something is under way. Relaxed on the way there: the counts order nothing; each is
+            // exact by the modification order of its own word.
+            .fetch_update(Ordering::Release, Ordering::Relaxed, |live| {
+                (counted(live) < limit).then(|| live.wrapping_add(1 + CHANGED))
             })
             .map_err(|_| Refusal::Live)?;
         let charged = charge_rate(words, now);
@@ -182,96 +183,26 @@ impl Table {
         self.release_scope(entry);
     }
 
-    /// Something is under way that counts against `entry`, and whose process could die half way.
-    #[inline(always)]
-    pub(crate) fn unsettled(&self, entry: u16) -> Unsettled<'_> {
-        Unsettled((entry != 0).then(|| self.note_unsettled()).flatten())
-    }
-
-    #[inline(never)]
-    fn note_unsettled(&self) -> Option<&AtomicU64> {
-        if !self.region.is_shared() {
-            return None;
-        }
-        let word = &self.region.process(usize::from(self.region.me().max(1)))[UNSETTLED];
-        // Relaxed: whoever reads it after a death sees all that the dead process did.
-        word.fetch_add(1, Ordering::Relaxed);
-        Some(word)
-    }
-
-    /// How many records each entry counts. Entry 0 counts none.
-    fn charged(&self) -> Vec<u64> {
-        // Relaxed: as in `charge_scope`.
-        let live = |entry| self.region.scope(entry)[LIVE].load(Ordering::Relaxed);
-        (0..self.region.geometry().scopes()).map(live).collect()
-    }
-
-    /// Corrects what scopes count, after the process of entry `dead` died in the middle of
-    /// something that counted against one: a record that it charged and did not insert, or ended
-    /// and did not take off.
-    ///
-    /// Others go on meanwhile, so that a look at all records is off by what is under way. Of three
-    /// looks the least difference counts, and no more than the dead process can owe.
-    pub(crate) fn correct_charges(&self, dead: u8) {
-        let owed = &self.region.process(usize::from(dead))[UNSETTLED];
-        // Relaxed, here and below: the lock of the entry orders this after all that it did.
-        let mut left = owed.load(Ordering::Relaxed).min(MOST_OWED);
-        if left == 0 {
-            return;
-        }
-        let looks = [(); 3].map(|()| self.overcharged());
-        for entry in 1..self.region.geometry().scopes() {
-            let least = looks.iter().map(|look| look[entry]).min().unwrap_or(0).min(left);
-            if least > 0 {
-                let live = &self.region.scope(entry)[LIVE];
-                // Relaxed, both: as above.
-                let _ = live.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |live| {
-                    live.checked_sub(least)
-                });
-                left -= least;
-            }
-        }
-        // Relaxed: as above.
-        owed.store(0, Ordering::Relaxed);
-    }
-
-    /// By how much each entry counts more records than there are.
-    fn overcharged(&self) -> Vec<u64> {
-        let mut charged = self.charged();
-        for slot in 0..self.slots() {
-            let at = self.slot(slot);
-            if at.control().load().state().is_record()
-                && let Some(count) = charged.get_mut(usize::from(at.scope()))
-            {
-                *count = count.saturating_sub(1);
-            }
-        }
-        charged
-    }
-
     /// Takes one record of `entry` off its count.
     pub(crate) fn release_scope(&self, entry: u16) {
         let known = entry != 0 && usize::from(entry) < self.region.geometry().scopes();
         if known && !Bug::QuotaNotReleased.is_planted() {
             let live = &self.region.scope(usize::from(entry))[LIVE];
-            // Relaxed, both: as in `charge_scope`.
+            // Release, and Relaxed: as in `charge_scope`.
             let _ =
-                live.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |live| live.checked_sub(1));
+                live.fetch_update(Ordering::Release, Ordering::Relaxed, |live| lowered(live, 1));
         }
     }
 }
 
-/// While it lives something is under way that counts against a scope.
-pub(crate) struct Unsettled<'t>(Option<&'t AtomicU64>);
+/// The records that word 1 of an entry counts.
+pub(super) fn counted(live: u64) -> u64 {
+    live & COUNT_MASK
+}
 
-impl Drop for Unsettled<'_> {
-    #[inline(always)]
-    fn drop(&mut self) {
-        if let Some(word) = self.0 {
-            // Relaxed: as in `unsettled`.
-            word.fetch_sub(1, Ordering::Relaxed);
-        }
-    }
+/// The word with `less` records less. `None`: it counts fewer.
+pub(super) fn lowered(live: u64, less: u64) -> Option<u64> {
+    (counted(live) >= less).then(|| (live - less).wrapping_add(CHANGED))
 }
 
 /// Gives the entry of scope `from` to scope `to`, and says whose it is.
@@ -286,19 +217,19 @@ fn is_idle(words: &[AtomicU64], now: Duration) -> bool {
     let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
     // Relaxed, all: see the module documentation for what a late look may do.
     words[FLAGS].load(Ordering::Relaxed) & PINNED == 0
-        && words[LIVE].load(Ordering::Relaxed) == 0
+        && counted(words[LIVE].load(Ordering::Relaxed)) == 0
         && words[ARRIVAL].load(Ordering::Relaxed) <= now
 }
 
 fn refund_rate(words: &[AtomicU64]) {
-    // Relaxed, everywhere in this function: as in `charge_scope`.
+    // Relaxed, everywhere in this function: exact by the modification order of one word.
     let each = words[NANOS_EACH].load(Ordering::Relaxed);
     let _ = words[ARRIVAL]
         .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |at| Some(at.saturating_sub(each)));
 }
 
 fn charge_rate(words: &[AtomicU64], now: Duration) -> Result<(), Refusal> {
-    // Relaxed, everywhere in this function: as in `charge_scope`.
+    // Relaxed, everywhere in this function: exact by the modification order of one word.
     let each = words[NANOS_EACH].load(Ordering::Relaxed);
     if each == 0 {
         return Ok(());
@@ -333,17 +264,19 @@ fn write_limits(words: &[AtomicU64], limits: ScopeLimits) {
 /// nobody's.
 #[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
 pub(crate) fn read_entry(words: &[u64; SCOPE_WORDS]) -> Option<(u64, u64, ScopeLimits)> {
-    (words[HASH] != 0).then(|| (words[HASH], words[LIVE], ScopeLimits::of(|word| words[word])))
+    (words[HASH] != 0)
+        .then(|| (words[HASH], counted(words[LIVE]), ScopeLimits::of(|word| words[word])))
 }
 
 /// How many entries are tried for one scope. At half load a run of 256 used ones does not occur:
 /// linear probing makes runs longer than k with a probability of about n e^(-0.19 k) (Knuth, The
 /// Art of Computer Programming, 6.4).
 const PROBED: usize = 256;
-/// More than a process has threads in the middle of something.
-const MOST_OWED: u64 = 1 << 16;
 const HASH: usize = 0;
-const LIVE: usize = 1;
+pub(super) const LIVE: usize = 1;
+/// More than there are slots.
+const COUNT_MASK: u64 = u32::MAX as u64;
+const CHANGED: u64 = COUNT_MASK + 1;
 const MAX_LIVE: usize = 2;
 const NANOS_EACH: usize = 3;
 const BURST_NANOS: usize = 4;
