@@ -173,6 +173,10 @@ impl EngineBuilder {
 
     /// How long a finished record answers duplicates, from 1 ms to ten years. Default: 24 hours.
     ///
+    /// Processes that share a table may have windows of their own. What ends without a call that
+    /// says which, such as a lease that lapses, gets the longest of those who ever opened it; and so
+    /// long a record stays whose next attempt nobody asks for.
+    ///
     /// ```
     /// # use oncegate::Engine;
     /// # use std::time::Duration;

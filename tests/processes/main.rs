@@ -15,3 +15,4 @@ mod steps;
 mod stopped;
 mod upkeep;
 mod waiting;
+mod windows;

@@ -273,7 +273,7 @@ impl Engine {
                     if seen.waiters() {
                         self.waiters.wake_all(slot);
                     }
-                    let window = self.defaults.window_ms;
+                    let window = self.longest_window_ms();
                     self.table.open_window(slot, ended, self.now_ms().saturating_add(window));
                     self.counters.add(Event::Lapsed);
                     return;

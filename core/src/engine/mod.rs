@@ -42,15 +42,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::EngineBuilder;
+use crate::config::{EngineBuilder, TEN_YEARS};
 use crate::error::Error;
 use crate::fingerprint::{KeyRules, KeyedHasher};
 use crate::fork::{ForkGuard, PerProcess};
 use crate::observe::{Counters, Event, Histogram, Latency, Live, Stats};
 use crate::outcome::{OutcomePolicy, OutcomeStore, Room};
-use crate::region::Region;
-use crate::sync::Mutex;
+use crate::region::{Region, header};
 use crate::sync::plain::AtomicU64;
+use crate::sync::{Mutex, Ordering};
 use crate::table::control::State;
 use crate::table::{Rules, Table};
 use crate::wait::WaitQueue;
@@ -237,10 +237,20 @@ impl Engine {
     fn rules(&self) -> Rules {
         Rules {
             now_ms: self.now_ms(),
-            idle_retention_ms: self.defaults.window_ms,
+            idle_retention_ms: self.longest_window_ms(),
             default_lease_ms: self.defaults.lease_ms,
             evict_lru: self.defaults.on_full == OnFull::EvictLru,
         }
+    }
+
+    /// The dedup window of what ends with nobody to say another: a lease that lapses, an attempt that
+    /// nobody asks for. Whose record it is cannot be told, so that the longest default counts of all
+    /// who ever opened the table.
+    #[inline(always)]
+    fn longest_window_ms(&self) -> u64 {
+        // Relaxed: whoever opens the table does so before anything of his lapses.
+        let of_all = self.region.header(header::LONGEST_WINDOW_MS).load(Ordering::Relaxed);
+        self.defaults.window_ms.max(of_all.min(millis_up(TEN_YEARS)))
     }
 
     fn room(&self, rules: &Rules) -> Room {

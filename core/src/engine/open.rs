@@ -97,6 +97,9 @@ impl Engine {
     fn with(config: EngineBuilder, part: Part) -> Result<(Self, Joined), Error> {
         let Part { region, secrets, key_file } = part;
         let keys = known_keys(&config, &region, &secrets)?;
+        // Relaxed: it only grows (see `longest_window_ms`).
+        let longest = region.header(header::LONGEST_WINDOW_MS);
+        longest.fetch_max(millis_up(config.window), Ordering::Relaxed);
         Self::with_keys(config, region, keys, key_file)
     }
 
@@ -291,8 +294,10 @@ mod shared {
     //! Regions of several processes.
 
     use std::path::Path;
+    use std::time::Duration;
 
     use super::*;
+    use crate::config::TEN_YEARS;
     use crate::engine::OnFull;
     use crate::fingerprint::FingerprintMode;
     use crate::region::keyfile;
@@ -353,7 +358,13 @@ mod shared {
         access: &FileAccess,
     ) -> Result<(EngineBuilder, Region), Error> {
         let (region, identity) = Region::found(path, access)?;
-        let config = config_of(&identity).file_access(*access).precise_clock();
+        let mut config = config_of(&identity).file_access(*access).precise_clock();
+        // Relaxed: whoever opened the table has written it before.
+        let longest_ms = region.header(header::LONGEST_WINDOW_MS).load(Ordering::Relaxed);
+        if longest_ms != 0 {
+            // Its own default is nobody's.
+            config = config.dedup_window(Duration::from_millis(longest_ms).min(TEN_YEARS));
+        }
         region.wake(clocks(&config))?;
         Ok((config, region))
     }

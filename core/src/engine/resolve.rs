@@ -25,9 +25,10 @@ use crate::table::control::State;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Resolution {
-    /// It took effect; duplicates get this outcome for the engine's dedup window.
+    /// It took effect; duplicates get this outcome for the longest default dedup window of those
+    /// who opened the table.
     Succeeded(Outcome),
-    /// It failed for good; duplicates get this outcome for the engine's dedup window.
+    /// It failed for good; duplicates get this outcome for as long.
     Failed(Outcome),
     /// It had no effect: the next attempt may start at once.
     RunAgain,
@@ -54,7 +55,7 @@ impl Engine {
         let found = self.find(request)?;
         let unknown = found.filter(|found| found.seen.state() == State::Unknown);
         let Found { slot, seen } = unknown.ok_or_else(not_found)?;
-        let window_ms = self.defaults.window_ms;
+        let window_ms = self.longest_window_ms();
         match resolution {
             Resolution::Succeeded(outcome) => {
                 self.finish_at(slot, seen, &outcome, State::Succeeded, window_ms)

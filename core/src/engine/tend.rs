@@ -162,7 +162,7 @@ impl Engine {
             Met::Unsettled(found) => {
                 let reference = self.table.slot(found.slot).outcome();
                 let decided = self.decided(reference, found.slot, found.seen.fence());
-                let window = decided.map_or(self.defaults.window_ms, |(_, window)| window.ms());
+                let window = decided.map_or(self.longest_window_ms(), |(_, window)| window.ms());
                 let until_ms = rules.now_ms.saturating_add(window);
                 self.table.open_window(found.slot, found.seen, until_ms);
             }

@@ -3,7 +3,7 @@
 //! ```text
 //! line 0     magic, format, and the sizes that everything else follows from
 //! line 1, 2  the options that all who share the region have in common, and a checksum
-//! line 3     what every call may read: epoch, fence floor, keys, time
+//! line 3     what every call may read: epoch, fence floor, keys, time, the longest window
 //! line 4, 5  a check of each secret in force, by its short id: never a secret
 //! line 6     the life of the region: boot, wall time, deaths
 //! line 7..   cursors, each on a line of its own
@@ -42,6 +42,8 @@ pub(crate) const FIRST_MS: usize = 28;
 pub(crate) const QUOTAS: usize = 29;
 /// What scopes are hashed with.
 pub(crate) const SALT: usize = 30;
+/// The longest default dedup window of all who opened the region, in milliseconds.
+pub(crate) const LONGEST_WINDOW_MS: usize = 31;
 /// Checks of the secrets, by the short id of their keys.
 pub(crate) const KEY_CHECKS: usize = 32;
 /// Two words that tell one boot of the machine from another.

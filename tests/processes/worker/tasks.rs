@@ -252,6 +252,7 @@ fn configure(builder: EngineBuilder, word: &str) -> Result<EngineBuilder, Refuse
         "window" => builder.dedup_window(Duration::from_millis(number(value)?)),
         "quota" => builder.default_quota(Quota::unlimited().max_live(number(value)?)),
         "reject" => builder.on_full(OnFull::Reject),
+        "lapse" if value == "failed" => builder.on_lapse(OnLapse::Failed),
         "lapse" => builder.on_lapse(OnLapse::Unknown),
         _ => return Err(Refused(format!("no such option: {word}"))),
     })
