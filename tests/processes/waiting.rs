@@ -116,10 +116,10 @@ fn futures_are_woken_by_other_processes() {
     }
 }
 
-/// Goal: a future is woken by a failure in another process after the time at which the lease that it
-/// found was to end (the listener compared the new due time with that time, and kept silent). Method:
-/// a lease that was renewed far past it, one that ran out and that nobody closed, and a retry that is
-/// due later; each fails when the first lease would be over.
+/// Goal: a future is woken by a failure in another process after the time at which the lease that
+/// it found was to end (the listener compared the new due time with that time, and kept silent).
+/// Method: a lease that was renewed far past it, one that ran out and that nobody closed, and a
+/// retry that is due later; each fails when the first lease would be over.
 #[test]
 fn futures_are_woken_after_the_lease_they_found() {
     for (renewed, failure) in [(true, "fail k"), (false, "fail k"), (true, "fail k after=100")] {

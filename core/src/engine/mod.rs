@@ -243,9 +243,9 @@ impl Engine {
         }
     }
 
-    /// The dedup window of what ends with nobody to say another: a lease that lapses, an attempt that
-    /// nobody asks for. Whose record it is cannot be told, so that the longest default counts of all
-    /// who ever opened the table.
+    /// The dedup window of what ends with nobody to say another: a lease that lapses, an attempt
+    /// that nobody asks for. Whose record it is cannot be told, so that the longest default counts
+    /// of all who ever opened the table.
     #[inline(always)]
     fn longest_window_ms(&self) -> u64 {
         // Relaxed: whoever opens the table does so before anything of his lapses.

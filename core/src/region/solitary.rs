@@ -73,7 +73,8 @@ impl Region {
         let mut buried = 0;
         for index in 1..=self.geometry.processes() {
             let dead = &self.process(index)[DEAD];
-            // Acquire: as in `has_died`. Of two who bury one is first, as with a lock.
+            // AcqRel, and Acquire on failure: as in `has_died`; of two who bury one is first, and
+            // sees what the dead one did, as with a lock.
             if dead.compare_exchange(1, BURIED, Ordering::AcqRel, Ordering::Acquire).is_ok() {
                 clear(index as u8);
                 buried += 1;

@@ -5,8 +5,8 @@
 //! registry; whoever buries it adds that number to the region's debts. A debt is no more than a
 //! suspicion: some scope may count a record more than it has.
 //!
-//! It is settled by a look at all records, and only by one that nothing under way can have spoilt: a
-//! count that is too low stays so for good, while one that is too high is tried again. So a look
+//! It is settled by a look at all records, and only by one that nothing under way can have spoilt:
+//! a count that is too low stays so for good, while one that is too high is tried again. So a look
 //!
 //! 1. reads the counts, each with the number of its changes;
 //! 2. sees each process at a moment at which it has nothing under way;
@@ -138,8 +138,8 @@ impl Table {
         let mut excess: Vec<u64> = counts.iter().map(|word| counted(*word)).collect();
         for slot in 0..self.slots() {
             let at = self.slot(slot);
-            // Acquire, in `load`: pairs with whoever made it a record, or none; what he noted before
-            // that is seen by `all_at_rest`.
+            // Acquire, in `load`: pairs with whoever made it a record, or none; what he noted
+            // before that is seen by `all_at_rest`.
             if at.control().load().state().is_record()
                 && let Some(entry) = usize::from(at.scope()).checked_sub(1)
                 && let Some(count) = excess.get_mut(entry)

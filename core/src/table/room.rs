@@ -112,8 +112,8 @@ impl Table {
         }
     }
 
-    /// A slot of those whose record is over, or whose claimer is dead, wherever in both sets. Such a
-    /// claim has the tag of the record that was there: it does not look vacant.
+    /// A slot of those whose record is over, or whose claimer is dead, wherever in both sets. Such
+    /// a claim has the tag of the record that was there: it does not look vacant.
     #[cold]
     fn claim_cleared(&self, wanted: &Wanted<'_>, rules: &Rules) -> Option<(usize, Snapshot)> {
         let sets = [wanted.probe.home(), wanted.probe.alternate()];

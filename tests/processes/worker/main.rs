@@ -2,7 +2,8 @@
 //! standard input, an answer a line on its standard output.
 //!
 //! ```text
-//! open PATH [tiny] [capacity=N] [lease=MS] [secret=BYTE] [retiring=BYTE] [reject] [lapse=unknown|failed]
+//! open PATH [tiny] [capacity=N] [lease=MS] [secret=BYTE] [retiring=BYTE] [reject]
+//!           [lapse=unknown|failed] [window=MS] [quota=N] [processes=N] [inline=BYTES]
 //! begin KEY [wait=MS]       admitted ATTEMPT FENCE STATUS | replayed BODY | …; `waits` before
 //! token KEY                 its lease as digits; take-token KEY DIGITS in another process
 //! complete KEY BODY         stored | without-bytes | error CODE

@@ -52,10 +52,10 @@ fn standing(table: &Table, entry: u16) -> (u64, u64) {
     (counted(live), table.debts().load(Ordering::Relaxed) & DEBT_MASK)
 }
 
-/// Goal: a charge of a living process is not taken for the dead one's, however long it takes (it was
-/// where the process was stopped meanwhile, and the scope made a record too many for good); and the
-/// debt is not forgotten. Method: a dead process has charged one record, and a living one that has
-/// not inserted it yet; then it does.
+/// Goal: a charge of a living process is not taken for the dead one's, however long it takes (it
+/// was where the process was stopped meanwhile, and the scope made a record too many for good); and
+/// the debt is not forgotten. Method: a dead process has charged one record, and a living one that
+/// has not inserted it yet; then it does.
 #[test]
 fn what_is_under_way_is_no_debt() {
     let (table, entry) = shared();

@@ -186,10 +186,10 @@ fn waiters_hear_what_concerns_them() {
     assert_eq!(told(mine.slot, UNTIL, 0), News::ForAll);
 }
 
-/// Goal: where nothing is evicted, a slot that a dead process was clearing away is room, although it
-/// has its tag still (an insertion looked at records and at vacant ways only, and answered that the
-/// table was full). Method: full sets of running records, and one claim in either, of a process that
-/// is gone and of one that is here.
+/// Goal: where nothing is evicted, a slot that a dead process was clearing away is room, although
+/// it has its tag still (an insertion looked at records and at vacant ways only, and answered that
+/// the table was full). Method: full sets of running records, and one claim in either, of a process
+/// that is gone and of one that is here.
 #[test]
 fn a_dead_claim_is_room_where_nothing_is_evicted() {
     for (set, owner, room) in [(0, GONE, true), (1, GONE, true), (0, 1, false)] {
