@@ -174,8 +174,8 @@ impl EngineBuilder {
     /// How long a finished record answers duplicates, from 1 ms to ten years. Default: 24 hours.
     ///
     /// Processes that share a table may have windows of their own. What ends without a call that
-    /// says which, such as a lease that lapses, gets the longest of those who ever opened it; and so
-    /// long a record stays whose next attempt nobody asks for.
+    /// says which, such as a lease that lapses, gets the longest of those who ever opened it; and
+    /// so long a record stays whose next attempt nobody asks for.
     ///
     /// ```
     /// # use oncegate::Engine;
@@ -389,9 +389,9 @@ impl EngineBuilder {
     /// How many scopes may have a quota at once, from 2 to 32,000. Default: 4,096. Takes 128 bytes
     /// each.
     ///
-    /// Scopes that were named to [`Engine::set_quota`] count for ever; those under the
-    /// [`default_quota`](Self::default_quota) while they have live records, or have used their
-    /// rate up. One scope more gets [`ErrorCode::QuotaExceeded`], field `scopes`.
+    /// Scopes that were named to [`Engine::set_quota`] count until [`Engine::remove_quota`]; those
+    /// under the [`default_quota`](Self::default_quota) while they have live records, or have used
+    /// their rate up. One scope more gets [`ErrorCode::QuotaExceeded`], field `scopes`.
     ///
     /// ```
     /// # use oncegate::Engine;

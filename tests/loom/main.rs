@@ -31,6 +31,7 @@ mod renew_vs_lapse;
 mod resolve_vs_holder;
 mod ring_wrap_vs_read;
 mod rotate_vs_begin;
+mod set_quota_vs_new_scope;
 mod stale_complete_vs_begin;
 mod sweep_vs_begin;
 mod takeover_vs_takeover;

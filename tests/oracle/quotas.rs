@@ -1,7 +1,7 @@
 //! Quotas, in plain sequential code: which new records a scope may make, and when.
 //!
-//! A record counts for its scope if the scope had a quota when the record was made, until the
-//! record is cleared.
+//! A record counts for its scope if the scope had a quota other than the default one, which is
+//! none, when the record was made, until the record is cleared.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -44,6 +44,10 @@ impl Quotas {
         let (fewest, _) = self.records(key, tenant, oracle, now_ms);
         self.counted.remove(&key);
         let Some(used) = self.of_scope.get_mut(&tenant) else { return Ok(()) };
+        if used.limits.max_live.is_none() && used.limits.rate.is_none() {
+            // What was set back to the default counts no more.
+            return Ok(());
+        }
         let now = now_us * 1_000;
         if used.limits.max_live.is_some_and(|limit| fewest >= limit) {
             return Err(format!("made beside {fewest} of {used:?}"));

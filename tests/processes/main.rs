@@ -7,6 +7,7 @@ mod files;
 mod forked;
 mod inspection;
 mod isolated;
+mod quotas;
 mod reboot;
 mod restart;
 mod sharing;

@@ -141,6 +141,7 @@ fn calls(engine: &Arc<Engine>, lease: &oncegate::Lease<'_>) -> Option<i32> {
         engine.resolve(&asked, Resolution::RunAgain),
         engine.sweep(16).map(drop),
         engine.set_quota(Scope::single_tenant(), Quota::unlimited()),
+        engine.remove_quota(Scope::single_tenant()),
         engine.quota(Scope::single_tenant()).map(drop),
         engine.stats().map(drop),
         engine.rotate_secret(secret),

@@ -59,6 +59,74 @@ fn flood_of_names_passes() {
     }
 }
 
+fn scope(name: &str) -> Scope<'_> {
+    Scope::new(name).expect("short")
+}
+
+/// Goal: a tenant that had a quota and left makes room for the next one (each took a place for
+/// good). Method: many more tenants than there are places, named and taken back in either way, with
+/// a record that is over by then; one keeps its quota all the time.
+#[test]
+fn tenants_that_left_make_room() {
+    let (engine, clock) = build(Engine::builder().capacity(1_000).max_scopes(4));
+    let quota = Quota::unlimited().max_live(2);
+    engine.set_quota(scope("stays"), quota).expect("room");
+    for tenant in 0..200 {
+        let name = format!("tenant-{tenant}");
+        engine.set_quota(scope(&name), quota).expect("room");
+        let lease = admitted(&engine, &of(&name, b"k"));
+        lease.complete(&done("k")).expect("held");
+        let (taken, unlimited) = (tenant % 2 == 0, Quota::unlimited());
+        let back = if taken {
+            engine.remove_quota(scope(&name))
+        } else {
+            engine.set_quota(scope(&name), unlimited)
+        };
+        back.expect("own");
+        assert_eq!(engine.quota(scope(&name)).expect("own"), unlimited);
+        clock.advance(WINDOW);
+        assert!(engine.sweep(usize::MAX).expect("own").cleared > 0);
+    }
+    assert_eq!(engine.quota(scope("stays")).expect("own"), quota);
+    let made = (0..5_u8).filter(|key| engine.begin(&of("stays", &[*key])).is_ok()).count();
+    assert_eq!(made, 2);
+}
+
+/// Goal: a quota stays that differs from the default one, and so does one that says the same but
+/// reserves its room. Method: a default of two records; one tenant has none, one the same by name;
+/// many names come by; then both are taken back.
+#[test]
+fn what_differs_from_the_default_stays() {
+    let common = Quota::unlimited().max_live(2);
+    let builder = Engine::builder().capacity(1_000).max_scopes(4).default_quota(common);
+    let (engine, clock) = build(builder);
+    engine.set_quota(scope("large"), Quota::unlimited()).expect("room");
+    engine.set_quota(scope("equal"), common).expect("room");
+    let made = |name: &str, from: u8| {
+        let begin = |key: &u8| match engine.begin(&of(name, &[*key])) {
+            Ok(Admission::Admitted(lease)) => lease.complete(&done("k")).is_ok(),
+            _ => false,
+        };
+        (from..from + 5).filter(begin).count()
+    };
+    for passing in 0..100 {
+        let name = format!("passing-{passing}");
+        assert_eq!(made(&name, 0), 2, "{name}");
+        assert_eq!(engine.quota(scope(&name)).expect("own"), common);
+        clock.advance(WINDOW);
+        engine.sweep(usize::MAX).expect("own");
+    }
+    for (name, quota, records) in [("large", Quota::unlimited(), 5), ("equal", common, 2)] {
+        assert_eq!(engine.quota(scope(name)).expect("own"), quota);
+        assert_eq!(made(name, 0), records);
+        engine.remove_quota(scope(name)).expect("own");
+        assert_eq!(engine.quota(scope(name)).expect("own"), common);
+        assert_eq!(made(name, 10), 0, "{name} has as many as the default allows");
+    }
+    engine.remove_quota(scope("large")).expect("twice is once");
+    engine.remove_quota(scope("never seen")).expect("nothing to do");
+}
+
 /// Goal: overlapping duplicates of one new request use the rate up once. Method: threads begin
 /// the same few requests together; the burst that is left afterwards is whole but for those.
 #[test]

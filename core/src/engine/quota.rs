@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use dashmap::DashMap;
+use dashmap::{DashMap, Entry};
 
 use super::Engine;
 use crate::error::{Error, ErrorCode};
@@ -114,8 +114,9 @@ impl Quota {
     }
 }
 
-/// The settings of all scopes, as this process was given them. What decides lies in the region.
+/// What decides lies in the region.
 pub(super) struct Quotas {
+    /// What this process set by name, as it was given: the region has whole nanoseconds.
     of_scope: PerProcess<DashMap<u64, Quota>>,
     default: Quota,
     unauthenticated: Quota,
@@ -134,13 +135,23 @@ impl Quotas {
         self.of_scope.get(DashMap::new)
     }
 
+    /// The quota of a scope that has none by name.
     fn of_unknown(&self, scope: Scope<'_>) -> Quota {
         if is_guest(scope) { self.unauthenticated } else { self.default }
+    }
+
+    fn limits_of_unknown(&self, scope: Scope<'_>) -> Result<ScopeLimits, Error> {
+        Ok(ScopeLimits { guest: is_guest(scope), ..self.of_unknown(scope).limits()? })
     }
 }
 
 impl Engine {
     /// Sets the quota of `scope`, from now on. Records that it has already stay.
+    ///
+    /// A quota that equals the default one, and reserves nothing, gives back the place of the scope
+    /// among [`EngineBuilder::max_scopes`](crate::EngineBuilder::max_scopes), as
+    /// [`remove_quota`](Self::remove_quota) does. Of two processes that set the quota of one scope
+    /// at the same moment, either may be obeyed, or each in part.
     ///
     /// # Errors
     ///
@@ -157,12 +168,52 @@ impl Engine {
     /// ```
     pub fn set_quota(&self, scope: Scope<'_>, quota: Quota) -> Result<(), Error> {
         self.enter()?;
-        let limits = ScopeLimits { guest: is_guest(scope), pinned: true, ..quota.limits()? };
+        let others = self.quotas.limits_of_unknown(scope)?;
+        let own = ScopeLimits { guest: others.guest, ..quota.limits()? };
+        let reserves = own.max_live != u64::MAX && !own.guest;
+        if quota == self.quotas.of_unknown(scope) && !reserves {
+            // Nothing tells it from a scope that was never named.
+            return self.remove_quota(scope);
+        }
         let hash = self.scope_hash(scope);
-        let entry = self.table.scope_entry(hash, limits, self.now()).ok_or_else(too_many_scopes)?;
-        self.table.set_scope_limits(entry, limits);
-        self.quotas.of_scope().insert(hash, quota);
+        // Of two calls of this process for one scope, one comes after the other.
+        let given = self.quotas.of_scope().entry(hash);
+        let pinned = self.table.pin_scope(hash, own, others, self.now());
+        pinned.ok_or_else(too_many_scopes)?;
+        given.insert(quota);
         self.note_quotas();
+        Ok(())
+    }
+
+    /// Takes back what [`set_quota`](Self::set_quota) gave `scope`, by whichever process: the
+    /// default quota applies to it from now on, and nothing is reserved for it. Records that it has
+    /// already stay. A scope without a quota of its own stays as it is.
+    ///
+    /// It counts as one of [`EngineBuilder::max_scopes`](crate::EngineBuilder::max_scopes) for as
+    /// long as it has records that were made under the quota, or owes time under its rate.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::Forked`] in a forked child.
+    ///
+    /// ```
+    /// # use oncegate::{Engine, Quota, Scope};
+    /// # let engine = Engine::builder().capacity(1_000).build()?;
+    /// let tenant = Scope::new("one-that-left")?;
+    /// engine.set_quota(tenant, Quota::unlimited().max_live(10))?;
+    /// engine.remove_quota(tenant)?;
+    /// assert_eq!(engine.quota(tenant)?, Quota::unlimited());
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    pub fn remove_quota(&self, scope: Scope<'_>) -> Result<(), Error> {
+        self.enter()?;
+        let others = self.quotas.limits_of_unknown(scope)?;
+        let hash = self.scope_hash(scope);
+        let given = self.quotas.of_scope().entry(hash);
+        self.table.unpin_scope(hash, others);
+        if let Entry::Occupied(given) = given {
+            let _ = given.remove();
+        }
         Ok(())
     }
 
@@ -184,13 +235,15 @@ impl Engine {
     pub fn quota(&self, scope: Scope<'_>) -> Result<Quota, Error> {
         self.enter()?;
         let hash = self.scope_hash(scope);
-        if let Some(quota) = self.quotas.of_scope().get(&hash) {
-            return Ok(*quota);
-        }
-        // Another process may have set it.
+        // Whichever process set it, or took it back.
         let limits = self.table.known_scope(hash).map(|entry| self.table.scope_limits(entry));
-        let set = limits.filter(|limits| limits.pinned).map(Quota::of_limits);
-        Ok(set.unwrap_or_else(|| self.quotas.of_unknown(scope)))
+        let Some(limits) = limits.filter(|limits| limits.pinned) else {
+            return Ok(self.quotas.of_unknown(scope));
+        };
+        // As this process gave it, if it still is what the region says: in whole nanoseconds.
+        let given = self.quotas.of_scope().get(&hash).map(|quota| *quota);
+        let stands = |quota: &Quota| quota.limits().is_ok_and(|own| own.limits_as(&limits));
+        Ok(given.filter(stands).unwrap_or_else(|| Quota::of_limits(limits)))
     }
 
     /// From now on scopes are looked up, by all who share the region.
@@ -207,16 +260,15 @@ impl Engine {
             return Ok(0);
         }
         let hash = self.scope_hash(scope);
+        let limits_all = self.quotas.limits_any() || is_guest(scope);
         if let Some(entry) = self.table.known_scope(hash) {
-            return Ok(entry);
+            // Of a scope that lost its quota the old records count, until its entry is given on.
+            return Ok(if limits_all || self.table.is_pinned(entry) { entry } else { 0 });
         }
-        let named = self.quotas.of_scope().get(&hash).map(|quota| *quota);
-        let quota = named.unwrap_or_else(|| self.quotas.of_unknown(scope));
-        let (guest, pinned) = (is_guest(scope), named.is_some());
-        let limits = ScopeLimits { guest, pinned, ..quota.limits()? };
-        if limits == ScopeLimits::NONE {
+        if !limits_all {
             return Ok(0);
         }
+        let limits = self.quotas.limits_of_unknown(scope)?;
         self.table.scope_entry(hash, limits, self.now()).ok_or_else(too_many_scopes)
     }
 

@@ -103,6 +103,8 @@ bugs! {
     DeadClaimStays,
     /// What another process has charged and not inserted yet is taken for a dead one's.
     SettlesUnderWay,
+    /// The entry of a scope with a quota by name is given to another scope.
+    PinsAnothers,
     /// The entry of a dead process is given away with all that it leased.
     EntryNotCleared,
     /// A file that others may write to is shared all the same.

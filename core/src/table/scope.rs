@@ -1,18 +1,30 @@
 //! Scope entries: how many live records a scope has, and how fast it makes new ones.
 //!
 //! ```text
-//! word 0   keyed hash of the scope; zero: free
+//! word 0   pinned (1), that is limited by name | keyed hash of the scope (63); zero: free
 //! word 1   how often the next changed (32) | live records (32)
-//! word 2   limit of live records
-//! word 3   nanoseconds that one new record costs; zero: no rate
-//! word 4   nanoseconds of burst that may be spent in advance
+//! word 2   limit of live records, plus one; zero: not written yet
+//! word 3   nanoseconds that one new record costs, plus one; one: no rate
+//! word 4   nanoseconds of burst that may be spent in advance, plus one
 //! word 5   theoretical arrival time, in nanoseconds since the region was opened
-//! word 6   flags: a guest; pinned, that is limited by name
+//! word 6   flags: a guest; a guest with limits by name
 //! ```
 //!
 //! The rate is the generic cell rate algorithm (ITU-T I.371), one word per scope. An entry is
 //! given to another scope when it is not pinned, has no live record and owes no time. A caller
 //! who looked it up just before that charges its one record to the newcomer.
+//!
+//! Many may make an entry at once, and any of them may stall, while it is given on and its next
+//! scope gets limits by name. So nobody's late word may change those:
+//!
+//! - An entry that is not pinned has the limits of all scopes without a name. They are written
+//!   once, each word in the place of zero, and it is not given on before. It changes hands with
+//!   them.
+//! - An entry is pinned by a swap of the word by which it changes hands, so that it is given on
+//!   before, and the swap fails, or not at all. Other limits are written to pinned entries alone,
+//!   and the common ones again before one is unpinned.
+//! - The scope of those whom nobody vouches for has limits of its own. Its entry is pinned from the
+//!   first.
 
 use std::time::Duration;
 
@@ -29,7 +41,7 @@ pub(crate) struct ScopeLimits {
     pub(crate) nanos_each: u64,
     pub(crate) burst_nanos: u64,
     pub(crate) guest: bool,
-    /// Whether the entry stays while nobody uses it.
+    /// Whether they were set by name: the entry stays while nobody uses it.
     pub(crate) pinned: bool,
 }
 
@@ -40,14 +52,29 @@ impl ScopeLimits {
         Self {
             // The largest limit is stored as it is, since it has no successor.
             max_live: if max_live == u64::MAX { u64::MAX } else { max_live.saturating_sub(1) },
-            nanos_each: load(NANOS_EACH),
-            burst_nanos: load(BURST_NANOS),
+            nanos_each: load(NANOS_EACH).saturating_sub(1),
+            burst_nanos: load(BURST_NANOS).saturating_sub(1),
             guest: load(FLAGS) & GUEST != 0,
-            pinned: load(FLAGS) & PINNED != 0,
+            pinned: load(HASH) & PINNED != 0 && load(FLAGS) & (GUEST | OWN) != GUEST,
         }
     }
 
+    /// Whether an entry stores the same numbers for either.
+    pub(crate) fn limits_as(&self, other: &Self) -> bool {
+        self.words() == other.words()
+    }
+
+    /// What an entry stores; the limit of live records comes last.
+    fn words(&self) -> [(usize, u64); 3] {
+        [
+            (NANOS_EACH, self.nanos_each.saturating_add(1)),
+            (BURST_NANOS, self.burst_nanos.saturating_add(1)),
+            (MAX_LIVE, self.max_live.saturating_add(1)),
+        ]
+    }
+
     /// No limit at all.
+    #[cfg(all(test, not(oncegate_loom)))]
     pub(crate) const NONE: Self =
         Self { max_live: u64::MAX, nanos_each: 0, burst_nanos: 0, guest: false, pinned: false };
 }
@@ -75,45 +102,52 @@ pub(crate) enum Refusal {
 impl Table {
     /// The entry of the scope that hashes to `hash`, if it has one.
     pub(crate) fn known_scope(&self, hash: u64) -> Option<u16> {
-        // Acquire: pairs with the AcqRel of `scope_entry`.
+        // Acquire: pairs with the AcqRel of `give_entry`.
         let hash_at = |entry| self.region.scope(entry)[HASH].load(Ordering::Acquire);
         let held = self.scope_probes(hash).take_while(|entry| hash_at(*entry) != 0);
         // Relaxed: without limits the entry is being made, and the caller makes it too.
         let is_made =
             |entry: &usize| self.region.scope(*entry)[MAX_LIVE].load(Ordering::Relaxed) != 0;
         held.into_iter()
-            .find(|entry| hash_at(*entry) == hash)
+            .find(|entry| is_of(hash_at(*entry), hash))
             .filter(is_made)
             .and_then(|entry| u16::try_from(entry).ok())
     }
 
-    /// The entry of the scope that hashes to `hash`, made with `limits` if it is new. `None`: no
-    /// entry is free or out of use. Entry 0 stands for scopes without a quota.
+    /// The entry of the scope that hashes to `hash`, made with `limits` if it is new: those of its
+    /// kind that have none by name. `None`: no entry is free or out of use. Entry 0 stands for
+    /// scopes without a quota.
     pub(crate) fn scope_entry(&self, hash: u64, limits: ScopeLimits, now: Duration) -> Option<u16> {
+        let to = if limits.guest { hash | PINNED } else { hash };
         let made = self.scope_probes(hash).find(|entry| {
             let words = self.region.scope(*entry);
             // Acquire: pairs with the AcqRel of `give_entry`.
             let found = words[HASH].load(Ordering::Acquire);
-            let found = if found == 0 { give_entry(words, 0, hash) } else { found };
-            // Relaxed: whoever finds an entry without limits writes the same ones.
-            if found == hash && words[MAX_LIVE].load(Ordering::Relaxed) == 0 {
-                write_limits(words, limits);
-            }
-            found == hash
+            let found = if found == 0 { give_entry(words, 0, to) } else { found };
+            is_of(found, hash)
         });
         let entry = made.or_else(|| {
             self.scope_probes(hash).find(|entry| {
                 let words = self.region.scope(*entry);
                 // Acquire: as above.
                 let other = words[HASH].load(Ordering::Acquire);
-                let given = is_idle(words, now) && give_entry(words, other, hash) == hash;
-                if given {
-                    write_limits(words, limits);
+                let pinned = other & PINNED != 0 && !Bug::PinsAnothers.is_planted();
+                // Relaxed: whoever made it, and died over it perhaps, has not come to its end.
+                if !pinned && !limits.guest && words[MAX_LIVE].load(Ordering::Relaxed) == 0 {
+                    write_first(words, limits);
                 }
-                given
+                !pinned && is_idle(words, now) && give_entry(words, other, to) == to
             })
-        });
-        entry.and_then(|entry| u16::try_from(entry).ok())
+        })?;
+        let words = self.region.scope(entry);
+        // Relaxed, both: as above. A guest's flag is written last.
+        if limits.guest && words[FLAGS].load(Ordering::Relaxed) & GUEST == 0 {
+            write_limits(words, limits);
+            write_flags(words, true, false);
+        } else if words[MAX_LIVE].load(Ordering::Relaxed) == 0 {
+            write_first(words, limits);
+        }
+        u16::try_from(entry).ok()
     }
 
     /// The entries in which a scope may lie, in the order in which they are tried.
@@ -130,8 +164,58 @@ impl Table {
         ScopeLimits::of(|word| words[word].load(Ordering::Relaxed))
     }
 
+    /// Gives the scope that hashes to `hash` the limits `own` by name; those without a name have
+    /// `others`. `None`: as `scope_entry`.
+    pub(crate) fn pin_scope(
+        &self,
+        hash: u64,
+        own: ScopeLimits,
+        others: ScopeLimits,
+        now: Duration,
+    ) -> Option<u16> {
+        loop {
+            let entry = self.scope_entry(hash, others, now)?;
+            let words = self.region.scope(usize::from(entry));
+            if set_pinned(words, hash, true) {
+                write_limits(words, own);
+                write_flags(words, own.guest, true);
+                return Some(entry);
+            }
+            // It was given to another scope since.
+        }
+    }
+
+    /// The scope that hashes to `hash` has the limits of all `others`, and its entry is given on
+    /// when nobody uses it.
+    pub(crate) fn unpin_scope(&self, hash: u64, others: ScopeLimits) {
+        let entry = self.known_scope(hash).map(usize::from);
+        let words = entry.map(|entry| self.region.scope(entry));
+        // Acquire: as in `known_scope`.
+        let pinned = |words: &&[AtomicU64]| words[HASH].load(Ordering::Acquire) == hash | PINNED;
+        if let Some(words) = words.filter(pinned) {
+            write_limits(words, others);
+            write_flags(words, others.guest, false);
+            // A guest's stays pinned.
+            let _ = others.guest || set_pinned(words, hash, false);
+        }
+    }
+
+    /// Whether the scope of `entry` was given its limits by name, or is the guest's.
+    pub(crate) fn is_pinned(&self, entry: u16) -> bool {
+        // Relaxed: as in `write_limits`.
+        self.region.scope(usize::from(entry))[HASH].load(Ordering::Relaxed) & PINNED != 0
+    }
+
+    /// Sets the limits of an entry, whoever has it.
+    #[cfg(all(test, not(oncegate_loom)))]
     pub(crate) fn set_scope_limits(&self, entry: u16, limits: ScopeLimits) {
-        write_limits(self.region.scope(usize::from(entry)), limits);
+        let words = self.region.scope(usize::from(entry));
+        let pin = if limits.pinned { PINNED } else { 0 };
+        // Relaxed, all: one thread.
+        let hash = words[HASH].load(Ordering::Relaxed) & !PINNED;
+        words[HASH].store(hash | pin, Ordering::Relaxed);
+        write_flags(words, limits.guest, limits.pinned);
+        write_limits(words, limits);
     }
 
     /// Whose room the records of `entry` take.
@@ -140,13 +224,14 @@ impl Table {
             return RoomOf::Shared;
         }
         let words = self.region.scope(usize::from(entry));
-        // Relaxed, both: limits that change meanwhile hold from the next record on.
+        // Relaxed, all: limits that change meanwhile hold from the next record on.
         let flags = words[FLAGS].load(Ordering::Relaxed);
+        let pinned = words[HASH].load(Ordering::Relaxed) & PINNED != 0;
         let limited = words[MAX_LIVE].load(Ordering::Relaxed) != u64::MAX;
         match flags {
             flags if flags & GUEST != 0 && !Bug::GuestsEvict.is_planted() => RoomOf::Guest,
             _ if Bug::ReservationIgnored.is_planted() => RoomOf::Shared,
-            flags if flags & PINNED != 0 && limited => RoomOf::Reserved,
+            _ if pinned && limited => RoomOf::Reserved,
             _ => RoomOf::Shared,
         }
     }
@@ -212,29 +297,45 @@ fn give_entry(words: &[AtomicU64], from: u64, to: u64) -> u64 {
     swap.map_or_else(|other| other, |_| to)
 }
 
-/// Whether nobody would notice if the entry were another scope's.
+/// Pins the entry of the scope that hashes to `hash`, or unpins it. False: it is another scope's.
+fn set_pinned(words: &[AtomicU64], hash: u64, pinned: bool) -> bool {
+    let to = if pinned { hash | PINNED } else { hash };
+    // AcqRel: after the limits that were written before it, and before those that follow. Acquire
+    // on failure: as in `known_scope`.
+    words[HASH]
+        .fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| is_of(word, hash).then_some(to))
+        .is_ok()
+}
+
+/// Whether word 0 says that the entry is that of the scope that hashes to `hash`.
+fn is_of(word: u64, hash: u64) -> bool {
+    word & !PINNED == hash
+}
+
+/// Whether the entry, which is not pinned, has been made, and nobody would notice if it were
+/// another scope's.
 fn is_idle(words: &[AtomicU64], now: Duration) -> bool {
     let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
     // Relaxed, all: see the module documentation for what a late look may do.
-    words[FLAGS].load(Ordering::Relaxed) & PINNED == 0
+    words[MAX_LIVE].load(Ordering::Relaxed) != 0
         && counted(words[LIVE].load(Ordering::Relaxed)) == 0
         && words[ARRIVAL].load(Ordering::Relaxed) <= now
 }
 
 fn refund_rate(words: &[AtomicU64]) {
     // Relaxed, everywhere in this function: exact by the modification order of one word.
-    let each = words[NANOS_EACH].load(Ordering::Relaxed);
+    let each = words[NANOS_EACH].load(Ordering::Relaxed).saturating_sub(1);
     let _ = words[ARRIVAL]
         .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |at| Some(at.saturating_sub(each)));
 }
 
 fn charge_rate(words: &[AtomicU64], now: Duration) -> Result<(), Refusal> {
     // Relaxed, everywhere in this function: exact by the modification order of one word.
-    let each = words[NANOS_EACH].load(Ordering::Relaxed);
+    let each = words[NANOS_EACH].load(Ordering::Relaxed).saturating_sub(1);
     if each == 0 {
         return Ok(());
     }
-    let burst = words[BURST_NANOS].load(Ordering::Relaxed);
+    let burst = words[BURST_NANOS].load(Ordering::Relaxed).saturating_sub(1);
     let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
     words[ARRIVAL]
         .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |arrival| {
@@ -248,24 +349,38 @@ fn charge_rate(words: &[AtomicU64], now: Duration) -> Result<(), Refusal> {
         })
 }
 
+/// Writes the limits of an entry that nobody has used yet, as whoever else makes it does.
+fn write_first(words: &[AtomicU64], limits: ScopeLimits) {
+    for (word, value) in limits.words() {
+        // Relaxed, both: limits are read one by one. The live limit is the last: zero, the state of
+        // a fresh region, admits nothing until all are written.
+        let _ = words[word].compare_exchange(0, value, Ordering::Relaxed, Ordering::Relaxed);
+    }
+}
+
+/// Writes the limits of an entry that is pinned.
 fn write_limits(words: &[AtomicU64], limits: ScopeLimits) {
-    // Relaxed, all: limits are read one by one, and any mix of old and new ones is some limit.
-    // The live limit is stored plus one: zero, the state of a fresh region, admits nothing until
-    // the limits are written.
-    words[NANOS_EACH].store(limits.nanos_each, Ordering::Relaxed);
-    words[BURST_NANOS].store(limits.burst_nanos, Ordering::Relaxed);
-    let flag = |set: bool, flag: u64| if set { flag } else { 0 };
-    let flags = flag(limits.guest, GUEST) | flag(limits.pinned, PINNED);
+    for (word, value) in limits.words() {
+        // Relaxed: limits are read one by one, and any mix of old and new ones is some limit.
+        words[word].store(value, Ordering::Relaxed);
+    }
+}
+
+/// Writes whether the entry, which is pinned, is a guest's, and whether its limits were set by
+/// name.
+fn write_flags(words: &[AtomicU64], guest: bool, own: bool) {
+    let flags = if guest { GUEST | if own { OWN } else { 0 } } else { 0 };
+    // Relaxed: as in `write_limits`.
     words[FLAGS].store(flags, Ordering::Relaxed);
-    words[MAX_LIVE].store(limits.max_live.saturating_add(1), Ordering::Relaxed);
 }
 
 /// A plain copy of a scope's entry, read from a file: hash, live records, limits. `None`: it is
 /// nobody's.
 #[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
 pub(crate) fn read_entry(words: &[u64; SCOPE_WORDS]) -> Option<(u64, u64, ScopeLimits)> {
-    (words[HASH] != 0)
-        .then(|| (words[HASH], counted(words[LIVE]), ScopeLimits::of(|word| words[word])))
+    let hash = words[HASH] & !PINNED;
+    let limits = || ScopeLimits::of(|word| words[word]);
+    (hash != 0).then(|| (hash, counted(words[LIVE]), limits()))
 }
 
 /// How many entries are tried for one scope. At half load a run of 256 used ones does not occur:
@@ -283,7 +398,8 @@ const BURST_NANOS: usize = 4;
 const ARRIVAL: usize = 5;
 const FLAGS: usize = 6;
 const GUEST: u64 = 1;
-const PINNED: u64 = 2;
+const OWN: u64 = 2;
+const PINNED: u64 = 1 << 63;
 
 #[cfg(all(test, not(oncegate_loom)))]
 mod tests;

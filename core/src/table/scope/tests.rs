@@ -15,7 +15,7 @@ fn nanos(at: u64) -> Duration {
 /// scopes as there are entries, whose hashes begin at the same one or at the last.
 #[test]
 fn every_entry_is_somebodys() {
-    for first in [0, 4, 1 << 40, u64::MAX - 30] {
+    for first in [0, 4, 1 << 40, (u64::MAX >> 1) - 30] {
         let table = sized(2, 6);
         let hashes = [1, 2, 3, 4, 5].map(|i| first + i * 5);
         assert_eq!(table.known_scope(hashes[0]), None);
@@ -50,10 +50,90 @@ fn an_idle_entry_is_given_on() {
     assert_eq!(give(8, 9), None, "it owes time");
     table.set_scope_limits(first, ScopeLimits { pinned: true, ..limits });
     assert_eq!(give(8, 1_000), None, "pinned");
-    table.set_scope_limits(first, ScopeLimits { guest: true, ..limits });
+    table.set_scope_limits(first, limits);
     assert_eq!(give(8, 10), Some(first));
     assert_eq!((table.known_scope(7), table.known_scope(8)), (None, Some(first)));
-    assert_eq!(table.room_of(first), RoomOf::Shared, "the limits of who had it before");
+}
+
+/// Goal: the scope of those whom nobody vouches for has its own limits, whoever had the entry
+/// before, and keeps it. Method: it comes first, and when another scope's idle entry is the only
+/// one; it is named and un-named.
+#[test]
+fn a_guest_stays() {
+    let guest = ScopeLimits { guest: true, max_live: 1, ..ScopeLimits::NONE };
+    for after_another in [false, true] {
+        let table = sized(2, 2);
+        if after_another {
+            assert_eq!(table.scope_entry(7, ScopeLimits::NONE, second(9)), Some(1));
+        }
+        assert_eq!(table.scope_entry(9, guest, second(9)), Some(1));
+        assert_eq!(table.scope_limits(1), guest);
+        let own = ScopeLimits { max_live: 5, pinned: true, ..guest };
+        assert_eq!(table.pin_scope(9, own, guest, second(9)), Some(1));
+        assert_eq!(table.scope_limits(1), own);
+        table.unpin_scope(9, guest);
+        assert_eq!(table.scope_limits(1), guest);
+        assert_eq!((table.room_of(1), table.known_scope(9)), (RoomOf::Guest, Some(1)));
+        assert_eq!(table.scope_entry(7, ScopeLimits::NONE, second(9)), None, "it is the guest's");
+    }
+}
+
+/// Goal: whoever died over an entry leaves it to others. Method: a hash without limits, which
+/// another scope, its own and the guest come upon; a guest that has not said so yet.
+#[test]
+fn half_made_entries_are_room() {
+    let limits = ScopeLimits { max_live: 3, nanos_each: 5, ..ScopeLimits::NONE };
+    let guest = ScopeLimits { guest: true, max_live: 1, ..ScopeLimits::NONE };
+    let table = sized(2, 2);
+    // Relaxed, here and below: one thread.
+    table.region.scope(1)[HASH].store(7, Ordering::Relaxed);
+    assert_eq!(table.scope_entry(9, guest, second(0)), None, "limits of another kind");
+    assert_eq!(table.scope_entry(8, limits, second(0)), Some(1));
+    assert_eq!((table.known_scope(8), table.scope_limits(1)), (Some(1), limits));
+    table.region.scope(1)[HASH].store(9 | PINNED, Ordering::Relaxed);
+    assert_eq!(table.scope_entry(9, guest, second(0)), Some(1));
+    assert_eq!(table.scope_limits(1), guest);
+}
+
+/// Goal: whoever made an entry and stalled changes nothing of what its next scope was given.
+/// Method: he writes his limits when it is another's, limited by name in some respects only.
+#[test]
+fn a_late_maker_spoils_nothing() {
+    let others = ScopeLimits { max_live: 9, nanos_each: 5, burst_nanos: 6, ..ScopeLimits::NONE };
+    let table = sized(2, 2);
+    assert_eq!(table.scope_entry(7, others, second(9)), Some(1));
+    for max_live in [2, u64::MAX] {
+        let own = ScopeLimits { max_live, pinned: true, ..ScopeLimits::NONE };
+        assert_eq!(table.pin_scope(8, own, others, second(9)), Some(1));
+        write_first(table.region.scope(1), others);
+        assert_eq!(table.scope_limits(1), own);
+    }
+}
+
+/// Goal: an entry that was pinned can be given back (it could not, so that each scope that was ever
+/// named took one for good). Method: a scope is named, and un-named while it has a record and while
+/// it has none; a scope that was not named, and one that has no entry, are left as they are.
+#[test]
+fn an_entry_is_given_back() {
+    let others = ScopeLimits { max_live: 9, ..ScopeLimits::NONE };
+    let own = ScopeLimits { max_live: 2, pinned: true, ..others };
+    let table = sized(2, 2);
+    let live = |hash| table.scope_entry(hash, others, second(9));
+    assert_eq!(table.pin_scope(7, own, others, second(9)), Some(1));
+    assert_eq!((table.known_scope(7), table.scope_limits(1)), (Some(1), own));
+    assert_eq!(table.pin_scope(7, own, others, second(9)), Some(1), "twice is once");
+    assert_eq!((live(8), table.room_of(1)), (None, RoomOf::Reserved), "it is held");
+    table.charge_scope(1, second(9)).expect("within the limit");
+    table.unpin_scope(8, others);
+    assert_eq!(table.scope_limits(1), own, "another scope's");
+    table.unpin_scope(7, others);
+    assert_eq!((table.known_scope(7), table.scope_limits(1)), (Some(1), others));
+    assert_eq!((live(8), table.room_of(1)), (None, RoomOf::Shared), "it has a record");
+    table.release_scope(1);
+    assert_eq!(live(8), Some(1));
+    table.unpin_scope(7, own);
+    table.unpin_scope(8, own);
+    assert_eq!((table.known_scope(8), table.scope_limits(1)), (Some(1), others));
 }
 
 /// Goal: nobody's entry is given on while one is free. Method: a scope that is idle lies before a

@@ -1,0 +1,70 @@
+//! A scope whose entry nobody uses is given a quota, while another scope comes and needs an entry.
+//!
+//! Threads: two. Bound: two preemptions. Property: the quota is that scope's and stays, wherever
+//! its entry comes to lie, and the newcomer has the default one. Left out: two calls that set the
+//! quota of one scope.
+
+use std::sync::Arc;
+
+use crate::support::*;
+use oncegate::{Admission, Engine, Quota, Request, Scope};
+
+const DEFAULT: Quota = Quota::unlimited().max_live(9);
+const OWN: Quota = Quota::unlimited().max_live(2);
+
+fn scope(name: &str) -> Scope<'_> {
+    Scope::new(name).expect("short")
+}
+
+/// Whether a new record is made for `scope`, which is given back.
+fn makes(engine: &Engine, name: &str, key: &str) -> bool {
+    let request = Request::new(scope(name), "op", key).expect("a key");
+    match engine.begin(&request) {
+        Ok(Admission::Admitted(lease)) => {
+            let _ = lease.into_token();
+            true
+        }
+        _ => false,
+    }
+}
+
+/// All four entries are idle ones, of which that of `named` is given a quota.
+fn named_beside_a_newcomer(named: &'static str) {
+    let world = small_with(|builder| builder.max_scopes(2).default_quota(DEFAULT));
+    for name in ["a", "b", "c", "d"] {
+        assert!(makes(&world.engine, name, "old"));
+    }
+    // Leases, and what is kept of attempts that nobody asks for.
+    world.clock.advance(LEASE + WINDOW);
+    (0..2).for_each(|_| _ = world.engine.sweep(usize::MAX).expect("own"));
+    let (one, two) = (Arc::clone(&world.engine), Arc::clone(&world.engine));
+    let (set, made) =
+        race(move || one.set_quota(scope(named), OWN), move || makes(&two, "new", "k"));
+    assert!(made && set.is_ok(), "there is room for both: {set:?}");
+    assert_eq!(world.engine.quota(scope(named)).expect("own"), OWN);
+    assert_eq!(world.engine.quota(scope("new")).expect("own"), DEFAULT);
+    // That is what holds. The newcomer may have found an entry that was given on before its record
+    // was charged: then that counts there.
+    let makes = |name: &str| ["1", "2", "3"].map(|key| makes(&world.engine, name, key));
+    let made = makes(named);
+    assert!(made[0] && !made[2], "{made:?}");
+    assert_eq!(makes("new"), [true; 3]);
+}
+
+/// Goal: a quota reaches the scope that it was set for, and nobody else. Method: each of four
+/// scopes in turn, so that one of them has the entry that the newcomer finds first.
+#[test]
+fn a_quota_is_its_own_scopes() {
+    for named in ["a", "b", "c", "d"] {
+        model(move || named_beside_a_newcomer(named));
+    }
+}
+
+/// Goal: the model bites. Method: the quota is written whoever has the entry.
+#[cfg(oncegate_loom)]
+#[test]
+fn broken_pins_anothers() {
+    broken(oncegate::Bug::PinsAnothers, || {
+        ["a", "b", "c", "d"].into_iter().for_each(named_beside_a_newcomer);
+    });
+}
