@@ -369,3 +369,41 @@ fn workers_that_drop_their_privileges() {
     });
     assert!(matches!(file.begin(&request("k")), Ok(Admission::Admitted(_))));
 }
+
+/// Goal: a child that drops its copy of an engine or of a ticker ends no thread, neither one of its
+/// parent's nor one of its own that the system takes for it. Method: parents with a ticker, and with
+/// a listening thread; the child starts and ends threads, so that the stacks of the others are given
+/// back, and then drops its copies, and a ticker of its own.
+#[test]
+fn a_child_drops_what_it_inherited() {
+    let engine = Arc::new(inherited().build().expect("a table"));
+    let parked: Vec<_> = (0..12).map(|_| thread_of_8_mb(std::thread::park)).collect();
+    for what in ["ticker", "listener"] {
+        let own = inherited().build().expect("a table");
+        let ticker = engine.ticker(Duration::from_millis(20)).expect("a thread");
+        if what == "listener" {
+            let Ok(Admission::Admitted(_lease)) = own.begin(&request("k")) else { panic!() };
+            let wait = BeginOptions::new().on_conflict(OnConflict::Wait(Duration::from_millis(1)));
+            assert!(own.begin_with(&request("k"), &wait).is_ok());
+        }
+        let mut slots = (Some(own), Some(ticker));
+        let child = Forked::new(|| {
+            (0..3).for_each(|_| thread_of_8_mb(|| ()).join().expect("no panic"));
+            drop(slots.0.take());
+            // A hook that runs after a fork puts a ticker of its own in the place of the parent's.
+            slots.1 = engine.ticker(Duration::from_millis(20)).ok();
+            (0..3).for_each(|_| thread_of_8_mb(|| ()).join().expect("no panic"));
+            drop(slots.1.take());
+            0
+        });
+        assert_eq!(child.status(), Some(0), "{what}");
+    }
+    for thread in parked {
+        thread.thread().unpark();
+        thread.join().expect("no panic");
+    }
+}
+
+fn thread_of_8_mb(work: fn()) -> std::thread::JoinHandle<()> {
+    std::thread::Builder::new().stack_size(8 << 20).spawn(work).expect("a thread")
+}

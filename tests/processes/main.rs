@@ -5,6 +5,7 @@ mod crew;
 mod death;
 mod files;
 mod forked;
+mod hostile;
 mod inspection;
 mod isolated;
 mod reboot;
