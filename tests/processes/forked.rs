@@ -372,12 +372,12 @@ fn workers_that_drop_their_privileges() {
 
 /// Goal: a child that drops its copy of an engine or of a ticker ends no thread, neither one of its
 /// parent's nor one of its own that the system takes for it. Method: parents with a ticker, and with
-/// a listening thread; the child starts and ends threads, so that the stacks of the others are given
-/// back, and then drops its copies, and a ticker of its own.
+/// a listening thread; the child starts and ends threads of larger stacks, so that those of the others
+/// are given back, and then drops its copies, and a ticker of its own.
 #[test]
 fn a_child_drops_what_it_inherited() {
     let engine = Arc::new(inherited().build().expect("a table"));
-    let parked: Vec<_> = (0..12).map(|_| thread_of_8_mb(std::thread::park)).collect();
+    let parked: Vec<_> = (0..12).map(|_| thread_of_mb(8, std::thread::park)).collect();
     for what in ["ticker", "listener"] {
         let own = inherited().build().expect("a table");
         let ticker = engine.ticker(Duration::from_millis(20)).expect("a thread");
@@ -388,11 +388,11 @@ fn a_child_drops_what_it_inherited() {
         }
         let mut slots = (Some(own), Some(ticker));
         let child = Forked::new(|| {
-            (0..3).for_each(|_| thread_of_8_mb(|| ()).join().expect("no panic"));
+            (0..3).for_each(|_| thread_of_mb(16, || ()).join().expect("no panic"));
             drop(slots.0.take());
             // A hook that runs after a fork puts a ticker of its own in the place of the parent's.
             slots.1 = engine.ticker(Duration::from_millis(20)).ok();
-            (0..3).for_each(|_| thread_of_8_mb(|| ()).join().expect("no panic"));
+            (0..3).for_each(|_| thread_of_mb(16, || ()).join().expect("no panic"));
             drop(slots.1.take());
             0
         });
@@ -404,6 +404,6 @@ fn a_child_drops_what_it_inherited() {
     }
 }
 
-fn thread_of_8_mb(work: fn()) -> std::thread::JoinHandle<()> {
-    std::thread::Builder::new().stack_size(8 << 20).spawn(work).expect("a thread")
+fn thread_of_mb(stack: usize, work: fn()) -> std::thread::JoinHandle<()> {
+    std::thread::Builder::new().stack_size(stack << 20).spawn(work).expect("a thread")
 }

@@ -102,7 +102,9 @@ fn closed_descriptors_kill_nobody() {
     assert_eq!(one.ask("complete k done"), "stored");
     assert_eq!(two.ask("begin k"), "replayed done");
     one.admitted("m");
-    assert_eq!(one.ask("drop"), "dropped", "descriptors that are not the engine's stay open");
+    let open = one.ask("list /proc/self/fd");
+    assert_eq!(one.ask("drop"), "dropped");
+    assert_eq!(one.ask("list /proc/self/fd"), open, "it closed what is not its own");
     assert!(Attempt::parse(&two.ask("begin m")).is_some(), "its end is known all the same");
 }
 

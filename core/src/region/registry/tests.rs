@@ -89,32 +89,22 @@ fn an_entry_waits_for_recoveries() {
     assert!(matches!(joined(&newcomer), (2 | 3, true)), "the dead recover nothing");
 }
 
-/// Goal: a newcomer waits for a burial, and gets its entry. Method: the only dead one's, by a process
-/// that begins when the newcomer has come.
+/// Goal: a newcomer waits for a burial, and gets its entry. Method: the only dead one's, looked for
+/// in the middle of its burial; where all are alive nobody waits.
 #[test]
 fn a_newcomer_waits_for_a_burial() {
     let place = Place::new();
     let [a, b, c] = [(); 3].map(|()| place.open(2));
     let _ = (joined(&a), joined(&b));
+    let look = |region: &Region| {
+        let host = region.member.host.as_ref().expect("shared");
+        region.try_join(host, 5).expect("own")
+    };
+    assert!(matches!(look(&c), Tried::Full));
     drop(b);
-    let (begun, wait) = std::sync::mpsc::channel();
-    let entry = std::thread::scope(|scope| {
-        let c = &c;
-        let newcomer = scope.spawn(move || {
-            wait.recv().expect("a burial");
-            joined(c)
-        });
-        let buried = a.bury(|_| {
-            begun.send(()).expect("a newcomer");
-            // Until it has looked at the entry, and found its lock taken.
-            // Relaxed: one process.
-            let looks = || a.process(2)[TAKEN].load(Ordering::Relaxed) & BURIED_NOW != 0;
-            (0..1_000).for_each(|_| assert!(looks(), "nobody else has it"));
-        });
-        assert_eq!(buried.expect("own"), 1);
-        newcomer.join().expect("no panic")
-    });
-    assert_eq!(entry, (2, false), "nothing is left of it");
+    let buried = a.bury(|_| assert!(matches!(look(&c), Tried::Busy)));
+    assert_eq!(buried.expect("own"), 1);
+    assert_eq!(joined(&c), (2, false), "nothing is left of it");
 }
 
 /// Goal: what two processes may not do at once, they do not, and no longer than it takes. Method:
