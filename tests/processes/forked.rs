@@ -377,7 +377,7 @@ fn workers_that_drop_their_privileges() {
 #[test]
 fn a_child_drops_what_it_inherited() {
     let engine = Arc::new(inherited().build().expect("a table"));
-    let parked: Vec<_> = (0..12).map(|_| thread_of_mb(8, std::thread::park)).collect();
+    let mut parked = Vec::new();
     for what in ["ticker", "listener"] {
         let own = inherited().build().expect("a table");
         let ticker = engine.ticker(Duration::from_millis(20)).expect("a thread");
@@ -386,6 +386,8 @@ fn a_child_drops_what_it_inherited() {
             let wait = BeginOptions::new().on_conflict(OnConflict::Wait(Duration::from_millis(1)));
             assert!(own.begin_with(&request("k"), &wait).is_ok());
         }
+        // Later than those above: the oldest stacks are given back first.
+        parked.extend((0..12).map(|_| thread_of_mb(8, std::thread::park)));
         let mut slots = (Some(own), Some(ticker));
         let child = Forked::new(|| {
             (0..3).for_each(|_| thread_of_mb(16, || ()).join().expect("no panic"));
