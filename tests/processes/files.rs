@@ -46,8 +46,8 @@ fn other_options_are_named() {
     refused(&folder, other, mismatch, "fingerprint_mode: ");
     let quota = oncegate::Quota::unlimited().max_live(7);
     refused(&folder, |b| b.default_quota(quota), mismatch, "default_quota: ");
-    let asked = "found no limit of live records in the region; limit: the same for all who share it; \
-                 this process asks for 7 live records";
+    let asked = "found no limit of live records in the region; limit: the same for all who share \
+                 it; this process asks for 7 live records";
     refused(&folder, |b| b.default_quota(quota), mismatch, asked);
     refused(&folder, |b| b.on_full(OnFull::Reject), mismatch, "asks for Reject");
     refused(&folder, |b| b.inline_outcome(200), mismatch, "asks for 256 bytes");
@@ -165,6 +165,22 @@ fn a_missing_folder_is_an_error() {
     assert!(error.to_string().contains("the engine makes no folder"), "{error}");
     let error = at(std::path::PathBuf::new());
     assert_eq!((error.code(), error.field()), (ErrorCode::InvalidConfig, "reach"), "{error}");
+}
+
+/// Goal: a table is made on no file system that is not known to be this machine's own. Method: a
+/// folder of one; where that is allowed, the system itself refuses.
+#[test]
+fn other_file_systems_are_refused() {
+    let on = |access: FileAccess| {
+        let reach = Reach::Host("/sys/kernel/table".into());
+        let builder = Engine::builder().capacity(1_000).file_access(access).reach(reach);
+        builder.build().expect_err("no place for a table")
+    };
+    let error = on(FileAccess::owner_only());
+    assert_eq!((error.code(), error.field()), (ErrorCode::FileRefused, "reach"), "{error}");
+    assert!(error.to_string().contains("(type 0x62656572)"), "{error}");
+    let error = on(FileAccess::owner_only().any_file_system(true));
+    assert_eq!(error.code(), ErrorCode::Os, "{error}");
 }
 
 /// Goal: a link whose table is not there yet leads to a new one, and to one key file for all.

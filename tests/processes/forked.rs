@@ -370,10 +370,10 @@ fn workers_that_drop_their_privileges() {
     assert!(matches!(file.begin(&request("k")), Ok(Admission::Admitted(_))));
 }
 
-/// Goal: a child that drops its copy of an engine or of a ticker ends no thread, neither one of its
-/// parent's nor one of its own that the system takes for it. Method: parents with a ticker, and with
-/// a listening thread; the child starts and ends threads of larger stacks, so that those of the others
-/// are given back, and then drops its copies, and a ticker of its own.
+/// Goal: a child that drops its copy of an engine or of a ticker ends no thread, neither one of
+/// its parent's nor one of its own that the system takes for it. Method: parents with a ticker, and
+/// with a listening thread; the child starts and ends threads of larger stacks, so that those of
+/// the others are given back, and then drops its copies, and a ticker of its own.
 #[test]
 fn a_child_drops_what_it_inherited() {
     let engine = Arc::new(inherited().build().expect("a table"));

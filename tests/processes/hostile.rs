@@ -77,8 +77,8 @@ fn in_time<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> T {
     told.recv_timeout(Duration::from_secs(60)).expect("it goes on for ever")
 }
 
-/// Goal: an attempt whose deadline is not its own ends in an answer. Method: one bit of the deadline
-/// is changed, of a record that runs and of one that is unknown; both are finished.
+/// Goal: an attempt whose deadline is not its own ends in an answer. Method: one bit of the
+/// deadline is changed, of a record that runs and of one that is unknown; both are finished.
 #[test]
 fn a_deadline_of_nobody() {
     let done = || Outcome::new(200, b"done");

@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, FallocateFlags, FlockOperation, MemfdFlags, SealFlags};
+use rustix::fs::{CWD, FallocateFlags, FlockOperation, MemfdFlags, SealFlags, StatFs};
 use rustix::io::Errno;
 
 use crate::error::{Error, ErrorCode};
@@ -55,9 +55,19 @@ impl Place {
                 _ => break,
             }
         }
-        if folder_of(&at).metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
-            let found = "a path in a folder that is not there";
-            return Err(Error::new(ErrorCode::Os, "reach", found, "the engine makes no folder"));
+        match rustix::fs::statfs(folder_of(&at)) {
+            Ok(system) => check_system(system, access)?,
+            Err(Errno::NOENT) => {
+                let found = "a path in a folder that is not there";
+                return Err(Error::new(
+                    ErrorCode::Os,
+                    "reach",
+                    found,
+                    "the engine makes no folder",
+                ));
+            }
+            // Whoever opens the file is told.
+            Err(_) => {}
         }
         Ok(Self { given, at, access: *access })
     }
@@ -218,13 +228,19 @@ pub(crate) fn open(path: &Path, access: &FileAccess, write: bool) -> Result<Opti
         return Err(Error::new(ErrorCode::FileRefused, "reach", found, limit));
     }
     let system = rustix::fs::fstatfs(&file).map_err(|e| refused("reach", e))?;
-    let kind = system.f_type as u64 & u64::from(u32::MAX);
-    if !access.any_file_system && !LOCAL.contains(&kind) {
-        let found = format!("a file system that other machines may share (type {kind:#x})");
-        let limit = "a local one: tmpfs, ext4, xfs, btrfs, zfs, f2fs, bcachefs, overlay";
-        return Err(Error::new(ErrorCode::FileRefused, "reach", found, limit));
-    }
+    check_system(system, access)?;
     Ok(Some(file))
+}
+
+/// Whether a file system is one machine's own.
+fn check_system(system: StatFs, access: &FileAccess) -> Result<(), Error> {
+    let kind = system.f_type as u64 & u64::from(u32::MAX);
+    if access.any_file_system || LOCAL.contains(&kind) {
+        return Ok(());
+    }
+    let found = format!("a file system that other machines may share (type {kind:#x})");
+    let limit = "a local one: tmpfs, ext4, xfs, btrfs, zfs, f2fs, bcachefs, overlay";
+    Err(Error::new(ErrorCode::FileRefused, "reach", found, limit))
 }
 
 /// Sets the memory of `file` aside, for all of its `bytes` bytes.

@@ -423,7 +423,8 @@ const RECOVERIES: u64 = u32::MAX as u64;
 const BURIED_NOW: u64 = 1 << 63;
 /// For so many milliseconds a newcomer waits for whoever clears or recovers.
 const PATIENCE: usize = 1_000;
-/// How often a newcomer looks whether a recovery has come to its end, before it tries another entry.
+/// How often a newcomer looks whether a recovery has come to its end, before it tries another
+/// entry.
 const QUICK_LOOKS: usize = 100;
 /// For so long a process that was alive is taken to be. Asking costs two system calls.
 const FRESH_NS: u64 = 20_000;

@@ -41,8 +41,8 @@ impl Region {
         Ok(region)
     }
 
-    /// The region in the file at `place`, made by `set_up` if there is none. The second says whether
-    /// it was.
+    /// The region in the file at `place`, made by `set_up` if there is none. The second says
+    /// whether it was.
     pub(crate) fn at(
         place: &Place,
         identity: &Identity,

@@ -66,9 +66,9 @@ fn entries_are_taken_in_order() {
     assert_eq!(joined(&e), (2, false), "nothing is left of it");
 }
 
-/// Goal: an entry is not given away while somebody is between the question and the act, and another
-/// one is. Method: a recovery that is under way in a live process, of this entry and of another, and
-/// in one that is dead; and an entry that nobody ever had.
+/// Goal: an entry is not given away while somebody is between the question and the act, and
+/// another one is. Method: a recovery that is under way in a live process, of this entry and of
+/// another, and in one that is dead; and an entry that nobody ever had.
 #[test]
 fn an_entry_waits_for_recoveries() {
     let place = Place::new();
