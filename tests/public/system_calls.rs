@@ -15,7 +15,8 @@ use oncegate::{
 /// Goal: begin, replay into a buffer, renew, complete and fail enter no kernel after open (I7),
 /// in a table that is full, of this process alone or shared. Method: a process of its own gives up
 /// every system call but its exit, and then makes many thousand calls. Twins that call the kernel
-/// once, and that only read the clocks, show that the filter works, and that the clocks of this machine need no kernel.
+/// once, and that only read the clocks, show that the filter works, and that the clocks of this
+/// machine need no kernel.
 #[test]
 fn hot_path_enters_no_kernel() {
     if let Ok(part) = std::env::var(PART) {
