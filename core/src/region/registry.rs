@@ -256,13 +256,15 @@ impl Region {
         let Some(host) = &self.member.host else {
             return Ok(Joined { index: 1, used: false });
         };
-        for _ in 0..PATIENCE {
+        let (mut looks, mut full) = (0, 0);
+        while looks < PATIENCE && full < FULL_LOOKS {
             match self.try_join(host, wall_ms)? {
                 Tried::Joined(joined) => return Ok(joined),
                 // It takes microseconds, and a burial milliseconds.
-                Tried::Busy => std::thread::park_timeout(Duration::from_millis(1)),
-                Tried::Full => break,
+                Tried::Busy => looks += 1,
+                Tried::Full => full += 1,
             }
+            std::thread::park_timeout(Duration::from_millis(1));
         }
         let found = format!("{} processes", self.geometry.processes());
         Err(Error::new(ErrorCode::RegistryFull, "max_processes", found, "as many as are alive"))
@@ -423,6 +425,9 @@ const RECOVERIES: u64 = u32::MAX as u64;
 const BURIED_NOW: u64 = 1 << 63;
 /// For so many milliseconds a newcomer waits for whoever clears or recovers.
 const PATIENCE: usize = 1_000;
+/// So often in all a newcomer finds every entry taken before it gives up: a lock may outlive its
+/// process for as long as somebody looks at that in `/proc`.
+const FULL_LOOKS: usize = 10;
 /// How often a newcomer looks whether a recovery has come to its end, before it tries another
 /// entry.
 const QUICK_LOOKS: usize = 100;
