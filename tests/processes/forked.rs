@@ -21,10 +21,10 @@ fn request(key: &str) -> Request<'_> {
 }
 
 /// A child that runs `work` and tells by its exit status what it came to.
-struct Forked(libc::pid_t);
+pub(crate) struct Forked(libc::pid_t);
 
 impl Forked {
-    fn new(work: impl FnOnce() -> i32) -> Self {
+    pub(crate) fn new(work: impl FnOnce() -> i32) -> Self {
         // SAFETY: the child runs `work`, which uses the engine and the allocator, both of which are
         // usable after a fork, and ends without unwinding.
         let child = unsafe { libc::fork() };
@@ -48,7 +48,7 @@ impl Forked {
     }
 
     /// The exit status; none where a signal ended it.
-    fn status(self) -> Option<i32> {
+    pub(crate) fn status(self) -> Option<i32> {
         let mut status = 0;
         // SAFETY: a child of this process; the status is written to a local.
         let waited = unsafe { libc::waitpid(self.0, &raw mut status, 0) };

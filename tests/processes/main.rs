@@ -14,5 +14,7 @@ mod sharing;
 #[cfg(oncegate_failpoints)]
 mod steps;
 mod stopped;
+#[cfg(oncegate_failpoints)]
+mod storm;
 mod upkeep;
 mod waiting;
