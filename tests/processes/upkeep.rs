@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
-use oncegate::{Engine, ErrorCode, FileAccess, ProcessState, Reach, RegionFile, Severity};
+use oncegate::{Engine, ErrorCode, FileAccess, Finding, ProcessState, Reach, RegionFile, Severity};
 
 use crate::crew::{Folder, Worker};
 use crate::inspection::look;
@@ -16,6 +16,10 @@ fn found(path: &Path) -> Vec<&'static str> {
     let findings = look(path).check().expect("it can be read");
     let serious = findings.iter().filter(|finding| finding.severity > Severity::Info);
     serious.map(|finding| finding.code).collect()
+}
+
+fn is_damaged(path: &Path) -> bool {
+    look(path).check().expect("it can be read").iter().any(Finding::is_damage)
 }
 
 fn collect(folder: &Folder) -> oncegate::Collected {
@@ -77,13 +81,15 @@ fn impossible_words_are_found() {
     ] {
         let was = change(&path, word, |was| was ^ mask);
         assert_eq!(found(&path), [code], "word {word}, {mask:x}");
+        assert!(is_damaged(&path), "{code}");
         change(&path, word, |_| was);
-        assert_eq!(found(&path), [""; 0], "word {word}");
+        assert!(!is_damaged(&path) && found(&path).is_empty(), "word {word}");
     }
 }
 
-/// Goal: a damaged header is told from another kind of file, and both are findings, not errors.
-/// Method: words of the header; text; nothing; another boot.
+/// Goal: a damaged header is told from another kind of file, and both are findings, not errors; and
+/// of a table that was cut short nobody says that it is empty. Method: words of the header; some of
+/// its bytes; text; nothing; another boot.
 #[test]
 fn headers_are_judged() {
     let folder = Folder::new();
@@ -99,10 +105,20 @@ fn headers_are_judged() {
     let file = OpenOptions::new().write(true).open(&path).expect("own file");
     file.set_len(64 << 10 >> 1).expect("own file");
     assert_eq!(found(&path), ["header-invalid"]);
-    std::fs::write(&path, b"a letter to somebody").expect("own file");
-    assert_eq!(found(&path), ["not-oncegate"]);
-    std::fs::write(&path, b"").expect("own file");
-    assert_eq!(found(&path), ["not-oncegate"]);
+    assert!(is_damaged(&path));
+    file.set_len(100).expect("own file");
+    assert!(is_damaged(&path), "it begins as a table does");
+    assert!(text(&path).contains("a table of which 100 bytes are left"), "{}", text(&path));
+    for (bytes, kind) in [(&b"a letter to somebody"[..], "another kind"), (b"", "an empty file")] {
+        std::fs::write(&path, bytes).expect("own file");
+        assert!(found(&path) == ["not-oncegate"] && !is_damaged(&path));
+        assert!(text(&path).contains(kind), "{}", text(&path));
+    }
+}
+
+/// What the worst finding says.
+fn text(path: &Path) -> String {
+    look(path).check().expect("it can be read").swap_remove(0).text
 }
 
 /// Goal: whoever has no secret learns before opening whether the key file will do. Method: it is
@@ -120,6 +136,7 @@ fn key_files_are_judged() {
     assert_eq!(found(&table), ["key-file-wrong"]);
     std::fs::write(&key, "oncegate secrets 1\n0 zz\n").expect("own file");
     assert_eq!(found(&table), ["key-file-damaged"]);
+    assert!(!is_damaged(&table), "the table is sound");
     std::fs::remove_file(&key).expect("own file");
     let findings = look(&table).check().expect("readable");
     let codes: Vec<_> = findings.iter().map(|finding| finding.code).collect();
