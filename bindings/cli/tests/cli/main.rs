@@ -5,6 +5,7 @@ mod doctor;
 mod help_and_completions;
 mod input_and_exit_status;
 mod measurement;
+mod refusals;
 mod shared_tables;
 mod storm_of_processes;
 mod storm_on_real_input;
