@@ -7,6 +7,7 @@ mod inspect;
 mod json;
 mod text;
 mod top;
+mod window;
 
 pub(crate) use self::args::{
     DOCTOR_ABOUT, DOCTOR_HELP, GC_ABOUT, GC_HELP, INSPECT_ABOUT, INSPECT_HELP, TOP_ABOUT, TOP_HELP,

@@ -9,3 +9,4 @@ mod refusals;
 mod shared_tables;
 mod storm_of_processes;
 mod storm_on_real_input;
+mod top;
