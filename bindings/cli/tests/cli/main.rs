@@ -6,6 +6,7 @@ mod help_and_completions;
 mod input_and_exit_status;
 mod measurement;
 mod refusals;
+mod schema;
 mod shared_tables;
 mod storm_of_processes;
 mod storm_on_real_input;
