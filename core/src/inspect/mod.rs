@@ -231,8 +231,8 @@ impl RegionFile {
         ends::collect(path.as_ref(), access)
     }
 
-    /// Removes drafts beside `path`, whether there is a table or not, and tells how many: files that
-    /// somebody began to make a table or its key file in, under a name of their own
+    /// Removes drafts beside `path`, whether there is a table or not, and tells how many: files in
+    /// which somebody began to make a table or its key file, under a name of their own
     /// (`.NAME.<16 digits>.draft`), and was killed over. One that was changed within the last
     /// quarter of an hour may still be worked on, and stays.
     ///
