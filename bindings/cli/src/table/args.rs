@@ -187,8 +187,8 @@ Clear what dead processes left in a table, what is over in it, and drafts that n
 No table needs it: whoever meets what a dead process left takes it over at once, and new records \
 clear old ones. A draft is a file that somebody began to make a table in, and was killed over; one \
 that was changed in the last 15 minutes may still be worked on, and stays. Drafts are removed also \
-where there is no table. It takes part in the table as a process of its own while it runs. It needs \
-no secret and lets nothing begin.";
+where there is no table. It takes part in the table as a process of its own while it runs. It \
+needs no secret and lets nothing begin.";
 
 pub(crate) const GC_HELP: &str = "\
 Example:
