@@ -189,7 +189,8 @@ fn a_collection_needs_no_secret() {
 }
 
 /// Goal: a collection removes drafts that nobody finished, and none that somebody may be working
-/// on. Method: drafts of both files, old and young, and names that only look like one.
+/// on; where there is no table, they are told of and can be removed all the same. Method: drafts of
+/// both files, old and young, and names that only look like one; the table goes.
 #[test]
 fn old_drafts_are_removed() {
     let folder = Folder::new();
@@ -210,6 +211,33 @@ fn old_drafts_are_removed() {
     assert_eq!(found(&folder.table()), [""; 0]);
     let names = [".table.fedcba9876543210.draft", ".other.0123456789abcdef.draft"];
     assert!(names.iter().all(|name| folder.path().join(name).exists()));
+    std::fs::remove_file(folder.table()).expect("own file");
+    make(".table.0123456789abcdef.draft", true);
+    let findings = RegionFile::diagnose(folder.table(), FileAccess::owner_only());
+    let codes: Vec<_> = findings.iter().map(|finding| finding.code).collect();
+    assert!(codes == ["file-missing", "drafts"] && findings[0].is_absence(), "{codes:?}");
+    assert_eq!([(); 2].map(|()| RegionFile::remove_drafts(folder.table())), [Ok(1), Ok(0)]);
+}
+
+/// Goal: what a collection leaves behind is not news to the next one. Method: a killed process, one
+/// that left in an orderly way, one that left with a lease; each is followed by two collections.
+#[test]
+fn collections_come_to_nothing() {
+    let folder = Folder::new();
+    let buried = || [(); 2].map(|()| collect(&folder).buried);
+    let mut worker = Worker::of(&folder, "lease=3600000");
+    worker.admitted("a");
+    worker.kill();
+    assert_eq!(buried(), [1, 0]);
+    for (lease, count) in [(false, 0), (true, 1)] {
+        let mut worker = Worker::of(&folder, "lease=3600000");
+        if lease {
+            worker.admitted("b");
+        }
+        worker.ask("drop");
+        assert_eq!(buried(), [count, 0], "with a lease: {lease}");
+    }
+    assert_eq!(found(&folder.table()), [""; 0]);
 }
 
 /// Goal: a table goes only when nobody uses it, and another file only when that was asked for.

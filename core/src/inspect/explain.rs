@@ -108,7 +108,9 @@ fn by_kind(of: &Metadata, access: &FileAccess, error: &Error) -> Obstacle {
             let more = format!("{advice}; else allow its group by `--group`; {SET}");
             refused(text, if for_group { more } else { format!("{advice}; {OTHERS}") })
         }
-        (true, false) => refused(error.to_string(), "put the table where the text says"),
+        (true, false) => {
+            refused(error.to_string(), "the text says what it has to be, or where it has to lie")
+        }
         (false, _) if of.uid() != own => {
             let text = format!("a file of user {}, and this is {own}: {}", of.uid(), error.found());
             let advice = "run the command as that user, or as root with `--foreign-owner`";

@@ -168,6 +168,8 @@ fn a_setting_is_changed_as_the_advice_says() {
     let (full, nearly) = (finding(&found, "registry-full"), finding(&found, "nearly-full"));
     let (_, exit, _) = follow(&full["advice"], &folder);
     assert!(exit == 1 && Path::new(&folder.table()).exists(), "it is in use");
+    let (done, exit) = json(&["gc", &folder.table(), "--json"]);
+    assert_eq!((exit, &done["error"]["code"]), (1, &"registry-full".into()), "{done}");
     drop(old);
     let (text, exit, _) = follow(&nearly["advice"], &folder);
     assert!(exit == 0 && text.contains("\nremoved"), "{text}");

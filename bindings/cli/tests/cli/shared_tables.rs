@@ -286,6 +286,7 @@ fn failures_of_tables_are_told() {
     for args in [
         &["inspect"][..],
         &["inspect", &table, "--top", "-1"],
+        &["inspect", &table, "--scope", ""],
         &["top", &table, "--interval", "99"],
         &["top", &table, "--once", "--count", "2"],
         &["doctor", &table, "--force"],
@@ -294,13 +295,19 @@ fn failures_of_tables_are_told() {
     }
 }
 
-/// Goal: each command teaches itself in 100 columns. Method: its help.
+/// Goal: each command teaches itself in 100 columns, and says what one has to know of it: when it
+/// ends, what stays, what it leaves alone. Method: its help.
 #[test]
 fn commands_for_tables_teach_themselves() {
-    for command in ["inspect", "top", "doctor", "gc"] {
+    for (command, own) in [
+        ("inspect", "--scope tells what a scope uses only if it has a"),
+        ("top", "It ends with Ctrl-C, after --count looks"),
+        ("doctor", "The key file stays"),
+        ("gc", "15 minutes"),
+    ] {
         let (help, exit, _) = run(&[command, "--help"]);
         assert_eq!(exit, 0);
-        for part in ["Exit status:", "Example", "/dev/shm/charges", "--foreign-owner"] {
+        for part in ["Exit status:", "Example", "/dev/shm/charges", "--foreign-owner", own] {
             assert!(help.contains(part), "{command}: {part:?} is missing in:\n{help}");
         }
         for line in help.lines() {
