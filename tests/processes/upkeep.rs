@@ -88,8 +88,8 @@ fn impossible_words_are_found() {
 }
 
 /// Goal: a damaged header is told from another kind of file, and both are findings, not errors; and
-/// of a table that was cut short nobody says that it is empty. Method: words of the header; some of
-/// its bytes; text; nothing; another boot.
+/// of a table that was cut short nobody says that it is empty. Method: words of the header, its
+/// version among them; some of its bytes; text; nothing; another boot.
 #[test]
 fn headers_are_judged() {
     let folder = Folder::new();
@@ -102,6 +102,9 @@ fn headers_are_judged() {
     change(&path, 5, |chunks| chunks + 1);
     assert_eq!(found(&path), ["header-invalid"]);
     change(&path, 5, |chunks| chunks - 1);
+    change(&path, 1, |format| format + (1 << 32));
+    assert!(found(&path) == ["other-version"] && !is_damaged(&path), "it may be as sound as ever");
+    change(&path, 1, |format| format - (1 << 32));
     let file = OpenOptions::new().write(true).open(&path).expect("own file");
     file.set_len(64 << 10 >> 1).expect("own file");
     assert_eq!(found(&path), ["header-invalid"]);

@@ -48,7 +48,8 @@ impl Severity {
 /// | `table-in-use` | error | processes use the table that was to be removed |
 /// | `call-refused` | error | another error of a call; the text says which |
 /// | `not-oncegate` | error | the file does not begin as a table does |
-/// | `header-invalid` | error | its header is damaged, of another version, or does not fit its size |
+/// | `other-version` | error | another version of the engine made the table |
+/// | `header-invalid` | error | its header is damaged, or does not fit its size |
 /// | `slots-impossible` | error | slots say what no step of the engine leads to |
 /// | `tags-wrong` | error | look-ups cannot find records that are there |
 /// | `sets-impossible` | error | sets name slots that do not exist |

@@ -63,6 +63,9 @@ pub(super) fn header(image: &Image, error: &Error) -> Finding {
         (true, false) if bytes > 0 => format!("another kind of file, of {bytes} bytes"),
         _ => error.found().to_owned(),
     };
+    if found == OTHER_VERSION {
+        return Finding::new(Severity::Error, "other-version", found, MIGRATE);
+    }
     if is_ours {
         return damage("header-invalid", format!("the header cannot be believed: {found}"));
     }
@@ -194,6 +197,11 @@ const KEY_WRONG: &str = "if each process is given the secret, move the key file 
                          another table's; else bring back the one that was made with the table. \
                          Without both, end all processes, and remove the table with `oncegate \
                          doctor PATH --recreate --force`: the new one takes the key file's secret";
+/// As the header's reader says it.
+const OTHER_VERSION: &str = "a region of another version of the engine";
+const MIGRATE: &str = "use the version that made it; or end all processes, remove the table with \
+                       `oncegate doctor PATH --recreate --force`, and start them with this \
+                       version; its records are lost";
 /// What helps a region that cannot be trusted any more.
 const RECREATE: &str = "end all processes that use the table, and remove it with `oncegate doctor \
                         PATH --recreate`: the next one makes a new table, and what ran before may \

@@ -1,8 +1,8 @@
 //! What `doctor` calls damage, what it removes, and that its advice helps whoever follows it.
 #![cfg(target_os = "linux")]
 
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt;
+use std::fs::{OpenOptions, Permissions};
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -218,6 +218,23 @@ fn the_verdict_outlives_its_reader() {
     assert_eq!(doctor(), Some(1), "there is no table");
     drop(engine(&folder));
     assert_eq!(doctor(), Some(0));
+}
+
+/// Goal: after an update, nobody's table is taken for a damaged one. Method: the version in the
+/// header is the next one; --recreate refuses, and the advice leads out.
+#[test]
+fn a_table_of_another_version_is_not_damaged() {
+    let folder = Folder::new();
+    drop(engine(&folder));
+    let file = OpenOptions::new().write(true).open(folder.table()).expect("own file");
+    // The upper half of the second word.
+    file.write_all_at(&2_u32.to_ne_bytes(), 12).expect("own file");
+    let (found, exit) = json(&["doctor", &folder.table(), "--json", "--recreate"]);
+    assert_eq!((exit, codes(&found)), (1, vec!["other-version"]));
+    assert!(Path::new(&folder.table()).exists());
+    let (text, exit, _) = follow(&finding(&found, "other-version")["advice"], &folder);
+    assert!(exit == 0 && text.contains("\nremoved"), "{text}");
+    drop(engine(&folder));
 }
 
 /// Goal: a key file is never taken for a damaged table, though it begins with the engine's name.
