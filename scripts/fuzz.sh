@@ -52,6 +52,8 @@ for target in "${targets[@]}"; do
   runs=$(sed -n 's/^stat::number_of_executed_units: *//p' <<< "$stats")
   told+=("$target $runs")
 done
+# A fuzzer that is ended in the middle of an input leaves its table.
+rm -f /dev/shm/oncegate-fuzz-*
 inputs=$(find fuzz/corpus fuzz/regressions -type f -printf '%s\n' |
   awk '{ bytes += $1 } END { printf "%d inputs of %d KiB", NR, bytes / 1024 }')
 list=$(printf ', %s' "${told[@]}")

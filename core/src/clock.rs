@@ -216,6 +216,14 @@ impl TimeSource {
         }
     }
 
+    /// The same by the precise clock, where it is one of the two built-in ones.
+    pub(crate) fn exact_ms(&self) -> u64 {
+        match self {
+            Self::Coarse => read_ms(ClockId::Monotonic),
+            other => other.other_ms(),
+        }
+    }
+
     /// Milliseconds of wall time since the start of 2020.
     pub(crate) fn wall_ms(&self) -> u64 {
         let since_1970 = match self {

@@ -136,6 +136,28 @@ impl Error {
         Self { field, detail: None, retry_after: 0, code }
     }
 
+    /// The same about `field`, with `of` before what was found.
+    #[cfg_attr(
+        not(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle)))),
+        allow(dead_code)
+    )]
+    pub(crate) fn about(mut self, field: &'static str, of: &str) -> Self {
+        self.field = field;
+        if let Some(detail) = &mut self.detail {
+            detail.found.to_mut().insert_str(0, of);
+        }
+        self
+    }
+
+    /// What class of value was found; nothing where the code says it all.
+    #[cfg_attr(
+        not(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle)))),
+        allow(dead_code)
+    )]
+    pub(crate) fn found(&self) -> &str {
+        self.detail.as_ref().map_or("", |detail| &detail.found)
+    }
+
     pub(crate) fn with_retry_after(mut self, after: Duration) -> Self {
         self.retry_after = u64::try_from(after.as_nanos()).unwrap_or(u64::MAX);
         self

@@ -7,6 +7,7 @@
 //! handlers.
 #![allow(unsafe_code)]
 
+use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 use std::sync::Once as OnlyOnce;
 
@@ -124,16 +125,17 @@ fn removed() -> Error {
 }
 
 /// A value that each process has for itself: a forked child gets a new one, since threads that are
-/// not there may have left the old one locked.
+/// not there may have left the old one locked. A child never drops its parent's: that would be the
+/// end of threads that it does not have.
 pub(crate) struct PerProcess<T> {
     born: u64,
-    value: T,
+    value: ManuallyDrop<T>,
     next: Once<PerProcess<T>>,
 }
 
 impl<T> PerProcess<T> {
     pub(crate) fn new(value: T) -> Self {
-        Self { born: generation(), value, next: Once::new() }
+        Self { born: generation(), value: ManuallyDrop::new(value), next: Once::new() }
     }
 
     /// This process's value, made by `fresh` if a fork came in between.
@@ -143,6 +145,15 @@ impl<T> PerProcess<T> {
             at = at.next.get_or_set(|| Self::new(fresh()));
         }
         &at.value
+    }
+}
+
+impl<T> Drop for PerProcess<T> {
+    fn drop(&mut self) {
+        if self.born == generation() {
+            // SAFETY: once, and nothing uses it afterwards.
+            unsafe { ManuallyDrop::drop(&mut self.value) };
+        }
     }
 }
 

@@ -40,9 +40,9 @@ pub enum Reach {
 
 /// Which files are safe to share a table in.
 ///
-/// By default a file is refused that is a symbolic link, belongs to another user, or can be read or
-/// written by anybody but its owner; and so is the key file beside it. Whoever can write to the
-/// table can answer requests.
+/// By default a file is refused that is a symbolic link, belongs to another user, can be read or
+/// written by anybody but its owner, or lies on a file system that other machines may share; and so
+/// is the key file beside it. Whoever can write to the table can answer requests.
 ///
 /// ```
 /// use oncegate::{FileAccess, Engine};
@@ -58,6 +58,7 @@ pub struct FileAccess {
     pub(crate) mode: u32,
     pub(crate) foreign_owner: bool,
     pub(crate) symlink: bool,
+    pub(crate) any_file_system: bool,
 }
 
 impl FileAccess {
@@ -67,7 +68,7 @@ impl FileAccess {
     /// assert_eq!(oncegate::FileAccess::owner_only(), oncegate::FileAccess::default());
     /// ```
     pub const fn owner_only() -> Self {
-        Self { mode: 0o600, foreign_owner: false, symlink: false }
+        Self { mode: 0o600, foreign_owner: false, symlink: false, any_file_system: false }
     }
 
     /// Permissions 0660: the file's group may share the table, too.
@@ -98,6 +99,21 @@ impl FileAccess {
     /// ```
     pub const fn symlink(mut self, allowed: bool) -> Self {
         self.symlink = allowed;
+        self
+    }
+
+    /// Whether the file may lie on a file system that is not known to be one machine's own.
+    ///
+    /// Known are tmpfs, ramfs, ext2 to ext4, xfs, btrfs, zfs, f2fs, bcachefs, jfs, nilfs2 and
+    /// overlay. On one that other machines share (NFS, SMB, Ceph, 9p, most of FUSE) this must not
+    /// be allowed: each machine would take the processes of the others for dead, and run what they
+    /// run.
+    ///
+    /// ```
+    /// let _ = oncegate::FileAccess::owner_only().any_file_system(true);
+    /// ```
+    pub const fn any_file_system(mut self, allowed: bool) -> Self {
+        self.any_file_system = allowed;
         self
     }
 }

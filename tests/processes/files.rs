@@ -2,9 +2,13 @@
 
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
-use oncegate::{Engine, EngineBuilder, Error, ErrorCode, FileAccess, OnFull, Reach, Secret};
+use oncegate::{
+    Admission, Engine, EngineBuilder, Error, ErrorCode, Failure, FileAccess, OnFull, Reach, Secret,
+};
 
-use crate::crew::Folder;
+use crate::crew::{Folder, Worker};
+
+const WORKER: &str = env!("CARGO_BIN_EXE_oncegate-worker");
 
 fn open(
     folder: &Folder,
@@ -42,6 +46,11 @@ fn other_options_are_named() {
     refused(&folder, other, mismatch, "fingerprint_mode: ");
     let quota = oncegate::Quota::unlimited().max_live(7);
     refused(&folder, |b| b.default_quota(quota), mismatch, "default_quota: ");
+    let asked = "found no limit of live records in the region; limit: the same for all who share \
+                 it; this process asks for 7 live records";
+    refused(&folder, |b| b.default_quota(quota), mismatch, asked);
+    refused(&folder, |b| b.on_full(OnFull::Reject), mismatch, "asks for Reject");
+    refused(&folder, |b| b.inline_outcome(200), mismatch, "asks for 256 bytes");
     refused(&folder, |b| b.unauthenticated_quota(quota), mismatch, "unauthenticated_quota: ");
     open(&folder, |b| b.lease_duration(std::time::Duration::from_secs(7))).expect("a call's own");
 }
@@ -144,14 +153,135 @@ fn another_secret_is_refused() {
     open(&folder, |b| b).expect("the key file again");
 }
 
-/// Goal: a full disk is an error when the table is made. Method: a tmpfs of 64 KiB, where the
-/// machine lets us mount one; the folder is left as it was.
+/// Goal: a folder that is not there is an error that says so. Method: a path in one, and none.
 #[test]
 fn a_missing_folder_is_an_error() {
     let folder = Folder::new();
-    let reach = Reach::Host(folder.path().join("missing").join("table"));
-    let error = Engine::builder().capacity(1_000).reach(reach).build().expect_err("no folder");
+    let at = |path: std::path::PathBuf| {
+        Engine::builder().capacity(1_000).reach(Reach::Host(path)).build().expect_err("no place")
+    };
+    let error = at(folder.path().join("missing").join("table"));
     assert_eq!((error.code(), error.field()), (ErrorCode::Os, "reach"), "{error}");
+    assert!(error.to_string().contains("the engine makes no folder"), "{error}");
+    let error = at(std::path::PathBuf::new());
+    assert_eq!((error.code(), error.field()), (ErrorCode::InvalidConfig, "reach"), "{error}");
+}
+
+/// Goal: a table is made on no file system that is not known to be this machine's own. Method: a
+/// folder of one; where that is allowed, the system itself refuses.
+#[test]
+fn other_file_systems_are_refused() {
+    let on = |access: FileAccess| {
+        let reach = Reach::Host("/sys/kernel/table".into());
+        let builder = Engine::builder().capacity(1_000).file_access(access).reach(reach);
+        builder.build().expect_err("no place for a table")
+    };
+    let error = on(FileAccess::owner_only());
+    assert_eq!((error.code(), error.field()), (ErrorCode::FileRefused, "reach"), "{error}");
+    assert!(error.to_string().contains("(type 0x62656572)"), "{error}");
+    let error = on(FileAccess::owner_only().any_file_system(true));
+    assert_eq!(error.code(), ErrorCode::Os, "{error}");
+}
+
+/// Goal: a link whose table is not there yet leads to a new one, and to one key file for all.
+/// Method: where links are allowed, a link into a folder that was emptied; the table is opened by
+/// the link and by its own name, and a link in the place of a key file is refused in time.
+#[test]
+fn a_link_that_leads_nowhere_yet() {
+    let folder = Folder::new();
+    let link = folder.path().join("link");
+    symlink("table", &link).expect("own folder");
+    let by = |path: &std::path::Path| {
+        let access = FileAccess::owner_only().symlink(true);
+        let builder = Engine::builder().capacity(1_000).file_access(access);
+        builder.reach(Reach::Host(path.to_owned())).build()
+    };
+    let (one, two) = (by(&link).expect("a new table"), by(&folder.table()).expect("the same"));
+    assert_eq!(one.bury_dead().and(two.bury_dead()), Ok(0));
+    assert!(std::fs::symlink_metadata(folder.table()).expect("made").is_file());
+    assert_eq!(entries(&folder), ["link", "table", "table.key"]);
+    let other = folder.path().join("other");
+    symlink("nowhere", folder.path().join("other.key")).expect("own folder");
+    let error = by(&other).expect_err("no key file can be made there");
+    assert_eq!((error.code(), error.field()), (ErrorCode::Os, "secret"), "{error}");
+}
+
+fn entries(folder: &Folder) -> Vec<String> {
+    let all = std::fs::read_dir(folder.path()).expect("own folder").flatten();
+    let mut names: Vec<_> =
+        all.map(|entry| entry.file_name().into_string().expect("ASCII")).collect();
+    names.sort();
+    names
+}
+
+/// Goal: what is said of the key file names the key file. Method: one that others may read.
+#[test]
+fn the_key_file_is_named() {
+    let folder = Folder::new();
+    drop(open(&folder, |builder| builder).expect("made"));
+    let key = folder.path().join("table.key");
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).expect("own file");
+    let error = open(&folder, |builder| builder).expect_err("open to others");
+    assert_eq!((error.code(), error.field()), (ErrorCode::FileRefused, "secret"));
+    assert!(error.to_string().contains("the key file beside the table: permissions 0644"));
+}
+
+/// Goal: a process that goes to another folder keeps its table, whose path was told from where it
+/// was. Method: a worker that opens by a name alone, goes to the root, and makes a record more than
+/// a second later; another process has the same table.
+#[test]
+fn a_path_holds_wherever_the_process_goes() {
+    let folder = Folder::new();
+    let mut worker = Worker::start(&mut std::process::Command::new(WORKER));
+    assert_eq!(worker.ask(&format!("go {}", folder.path().display())), "there");
+    assert_eq!(worker.ask("open table lease=3600000"), "open");
+    worker.admitted("before");
+    assert_eq!(worker.ask("go /"), "there");
+    assert_eq!(worker.ask("pass 1100"), "passed");
+    worker.admitted("after");
+    let mut other = Worker::of(&folder, "");
+    assert_eq!(other.ask("begin after"), "in-progress 1");
+}
+
+/// Goal: two processes of which one reads the precise clock and the other the coarse one share a
+/// table from its first moment on. Method: open it by both, many times.
+#[test]
+fn either_clock_opens_a_new_table() {
+    for _ in 0..50 {
+        let folder = Folder::new();
+        let precise = open(&folder, |b| b.precise_clock()).expect("made");
+        let coarse = open(&folder, |b| b).expect("the same table");
+        let request = oncegate::Request::new(oncegate::Scope::single_tenant(), "op", "k");
+        let request = request.expect("valid");
+        let held = precise.begin(&request);
+        assert!(matches!(held, Ok(Admission::Admitted(_))));
+        assert!(matches!(coarse.begin(&request), Ok(Admission::InProgress { .. })));
+    }
+}
+
+/// Goal: a process that comes in the middle of a rotation gets in. Method: one thread rotates over
+/// and over; another opens the table, whose secrets are in the key file.
+#[test]
+fn newcomers_come_in_during_rotations() {
+    let folder = Folder::new();
+    let rotating = open(&folder, |builder| builder).expect("made");
+    let (opened, end) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            for _ in 0..100 {
+                let secret = Secret::generate().expect("entropy");
+                rotating.rotate_secret(secret).expect("none under way");
+                rotating.finish_rotation().expect("no record is left");
+                if end.try_recv().is_ok() {
+                    return;
+                }
+            }
+        });
+        for _ in 0..100 {
+            drop(open(&folder, |builder| builder).expect("in spite of the rotation"));
+        }
+        let _ = opened.send(());
+    });
 }
 
 /// Goal: two tables for one path are noticed: whoever has the old one open runs nothing new any
@@ -168,7 +298,8 @@ fn a_table_that_is_gone_is_noticed() {
             let request = oncegate::Request::new(oncegate::Scope::single_tenant(), "op", key);
             request.expect("valid")
         };
-        assert!(old.begin(&request("before")).is_ok());
+        let Ok(Admission::Admitted(before)) = old.begin(&request("before")) else { panic!() };
+        before.fail(Failure::retryable()).expect("held");
         let aside = folder.path().join("aside");
         match way {
             "removed" => std::fs::remove_file(folder.table()),
@@ -177,8 +308,9 @@ fn a_table_that_is_gone_is_noticed() {
         .expect("own file");
         let new = (way == "replaced").then(build);
         clock.advance(std::time::Duration::from_secs(1));
-        for engine in [&old, &also] {
-            let refused = engine.begin(&request("k")).expect_err(way);
+        // A new request, and one whose turn comes again.
+        for (engine, key) in [(&old, "before"), (&also, "k")] {
+            let refused = engine.begin(&request(key)).expect_err(way);
             assert_eq!((refused.code(), refused.field()), (ErrorCode::RegionInvalid, "region"));
         }
         assert!(new.unwrap_or_else(build).begin(&request("k")).is_ok());

@@ -21,10 +21,10 @@ fn request(key: &str) -> Request<'_> {
 }
 
 /// A child that runs `work` and tells by its exit status what it came to.
-struct Forked(libc::pid_t);
+pub(crate) struct Forked(libc::pid_t);
 
 impl Forked {
-    fn new(work: impl FnOnce() -> i32) -> Self {
+    pub(crate) fn new(work: impl FnOnce() -> i32) -> Self {
         // SAFETY: the child runs `work`, which uses the engine and the allocator, both of which are
         // usable after a fork, and ends without unwinding.
         let child = unsafe { libc::fork() };
@@ -48,7 +48,7 @@ impl Forked {
     }
 
     /// The exit status; none where a signal ended it.
-    fn status(self) -> Option<i32> {
+    pub(crate) fn status(self) -> Option<i32> {
         let mut status = 0;
         // SAFETY: a child of this process; the status is written to a local.
         let waited = unsafe { libc::waitpid(self.0, &raw mut status, 0) };
@@ -368,4 +368,44 @@ fn workers_that_drop_their_privileges() {
         refused.code() == ErrorCode::Os && refused.to_string().contains("ermission denied")
     });
     assert!(matches!(file.begin(&request("k")), Ok(Admission::Admitted(_))));
+}
+
+/// Goal: a child that drops its copy of an engine or of a ticker ends no thread, neither one of
+/// its parent's nor one of its own that the system takes for it. Method: parents with a ticker, and
+/// with a listening thread; the child starts and ends threads of larger stacks, so that those of
+/// the others are given back, and then drops its copies, and a ticker of its own.
+#[test]
+fn a_child_drops_what_it_inherited() {
+    let engine = Arc::new(inherited().build().expect("a table"));
+    let mut parked = Vec::new();
+    for what in ["ticker", "listener"] {
+        let own = inherited().build().expect("a table");
+        let ticker = engine.ticker(Duration::from_millis(20)).expect("a thread");
+        if what == "listener" {
+            let Ok(Admission::Admitted(_lease)) = own.begin(&request("k")) else { panic!() };
+            let wait = BeginOptions::new().on_conflict(OnConflict::Wait(Duration::from_millis(1)));
+            assert!(own.begin_with(&request("k"), &wait).is_ok());
+        }
+        // Later than those above: the oldest stacks are given back first.
+        parked.extend((0..12).map(|_| thread_of_mb(8, std::thread::park)));
+        let mut slots = (Some(own), Some(ticker));
+        let child = Forked::new(|| {
+            (0..3).for_each(|_| thread_of_mb(16, || ()).join().expect("no panic"));
+            drop(slots.0.take());
+            // A hook that runs after a fork puts a ticker of its own in the place of the parent's.
+            slots.1 = engine.ticker(Duration::from_millis(20)).ok();
+            (0..3).for_each(|_| thread_of_mb(16, || ()).join().expect("no panic"));
+            drop(slots.1.take());
+            0
+        });
+        assert_eq!(child.status(), Some(0), "{what}");
+    }
+    for thread in parked {
+        thread.thread().unpark();
+        thread.join().expect("no panic");
+    }
+}
+
+fn thread_of_mb(stack: usize, work: fn()) -> std::thread::JoinHandle<()> {
+    std::thread::Builder::new().stack_size(stack << 20).spawn(work).expect("a thread")
 }

@@ -61,6 +61,31 @@ fn clocks_of_namespaces_are_set_right() {
     assert_eq!(two.ask("begin ahead"), "replayed done");
 }
 
+/// Goal: so has a process whose clock is behind, even behind the table's first moment. Method: the
+/// table says that it began when the machine did; a worker whose clock began almost now.
+#[test]
+fn clocks_that_began_later_are_set_right() {
+    use std::os::unix::fs::FileExt as _;
+    let folder = Folder::new();
+    let uptime = std::fs::read_to_string("/proc/uptime").expect("a Linux");
+    let up: f64 = uptime.split(' ').next().expect("a number").parse().expect("a number");
+    let behind = format!("-{}", (up as u64).saturating_sub(5));
+    drop(Worker::of(&folder, "lease=60000"));
+    let file = std::fs::OpenOptions::new().write(true).open(folder.table()).expect("own file");
+    // The header's word for when the table's time began.
+    file.write_all_at(&1_u64.to_ne_bytes(), 27 * 8).expect("room");
+    let later = &["--time", "--monotonic", &behind, "--fork", "--kill-child"];
+    let Some(mut one) = isolated(later, "exec $WORKER") else { return };
+    let mut two = Worker::of(&folder, "lease=60000");
+    assert_eq!(one.ask(&format!("open {} lease=60000", folder.table().display())), "open");
+    one.admitted("behind");
+    two.admitted("here");
+    assert_eq!(two.ask("begin behind"), "in-progress 1", "it has lapsed before it began");
+    assert_eq!(one.ask("begin here"), "in-progress 1");
+    one.ask("complete behind done");
+    assert_eq!(two.ask("begin behind"), "replayed done");
+}
+
 /// Goal: a process that closes descriptors which are not its own is not taken for dead, and takes
 /// nobody for dead. Method: every descriptor but the standard ones is closed, and others opened in
 /// their place.
@@ -77,8 +102,10 @@ fn closed_descriptors_kill_nobody() {
     assert_eq!(one.ask("complete k done"), "stored");
     assert_eq!(two.ask("begin k"), "replayed done");
     one.admitted("m");
-    one.kill();
-    assert!(Attempt::parse(&two.ask("begin m")).is_some(), "its death is known all the same");
+    let open = one.ask("list /proc/self/fd");
+    assert_eq!(one.ask("drop"), "dropped");
+    assert_eq!(one.ask("list /proc/self/fd"), open, "it closed what is not its own");
+    assert!(Attempt::parse(&two.ask("begin m")).is_some(), "its end is known all the same");
 }
 
 /// Goal: a disk that is full is an error when the table is made, and leaves nothing behind. Method:
@@ -96,4 +123,30 @@ fn a_full_disk_is_an_error_at_open() {
     assert_eq!(left, "table.key", "a draft was left");
     assert_eq!(worker.ask(&format!("open {} tiny", path.display())), "open");
     worker.admitted("k");
+}
+
+/// Goal: of many that come at once to a place that holds one table, all get in: one makes it, and
+/// the others wait for that instead of filling tables of their own. Method: a file system with room
+/// for one and a half.
+#[test]
+fn a_herd_needs_room_for_one_table() {
+    let folder = Folder::new();
+    let script =
+        format!("mount -t tmpfs -o size=40m none {} && exec $WORKER", folder.path().display());
+    let Some(mut worker) = isolated(&["--mount"], &script) else { return };
+    let opened = worker.ask(&format!("herd 6 {}", folder.table().display()));
+    assert_eq!(opened, "opened 6");
+}
+
+/// Goal: user namespaces are no border. Method: a worker that is root in a namespace of its own.
+#[test]
+fn deaths_are_known_across_user_namespaces() {
+    let folder = Folder::new();
+    let Some(mut one) = isolated(&["--user", "--map-root-user"], "exec $WORKER") else { return };
+    let mut two = Worker::of(&folder, "lease=3600000");
+    assert_eq!(one.ask(&format!("open {} lease=3600000", folder.table().display())), "open");
+    one.admitted("k");
+    assert_eq!(two.ask("begin k"), "in-progress 1");
+    one.kill();
+    assert!(Attempt::parse(&two.ask("begin k")).is_some());
 }

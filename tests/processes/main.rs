@@ -5,6 +5,7 @@ mod crew;
 mod death;
 mod files;
 mod forked;
+mod hostile;
 mod inspection;
 mod isolated;
 mod quotas;
@@ -14,6 +15,8 @@ mod sharing;
 #[cfg(oncegate_failpoints)]
 mod steps;
 mod stopped;
+#[cfg(oncegate_failpoints)]
+mod storm;
 mod upkeep;
 mod waiting;
 mod windows;

@@ -3,12 +3,11 @@
 use std::os::unix::fs::FileExt as _;
 use std::time::Duration;
 
-use oncegate::{
-    Admission, Clock, Engine, ErrorCode, ManualClock, OnLapse, Outcome, Reach, Request, Scope,
-};
+use oncegate::{Admission, Clock, Engine, ManualClock, OnLapse, Outcome, Reach, Request, Scope};
 
 use crate::crew::{Folder, Worker};
 
+const WORKER: &str = env!("CARGO_BIN_EXE_oncegate-worker");
 const HOUR: Duration = Duration::from_secs(3_600);
 /// Where the header says which boot it was.
 const BOOT_AT: u64 = 48 * 8;
@@ -56,6 +55,14 @@ fn request(key: &str) -> Request<'_> {
 fn another_boot(folder: &Folder) {
     let file = std::fs::OpenOptions::new().write(true).open(folder.table());
     file.expect("own file").write_all_at(&[0xb0; 16], BOOT_AT).expect("room");
+}
+
+/// The word of the header that says when the region's time began.
+const ORIGIN: u64 = 27;
+
+fn write(folder: &Folder, word: u64, value: u64) {
+    let file = std::fs::OpenOptions::new().write(true).open(folder.table()).expect("own file");
+    file.write_all_at(&value.to_ne_bytes(), word * 8).expect("room");
 }
 
 const WALL: Duration = Duration::from_secs(1_700_000_000);
@@ -146,17 +153,50 @@ fn a_wrong_wall_does_limited_harm() {
     assert!(matches!(engine.begin(&request("new")), Ok(Admission::Admitted(_))));
 }
 
-/// Goal: a table that another kernel's processes use is refused, since their clocks and locks say
-/// nothing here. Method: a live process, and a file that says that it is of another boot.
+/// Goal: whoever is shown another boot than the processes that use the table, as some containers
+/// are, shares it: a lock that is seen is one of this kernel. Whose clock shows another time is
+/// refused. Method: a live process; a file that says that it is of another boot, and then that its
+/// time began later.
 #[test]
-fn a_table_in_use_elsewhere_is_refused() {
+fn a_boot_of_its_own_is_no_restart_while_somebody_is_there() {
     let folder = Folder::new();
-    let worker = Worker::of(&folder, "capacity=1000");
+    let mut worker = Worker::of(&folder, "lease=3600000");
+    worker.admitted("k");
     another_boot(&folder);
-    let reach = Reach::Host(folder.table());
-    let error = Engine::builder().capacity(1_000).reach(reach).build().expect_err("in use");
-    assert_eq!(error.code(), ErrorCode::RegionInvalid, "{error}");
-    drop(worker);
+    let mut other = Worker::of(&folder, "lease=3600000");
+    assert_eq!(other.ask("begin k"), "in-progress 1");
+    other.admitted("mine");
+    assert_eq!(worker.ask("begin mine"), "in-progress 1");
+    write(&folder, ORIGIN, 1 << 50);
+    let mut late = Worker::start(&mut std::process::Command::new(WORKER));
+    let refused = late.ask(&format!("open {}", folder.table().display()));
+    assert_eq!(refused, "error RegionInvalid region");
+}
+
+/// Goal: where the system does not say which boot it is, as for a unit without that part of
+/// `/proc`, a restart is told by the clock alone. Method: a file that names no boot, with a clock
+/// that goes on, and one that went back behind what the table has come to.
+#[test]
+fn a_boot_that_is_not_told_is_no_restart() {
+    let folder = Folder::new();
+    let clock = Anew::at(WALL);
+    let engine = open(&folder, &clock, OnLapse::Unknown);
+    let Ok(Admission::Admitted(lease)) = engine.begin(&request("done")) else { panic!() };
+    lease.complete(&Outcome::new(200, b"done")).expect("the holder");
+    clock.since_boot.advance(23 * HOUR);
+    engine.sweep(usize::MAX).expect("own");
+    drop(engine);
+    write(&folder, BOOT_AT / 8, 0);
+    write(&folder, BOOT_AT / 8 + 1, 0);
+    // By the wall two hours have passed; the clock knows of none.
+    let on = Anew { since_boot: clock.since_boot.clone(), wall_at_boot: WALL + 2 * HOUR };
+    let engine = open(&folder, &on, OnLapse::Unknown);
+    assert!(matches!(engine.begin(&request("done")), Ok(Admission::Replayed(_))));
+    drop(engine);
+    let back = Anew::at(WALL + 25 * HOUR);
+    back.since_boot.advance(HOUR);
+    let engine = open(&folder, &back, OnLapse::Unknown);
+    assert!(matches!(engine.begin(&request("done")), Ok(Admission::Admitted(_))));
 }
 
 /// Goal: a process that dies while it moves the table's time on leaves it right for the next one.

@@ -2,6 +2,8 @@
 
 use std::thread;
 
+use oncegate::{Admission, Engine, ErrorCode, Quota, Reach, Request, Scope};
+
 use crate::crew::{Folder, Worker};
 
 /// Goal: a request runs once among all processes, and all of them answer it alike. Method: one
@@ -15,6 +17,26 @@ fn one_runs_and_the_other_replays() {
     assert_eq!(one.ask("complete k done"), "stored");
     assert_eq!(two.ask("begin k"), "replayed done");
     assert_eq!(one.ask("begin k"), "replayed done");
+}
+
+/// Goal: a scope's quota is everybody's, whoever set it. Method: one of two engines sets it, the
+/// other one comes to it; then it is raised by the other one.
+#[test]
+fn a_quota_is_everybodys() {
+    let folder = Folder::new();
+    let open = || {
+        let builder = Engine::builder().capacity(1_000).reach(Reach::Host(folder.table()));
+        builder.build().expect("a table")
+    };
+    let (one, two) = (open(), open());
+    let scope = Scope::new("acme").expect("short");
+    let request = |key| Request::new(scope, "op", key).expect("valid");
+    one.set_quota(scope, Quota::unlimited().max_live(1)).expect("valid");
+    let Ok(Admission::Admitted(_held)) = one.begin(&request("a")) else { panic!() };
+    let refused = two.begin(&request("b")).expect_err("the quota is one");
+    assert_eq!(refused.code(), ErrorCode::QuotaExceeded);
+    two.set_quota(scope, Quota::unlimited().max_live(2)).expect("valid");
+    assert!(matches!(one.begin(&request("b")), Ok(Admission::Admitted(_))));
 }
 
 /// Goal: exactly one creation of each key, whoever races. Method: eight processes, started at once

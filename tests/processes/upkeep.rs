@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
-use oncegate::{Engine, ErrorCode, FileAccess, ProcessState, Reach, RegionFile, Severity};
+use oncegate::{Engine, ErrorCode, FileAccess, Finding, ProcessState, Reach, RegionFile, Severity};
 
 use crate::crew::{Folder, Worker};
 use crate::inspection::look;
@@ -16,6 +16,10 @@ fn found(path: &Path) -> Vec<&'static str> {
     let findings = look(path).check().expect("it can be read");
     let serious = findings.iter().filter(|finding| finding.severity > Severity::Info);
     serious.map(|finding| finding.code).collect()
+}
+
+fn is_damaged(path: &Path) -> bool {
+    look(path).check().expect("it can be read").iter().any(Finding::is_damage)
 }
 
 fn collect(folder: &Folder) -> oncegate::Collected {
@@ -77,13 +81,15 @@ fn impossible_words_are_found() {
     ] {
         let was = change(&path, word, |was| was ^ mask);
         assert_eq!(found(&path), [code], "word {word}, {mask:x}");
+        assert!(is_damaged(&path), "{code}");
         change(&path, word, |_| was);
-        assert_eq!(found(&path), [""; 0], "word {word}");
+        assert!(!is_damaged(&path) && found(&path).is_empty(), "word {word}");
     }
 }
 
-/// Goal: a damaged header is told from another kind of file, and both are findings, not errors.
-/// Method: words of the header; text; nothing; another boot.
+/// Goal: a damaged header is told from another kind of file, and both are findings, not errors; and
+/// of a table that was cut short nobody says that it is empty. Method: words of the header, its
+/// version among them; some of its bytes; text; nothing; another boot.
 #[test]
 fn headers_are_judged() {
     let folder = Folder::new();
@@ -96,13 +102,26 @@ fn headers_are_judged() {
     change(&path, 5, |chunks| chunks + 1);
     assert_eq!(found(&path), ["header-invalid"]);
     change(&path, 5, |chunks| chunks - 1);
+    change(&path, 1, |format| format + (1 << 32));
+    assert!(found(&path) == ["other-version"] && !is_damaged(&path), "it may be as sound as ever");
+    change(&path, 1, |format| format - (1 << 32));
     let file = OpenOptions::new().write(true).open(&path).expect("own file");
     file.set_len(64 << 10 >> 1).expect("own file");
     assert_eq!(found(&path), ["header-invalid"]);
-    std::fs::write(&path, b"a letter to somebody").expect("own file");
-    assert_eq!(found(&path), ["not-oncegate"]);
-    std::fs::write(&path, b"").expect("own file");
-    assert_eq!(found(&path), ["not-oncegate"]);
+    assert!(is_damaged(&path));
+    file.set_len(100).expect("own file");
+    assert!(is_damaged(&path), "it begins as a table does");
+    assert!(text(&path).contains("a table of which 100 bytes are left"), "{}", text(&path));
+    for (bytes, kind) in [(&b"a letter to somebody"[..], "another kind"), (b"", "an empty file")] {
+        std::fs::write(&path, bytes).expect("own file");
+        assert!(found(&path) == ["not-oncegate"] && !is_damaged(&path));
+        assert!(text(&path).contains(kind), "{}", text(&path));
+    }
+}
+
+/// What the worst finding says.
+fn text(path: &Path) -> String {
+    look(path).check().expect("it can be read").swap_remove(0).text
 }
 
 /// Goal: whoever has no secret learns before opening whether the key file will do. Method: it is
@@ -120,6 +139,7 @@ fn key_files_are_judged() {
     assert_eq!(found(&table), ["key-file-wrong"]);
     std::fs::write(&key, "oncegate secrets 1\n0 zz\n").expect("own file");
     assert_eq!(found(&table), ["key-file-damaged"]);
+    assert!(!is_damaged(&table), "the table is sound");
     std::fs::remove_file(&key).expect("own file");
     let findings = look(&table).check().expect("readable");
     let codes: Vec<_> = findings.iter().map(|finding| finding.code).collect();
@@ -172,7 +192,8 @@ fn a_collection_needs_no_secret() {
 }
 
 /// Goal: a collection removes drafts that nobody finished, and none that somebody may be working
-/// on. Method: drafts of both files, old and young, and names that only look like one.
+/// on; where there is no table, they are told of and can be removed all the same. Method: drafts of
+/// both files, old and young, and names that only look like one; the table goes.
 #[test]
 fn old_drafts_are_removed() {
     let folder = Folder::new();
@@ -193,6 +214,33 @@ fn old_drafts_are_removed() {
     assert_eq!(found(&folder.table()), [""; 0]);
     let names = [".table.fedcba9876543210.draft", ".other.0123456789abcdef.draft"];
     assert!(names.iter().all(|name| folder.path().join(name).exists()));
+    std::fs::remove_file(folder.table()).expect("own file");
+    make(".table.0123456789abcdef.draft", true);
+    let findings = RegionFile::diagnose(folder.table(), FileAccess::owner_only());
+    let codes: Vec<_> = findings.iter().map(|finding| finding.code).collect();
+    assert!(codes == ["file-missing", "drafts"] && findings[0].is_absence(), "{codes:?}");
+    assert_eq!([(); 2].map(|()| RegionFile::remove_drafts(folder.table())), [Ok(1), Ok(0)]);
+}
+
+/// Goal: what a collection leaves behind is not news to the next one. Method: a killed process, one
+/// that left in an orderly way, one that left with a lease; each is followed by two collections.
+#[test]
+fn collections_come_to_nothing() {
+    let folder = Folder::new();
+    let buried = || [(); 2].map(|()| collect(&folder).buried);
+    let mut worker = Worker::of(&folder, "lease=3600000");
+    worker.admitted("a");
+    worker.kill();
+    assert_eq!(buried(), [1, 0]);
+    for (lease, count) in [(false, 0), (true, 1)] {
+        let mut worker = Worker::of(&folder, "lease=3600000");
+        if lease {
+            worker.admitted("b");
+        }
+        worker.ask("drop");
+        assert_eq!(buried(), [count, 0], "with a lease: {lease}");
+    }
+    assert_eq!(found(&folder.table()), [""; 0]);
 }
 
 /// Goal: a table goes only when nobody uses it, and another file only when that was asked for.

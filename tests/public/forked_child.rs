@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use oncegate::{
-    Admission, BeginOptions, Engine, Error, ErrorCode, Failure, Quota, Resolution, Scope, Secret,
+    Admission, BeginOptions, Engine, Error, ErrorCode, Failure, Quota, Reach, Resolution, Scope,
+    Secret,
 };
 
 use crate::support::{Woken, admitted, done, poll, replayed, request};
@@ -19,10 +20,11 @@ use crate::support::{Woken, admitted, done, poll, replayed, request};
 #[test]
 fn every_call_answers_forked() {
     // SAFETY: the child only calls the engine and `_exit`; see `in_child`.
-    in_child(|| unsafe { libc::fork() });
+    in_child(Reach::Process, || unsafe { libc::fork() });
 }
 
-/// Goal: the same for a child that no handler was told of. Method: a raw `clone`.
+/// Goal: the same for a child that no handler was told of, and which has no place in a table that
+/// forked ones share. Method: a raw `clone`, with either reach.
 #[test]
 #[cfg(target_os = "linux")]
 fn raw_clone_is_noticed() {
@@ -32,11 +34,12 @@ fn raw_clone_is_noticed() {
         let child = unsafe { libc::syscall(libc::SYS_clone, flags, none, none, none, none) };
         child as libc::pid_t
     };
-    in_child(clone);
+    in_child(Reach::Process, clone);
+    in_child(Reach::HostInherited, clone);
 }
 
-fn in_child(fork: impl FnOnce() -> libc::pid_t) {
-    let engine = Arc::new(Engine::builder().capacity(100).build().expect("valid"));
+fn in_child(reach: Reach, fork: impl FnOnce() -> libc::pid_t) {
+    let engine = Arc::new(Engine::builder().capacity(100).reach(reach).build().expect("valid"));
     let lease = admitted(&engine, &request("running"));
     match fork() {
         0 => {

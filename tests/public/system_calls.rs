@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use oncegate::{
     Admission, BeginOptions, Clock, CoarseClock, Engine, Failure, FingerprintMode, OnFull, Outcome,
-    Payload, PreciseClock, Prepared, Request, Scope,
+    Payload, PreciseClock, Prepared, Reach, Request, Scope,
 };
 
 /// Goal: begin, replay into a buffer, renew, complete and fail enter no kernel after open (I7),
-/// in a table that is full. Method: a process of its own gives up every system call but its exit,
-/// and then makes many thousand calls. Twins that call the kernel once, and that only read the
-/// clocks, show that the filter works, and that the clocks of this machine need no kernel.
+/// in a table that is full, of this process alone or shared. Method: a process of its own gives up
+/// every system call but its exit, and then makes many thousand calls. Twins that call the kernel
+/// once, and that only read the clocks, show that the filter works, and that the clocks of this
+/// machine need no kernel.
 #[test]
 fn hot_path_enters_no_kernel() {
     if let Ok(part) = std::env::var(PART) {
@@ -25,7 +26,7 @@ fn hot_path_enters_no_kernel() {
     assert_eq!(killed, Some(libc::SIGSYS), "the filter let a system call pass");
     let clocks = run("clocks");
     assert!(clocks.success(), "the clocks of this machine are system calls: {clocks}");
-    for part in ["keyed", "fast", "reject"] {
+    for part in ["keyed", "fast", "reject", "inherited"] {
         let ended = run(part);
         assert!(ended.success(), "{part}: {ended}; a signal: a system call; a code: see `Work`");
     }
@@ -49,7 +50,8 @@ fn child(part: &str) -> ! {
     let fast = part == "fast";
     let mode = if fast { FingerprintMode::FastTrusted } else { FingerprintMode::Keyed };
     let builder = Engine::builder().capacity(256).on_full(on_full).fingerprint_mode(mode);
-    let builder = builder.outcome_bytes(1 << 20).outcome_limit(4_096).prefault(true);
+    let reach = if part == "inherited" { Reach::HostInherited } else { Reach::Process };
+    let builder = builder.outcome_bytes(1 << 20).outcome_limit(4_096).prefault(true).reach(reach);
     let engine = builder.build().expect("valid");
     let outcomes = [48, 100, 4_000].map(|size| Outcome::new(200, vec![7; size]));
     let mut work = Work { engine: &engine, outcomes, buffer: Outcome::new(200, vec![0; 4_096]) };

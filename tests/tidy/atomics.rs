@@ -42,6 +42,8 @@ const UNSAFE_TESTS: &[&str] = &[
     "tests/processes/crew.rs",
     // Forks.
     "tests/processes/forked.rs",
+    // Shares memory with children.
+    "tests/processes/storm.rs",
     // Closes descriptors that are not its own.
     "tests/processes/worker/closing.rs",
     // Forks.

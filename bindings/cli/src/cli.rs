@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueHint};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 
 use crate::bench::MAX_ROUNDS;
@@ -41,7 +41,7 @@ pub enum Command {
     /// Show what a shared table holds, and who uses it
     #[command(long_about = table::INSPECT_ABOUT, after_long_help = table::INSPECT_HELP)]
     Inspect(InspectArgs),
-    /// Watch a shared table
+    /// Watch a shared table, until Ctrl-C
     #[command(long_about = table::TOP_ABOUT, after_long_help = table::TOP_HELP)]
     Top(TopArgs),
     /// Check a shared table, and say what to do
@@ -155,6 +155,15 @@ impl StormArgs {
             lease: Duration::from_millis(self.lease_ms),
         }
     }
+}
+
+/// The command line as people are to see it, without what processes start one another by.
+pub(crate) fn shown() -> clap::Command {
+    let all = Cli::command();
+    let shown = all.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
+    let about = all.get_about().cloned().unwrap_or_default();
+    let command = clap::Command::new("oncegate").version(env!("CARGO_PKG_VERSION"));
+    command.about(about).subcommands(shown)
 }
 
 /// Reads a share; the highest is below 1, so that a storm ends.

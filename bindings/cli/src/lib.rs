@@ -20,7 +20,7 @@ use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::Parser;
 
 use self::bench::BenchError;
 use self::cli::{BenchArgs, Cli, Command, StormArgs};
@@ -36,23 +36,19 @@ pub fn run() -> ExitCode {
         Command::Storm(args) => run_storm(&args),
         Command::StormWorker(args) => crew::work(&args).map(|()| Exit::Done).map_err(Failure::from),
         Command::Bench(args) => run_bench(&args),
-        Command::Inspect(args) => {
-            table::inspect(&args).map_err(Failure::from).and_then(|text| print_all(&text))
-        }
+        Command::Inspect(args) => answer(table::inspect(&args), args.json),
         Command::Top(args) => table::top(&args).map(|()| Exit::Done),
         Command::Doctor(args) => run_doctor(&args),
-        Command::Gc(args) => {
-            table::gc(&args).map_err(Failure::from).and_then(|text| print_all(&text))
-        }
+        Command::Gc(args) => answer(table::gc(&args), args.json),
         Command::Completions { shell } => {
             let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "oncegate", &mut script);
+            clap_complete::generate(shell, &mut cli::shown(), "oncegate", &mut script);
             print(&script).map(|()| Exit::Done)
         }
     };
     match result {
         Ok(exit) => ExitCode::from(exit as u8),
-        // The reader of a pipe left: what it wanted, it has.
+        // Whoever watched has left.
         Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
             ExitCode::from(Exit::Done as u8)
         }
@@ -174,13 +170,19 @@ fn run_bench(args: &BenchArgs) -> Result<Exit, Failure> {
 }
 
 fn run_doctor(args: &DoctorArgs) -> Result<Exit, Failure> {
-    let diagnosis = table::doctor(args)?;
+    let diagnosis = table::doctor(args);
     print(diagnosis.text.as_bytes())?;
     Ok(if diagnosis.is_well { Exit::Done } else { Exit::Failed })
 }
 
-fn print_all(text: &str) -> Result<Exit, Failure> {
-    print(text.as_bytes()).map(|()| Exit::Done)
+/// Prints what a command found, or why it found nothing: as JSON on standard output, if that was
+/// asked for.
+fn answer(found: Result<String, TableError>, is_json: bool) -> Result<Exit, Failure> {
+    match found {
+        Ok(text) => print(text.as_bytes()).map(|()| Exit::Done),
+        Err(error) if is_json => print(error.to_json().as_bytes()).map(|()| Exit::Failed),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Says something on standard error. When nobody can read it there, the work goes on all the same.
@@ -189,9 +191,12 @@ fn warn(message: fmt::Arguments<'_>) {
     let _ = io::stderr().write_all(format!("oncegate: {message}\n").as_bytes());
 }
 
-/// Writes to standard output; `print!` would panic when the reader of a pipe has gone.
+/// Writes to standard output; `print!` would panic when the reader of a pipe has gone. What it
+/// wanted, it has; the exit status is for others.
 fn print(text: &[u8]) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    out.write_all(text)?;
-    Ok(out.flush()?)
+    match out.write_all(text).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => Ok(other?),
+    }
 }

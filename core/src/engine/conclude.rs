@@ -120,7 +120,14 @@ impl Engine {
                     }
                     Err(now) => seen = now,
                 },
-                Finish::Gone => seen = at.control().load(),
+                Finish::Gone => {
+                    let now = at.control().load();
+                    if now == seen {
+                        // Whoever leads an attempt has written its deadline: this one is damaged.
+                        return Concluded::Lost;
+                    }
+                    seen = now;
+                }
             }
         }
         // Another call may have helped, before this one came to its deadline.

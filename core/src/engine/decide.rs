@@ -245,7 +245,7 @@ impl Engine {
                 Err(Open::Changed) => Met::Changed,
                 Ok(_) if self.finish_left(found) => Met::Changed,
                 Ok(Lapsed(Lapse::Reclaim)) => {
-                    let taken = self.take(found, home, lease, Status::Expired)?;
+                    let taken = self.take(found, home, rules, lease, Status::Expired)?;
                     if matches!(taken, Met::Answer(Answer::Admitted { .. })) {
                         self.counters.add(Event::Lapsed);
                     }
@@ -264,7 +264,7 @@ impl Engine {
                     let (next_attempt, due_ms) = (attempt + 1, deadline.at_ms);
                     Met::Answer(Answer::Scheduled { at: found, next_attempt, due_ms })
                 } else {
-                    self.take(found, home, lease, Status::Retried)?
+                    self.take(found, home, rules, lease, Status::Retried)?
                 }
             }
             State::Succeeded | State::Failed => {
@@ -282,9 +282,11 @@ impl Engine {
         &self,
         found: Found,
         home: usize,
+        rules: &Rules,
         lease: LeaseDraft,
         status: Status,
     ) -> Result<Met, Error> {
+        self.watch_file(rules.now_ms)?;
         let Found { slot, seen } = found;
         match self.table.take(slot, seen, home, lease) {
             Ok((taken, attempt)) => {

@@ -43,13 +43,13 @@ impl KeyState {
 
     /// The state in which `key` is current and this state's key is being retired.
     pub(crate) fn rotated_to(self, key: u8) -> Self {
-        let generation = self.generation + 1;
+        let generation = self.generation.wrapping_add(1);
         Self { generation, current: key, retiring: Some(self.current) }
     }
 
     /// The state in which only the current key is in force.
     pub(crate) fn retired(self) -> Self {
-        Self { generation: self.generation + 1, retiring: None, ..self }
+        Self { generation: self.generation.wrapping_add(1), retiring: None, ..self }
     }
 }
 

@@ -192,7 +192,7 @@ impl Engine {
             quota: total(Event::Quota),
             waiters: self.waiters.len(),
             hand_offs: total(Event::HandOff),
-            bytes: (self.region.geometry().words() * size_of::<u64>()) as u64,
+            bytes: self.region.bytes(),
             fill: live.total() as f64 / self.capacity as f64,
             outcome_fill: self.store.fill_per_mille(self.now_ms()) as f64 / 1000.0,
             begin: latency(&self.begin_latency),

@@ -96,7 +96,15 @@ impl Engine {
 
     fn with(config: EngineBuilder, part: Part) -> Result<(Self, Joined), Error> {
         let Part { region, secrets, key_file } = part;
-        let keys = known_keys(&config, &region, &secrets)?;
+        let keys = known_keys(&config, &region, &secrets);
+        #[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
+        let keys = match (keys, &key_file) {
+            (Err(error), Some(file)) if error.code() == ErrorCode::WrongSecret => {
+                shared::known_keys_again(&config, &region, file)
+            }
+            (keys, _) => keys,
+        };
+        let keys = keys?;
         // Relaxed: it only grows (see `longest_window_ms`).
         let longest = region.header(header::LONGEST_WINDOW_MS);
         longest.fetch_max(millis_up(config.window), Ordering::Relaxed);
@@ -117,7 +125,8 @@ impl Engine {
         let waiters = Arc::new(WaitQueue::new(config.max_waiters, Arc::clone(&region)));
         // Relaxed, all: whoever made the region has published them with it.
         let word = |word| region.header(word).load(Ordering::Relaxed);
-        let origin_ms = shifted(word(header::ORIGIN_MS), clock_shift_ms(&config.time));
+        let origin_ms = word(header::ORIGIN_MS).cast_signed();
+        let origin_ms = origin_ms.saturating_add(clock_shift_ms(&config.time));
         let first_ms = word(header::FIRST_MS).clamp(1, Deadline::MAX_MS);
         let salt = word(header::SALT);
         let epoch = word(header::EPOCH).min(header::MAX_EPOCH);
@@ -220,7 +229,7 @@ fn set_up(
     identity.words().into_iter().enumerate().for_each(|(word, value)| store(word, value));
     let check = KeyedHasher::check_of(secret);
     let wall_ms = config.time.wall_ms();
-    let now_ms = shifted(config.time.now_ms(), clock_shift_ms(&config.time).wrapping_neg());
+    let now_ms = machine_ms(&config.time);
     for (word, value) in [
         (header::EPOCH, new_epoch(wall_ms)),
         (header::ORIGIN_MS, now_ms),
@@ -285,8 +294,11 @@ fn clock_shift_ms(time: &TimeSource) -> i64 {
     0
 }
 
-fn shifted(ms: u64, by: i64) -> u64 {
-    ms.saturating_add_signed(by)
+/// The clock without the shift of a time namespace.
+fn machine_ms(time: &TimeSource) -> u64 {
+    // By the same clock whichever of the two a process reads: the coarse one is a few milliseconds
+    // behind.
+    time.exact_ms().saturating_add_signed(clock_shift_ms(time).saturating_neg())
 }
 
 #[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
@@ -300,6 +312,7 @@ mod shared {
     use crate::config::TEN_YEARS;
     use crate::engine::OnFull;
     use crate::fingerprint::FingerprintMode;
+    use crate::region::file::Place;
     use crate::region::keyfile;
     use crate::region::shared::Clocks;
 
@@ -319,13 +332,14 @@ mod shared {
         identity: &Identity,
         path: &Path,
     ) -> Result<Part, Error> {
-        let access = &config.file_access;
-        let key_file = KeyFile { path: keyfile::path_of(path), access: *access };
+        let place = Place::new(path, &config.file_access)?;
+        let access = &place.access;
+        let key_file = KeyFile { path: keyfile::path_of(&place.at), access: *access };
         let mut secrets: Vec<Secret> =
             config.secret.iter().chain(&config.retiring_secret).cloned().collect();
         let key_file = secrets.is_empty().then_some(key_file);
         let (mut newest, mut first) = (0, config.secret.clone());
-        let known = Region::existing(path, access, Some(identity), config.prefault)?;
+        let known = Region::existing(&place, Some(identity), config.prefault)?;
         if let Some(file) = &key_file {
             let kept = match &known {
                 Some(_) => keyfile::read(&file.path, access)?.ok_or_else(no_key_file)?,
@@ -345,7 +359,7 @@ mod shared {
                     set_up(region, config, identity, (newest, secret));
                     Ok(())
                 };
-                Region::at(path, access, identity, config.prefault, set_up)?.0
+                Region::at(&place, identity, config.prefault, set_up)?.0
             }
         };
         region.wake(clocks(config))?;
@@ -386,10 +400,24 @@ mod shared {
             })
     }
 
+    /// The same where a rotation may have come between the key file and the region.
+    pub(super) fn known_keys_again(
+        config: &EngineBuilder,
+        region: &Region,
+        file: &KeyFile,
+    ) -> Result<KeyRing, Error> {
+        let again = || {
+            let kept = keyfile::read(&file.path, &file.access)?.ok_or_else(no_key_file)?;
+            let secrets: Vec<Secret> = kept.into_iter().map(|(_, secret)| secret).collect();
+            known_keys(config, region, &secrets)
+        };
+        // Rotations follow each other by more than the time of a read.
+        again().or_else(|_| again())
+    }
+
     fn clocks(config: &EngineBuilder) -> Clocks {
-        let shift = clock_shift_ms(&config.time).wrapping_neg();
         let wall_ms = config.time.wall_ms();
-        let now_ms = shifted(config.time.now_ms(), shift);
+        let now_ms = machine_ms(&config.time);
         Clocks { now_ms, wall_ms, epoch: new_epoch(wall_ms) }
     }
 

@@ -277,12 +277,12 @@ impl Engine {
     /// Records that are over count until somebody clears them. So a scope without a live record
     /// left gets a second chance after `tend`, while which nothing of this caller is under way.
     pub(super) fn charge(&self, entry: u16, tend: impl FnOnce()) -> Result<Unsettled<'_>, Refusal> {
+        if entry == 0 {
+            return Ok(self.table.unsettled(0));
+        }
         let charge = || {
             let unsettled = self.table.unsettled(entry);
-            if entry != 0 {
-                self.table.charge_scope(entry, self.now())?;
-            }
-            Ok(unsettled)
+            self.table.charge_scope(entry, self.now()).map(|()| unsettled)
         };
         charge().or_else(|refusal| match refusal {
             Refusal::Live => {

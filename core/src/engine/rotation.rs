@@ -26,13 +26,15 @@ impl Engine {
     /// that is in force changes nothing.
     ///
     /// Where the table is shared, one process rotates for all. If the secrets are kept in a key
-    /// file the others learn of the new one there; if they were given, each process must be told
-    /// the new one by this call too, and its calls answer [`ErrorCode::WrongSecret`] until then.
+    /// file the others learn of the new one there. If they were given, or the table is inherited
+    /// memory, each process must be told the new one by this call too, and its calls answer
+    /// [`ErrorCode::WrongSecret`] until then.
     ///
     /// # Errors
     ///
     /// [`ErrorCode::RotationPending`]: another rotation is under way.
-    /// [`ErrorCode::Exhausted`]: the engine has seen 255 rotations. [`ErrorCode::Forked`].
+    /// [`ErrorCode::Exhausted`]: the table has seen 255 rotations; that of a file goes on counting
+    /// over restarts. [`ErrorCode::Forked`].
     ///
     /// ```
     /// # use oncegate::{Admission, Engine, Outcome, Request, Scope, Secret};

@@ -237,8 +237,10 @@ pub struct Ticker {
 
 impl Drop for Ticker {
     fn drop(&mut self) {
-        // The thread did not come along into a forked child.
+        // The thread did not come along into a forked child, which must not even give up its
+        // handle: what that names may be a thread of the child's own by now.
         if self.born != fork::generation() {
+            std::mem::forget(self.thread.take());
             return;
         }
         // Relaxed: unparking publishes it.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Collected, Finding, Insertions, Inspection};
+use super::{Collected, Finding, Insertions, Inspection, Severity};
 use crate::error::{Error, ErrorCode};
 use crate::fingerprint::Scope;
 use crate::reach::FileAccess;
@@ -31,6 +31,19 @@ impl Image {
     pub(super) fn scope_hash(&self, _scope: Scope<'_>) -> Result<u64, Error> {
         match *self {}
     }
+}
+
+pub(super) fn diagnose(path: &Path, access: FileAccess) -> Vec<Finding> {
+    vec![explain(path, access, &unsupported())]
+}
+
+pub(super) fn explain(_path: &Path, _access: FileAccess, error: &Error) -> Finding {
+    let advice = "look at it on Linux";
+    Finding::new(Severity::Error, "call-refused", error.to_string(), advice)
+}
+
+pub(super) fn remove_drafts(_path: &Path) -> Result<u64, Error> {
+    Err(unsupported())
 }
 
 pub(super) fn collect(_path: &Path, _access: FileAccess) -> Result<Collected, Error> {

@@ -36,19 +36,27 @@ impl Severity {
     }
 }
 
-/// One thing that [`RegionFile::check`](crate::RegionFile::check) found.
+/// One thing that [`RegionFile::check`](crate::RegionFile::check) or
+/// [`RegionFile::diagnose`](crate::RegionFile::diagnose) found, or why a call failed, by
+/// [`RegionFile::explain`](crate::RegionFile::explain).
 ///
 /// | code | severity | what it means |
 /// |---|---|---|
+/// | `file-missing` | error | there is no table, or not even its folder |
+/// | `file-refused` | error | what lies there is not safe to trust, or no file |
+/// | `file-unreadable` | error | the operating system does not let it be read |
+/// | `table-in-use` | error | processes use the table that was to be removed |
+/// | `call-refused` | error | another error of a call; the text says which |
 /// | `not-oncegate` | error | the file does not begin as a table does |
-/// | `header-invalid` | error | its header is damaged, of another version, or does not fit its size |
+/// | `other-version` | error | another version of the engine made the table |
+/// | `header-invalid` | error | its header is damaged, or does not fit its size |
 /// | `slots-impossible` | error | slots say what no step of the engine leads to |
 /// | `tags-wrong` | error | look-ups cannot find records that are there |
 /// | `sets-impossible` | error | sets name slots that do not exist |
 /// | `chunks-impossible` | error | chunks of outcomes say what no step of the engine leads to |
-/// | `key-file-refused` | error | the key file is not safe to trust |
-/// | `key-file-damaged` | error | the key file cannot be read |
-/// | `key-file-wrong` | error | the key file is another table's |
+/// | `key-file-refused` | error | the key file is not safe to trust, or may not be read |
+/// | `key-file-damaged` | error | the key file does not hold what a key file does |
+/// | `key-file-wrong` | warning | the key file is another table's |
 /// | `key-file-missing` | info | each process has to be given the secret |
 /// | `dead-leftovers` | warning | processes that ended hold leases or half-done steps |
 /// | `dead-processes` | info | processes ended without giving their entries up |
@@ -76,19 +84,74 @@ pub struct Finding {
     pub text: String,
     /// What to do about it, in a sentence.
     pub advice: Cow<'static, str>,
+    kind: Kind,
 }
 
-impl Finding {
+/// What a finding means for the table itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// It is damaged: nothing but a new one helps.
     #[cfg_attr(
         not(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle)))),
         allow(dead_code)
     )]
+    Damage,
+    /// There is none.
+    #[cfg_attr(
+        not(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle)))),
+        allow(dead_code)
+    )]
+    Absence,
+    /// It may be as sound as ever.
+    Other,
+}
+
+impl Finding {
+    /// Whether the table itself is damaged, so that nothing but a new one helps: `header-invalid`,
+    /// `slots-impossible`, `tags-wrong`, `sets-impossible` or `chunks-impossible`.
+    ///
+    /// Whatever else is found, and be it an error, the table may be sound: its records are worth
+    /// keeping, and something beside it has to change.
+    ///
+    /// ```no_run
+    /// # use oncegate::{FileAccess, RegionFile};
+    /// let found = RegionFile::diagnose("/dev/shm/charges", FileAccess::owner_only());
+    /// if found.iter().any(|finding| finding.is_damage()) {
+    ///     RegionFile::remove("/dev/shm/charges", FileAccess::owner_only())?;
+    /// }
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        self.kind == Kind::Damage
+    }
+
+    /// Whether it says that there is no table: `file-missing`.
+    ///
+    /// ```
+    /// # use oncegate::{FileAccess, RegionFile};
+    /// # #[cfg(target_os = "linux")]
+    /// assert!(RegionFile::diagnose("/does/not/exist", FileAccess::default())[0].is_absence());
+    /// ```
+    #[must_use]
+    pub fn is_absence(&self) -> bool {
+        self.kind == Kind::Absence
+    }
+
     pub(super) fn new(
         severity: Severity,
         code: &'static str,
         text: impl Into<String>,
         advice: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self { severity, code, text: text.into(), advice: advice.into() }
+        Self { severity, code, text: text.into(), advice: advice.into(), kind: Kind::Other }
+    }
+
+    #[cfg_attr(
+        not(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle)))),
+        allow(dead_code)
+    )]
+    pub(super) fn of_kind(self, kind: Kind) -> Self {
+        Self { kind, ..self }
     }
 }

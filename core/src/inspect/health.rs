@@ -1,7 +1,11 @@
 //! Health: what is wrong with a region, or worth knowing, each with what to do about it.
 
+use std::path::Path;
+
+use super::explain::{explain, obstacle};
 use super::faults::{self, Faults, Tally};
-use super::read::{Image, Pages, first_words};
+use super::finding::Kind;
+use super::read::{Image, Pages, begins_as_a_table, first_words};
 use super::remove::drafts;
 use super::report::{Inspection, ProcessState};
 use super::survey;
@@ -9,14 +13,24 @@ use super::{Finding, Severity};
 use crate::engine::{KeyState, check_word};
 use crate::error::{Error, ErrorCode};
 use crate::fingerprint::KeyedHasher;
+use crate::reach::FileAccess;
 use crate::region::{header, keyfile};
+
+/// What is wrong at `path`, also where no table can be opened.
+pub(super) fn diagnose(path: &Path, access: FileAccess) -> Vec<Finding> {
+    Image::open(path, access).and_then(|image| check(&image)).unwrap_or_else(|error| {
+        let mut found = vec![explain(path, access, &error)];
+        found.extend(unfinished(path));
+        found
+    })
+}
 
 pub(super) fn check(image: &Image) -> Result<Vec<Finding>, Error> {
     let mut found = Vec::new();
     match image.pages() {
         Ok(pages) => {
             impossible(&faults::find(&pages)?, &mut found);
-            found.extend(key_file(image, &pages)?);
+            found.extend(key_file(image, &pages));
             people(&survey::inspect(&pages)?, &mut found);
         }
         Err(error) if error.code() == ErrorCode::RegionInvalid => {
@@ -24,36 +38,54 @@ pub(super) fn check(image: &Image) -> Result<Vec<Finding>, Error> {
         }
         Err(error) => return Err(error),
     }
-    let left = drafts(&image.path).len();
-    if left > 0 {
-        found.push(Finding::new(
-            Severity::Warning,
-            "drafts",
-            format!("drafts beside the table that somebody began and never finished: {left}"),
-            "`oncegate gc` removes them",
-        ));
-    }
+    found.extend(unfinished(&image.path));
     found.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     Ok(found)
 }
 
-fn header(image: &Image, error: &Error) -> Finding {
-    if header::is_ours(&first_words(&image.file)) {
-        return Finding::new(Severity::Error, "header-invalid", error.to_string(), RECREATE);
+fn unfinished(path: &Path) -> Option<Finding> {
+    let left = drafts(path).len();
+    let text = format!("drafts that somebody began and, for a quarter of an hour, left: {left}");
+    let advice = "`oncegate gc` removes them";
+    (left > 0).then(|| Finding::new(Severity::Warning, "drafts", text, advice))
+}
+
+/// Why the header of the file, which gave `error`, is none.
+pub(super) fn header(image: &Image, error: &Error) -> Finding {
+    let words = first_words(&image.file);
+    let is_ours = begins_as_a_table(&words);
+    let bytes = image.file.metadata().map_or(0, |of| of.len());
+    // Of a file that is shorter than a header, the error says that it is empty.
+    let is_short = bytes < size_of::<[u64; header::EPOCH]>() as u64;
+    let found = match (is_short, is_ours) {
+        _ if header::is_ours(&words) && !is_ours => "a key file".to_owned(),
+        (true, true) => format!("a table of which {bytes} bytes are left"),
+        (true, false) if bytes > 0 => format!("another kind of file, of {bytes} bytes"),
+        _ => error.found().to_owned(),
+    };
+    if found == OTHER_VERSION {
+        return Finding::new(Severity::Error, "other-version", found, MIGRATE);
+    }
+    if is_ours {
+        return damage("header-invalid", format!("the header cannot be believed: {found}"));
     }
     Finding::new(
         Severity::Error,
         "not-oncegate",
-        format!("{error}: it does not begin as a table does"),
+        format!("{found}: it does not begin as a table does"),
         "is it the right path? If a table was there and its first page was lost, \
-         `oncegate doctor --recreate --force` removes it",
+         `oncegate doctor PATH --recreate --force` removes it",
     )
+}
+
+fn damage(code: &'static str, text: String) -> Finding {
+    Finding::new(Severity::Error, code, text, RECREATE).of_kind(Kind::Damage)
 }
 
 fn impossible(faults: &Faults, found: &mut Vec<Finding>) {
     let mut note = |code, count: u64, text: String| {
         if count > 0 {
-            found.push(Finding::new(Severity::Error, code, text, RECREATE));
+            found.push(damage(code, text));
         }
     };
     let Faults { slots, tags, sets, chunks } = faults;
@@ -99,12 +131,13 @@ fn people(seen: &Inspection, found: &mut Vec<Finding>) {
     note(dead > 0, Severity::Info, "dead-processes", text, advice);
     let alive = seen.processes.len() - gone().count();
     let text = format!("processes that share the table: {alive}, and it was made for as many");
-    let advice = "end one, or make a new table with a higher `max_processes`";
     let is_full = alive as u64 >= seen.max_processes;
-    note(is_full, Severity::Warning, "registry-full", text, advice);
+    note(is_full, Severity::Warning, "registry-full", text, GROW);
     let text = format!("live records are at {:.0} % of the capacity", seen.fill * 100.0);
     let advice = "finished records will go before their window is over, or newcomers be refused: \
-                  make a new table with a higher capacity";
+                  if it stays so, end all processes, remove the table with `oncegate doctor PATH \
+                  --recreate --force`, and start them with a higher `capacity`; its records are \
+                  lost";
     note(seen.fill >= NEARLY_FULL, Severity::Warning, "nearly-full", text, advice);
     let text = "the machine was started anew since the table was last used".to_owned();
     let advice = "nothing has to be done: the next process that opens it moves its time on";
@@ -115,31 +148,27 @@ fn people(seen: &Inspection, found: &mut Vec<Finding>) {
 }
 
 /// Whether whoever has no secret finds the region's beside it.
-fn key_file(image: &Image, pages: &Pages<'_>) -> Result<Option<Finding>, Error> {
-    let error = |code, text: String, advice: &'static str| {
-        Ok(Some(Finding::new(Severity::Error, code, text, advice)))
+fn key_file(image: &Image, pages: &Pages<'_>) -> Option<Finding> {
+    let path = keyfile::path_of(&image.path);
+    let found = |severity, code, text: String, advice: &'static str| {
+        Some(Finding::new(severity, code, text, advice))
     };
-    let secrets = match keyfile::read(&keyfile::path_of(&image.path), &image.access) {
+    let secrets = match keyfile::read(&path, &image.access) {
         Ok(Some(secrets)) => secrets,
         Ok(None) => {
-            return Ok(Some(Finding::new(
-                Severity::Info,
-                "key-file-missing",
-                "there is no key file beside the table",
-                "each process has to be given the secret; if none has it, the table cannot be \
-                 used any more: `oncegate doctor --recreate`",
-            )));
+            let text = format!("there is no key file beside the table: {OTHERS_CANNOT}");
+            return found(Severity::Info, "key-file-missing", text, KEY_MISSING);
         }
-        Err(error_found) if error_found.code() == ErrorCode::FileRefused => {
-            let advice = "give the key file the table's owner and permissions";
-            return error("key-file-refused", error_found.to_string(), advice);
+        // It was opened, and is no text, or lacks its lines.
+        Err(error) if error.field() == "secret" => {
+            let text = format!("the key file is damaged: {}; {OTHERS_CANNOT}", error.found());
+            return found(Severity::Error, "key-file-damaged", text, KEY_DAMAGED);
         }
-        Err(error_found) if error_found.code() == ErrorCode::WrongSecret => {
-            let advice = "bring the key file back that was made with the table; without it, and \
-                          without the secret, `oncegate doctor --recreate` is the way out";
-            return error("key-file-damaged", error_found.to_string(), advice);
+        Err(error) => {
+            let text = obstacle(&path, &image.access, &error).text;
+            let text = format!("the key file beside the table: {text}; {OTHERS_CANNOT}");
+            return found(Severity::Error, "key-file-refused", text, KEY_REFUSED);
         }
-        Err(error_found) => return Err(error_found),
     };
     let keys = KeyState::unpack(pages.header[header::KEYS]);
     let knows = |id: u8| {
@@ -147,17 +176,39 @@ fn key_file(image: &Image, pages: &Pages<'_>) -> Result<Option<Finding>, Error> 
         secrets.iter().any(|(_, secret)| KeyedHasher::check_of(secret) == check)
     };
     if knows(keys.current) && keys.retiring.is_none_or(knows) {
-        return Ok(None);
+        return None;
     }
-    let text = "the key file beside the table lacks a secret that is in force".to_owned();
-    let advice = "bring the key file back that was made with the table, or give each process the \
-                  secret; without both, `oncegate doctor --recreate` is the way out";
-    error("key-file-wrong", text, advice)
+    let text = format!("the key file lacks a secret of this table: {OTHERS_CANNOT}");
+    found(Severity::Warning, "key-file-wrong", text, KEY_WRONG)
 }
 
+const OTHERS_CANNOT: &str = "processes that are given the secret are not affected; those that are \
+                             not cannot open the table";
+const KEY_MISSING: &str = "if each process is given the secret, nothing has to be done; if nobody \
+                           has it, the table cannot be used any more: end all processes, and \
+                           remove it with `oncegate doctor PATH --recreate --force`";
+const KEY_REFUSED: &str = "give the key file the owner and the permissions of the table: `chown` \
+                           it, and `chmod 600` it";
+const KEY_DAMAGED: &str = "bring back the key file that was made with the table, or give each \
+                           process the secret; without both, end all processes, move the key file \
+                           away, and remove the table with `oncegate doctor PATH --recreate \
+                           --force`: with a damaged key file, no new one is made either";
+const KEY_WRONG: &str = "if each process is given the secret, move the key file away, which was \
+                         another table's; else bring back the one that was made with the table. \
+                         Without both, end all processes, and remove the table with `oncegate \
+                         doctor PATH --recreate --force`: the new one takes the key file's secret";
+/// As the header's reader says it.
+const OTHER_VERSION: &str = "a region of another version of the engine";
+const MIGRATE: &str = "use the version that made it; or end all processes, remove the table with \
+                       `oncegate doctor PATH --recreate --force`, and start them with this \
+                       version; its records are lost";
 /// What helps a region that cannot be trusted any more.
 const RECREATE: &str = "end all processes that use the table, and remove it with `oncegate doctor \
-                        --recreate`: the next one makes a new table, and what ran before may run \
-                        again";
+                        PATH --recreate`: the next one makes a new table, and what ran before may \
+                        run again";
+/// What helps where one more process would be refused.
+pub(super) const GROW: &str = "end one; or end all, remove the table with `oncegate doctor PATH \
+                               --recreate --force`, and start them with a higher \
+                               `max_processes`; its records are lost";
 /// From this share of the capacity on, the table is said to be nearly full.
 const NEARLY_FULL: f64 = 0.95;

@@ -13,6 +13,7 @@
 //! | `survey` | the numbers, from one pass over the file |
 //! | `faults` | what no step of the engine leads to |
 //! | `health` | the findings |
+//! | `explain` | why a file could not be used |
 //! | `remove` | removal of a region that nobody uses |
 
 mod finding;
@@ -20,6 +21,8 @@ mod report;
 
 #[cfg(not(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle)))))]
 mod absent;
+#[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
+mod explain;
 #[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
 mod faults;
 #[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
@@ -47,6 +50,12 @@ use crate::reach::FileAccess;
 use absent as imp;
 #[cfg(not(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle)))))]
 use absent as ends;
+#[cfg(not(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle)))))]
+use absent::{diagnose, explain};
+#[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
+use explain::explain;
+#[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
+use health::diagnose;
 #[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
 use read as imp;
 #[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
@@ -132,6 +141,35 @@ impl RegionFile {
         self.image.check()
     }
 
+    /// As [`check`](Self::check), of the file at `path`; where it cannot be opened or read, that is
+    /// a finding, too, and so are drafts beside it.
+    ///
+    /// ```
+    /// use oncegate::{FileAccess, RegionFile};
+    /// let found = RegionFile::diagnose("/does/not/exist", FileAccess::owner_only());
+    /// # #[cfg(target_os = "linux")]
+    /// assert_eq!(found[0].code, "file-missing");
+    /// ```
+    #[must_use]
+    pub fn diagnose(path: impl AsRef<Path>, access: FileAccess) -> Vec<Finding> {
+        diagnose(path.as_ref(), access)
+    }
+
+    /// What `error`, which a call for the file at `path` gave, means, by what lies there now; and
+    /// what to do about it.
+    ///
+    /// ```
+    /// use oncegate::{FileAccess, RegionFile};
+    /// let access = FileAccess::owner_only();
+    /// let error = RegionFile::open("/", access).unwrap_err();
+    /// # #[cfg(target_os = "linux")]
+    /// assert_eq!(RegionFile::explain("/", access, &error).text, "a folder");
+    /// ```
+    #[must_use]
+    pub fn explain(path: impl AsRef<Path>, access: FileAccess, error: &Error) -> Finding {
+        explain(path.as_ref(), access, error)
+    }
+
     /// How many insertions the table has seen, to be compared with a later count. Reads the sets'
     /// lines alone, a fortieth of the file, and keeps two bytes for each set of 32 slots.
     ///
@@ -171,7 +209,7 @@ impl RegionFile {
     }
 
     /// Clears what dead processes left and what is over in the table at `path`, and removes drafts
-    /// of files that nobody finished.
+    /// as [`remove_drafts`](Self::remove_drafts) does.
     ///
     /// Takes part in the table as a process of its own while it lasts, without knowing its secret:
     /// it can begin nothing. Deadlines are judged by this machine's monotonic clock, and where a
@@ -194,8 +232,26 @@ impl RegionFile {
         ends::collect(path.as_ref(), access)
     }
 
+    /// Removes drafts beside `path`, whether there is a table or not, and tells how many: files in
+    /// which somebody began to make a table or its key file, under a name of their own
+    /// (`.NAME.<16 digits>.draft`), and was killed over. One that was changed within the last
+    /// quarter of an hour may still be worked on, and stays.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::Unsupported`](crate::ErrorCode::Unsupported). What cannot be removed stays.
+    ///
+    /// ```
+    /// # #[cfg(target_os = "linux")]
+    /// assert_eq!(oncegate::RegionFile::remove_drafts("/does/not/exist")?, 0);
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    pub fn remove_drafts(path: impl AsRef<Path>) -> Result<u64, Error> {
+        ends::remove_drafts(path.as_ref())
+    }
+
     /// Removes the table at `path`, if no process uses it; the next one makes a new one. The key
-    /// file beside it stays.
+    /// file beside it stays: a new table that is given no secret takes the one that is kept there.
     ///
     /// With the table go its records: whatever ran before may run again. A process that opens it
     /// meanwhile is told to try again.

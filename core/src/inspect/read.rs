@@ -137,9 +137,18 @@ impl Pages<'_> {
     }
 }
 
-/// The first words of a file, as far as it has them.
+/// The first words of a file, as far as it has them; zeroes beyond.
 pub(super) fn first_words(file: &File) -> [u64; header::EPOCH] {
-    read_words(file, 0).unwrap_or([0; header::EPOCH])
+    let mut bytes = [0; header::EPOCH * WORD];
+    // What cannot be read is no beginning of a table.
+    let _ = file.read_at(&mut bytes, 0);
+    to_words(&bytes)
+}
+
+/// Whether a file that begins with `words` was meant to be a table: a key file begins with the
+/// engine's name, too.
+pub(super) fn begins_as_a_table(words: &[u64; header::EPOCH]) -> bool {
+    header::is_ours(words) && words[header::FORMAT] != u64::from_ne_bytes(*b" secrets")
 }
 
 pub(super) fn no_file() -> Error {

@@ -5,29 +5,51 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::Collected;
-use super::read::{first_words, no_file};
+use super::read::{Image, begins_as_a_table, first_words, no_file};
+use super::report::{Collected, ProcessState};
+use super::survey;
 use crate::clock::TimeSource;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorCode};
 use crate::reach::FileAccess;
 use crate::region::file::{self, io_error};
+use crate::region::registry::UNSETTLED;
 use crate::region::{MAX_PROCESSES, header, keyfile, lock};
 
 pub(super) fn collect(path: &Path, access: FileAccess) -> Result<Collected, Error> {
+    let empty = left_empty(path, access)?;
     let (engine, had_owner) = Engine::caretaker(path, &access)?;
-    let buried = engine.bury_dead()? as u64 + u64::from(had_owner);
+    let cleared = engine.bury_dead()? as u64 + u64::from(had_owner);
     let swept = engine.sweep(usize::MAX)?;
     let stats = engine.stats()?;
     drop(engine);
-    let removed = drafts(path).iter().filter(|draft| fs::remove_file(draft).is_ok()).count();
     Ok(Collected {
-        buried,
+        // Whoever took an empty entry meanwhile is alive, or was not counted as dead.
+        buried: cleared.saturating_sub(empty),
         recovered: stats.recovered,
         lapsed: swept.lapsed as u64,
         cleared: swept.cleared as u64,
-        drafts: removed as u64,
+        drafts: remove_drafts(path)?,
     })
+}
+
+/// How many entries were left in an orderly way, with nothing in them: such as that of the last
+/// collection. To clear them is no news.
+fn left_empty(path: &Path, access: FileAccess) -> Result<u64, Error> {
+    let image = Image::open(path, access)?;
+    let pages = image.pages()?;
+    let mut empty = 0;
+    for process in survey::inspect(&pages)?.processes {
+        let entry = pages.geometry().process_at(usize::from(process.index)).start;
+        let [unsettled] = pages.words(entry + UNSETTLED)?;
+        let holds = process.leases + process.half_done + unsettled;
+        empty += u64::from(process.state == ProcessState::Left && holds == 0);
+    }
+    Ok(empty)
+}
+
+pub(super) fn remove_drafts(path: &Path) -> Result<u64, Error> {
+    Ok(drafts(path).iter().filter(|draft| fs::remove_file(draft).is_ok()).count() as u64)
 }
 
 pub(super) fn remove(path: &Path, access: FileAccess, foreign: bool) -> Result<(), Error> {
@@ -36,7 +58,7 @@ pub(super) fn remove(path: &Path, access: FileAccess, foreign: bool) -> Result<(
     let linked = access.symlink.then(|| fs::canonicalize(path)).transpose().map_err(failed)?;
     let path = linked.as_deref().unwrap_or(path);
     let file = file::open(path, &access, true)?.ok_or_else(no_file)?;
-    if !foreign && !header::is_ours(&first_words(&file)) {
+    if !foreign && !begins_as_a_table(&first_words(&file)) {
         return Err(header::invalid("another kind of file", "a file that begins as a table does"));
     }
     // Whoever joins meanwhile finds no entry, and says so.

@@ -269,7 +269,8 @@ impl Insertions {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Collected {
-    /// Entries of processes that had left or died.
+    /// Entries of processes that had died, or had left something behind. (An entry that was given
+    /// up with nothing in it, as the last collection's, is cleared as well, and not counted.)
     pub buried: u64,
     /// Leases and half-done steps of dead processes that were ended or undone.
     pub recovered: u64,

@@ -1,16 +1,17 @@
 //! Files of regions: made whole or not at all, and opened only when they are safe to trust.
 //!
-//! A region's file is written under another name beside its own and then linked: so nobody ever
-//! opens half of one, and of several processes that make it at once one wins. Its memory is set
-//! aside when it is made, so that a full disk is an error then, and not a signal later.
+//! A region's file is written without a name, or under another name beside its own, and then
+//! linked: so nobody ever opens half of one, and of several processes that make it at once one
+//! wins. Its memory is set aside when it is made, so that a full disk is an error then, and not a
+//! signal later.
 
 use std::fs::{File, Permissions};
 use std::io::{self, ErrorKind};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags};
+use rustix::fs::{CWD, FallocateFlags, FlockOperation, MemfdFlags, SealFlags, StatFs};
 use rustix::io::Errno;
 
 use crate::error::{Error, ErrorCode};
@@ -32,14 +33,101 @@ pub(super) fn nameless(bytes: u64) -> Result<File, Error> {
     Ok(file)
 }
 
-/// A file that is being made, under another name than it will have.
+/// Where a region's file is.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    /// The path that was given, from the root on: where the process works may change.
+    pub(crate) given: PathBuf,
+    /// Where links lead from there, if they are allowed.
+    pub(crate) at: PathBuf,
+    pub(crate) access: FileAccess,
+}
+
+impl Place {
+    pub(crate) fn new(path: &Path, access: &FileAccess) -> Result<Self, Error> {
+        let given = std::path::absolute(path).map_err(|_| {
+            Error::new(ErrorCode::InvalidConfig, "reach", "an empty path", "a path of a file")
+        })?;
+        let mut at = given.clone();
+        for _ in 0..MOST_LINKS {
+            match std::fs::read_link(&at) {
+                Ok(to) if access.symlink => at = folder_of(&at).join(to),
+                _ => break,
+            }
+        }
+        match rustix::fs::statfs(folder_of(&at)) {
+            Ok(system) => check_system(system, access)?,
+            Err(Errno::NOENT) => {
+                let found = "a path in a folder that is not there";
+                return Err(Error::new(
+                    ErrorCode::Os,
+                    "reach",
+                    found,
+                    "the engine makes no folder",
+                ));
+            }
+            // Whoever opens the file is told.
+            Err(_) => {}
+        }
+        Ok(Self { given, at, access: *access })
+    }
+}
+
+/// The turn of one process to make a file in a folder: others would fill as much memory meanwhile,
+/// for nothing.
+pub(super) struct Turn {
+    folder: Option<File>,
+}
+
+impl Turn {
+    /// To be taken in the folder of `path`.
+    pub(super) fn beside(path: &Path) -> Self {
+        Self { folder: File::open(folder_of(path)).ok() }
+    }
+
+    /// Whether it is this process's turn, as far as can be told.
+    pub(super) fn take(&self) -> bool {
+        let take = FlockOperation::NonBlockingLockExclusive;
+        let taken = self.folder.as_ref().map(|folder| rustix::fs::flock(folder, take));
+        taken != Some(Err(Errno::WOULDBLOCK))
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if let Some(folder) = &self.folder {
+            // A child that was forked meanwhile has the description, too.
+            let _ = rustix::fs::flock(folder, FlockOperation::Unlock);
+        }
+    }
+}
+
+/// A file that is being made.
 pub(super) struct Draft {
     pub(super) file: File,
-    at: PathBuf,
+    /// The name that it has meanwhile. Without one it goes with the process that makes it.
+    at: Option<PathBuf>,
 }
 
 impl Draft {
-    /// An empty file beside `path`.
+    /// An empty file that `path` may be linked to: without a name, where the file system can.
+    pub(super) fn of(path: &Path, access: &FileAccess) -> Result<Self, Error> {
+        step();
+        let made = File::options()
+            .read(true)
+            .write(true)
+            .mode(access.mode)
+            .custom_flags(libc::O_TMPFILE)
+            .open(folder_of(path));
+        match made {
+            Ok(file) => Self { file, at: None }.with_mode(access),
+            // The file system says why it cannot, in one way or another; and who may make no file
+            // there is told below.
+            Err(_) => Self::beside(path, access),
+        }
+    }
+
+    /// An empty file beside `path`, under a name of its own.
     pub(super) fn beside(path: &Path, access: &FileAccess) -> Result<Self, Error> {
         let mut random = [0; 8];
         getrandom::fill(&mut random).map_err(|_| Error::of(ErrorCode::NoEntropy, "reach"))?;
@@ -52,36 +140,56 @@ impl Draft {
             .custom_flags(libc::O_NOFOLLOW)
             .open(&at)
             .map_err(|error| io_error("reach", &error))?;
-        let draft = Self { file, at };
-        // The mask of the process must not take away what was asked for.
+        Self { file, at: Some(at) }.with_mode(access)
+    }
+
+    /// The mask of the process must not take away what was asked for.
+    fn with_mode(self, access: &FileAccess) -> Result<Self, Error> {
         let mode = Permissions::from_mode(access.mode);
-        draft.file.set_permissions(mode).map_err(|error| io_error("reach", &error))?;
-        Ok(draft)
+        self.file.set_permissions(mode).map_err(|error| io_error("reach", &error))?;
+        Ok(self)
     }
 
     /// Gives the file its name. False: another file has it.
     pub(super) fn publish(self, path: &Path) -> Result<bool, Error> {
         step();
-        match std::fs::hard_link(&self.at, path) {
+        let linked = match &self.at {
+            Some(at) => std::fs::hard_link(at, path),
+            None => {
+                let open = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+                let how = rustix::fs::AtFlags::SYMLINK_FOLLOW;
+                rustix::fs::linkat(CWD, open, CWD, path, how).map_err(io::Error::from)
+            }
+        };
+        match linked {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
             Err(error) => Err(io_error("reach", &error)),
         }
     }
 
-    /// Gives the file its name, whoever had it.
+    /// Gives the file, which has a name, another one, whoever had that.
     pub(super) fn replace(self, path: &Path) -> Result<(), Error> {
         step();
-        std::fs::rename(&self.at, path).map_err(|error| io_error("reach", &error))
+        let at = self.at.as_deref().unwrap_or(path);
+        std::fs::rename(at, path).map_err(|error| io_error("reach", &error))
     }
 }
 
 impl Drop for Draft {
     fn drop(&mut self) {
         step();
-        // It has its own name by now, or nobody needs it.
-        let _ = std::fs::remove_file(&self.at);
+        if let Some(at) = &self.at {
+            // It has its own name by now, or nobody needs it.
+            let _ = std::fs::remove_file(at);
+        }
     }
+}
+
+/// The folder in which `path` lies.
+fn folder_of(path: &Path) -> &Path {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or(Path::new("."))
 }
 
 /// The name of a draft beside `path`.
@@ -120,16 +228,24 @@ pub(crate) fn open(path: &Path, access: &FileAccess, write: bool) -> Result<Opti
         return Err(Error::new(ErrorCode::FileRefused, "reach", found, limit));
     }
     let system = rustix::fs::fstatfs(&file).map_err(|e| refused("reach", e))?;
-    if REMOTE.contains(&(system.f_type as u64 & u64::from(u32::MAX))) {
-        let found = "a file system that other machines share, or whose locks are not the kernel's";
-        return Err(unsafe_file(found, "a local file system: tmpfs, ext4, xfs, btrfs, overlay"));
-    }
+    check_system(system, access)?;
     Ok(Some(file))
+}
+
+/// Whether a file system is one machine's own.
+fn check_system(system: StatFs, access: &FileAccess) -> Result<(), Error> {
+    let kind = system.f_type as u64 & u64::from(u32::MAX);
+    if access.any_file_system || LOCAL.contains(&kind) {
+        return Ok(());
+    }
+    let found = format!("a file system that other machines may share (type {kind:#x})");
+    let limit = "a local one: tmpfs, ext4, xfs, btrfs, zfs, f2fs, bcachefs, overlay";
+    Err(Error::new(ErrorCode::FileRefused, "reach", found, limit))
 }
 
 /// Sets the memory of `file` aside, for all of its `bytes` bytes.
 pub(super) fn allocate(file: &File, bytes: u64) -> Result<(), Error> {
-    match rustix::fs::fallocate(file.as_fd(), FallocateFlags::empty(), 0, bytes) {
+    match set_aside(file, bytes) {
         Ok(()) => Ok(()),
         Err(Errno::OPNOTSUPP | Errno::NOSYS) => fill(file, bytes),
         Err(error) => Err(refused("reach", error)),
@@ -138,10 +254,20 @@ pub(super) fn allocate(file: &File, bytes: u64) -> Result<(), Error> {
 
 /// The same for a file that holds a region: a copy may have holes. What is there stays.
 pub(super) fn fill_holes(file: &File, bytes: u64) -> Result<(), Error> {
-    match rustix::fs::fallocate(file.as_fd(), FallocateFlags::empty(), 0, bytes) {
+    match set_aside(file, bytes) {
         Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
         Err(error) => Err(refused("reach", error)),
     }
+}
+
+/// In pieces: some kernels give up at any signal, and begin anew when they are asked again.
+fn set_aside(file: &File, bytes: u64) -> Result<(), Errno> {
+    for at in (0..bytes).step_by(PIECE as usize) {
+        let piece = PIECE.min(bytes - at);
+        let set = || rustix::fs::fallocate(file.as_fd(), FallocateFlags::empty(), at, piece);
+        rustix::io::retry_on_intr(set)?;
+    }
+    Ok(())
 }
 
 /// The same on a file system that cannot: write all of it.
@@ -182,22 +308,22 @@ fn refused_as(field: &'static str, found: String) -> Error {
     Error::new(ErrorCode::Os, field, found, "")
 }
 
+const PIECE: u64 = 16 << 20;
+/// As many as the kernel follows.
+const MOST_LINKS: usize = 40;
 const TMPFS: u64 = 0x0102_1994;
-/// By the numbers of `statfs(2)`: nfs, smb, cifs, smb2, afs, ceph, coda, ncp, 9p, fuse, lustre,
-/// gfs2, ocfs2, vboxsf.
-const REMOTE: [u64; 14] = [
-    0x6969,
-    0x517b,
-    0xff53_4d42,
-    0xfe53_4d42,
-    0x5346_414f,
-    0x00c3_6400,
-    0x7375_7245,
-    0x564c,
-    0x0102_1997,
-    0x6573_5546,
-    0x0bd0_0bd0,
-    0x0116_1970,
-    0x7461_636f,
-    0x786f_4256,
+/// File systems of one machine, whose locks are the kernel's, by the numbers of `statfs(2)`: tmpfs,
+/// ramfs, ext2 to ext4, xfs, btrfs, zfs, f2fs, bcachefs, jfs, nilfs2, overlay.
+const LOCAL: [u64; 11] = [
+    TMPFS,
+    0x8584_58f6,
+    0xef53,
+    0x5846_5342,
+    0x9123_683e,
+    0x2fc1_2fc1,
+    0xf2f5_2010,
+    0xca45_1a4e,
+    0x3153_464a,
+    0x3434,
+    0x794c_7630,
 ];

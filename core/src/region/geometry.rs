@@ -137,6 +137,11 @@ impl Geometry {
         (self.words * size_of::<u64>()).next_multiple_of(FILE_UNIT) as u64
     }
 
+    /// Bytes of the region where it `is_shared`, or is one process's own.
+    pub(crate) fn bytes(&self, is_shared: bool) -> u64 {
+        if is_shared { self.file_bytes() } else { (self.words * size_of::<u64>()) as u64 }
+    }
+
     /// How many processes may share the region.
     pub(crate) fn processes(&self) -> usize {
         self.processes

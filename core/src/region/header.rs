@@ -160,25 +160,45 @@ impl Identity {
         let options = SHARED_OPTIONS.into_iter().zip(self.options.into_iter().zip(wanted.options));
         let (mine, theirs) = (&self.geometry, &wanted.geometry);
         let bytes = |geometry: &Geometry| (geometry.chunks() * geometry.chunk_words() * 8) as u64;
+        let inline = |geometry: &Geometry| (geometry.inline_words() * 8) as u64;
         let size = |of: fn(&Geometry) -> usize| (of(mine) as u64, of(theirs) as u64);
         let sizes = [
-            ("inline_outcome", size(Geometry::inline_words)),
+            ("inline_outcome", (inline(mine), inline(theirs))),
             ("max_processes", size(Geometry::processes)),
             ("max_scopes", size(Geometry::scopes)),
             ("outcome_bytes", (bytes(mine), bytes(theirs))),
             ("outcome_bytes", size(Geometry::chunks)),
             ("capacity", size(Geometry::sets)),
         ];
-        let mut all = options.chain(sizes);
-        let differs = |(_, (found, wanted)): &(_, (u64, u64))| {
+        let mut all = options.chain(sizes).enumerate();
+        let differs = |(_, (_, (found, wanted))): &(_, (_, (u64, u64)))| {
             found != wanted && !Bug::OptionsUnchecked.is_planted()
         };
-        let Some((field, (found, wanted))) = all.find(differs) else {
+        let Some((at, (field, (found, wanted)))) = all.find(differs) else {
             return Ok(());
         };
-        let found = format!("{found} in the region");
+        let found = format!("{} in the region", in_words(at, field, found));
+        let wanted = in_words(at, field, wanted);
         let limit = format!("the same for all who share it; this process asks for {wanted}");
         Err(Error::new(ErrorCode::RegionMismatch, field, found, limit))
+    }
+}
+
+/// The value of setting `at`, `field`, as its user knows it.
+fn in_words(at: usize, field: &str, value: u64) -> String {
+    const FIRST_QUOTA: usize = 4;
+    match field {
+        "outcome_limit" | "outcome_bytes" | "inline_outcome" => format!("{value} bytes"),
+        "on_full" => if value == 0 { "Reject" } else { "EvictLru" }.to_owned(),
+        "fingerprint_mode" => if value == 0 { "FastTrusted" } else { "Keyed" }.to_owned(),
+        "default_quota" | "unauthenticated_quota" => match (at - FIRST_QUOTA) % 3 {
+            0 if value == u64::MAX => "no limit of live records".to_owned(),
+            0 => format!("{value} live records"),
+            1 if value == 0 => "no rate".to_owned(),
+            1 => format!("a rate of one in {value} ns"),
+            _ => format!("a burst of {value} ns"),
+        },
+        _ => value.to_string(),
     }
 }
 

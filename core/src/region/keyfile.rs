@@ -31,21 +31,25 @@ pub(crate) fn path_of(path: &Path) -> PathBuf {
 
 /// The secrets at `path`, or a new one that is kept there from now on.
 pub(crate) fn read_or_create(path: &Path, access: &FileAccess) -> Result<Secrets, Error> {
-    loop {
+    for _ in 0..TRIES {
         if let Some(secrets) = read(path, access)? {
             return Ok(secrets);
         }
         let secrets = vec![(0, Secret::generate()?)];
-        if written(path, access, &secrets)?.publish(path)? {
+        let draft = Draft::of(path, access).map_err(of_key_file)?;
+        if written(draft, &secrets)?.publish(path).map_err(of_key_file)? {
             return Ok(secrets);
         }
         // Another process was faster.
     }
+    let found = "a key file that comes and goes, or a link that leads nowhere";
+    Err(Error::new(ErrorCode::Os, "secret", found, "a file"))
 }
 
 /// The secrets at `path`; `None`: there is no such file.
 pub(crate) fn read(path: &Path, access: &FileAccess) -> Result<Option<Secrets>, Error> {
-    let Some(file) = file::open(path, access, false)? else { return Ok(None) };
+    let opened = file::open(path, access, false).map_err(of_key_file)?;
+    let Some(file) = opened else { return Ok(None) };
     let mut text = Zeroizing::new(String::new());
     let most = MOST_BYTES as u64;
     File::take(file, most).read_to_string(&mut text).map_err(|e| io_error("secret", &e))?;
@@ -65,10 +69,16 @@ pub(crate) fn read(path: &Path, access: &FileAccess) -> Result<Option<Secrets>, 
 
 /// Keeps `secrets` at `path`, instead of what is there.
 pub(crate) fn replace(path: &Path, access: &FileAccess, secrets: &Secrets) -> Result<(), Error> {
-    written(path, access, secrets)?.replace(path)
+    let draft = Draft::beside(path, access).map_err(of_key_file)?;
+    written(draft, secrets)?.replace(path).map_err(of_key_file)
 }
 
-fn written(path: &Path, access: &FileAccess, secrets: &Secrets) -> Result<Draft, Error> {
+/// `error`, said of the key file and not of the table.
+fn of_key_file(error: Error) -> Error {
+    error.about("secret", "the key file beside the table: ")
+}
+
+fn written(draft: Draft, secrets: &Secrets) -> Result<Draft, Error> {
     let mut text = Zeroizing::new(String::from(TITLE));
     text.push('\n');
     for (id, secret) in secrets {
@@ -76,7 +86,6 @@ fn written(path: &Path, access: &FileAccess, secrets: &Secrets) -> Result<Draft,
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{id} {}", digits.as_str());
     }
-    let draft = Draft::beside(path, access)?;
     let made = (&draft.file).write_all(text.as_bytes()).and_then(|()| draft.file.sync_all());
     made.map_err(|error| io_error("secret", &error))?;
     Ok(draft)
@@ -87,6 +96,8 @@ fn parse(line: &str) -> Option<(u8, Secret)> {
     Some((id.parse().ok()?, Secret::from_hex(digits)?))
 }
 
+/// How often it is looked for and made.
+const TRIES: usize = 100;
 const TITLE: &str = "oncegate secrets 1";
 /// More than sixteen of the longest secrets.
 const MOST_BYTES: usize = 16 << 10;

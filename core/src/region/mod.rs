@@ -110,6 +110,11 @@ impl Region {
         usize::try_from(used).unwrap_or(usize::MAX).min(self.geometry.processes())
     }
 
+    /// How much memory it takes; in a file, its size.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.geometry.bytes(self.is_shared())
+    }
+
     /// This process's entry of the registry.
     #[inline(always)]
     pub(crate) fn me(&self) -> u8 {

@@ -5,13 +5,14 @@
 //! what the entry says is for people, and for waking:
 //!
 //! ```text
-//! word 0   how often the entry was taken; zero: never, or nothing is left of whoever had it
+//! word 0   how often the entry was taken; zero: never, or nothing is left of whoever had it; the
+//!          highest bit: what is left of him is being cleared
 //! word 1   process id, in the namespace of that process
 //! word 2   wall time at which it came, in milliseconds since 2020
 //! word 3   bell: counts the times that it was rung (see `wait`)
 //! word 4   mail: a bit for each queue that has news
 //! word 5   waiting: a bit for each queue in which somebody waits
-//! word 6   recoveries under way (see `Region::recover`)
+//! word 6   recoveries under way, and of which entries (see `Region::recover`)
 //! word 7   new records and endings under way that count against a scope
 //! ```
 //!
@@ -23,6 +24,8 @@ use std::fs::File;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -55,7 +58,7 @@ pub(super) struct Member {
 /// What only a shared region has.
 struct Host {
     /// Open on the region. No lock is ever taken through it, and children inherit it.
-    file: File,
+    file: Arc<File>,
     inode: (u64, u64),
     /// Where the file was found.
     path: Option<PathBuf>,
@@ -73,6 +76,14 @@ pub(crate) struct Joined {
     pub(crate) used: bool,
 }
 
+/// What came of one look for an entry.
+enum Tried {
+    Joined(Joined),
+    /// There may be one in a moment.
+    Busy,
+    Full,
+}
+
 impl Member {
     /// The one process of a private region.
     pub(super) fn alone() -> Self {
@@ -85,7 +96,7 @@ impl Member {
         let host = Host {
             inode: (of.dev(), of.ino()),
             path: path.map(Path::to_owned),
-            file,
+            file: Arc::new(file),
             held: Mutex::default(),
             alive_ns: (0..=processes).map(|_| AtomicU64::new(0)).collect(),
         };
@@ -157,6 +168,15 @@ impl Host {
     }
 }
 
+impl Drop for Host {
+    fn drop(&mut self) {
+        // Somebody has closed the descriptor, and its number may be another file's by now.
+        if !self.is_same_file() {
+            std::mem::forget(Arc::clone(&self.file));
+        }
+    }
+}
+
 impl Region {
     /// Whether the process of entry `index`, which is not this one's, has certainly died or left.
     /// What cannot be told counts as alive: then its leases end by their deadlines.
@@ -173,23 +193,34 @@ impl Region {
         let known = (1..=self.geometry.processes()).contains(&usize::from(index));
         let under_way = &self.process(usize::from(self.me().max(1)))[RECOVERING];
         // AcqRel: before the question. Whoever takes the entry locks it first, and then looks here:
-        // either it sees this, or the question finds the lock.
-        under_way.fetch_add(1, Ordering::AcqRel);
+        // either it sees this, or the question finds the lock. Acquire on failure: as well.
+        let _ = under_way.fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| {
+            Some((word | recovers(index)).wrapping_add(1))
+        });
         let dead = index != self.me() && (!known || !host.ask(index, self.me()));
         let done = dead.then(act);
-        // Release: pairs with the Acquire of `nobody_recovers`; the act comes before.
-        under_way.fetch_sub(1, Ordering::Release);
+        // Release: pairs with the Acquire of `nobody_recovers`; the act comes before. Relaxed on
+        // failure: it is tried again.
+        let _ = under_way.fetch_update(Ordering::Release, Ordering::Relaxed, |word| {
+            let is_last = word & RECOVERIES <= 1;
+            Some(if is_last { 0 } else { word - 1 })
+        });
         done
     }
 
-    /// Whether no live process is in the middle of a recovery.
-    fn nobody_recovers(&self, but: usize) -> bool {
+    /// Whether no live process is in the middle of a recovery of what entry `of` left. Of an entry
+    /// that nobody ever had nothing is left.
+    fn nobody_recovers(&self, of: usize) -> bool {
+        // Whoever had it counted it before he left marks, and this process has got his lock.
         let host = self.member.host.as_ref();
-        (1..=self.processes_used()).filter(|index| *index != but).all(|index| {
-            // Acquire: pairs with the Release of `recover`.
-            let under_way = self.process(index)[RECOVERING].load(Ordering::Acquire);
-            under_way == 0 || host.is_none_or(|host| !host.ask(index as u8, 0))
-        })
+        let used = self.processes_used();
+        of > used
+            || (1..=used).filter(|index| *index != of).all(|index| {
+                // Acquire: pairs with the Release of `recover`.
+                let under_way = self.process(index)[RECOVERING].load(Ordering::Acquire);
+                let this_one = under_way & recovers(of as u8) != 0;
+                !this_one || host.is_none_or(|host| !host.ask(index as u8, 0))
+            })
     }
 
     /// Whether the file of a shared region has no name any more.
@@ -209,6 +240,10 @@ impl Region {
     pub(crate) fn is_removed(&self) -> bool {
         let Some(host) = &self.member.host else { return false };
         let Some(path) = &host.path else { return false };
+        // A path may be hidden from this process, and then says nothing.
+        if self.is_unlinked() {
+            return true;
+        }
         match std::fs::metadata(path) {
             Ok(of) => (of.dev(), of.ino()) != host.inode,
             Err(error) => error.kind() == std::io::ErrorKind::NotFound,
@@ -221,50 +256,74 @@ impl Region {
         let Some(host) = &self.member.host else {
             return Ok(Joined { index: 1, used: false });
         };
-        let all = || 1..=self.geometry.processes();
-        // Entries of which nothing can be left come first.
-        // Acquire: pairs with the Release of `release`, and with that below.
-        let is_fresh = |index: &usize| self.process(*index)[TAKEN].load(Ordering::Acquire) == 0;
-        let order: Vec<usize> = all().filter(is_fresh).chain(all()).collect();
-        // A child that inherited the description would keep this process's lock.
-        let gate = Gate::shut();
-        let file = host.describe()?;
-        for index in order {
-            if !lock::try_lock(file.as_fd(), index as u64).map_err(os_error)? {
-                continue;
+        let (mut looks, mut full) = (0, 0);
+        while looks < PATIENCE && full < FULL_LOOKS {
+            match self.try_join(host, wall_ms)? {
+                Tried::Joined(joined) => return Ok(joined),
+                // It takes microseconds, and a burial milliseconds.
+                Tried::Busy => looks += 1,
+                Tried::Full => full += 1,
             }
-            step();
-            if !(0..PATIENCE).any(|_| self.nobody_recovers(index)) {
-                // Somebody was stopped in the middle of one: this entry is left to him.
-                lock::unlock(file.as_fd(), index as u64).map_err(os_error)?;
-                continue;
-            }
-            let entry = self.process(index);
-            // Acquire: as above; the lock makes this process the only one that writes here.
-            let before = entry[TAKEN].load(Ordering::Acquire);
-            let page = LockPage::keep(file.as_fd()).map_err(os_error)?;
-            // Relaxed: for people.
-            entry[PID].store(u64::from(std::process::id()), Ordering::Relaxed);
-            // Relaxed: as above.
-            entry[SINCE_MS].store(wall_ms, Ordering::Relaxed);
-            for word in [MAIL, WAITING, RECOVERING] {
-                // Relaxed: nobody waits in this process yet, and it recovers nothing.
-                entry[word].store(0, Ordering::Relaxed);
-            }
-            // Release: whoever sees it taken sees what it says.
-            entry[TAKEN].store(before.wrapping_add(1).max(1), Ordering::Release);
-            // Relaxed: whoever finds this process's mark anywhere looks at its entry.
-            let used = self.header(header::PROCESSES_USED);
-            used.fetch_max(index as u64, Ordering::Relaxed);
-            *host.held() = Some(page);
-            // Relaxed: see `Member::index`.
-            self.member.index.store(index as u64, Ordering::Relaxed);
-            drop(file);
-            drop(gate);
-            return Ok(Joined { index: index as u8, used: before != 0 });
+            std::thread::park_timeout(Duration::from_millis(1));
         }
         let found = format!("{} processes", self.geometry.processes());
         Err(Error::new(ErrorCode::RegistryFull, "max_processes", found, "as many as are alive"))
+    }
+
+    fn try_join(&self, host: &Host, wall_ms: u64) -> Result<Tried, Error> {
+        let all = || 1..=self.geometry.processes();
+        // Acquire: pairs with the Release of `release`, and with that of `enter_as`.
+        let taken = |index: usize| self.process(index)[TAKEN].load(Ordering::Acquire);
+        // Entries of which nothing can be left come first.
+        let order: Vec<usize> = all().filter(|index| taken(*index) == 0).chain(all()).collect();
+        // A child that inherited the description would keep this process's lock.
+        let gate = Gate::shut();
+        let file = host.describe()?;
+        let mut busy = false;
+        for index in order {
+            if !lock::try_lock(file.as_fd(), index as u64).map_err(os_error)? {
+                busy |= taken(index) & BURIED_NOW != 0;
+                continue;
+            }
+            step();
+            if !(0..QUICK_LOOKS).any(|_| self.nobody_recovers(index)) {
+                // Somebody is in the middle of one: this entry is left to him.
+                lock::unlock(file.as_fd(), index as u64).map_err(os_error)?;
+                busy = true;
+                continue;
+            }
+            let page = LockPage::keep(file.as_fd()).map_err(os_error)?;
+            let used = self.enter_as(index, wall_ms);
+            *host.held() = Some(page);
+            drop(file);
+            drop(gate);
+            return Ok(Tried::Joined(Joined { index: index as u8, used }));
+        }
+        Ok(if busy { Tried::Busy } else { Tried::Full })
+    }
+
+    /// Fills entry `index`, which this process has locked. True: somebody had it before.
+    fn enter_as(&self, index: usize, wall_ms: u64) -> bool {
+        let entry = self.process(index);
+        // Acquire: pairs with the Release below, of whoever had it; the lock makes this process the
+        // only one that writes here.
+        let before = entry[TAKEN].load(Ordering::Acquire) & !BURIED_NOW;
+        // Relaxed: for people.
+        entry[PID].store(u64::from(std::process::id()), Ordering::Relaxed);
+        // Relaxed: as above.
+        entry[SINCE_MS].store(wall_ms, Ordering::Relaxed);
+        for word in [MAIL, WAITING, RECOVERING] {
+            // Relaxed: nobody waits in this process yet, and it recovers nothing.
+            entry[word].store(0, Ordering::Relaxed);
+        }
+        // Release: whoever sees it taken sees what it says.
+        entry[TAKEN].store((before + 1).min(!BURIED_NOW), Ordering::Release);
+        // Relaxed: whoever finds this process's mark anywhere looks at its entry.
+        let used = self.header(header::PROCESSES_USED);
+        used.fetch_max(index as u64, Ordering::Relaxed);
+        // Relaxed: see `Member::index`.
+        self.member.index.store(index as u64, Ordering::Relaxed);
+        before != 0
     }
 
     /// Gives this process's entry up. What it still leases counts as a dead process's.
@@ -310,6 +369,8 @@ impl Region {
             }
             // Acquire: another process may have buried it meanwhile.
             if entry[TAKEN].load(Ordering::Acquire) != 0 {
+                // Relaxed: a hint for whoever finds the lock taken.
+                entry[TAKEN].fetch_or(BURIED_NOW, Ordering::Relaxed);
                 clear(index as u8);
                 self.release(index);
                 buried += 1;
@@ -353,8 +414,23 @@ fn now_ns() -> u64 {
     (time.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec as u64)
 }
 
-/// How often a newcomer looks whether recoveries have come to their end.
+/// The bit of `RECOVERING` for entry `index`, which others share.
+fn recovers(index: u8) -> u64 {
+    1 << (32 + index % 32)
+}
+
+/// How many recoveries are under way, in `RECOVERING`.
+const RECOVERIES: u64 = u32::MAX as u64;
+/// In `TAKEN`: a burial is under way.
+const BURIED_NOW: u64 = 1 << 63;
+/// For so many milliseconds a newcomer waits for whoever clears or recovers.
 const PATIENCE: usize = 1_000;
+/// So often in all a newcomer finds every entry taken before it gives up: a lock may outlive its
+/// process for as long as somebody looks at that in `/proc`.
+const FULL_LOOKS: usize = 10;
+/// How often a newcomer looks whether a recovery has come to its end, before it tries another
+/// entry.
+const QUICK_LOOKS: usize = 100;
 /// For so long a process that was alive is taken to be. Asking costs two system calls.
 const FRESH_NS: u64 = 20_000;
 /// The byte whose lock stands for work that one process does at a time: beyond all entries.

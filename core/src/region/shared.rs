@@ -4,8 +4,9 @@ use std::fs::File;
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::time::Duration;
 
-use super::file::{self, Draft, io_error};
+use super::file::{self, Draft, Place, Turn, io_error};
 use super::header::{self, EPOCH, Identity};
 use super::mapping::Mapping;
 use super::memory::Memory;
@@ -40,46 +41,52 @@ impl Region {
         Ok(region)
     }
 
-    /// The region in the file at `path`, made by `set_up` if there is none. The second says whether
-    /// it was.
+    /// The region in the file at `place`, made by `set_up` if there is none. The second says
+    /// whether it was.
     pub(crate) fn at(
-        path: &Path,
-        access: &FileAccess,
+        place: &Place,
         identity: &Identity,
         prefault: bool,
         set_up: impl Fn(&Self) -> Result<(), Error>,
     ) -> Result<(Self, bool), Error> {
-        loop {
-            if let Some(region) = Self::existing(path, access, Some(identity), prefault)? {
+        let turn = Turn::beside(&place.at);
+        for look in 0..LOOKS {
+            let is_ours = turn.take();
+            if let Some(region) = Self::existing(place, Some(identity), prefault)? {
                 return Ok((region, false));
             }
-            let draft = Draft::beside(path, access)?;
+            // Whoever holds the turn may be stopped, or be no process of ours.
+            if !is_ours && look < PATIENT_LOOKS {
+                std::thread::park_timeout(Duration::from_millis(1));
+                continue;
+            }
+            let draft = Draft::of(&place.at, &place.access)?;
             let bytes = identity.geometry.file_bytes();
             step();
             draft.file.set_len(bytes).map_err(|error| io_error("reach", &error))?;
             let own = draft.file.try_clone().map_err(|error| io_error("reach", &error))?;
-            let region = Self::of_file(own, Some(path), identity, prefault, true)?;
+            let region = Self::of_file(own, Some(&place.given), identity, prefault, true)?;
             set_up(&region)?;
-            if draft.publish(path)? {
+            if draft.publish(&place.at)? {
                 return Ok((region, true));
             }
             // Another process was faster: its region is the one.
         }
+        Err(Error::new(ErrorCode::Os, "reach", "a file that comes and goes", "one that stays"))
     }
 
-    /// The region in the file at `path`; `None`: there is no file.
+    /// The region in the file at `place`; `None`: there is no file.
     pub(crate) fn existing(
-        path: &Path,
-        access: &FileAccess,
+        place: &Place,
         wanted: Option<&Identity>,
         prefault: bool,
     ) -> Result<Option<Self>, Error> {
-        let Some(file) = file::open(path, access, true)? else { return Ok(None) };
+        let Some(file) = file::open(&place.at, &place.access, true)? else { return Ok(None) };
         let identity = read_identity(&file)?;
         if let Some(wanted) = wanted {
             identity.same_as(wanted)?;
         }
-        Self::of_file(file, Some(path), &identity, prefault, false).map(Some)
+        Self::of_file(file, Some(&place.given), &identity, prefault, false).map(Some)
     }
 
     /// The region in the file at `path`, whatever its options are, and what they are.
@@ -119,37 +126,52 @@ impl Region {
     pub(crate) fn wake(&self, clocks: Clocks) -> Result<(), Error> {
         let boot = life::boot_id();
         for _ in 0..TRIES {
-            if !self.slept(boot, clocks) {
+            if self.slept(boot, clocks) == Slept::No {
                 return Ok(());
             }
-            let woken = self.exclusively(|| {
-                if self.slept(boot, clocks) {
-                    self.move_on(boot, clocks)?;
-                }
-                Ok(())
-            })?;
-            if woken.is_none() {
-                // Another process does it, in a few microseconds.
-                std::thread::park_timeout(std::time::Duration::from_millis(1));
+            if self.exclusively(|| self.move_on(boot, clocks))?.is_some() {
+                return Ok(());
             }
+            // Another process does it, in a few microseconds.
+            std::thread::park_timeout(Duration::from_millis(1));
         }
         Err(Error::new(ErrorCode::Os, "region", "another process is opening it", "a second"))
     }
 
-    fn slept(&self, boot: [u64; 2], clocks: Clocks) -> bool {
+    fn slept(&self, boot: [u64; 2], clocks: Clocks) -> Slept {
         // Acquire: pairs with the Release of `move_on`.
         let known = [0, 1].map(|i| self.header(header::BOOT + i).load(Ordering::Acquire));
-        // Relaxed: comes with the boot.
-        let origin = self.header(header::ORIGIN_MS).load(Ordering::Relaxed);
-        (known != boot || clocks.now_ms < origin) && !Bug::RebootUnnoticed.is_planted()
+        // Relaxed, all: they come with the boot.
+        let load = |word| self.header(word).load(Ordering::Relaxed);
+        let (origin, last) = (load(header::ORIGIN_MS), load(header::LAST_MS));
+        let now = load(header::FIRST_MS).saturating_add(clocks.now_ms.saturating_sub(origin));
+        if Bug::RebootUnnoticed.is_planted() {
+            Slept::No
+        } else if clocks.now_ms < origin || now < last {
+            Slept::ClockWentBack
+        } else if known != boot && known != UNTOLD && boot != UNTOLD {
+            Slept::OtherBoot
+        } else {
+            Slept::No
+        }
     }
 
     fn move_on(&self, boot: [u64; 2], clocks: Clocks) -> Result<(), Error> {
+        let slept = self.slept(boot, clocks);
+        if slept == Slept::No {
+            return Ok(());
+        }
         if (1..=self.processes_used()).any(|index| self.is_alive_now(index as u8)) {
-            return Err(header::invalid(
-                "a region that processes of another kernel use",
-                "one that is used on one machine",
-            ));
+            // A lock that is seen is one of this kernel, whose clock goes on; a container may be
+            // shown a boot of its own.
+            return if slept == Slept::OtherBoot {
+                Ok(())
+            } else {
+                Err(header::invalid(
+                    "a region that processes with another clock use",
+                    "one that is used on one machine",
+                ))
+            };
         }
         // Relaxed, throughout: the boot that is stored last publishes them.
         let load = |word| self.header(word).load(Ordering::Relaxed);
@@ -179,6 +201,14 @@ impl Region {
     }
 }
 
+/// Whether the machine was started anew since a region was used last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Slept {
+    No,
+    OtherBoot,
+    ClockWentBack,
+}
+
 /// What the file says that it holds.
 pub(crate) fn read_identity(file: &File) -> Result<Identity, Error> {
     let of = file.metadata().map_err(|error| io_error("reach", &error))?;
@@ -198,6 +228,12 @@ pub(crate) fn read_identity(file: &File) -> Result<Identity, Error> {
     Identity::read(&words, of.len())
 }
 
+/// How often a process looks for a table that another one makes, once in a millisecond.
+const PATIENT_LOOKS: usize = 20_000;
+/// How often it looks, and makes one itself, before it gives up.
+const LOOKS: usize = PATIENT_LOOKS + 100;
+/// The boot where the system does not say which one it is.
+const UNTOLD: [u64; 2] = [0; 2];
 /// For so many milliseconds another process may take to wake a region.
 const TRIES: usize = 1_000;
 /// No more than a year passes while a machine is off: a clock that says otherwise is wrong.

@@ -114,6 +114,9 @@ impl Table {
                 if !self.is_over(found.slot, found.seen, rules) {
                     break Insertion::Found;
                 }
+                if found.seen.fence().next_for(FIRST_ATTEMPT).is_none() {
+                    break Insertion::Exhausted;
+                }
                 // The record is over: clear it away, then look again.
                 replaced |= self.clear(found.slot, found.seen, rules);
                 continue;

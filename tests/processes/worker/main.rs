@@ -11,7 +11,8 @@
 //! renew KEY MS              ok | error CODE
 //! mass FROM TO BODY         admitted N: begins and completes each key of the range
 //! sweep | bury | stats | rotate BYTE | retire | drop | exit
-//! pass MS | list FOLDER | close-all
+//! pass MS | list FOLDER | go FOLDER | close-all
+//! herd N PATH OPTIONS       opened N: the table, in as many threads at once
 //! doom N                    it is killed before its N-th write to the table from now on
 //! ```
 //!

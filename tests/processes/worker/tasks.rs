@@ -65,6 +65,11 @@ impl Worker {
                 Ok("closed".into())
             }
             "list" => list(words.next()?),
+            "go" => {
+                std::env::set_current_dir(words.next()?).map_err(|e| Refused(e.to_string()))?;
+                Ok("there".into())
+            }
+            "herd" => self.herd(words.number()?, &mut words),
             "pass" => {
                 // Real time, which several processes share.
                 let until = PreciseClock.now() + Duration::from_millis(words.number()?);
@@ -141,6 +146,25 @@ impl Worker {
         }
         self.engine = Some(builder.build()?);
         Ok("open".into())
+    }
+
+    /// Opens a table in many threads at once.
+    fn herd(&self, threads: u64, words: &mut Words<'_>) -> Result<String, Refused> {
+        let (path, options) = (words.next()?, words.0.by_ref().collect::<Vec<_>>());
+        let start = std::sync::Barrier::new(threads as usize);
+        let open = || {
+            let builder = Engine::builder().reach(Reach::Host(path.into()));
+            let mut options = options.iter();
+            let builder = options.try_fold(builder, |builder, word| configure(builder, word));
+            start.wait();
+            Some(builder.ok()?.build())
+        };
+        let opened: Vec<_> = std::thread::scope(|scope| {
+            let all: Vec<_> = (0..threads).map(|_| scope.spawn(open)).collect();
+            all.into_iter().map(|one| one.join().ok().flatten()).collect()
+        });
+        let open = opened.iter().filter(|one| matches!(one, Some(Ok(_)))).count();
+        Ok(format!("opened {open}"))
     }
 
     fn begin(&mut self, words: &mut Words<'_>) -> Result<String, Refused> {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
-use oncegate::FileAccess;
+use oncegate::{FileAccess, Scope};
 
 use crate::cli::whole;
 
@@ -42,12 +42,12 @@ pub struct InspectArgs {
     /// Print one JSON object and nothing else
     #[arg(long)]
     pub json: bool,
-    /// Scopes and processes that are listed, 0 to 1000
+    /// Scopes that are listed, and processes, 0 to 1000; live processes come first
     #[arg(long, value_name = "N", default_value_t = 10,
         value_parser = whole::<u16>(0, 1_000), allow_negative_numbers = true)]
     pub top: u16,
-    /// Show what the scope of this name uses, too
-    #[arg(long, value_name = "NAME")]
+    /// Show what the scope of this name uses, too, if something limits it
+    #[arg(long, value_name = "NAME", value_parser = scope_name)]
     pub scope: Option<String>,
 }
 
@@ -82,7 +82,7 @@ pub struct DoctorArgs {
     /// Remove the table if it is damaged and nobody uses it; the next process makes a new one
     #[arg(long)]
     pub recreate: bool,
-    /// With --recreate: remove it even if it is sound, or is no table at all
+    /// With --recreate: remove it even if it is not damaged, or is no table at all
     #[arg(long, requires = "recreate")]
     pub force: bool,
 }
@@ -96,6 +96,11 @@ pub struct GcArgs {
     /// Print one JSON object and nothing else
     #[arg(long)]
     pub json: bool,
+}
+
+/// Reads the name of a scope.
+fn scope_name(text: &str) -> Result<String, String> {
+    Scope::new(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
 pub(crate) const INSPECT_ABOUT: &str = "\
@@ -114,8 +119,12 @@ Examples:
 When a lease began is not kept. So the oldest ones are told by their deadlines: for how long the
 one that lapsed first has been over, and when the next one lapses.
 
-Scopes are listed by their hash under the table's own salt; --scope names one. Only scopes that
-something limits have an entry; the records of all others are counted together.
+Only scopes that something limits have an entry, by their hash under the table's own salt; the
+records of all others are counted together. So --scope tells what a scope uses only if it has a
+quota, or its table a quota by default.
+
+With --json, docs/looking-after-shared-tables.md tells what each field means. If the command fails,
+the object says why in `error`.
 
 Exit status:
   0  done
@@ -125,8 +134,10 @@ Exit status:
 pub(crate) const TOP_ABOUT: &str = "\
 Watch a table that processes share: fill, records, leases, processes, and new records a second.
 
-On a terminal the view is drawn anew at each interval; into a pipe or a file one block is printed \
-for each. It ends with Ctrl-C, or after --count looks.";
+On a terminal the view is drawn anew at each interval, as much of it as fits the window; into a \
+pipe or a file one block is printed for each. It ends with Ctrl-C, after --count looks, or when \
+whoever reads its output has gone. If the table is removed while it is watched, it looks for the \
+next one.";
 
 pub(crate) const TOP_HELP: &str = "\
 Examples:
@@ -149,8 +160,10 @@ and chunk for what no step of the engine leads to, processes that ended and what
 drafts that nobody finished. The file is opened read-only. What looks impossible is read again \
 before it is told, so that a table at work is not taken for a broken one.
 
-With --recreate it removes a table that is damaged, after it has made sure that no process uses \
-it. With the table go its records: what ran before may run again. The key file stays.";
+With --recreate it removes a table that is damaged itself, after it has made sure that no process \
+uses it; with --force as well, any other that nobody uses. With the table go its records: what ran \
+before may run again. The key file stays, and a new table that is given no secret takes the one \
+that is kept there. A new table that is given a secret has no use for it: move it away then.";
 
 pub(crate) const DOCTOR_HELP: &str = "\
 Examples:
@@ -159,25 +172,32 @@ Examples:
   oncegate doctor /dev/shm/charges --recreate
 
 Each finding has a severity (info, warning or error), a code that stays the same from version to
-version, what was found, and what to do.
+version, what was found, and what to do. Damaged is a table with the finding header-invalid,
+slots-impossible, tags-wrong, sets-impossible or chunks-impossible; every other asks for --force.
+docs/looking-after-shared-tables.md lists them, and the fields of the JSON object.
 
 Exit status:
-  0  no finding is an error; or the table was removed
+  0  no finding is an error; or with --recreate: the table was removed, or there is none
   1  a finding is an error; or --recreate was refused
   2  wrong usage";
 
 pub(crate) const GC_ABOUT: &str = "\
 Clear what dead processes left in a table, what is over in it, and drafts that nobody finished.
 
-Nothing needs it: whoever meets what a dead process left takes it over at once, and new records \
-clear old ones. It takes part in the table as a process of its own while it runs. It needs no \
-secret and lets nothing begin.";
+No table needs it: whoever meets what a dead process left takes it over at once, and new records \
+clear old ones. A draft is a file that somebody began to make a table in, and was killed over; one \
+that was changed in the last 15 minutes may still be worked on, and stays. Drafts are removed also \
+where there is no table. It takes part in the table as a process of its own while it runs. It \
+needs no secret and lets nothing begin.";
 
 pub(crate) const GC_HELP: &str = "\
 Example:
   oncegate gc /dev/shm/charges
 
+With --json, docs/looking-after-shared-tables.md tells what each field means. If the command fails,
+the object says why in `error`.
+
 Exit status:
   0  done
-  1  the table could not be opened, or has no entry left for one more process
+  1  there is no table, it could not be opened, or it has no entry left for one more process
   2  wrong usage";

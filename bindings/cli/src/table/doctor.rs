@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-use oncegate::{ErrorCode, RegionFile, Severity};
-use serde_json::{Value, json};
+use oncegate::{ErrorCode, Finding, RegionFile, Severity};
+use serde_json::json;
 
-use super::{DoctorArgs, TableError, json as to_json};
+use super::{DoctorArgs, json as to_json};
 
 /// What the command prints, and whether all is well.
 pub(crate) struct Diagnosis {
@@ -13,36 +13,23 @@ pub(crate) struct Diagnosis {
     pub(crate) is_well: bool,
 }
 
-/// One finding as it is told: the engine's, or one of why the file could not even be opened.
-struct Told {
-    severity: Severity,
-    code: String,
-    text: String,
-    advice: String,
-    json: Value,
-}
-
 /// What became of the wish to remove the table.
 enum Removal {
     NotAsked,
     Done,
+    /// There is no table.
+    Needless,
     Refused(String),
 }
 
 /// Checks, and removes if that was asked for.
-pub(crate) fn doctor(args: &DoctorArgs) -> Result<Diagnosis, TableError> {
-    let found = match RegionFile::open(&args.table.path, args.table.access()) {
-        Ok(file) => {
-            let found = file.check().map_err(|error| args.table.failed(error))?;
-            found.iter().map(Told::of).collect()
-        }
-        Err(error) => vec![Told::unopened(&error)],
-    };
-    let is_sound = found.iter().all(|told| told.severity < Severity::Error);
-    let removal = if args.recreate { remove(args, &found, is_sound) } else { Removal::NotAsked };
+pub(crate) fn doctor(args: &DoctorArgs) -> Diagnosis {
+    let found = RegionFile::diagnose(&args.table.path, args.table.access());
+    let is_sound = found.iter().all(|finding| finding.severity < Severity::Error);
+    let removal = if args.recreate { remove(args, &found) } else { Removal::NotAsked };
     let is_well = match removal {
         Removal::NotAsked => is_sound,
-        Removal::Done => true,
+        Removal::Done | Removal::Needless => true,
         Removal::Refused(_) => false,
     };
     let text = if args.json {
@@ -50,17 +37,19 @@ pub(crate) fn doctor(args: &DoctorArgs) -> Result<Diagnosis, TableError> {
     } else {
         show(args, &found, &removal)
     };
-    Ok(Diagnosis { text, is_well })
+    Diagnosis { text, is_well }
 }
 
-fn remove(args: &DoctorArgs, found: &[Told], is_sound: bool) -> Removal {
-    if is_sound && !args.force {
-        let text = "the table is sound; --force removes it all the same, with all its records";
-        return Removal::Refused(text.to_owned());
+fn remove(args: &DoctorArgs, found: &[Finding]) -> Removal {
+    if found.iter().any(Finding::is_absence) {
+        return Removal::Needless;
     }
-    if found.iter().any(|told| told.code == "not-oncegate") && !args.force {
-        let text = "the file does not begin as a table does; --force removes it all the same";
-        return Removal::Refused(text.to_owned());
+    if !args.force && !found.iter().any(Finding::is_damage) {
+        let worst = found.iter().find(|finding| finding.severity == Severity::Error);
+        return Removal::Refused(worst.map_or_else(
+            || format!("the table is sound; {FORCE}"),
+            |worst| format!("{} is no damage of the table itself; {FORCE}", worst.code),
+        ));
     }
     let remove = if args.force { RegionFile::remove_whatever_it_is } else { RegionFile::remove };
     match remove(args.table.path.clone(), args.table.access()) {
@@ -68,22 +57,34 @@ fn remove(args: &DoctorArgs, found: &[Told], is_sound: bool) -> Removal {
         Err(error) if error.code() == ErrorCode::RegionInUse => {
             Removal::Refused(format!("{error}: end them first; `oncegate inspect` lists them"))
         }
-        Err(error) => Removal::Refused(error.to_string()),
+        Err(error) => {
+            let why = RegionFile::explain(&args.table.path, args.table.access(), &error);
+            match why.is_absence() {
+                true => Removal::Needless,
+                false => Removal::Refused(format!("{}; {}", why.text, why.advice)),
+            }
+        }
     }
 }
 
-fn show(args: &DoctorArgs, found: &[Told], removal: &Removal) -> String {
+fn show(args: &DoctorArgs, found: &[Finding], removal: &Removal) -> String {
     let mut text = format!("{}\n", args.table.path.display());
-    for told in found {
-        let (severity, code) = (told.severity.name(), &told.code);
-        let _ = writeln!(text, "\n{severity}: {code}\n  {}\n  -> {}", told.text, told.advice);
+    for finding in found {
+        let (severity, code) = (finding.severity.name(), finding.code);
+        let _ = writeln!(text, "\n{severity}: {code}\n  {}\n  -> {}", finding.text, finding.advice);
     }
     if found.is_empty() {
         text.push_str("nothing is wrong\n");
     }
     match removal {
         Removal::NotAsked => {}
-        Removal::Done => text.push_str("\nremoved: the next process that opens it makes it anew\n"),
+        Removal::Done => {
+            text.push_str("\nremoved: the next process that opens it makes it anew\n");
+            if args.table.has_key_file() {
+                text.push_str(KEY_STAYS);
+            }
+        }
+        Removal::Needless => text.push_str("\nnothing to remove: there is no table\n"),
         Removal::Refused(why) => {
             let _ = writeln!(text, "\nnot removed: {why}");
         }
@@ -91,47 +92,23 @@ fn show(args: &DoctorArgs, found: &[Told], removal: &Removal) -> String {
     text
 }
 
-fn show_json(args: &DoctorArgs, found: &[Told], removal: &Removal, is_sound: bool) -> String {
+fn show_json(args: &DoctorArgs, found: &[Finding], removal: &Removal, is_sound: bool) -> String {
     let refused = match removal {
-        Removal::Refused(why) => Some(why),
-        _ => None,
+        Removal::Refused(why) => Some(why.as_str()),
+        Removal::Needless => Some("there is no table"),
+        Removal::NotAsked | Removal::Done => None,
     };
     let object = json!({
         "path": args.table.path.to_string_lossy(),
         "healthy": is_sound,
-        "findings": found.iter().map(|told| &told.json).collect::<Vec<_>>(),
+        "findings": found.iter().map(to_json::finding).collect::<Vec<_>>(),
         "removed": matches!(removal, Removal::Done),
         "not_removed": refused,
     });
     object.to_string() + "\n"
 }
 
-impl Told {
-    fn of(finding: &oncegate::Finding) -> Self {
-        Self {
-            severity: finding.severity,
-            code: finding.code.to_owned(),
-            text: finding.text.clone(),
-            advice: finding.advice.clone().into_owned(),
-            json: to_json::finding(finding),
-        }
-    }
-
-    fn unopened(error: &oncegate::Error) -> Self {
-        let (code, advice) = match error.code() {
-            ErrorCode::FileRefused => ("file-refused", REFUSED),
-            _ => ("file-unreadable", UNREADABLE),
-        };
-        let text = error.to_string();
-        let severity = Severity::Error;
-        let name = severity.name();
-        let json = json!({ "severity": name, "code": code, "text": text, "advice": advice });
-        Self { severity, code: code.to_owned(), text, advice: advice.to_owned(), json }
-    }
-}
-
-const REFUSED: &str = "processes refuse it as well, unless they are told otherwise: give the file \
-                       to the user that runs them, with permissions 0600; or allow more with \
-                       --group, --foreign-owner or --follow-symlink, and in their configuration";
-const UNREADABLE: &str = "is it the right path? Where there is no file, the first process that \
-                          opens the table makes one";
+const FORCE: &str = "--force removes it all the same, with all its records";
+const KEY_STAYS: &str = "\
+the key file stays: a new table that is given no secret takes the one that is kept there
+";

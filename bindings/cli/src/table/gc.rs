@@ -9,9 +9,16 @@ use crate::storm::report::count;
 /// Clears, and gives what the command prints.
 pub(crate) fn gc(args: &GcArgs) -> Result<String, TableError> {
     let table = &args.table;
-    let done = RegionFile::collect(&table.path, table.access()).map_err(|e| table.failed(e))?;
+    let done = RegionFile::collect(&table.path, table.access()).map_err(|error| {
+        let failed = table.failed(error);
+        // Whoever began to make the first table and was killed left a draft, and no table.
+        let is_absent = failed.why.is_absence();
+        let removed = is_absent.then(|| RegionFile::remove_drafts(&table.path).unwrap_or(0));
+        TableError { drafts: removed, ..failed }
+    })?;
     if args.json {
         let object = json!({
+            "path": table.path.to_string_lossy(),
             "buried": done.buried,
             "recovered": done.recovered,
             "lapsed": done.lapsed,

@@ -20,7 +20,7 @@ pub(crate) fn inspect(args: &InspectArgs) -> Result<String, TableError> {
 
 fn to_json(args: &InspectArgs, seen: &Inspection, named: Option<(&str, u64)>) -> String {
     let top = usize::from(args.top);
-    let mut object = json::inspection(seen, top);
+    let mut object = json::inspection(&args.table.path, seen, top);
     if let (Some((_, hash)), Some(fields)) = (named, object.as_object_mut()) {
         let status = find(seen, hash).map(json::scope);
         fields.insert("scope".to_owned(), status.unwrap_or(serde_json::Value::Null));

@@ -1,13 +1,22 @@
 //! A table as JSON: the same names as in the engine's own types.
 
-use oncegate::{Finding, FingerprintMode, Inspection, OnFull, ScopeStatus};
+use std::path::Path;
+
+use oncegate::{Finding, FingerprintMode, Inspection, OnFull, ProcessStatus, ScopeStatus};
 use serde_json::{Value, json};
 
-/// The whole of an inspection, with the `top` scopes that have most records.
-pub(super) fn inspection(seen: &Inspection, top: usize) -> Value {
+use super::text::first_processes;
+
+/// The whole of an inspection of the table at `path`, with the first `top` of its processes and
+/// scopes.
+pub(super) fn inspection(path: &Path, seen: &Inspection, top: usize) -> Value {
     let mut object = made_for(seen);
     if let (Some(all), Value::Object(more)) = (object.as_object_mut(), state(seen)) {
         all.extend(more);
+        all.insert("path".to_owned(), path.to_string_lossy().into());
+        let processes = first_processes(seen).into_iter().take(top).map(process).collect();
+        all.insert("processes".to_owned(), Value::Array(processes));
+        all.insert("processes_total".to_owned(), seen.processes.len().into());
         let scopes = seen.scopes.iter().take(top).map(scope).collect();
         all.insert("scopes".to_owned(), Value::Array(scopes));
         all.insert("scopes_total".to_owned(), seen.scopes.len().into());
@@ -40,7 +49,8 @@ fn made_for(seen: &Inspection) -> Value {
 fn state(seen: &Inspection) -> Value {
     let (records, leases, chunks) = (&seen.records, &seen.leases, &seen.chunks);
     json!({
-        "epoch": seen.epoch,
+        // Beyond what a double holds.
+        "epoch": seen.epoch.to_string(),
         "same_boot": seen.same_boot,
         "now_ms": seen.now_ms,
         "records": {
@@ -61,14 +71,6 @@ fn state(seen: &Inspection) -> Value {
             "longest_lapsed_ms": leases.longest_lapsed_ms,
             "next_lapse_ms": leases.next_lapse_ms,
         },
-        "processes": seen.processes.iter().map(|process| json!({
-            "index": process.index,
-            "state": process.state.name(),
-            "pid": process.pid,
-            "since_unix_ms": process.since_unix_ms,
-            "leases": process.leases,
-            "half_done": process.half_done,
-        })).collect::<Vec<_>>(),
         "buried": seen.buried,
         "unlimited_records": seen.unlimited_records,
         "chunks": {
@@ -86,6 +88,18 @@ fn state(seen: &Inspection) -> Value {
             "current": seen.keys.current,
             "is_rotating": seen.keys.is_rotating,
         },
+    })
+}
+
+/// One process.
+fn process(status: &ProcessStatus) -> Value {
+    json!({
+        "index": status.index,
+        "state": status.state.name(),
+        "pid": status.pid,
+        "since_unix_ms": status.since_unix_ms,
+        "leases": status.leases,
+        "half_done": status.half_done,
     })
 }
 

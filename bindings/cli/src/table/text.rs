@@ -88,12 +88,18 @@ pub(super) fn state(seen: &Inspection) -> String {
 }
 
 /// Who uses the table: those that are alive first, then those with most leases.
-pub(super) fn processes(seen: &Inspection, top: usize) -> String {
+pub(super) fn first_processes(seen: &Inspection) -> Vec<&ProcessStatus> {
     let mut all: Vec<_> = seen.processes.iter().collect();
     all.sort_by_key(|process| {
         let is_gone = process.state != ProcessState::Alive;
         (is_gone, std::cmp::Reverse(process.leases + process.half_done), process.index)
     });
+    all
+}
+
+/// The first `top` of those that use the table.
+pub(super) fn processes(seen: &Inspection, top: usize) -> String {
+    let all = first_processes(seen);
     let of = |state| seen.processes.iter().filter(|process| process.state == state).count() as u64;
     let states = [
         ("alive", of(ProcessState::Alive)),
@@ -169,7 +175,7 @@ pub(super) fn scope_rows<'s>(scopes: impl IntoIterator<Item = &'s ScopeStatus>) 
 
 fn more(text: &mut String, all: usize, shown: usize) {
     if all > shown {
-        let _ = writeln!(text, "  and {} more", count((all - shown) as u64));
+        let _ = writeln!(text, "  … and {} more", count((all - shown) as u64));
     }
 }
 

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use oncegate::{Insertions, Inspection};
 
-use super::{TableArgs, TopArgs, text};
+use super::window::Window;
+use super::{TableArgs, TableError, TopArgs, text};
 use crate::Failure;
 use crate::storm::report::count;
 
@@ -17,16 +18,34 @@ struct Before {
     at: Instant,
 }
 
+/// What one look sees.
+struct Look {
+    insertions: Insertions,
+    seen: Inspection,
+    at: Instant,
+}
+
 /// Prints one view for each interval.
 pub(crate) fn top(args: &TopArgs) -> Result<(), Failure> {
     let is_drawn = stdout().is_terminal() && !args.once;
     let interval = Duration::from_millis(args.interval.into());
     let looks = if args.once { Some(1) } else { args.count };
-    let mut before = None;
+    let mut before: Option<Before> = None;
     let mut made = 0;
     loop {
-        let (view, now) = look(&args.table, before.as_ref())?;
-        before = Some(now);
+        // Asked for each time: people pull at it.
+        let window = is_drawn.then(Window::of_stdout);
+        let view = match look(&args.table) {
+            Ok(now) => {
+                let view = view(&args.table, &now, before.as_ref(), window);
+                let Look { insertions, seen, at } = now;
+                before = Some(Before { insertions, epoch: seen.epoch, at });
+                view
+            }
+            // It was there: somebody makes it anew.
+            Err(error) if before.is_some() && error.why.is_absence() => gone(&args.table),
+            Err(error) => return Err(error.into()),
+        };
         let mut out = stdout().lock();
         if is_drawn {
             out.write_all(CLEAR)?;
@@ -42,30 +61,41 @@ pub(crate) fn top(args: &TopArgs) -> Result<(), Failure> {
     }
 }
 
-/// The view, and what the next one is compared with.
-fn look(table: &TableArgs, before: Option<&Before>) -> Result<(String, Before), Failure> {
+fn look(table: &TableArgs) -> Result<Look, TableError> {
     // Opened anew each time: a table that was removed and made again is the one to be seen.
     let file = table.open()?;
     let insertions = file.insertions().map_err(|error| table.failed(error))?;
     let at = Instant::now();
     let seen = file.inspect().map_err(|error| table.failed(error))?;
-    let rate = before.filter(|before| before.epoch == seen.epoch).map(|before| {
-        let seconds = at.duration_since(before.at).as_secs_f64();
-        insertions.since(&before.insertions) as f64 / seconds.max(1e-3)
-    });
-    let view = view(table, &seen, rate);
-    Ok((view, Before { insertions, epoch: seen.epoch, at }))
+    Ok(Look { insertions, seen, at })
 }
 
-fn view(table: &TableArgs, seen: &Inspection, rate: Option<f64>) -> String {
-    let mut view = format!("{}  {} UTC\n", table.path.display(), text::now());
+fn view(table: &TableArgs, now: &Look, before: Option<&Before>, window: Option<Window>) -> String {
+    let seen = &now.seen;
+    let rate = before.filter(|before| before.epoch == seen.epoch).map(|before| {
+        let seconds = now.at.duration_since(before.at).as_secs_f64();
+        now.insertions.since(&before.insertions) as f64 / seconds.max(1e-3)
+    });
     let rate = rate.map_or_else(|| "-".to_owned(), |rate| count(rate.round() as u64));
-    text::line(&mut view, "new records", &format!("{rate} a second"));
-    view.push_str(&text::state(seen));
-    view.push_str(&text::processes(seen, ROWS));
-    view.push_str(&text::scopes(seen, SCOPES));
-    view.push('\n');
-    view
+    let mut head = title(table);
+    text::line(&mut head, "new records", &format!("{rate} a second"));
+    head.push_str(&text::state(seen));
+    let draw = |processes, scopes| {
+        let (processes, scopes) = (text::processes(seen, processes), text::scopes(seen, scopes));
+        format!("{head}{processes}{scopes}")
+    };
+    match window {
+        Some(window) => window.fit(draw, ROWS, SCOPES),
+        None => draw(ROWS, SCOPES) + "\n",
+    }
+}
+
+fn gone(table: &TableArgs) -> String {
+    format!("{}there is no table any more; looking for the next one\n\n", title(table))
+}
+
+fn title(table: &TableArgs) -> String {
+    format!("{}  {} UTC\n", table.path.display(), text::now())
 }
 
 /// Clears the terminal and goes to its first line.

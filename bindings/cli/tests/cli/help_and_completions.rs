@@ -41,12 +41,14 @@ fn help_teaches() {
     }
 }
 
-/// Goal: every shell gets a script that knows the commands. Method: each shell that is offered.
+/// Goal: every shell gets a script that knows the commands, and none that is not for people.
+/// Method: each shell that is offered.
 #[test]
 fn completions_know_the_commands() {
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let script = stdout(&["completions", shell], b"");
         assert!(script.contains("storm") && script.contains("fail-rate"), "{shell}");
+        assert!(script.contains("recreate") && !script.contains("storm-worker"), "{shell}");
     }
 }
 

@@ -1,9 +1,13 @@
 //! Tests that run the real `oncegate` binary.
 
 mod common;
+mod doctor;
 mod help_and_completions;
 mod input_and_exit_status;
 mod measurement;
+mod refusals;
+mod schema;
 mod shared_tables;
 mod storm_of_processes;
 mod storm_on_real_input;
+mod top;

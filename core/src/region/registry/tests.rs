@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::reach::FileAccess;
-use crate::region::{Geometry, Identity};
+use crate::region::{Geometry, Identity, file};
 
 /// A file of its own, gone with this value.
 struct Place(PathBuf);
@@ -21,7 +21,8 @@ impl Place {
         let geometry = Geometry::new(2, 0, 1, 1, 8, processes).expect("small");
         let identity = Identity { geometry, options: [0; 11] };
         let access = FileAccess::owner_only();
-        let made = Region::at(&self.0, &access, &identity, false, |region| {
+        let place = file::Place::new(&self.0, &access).expect("a path");
+        let made = Region::at(&place, &identity, false, |region| {
             for (at, word) in identity.words().into_iter().enumerate() {
                 // Relaxed: one thread.
                 region.header(at).store(word, Ordering::Relaxed);
@@ -65,23 +66,45 @@ fn entries_are_taken_in_order() {
     assert_eq!(joined(&e), (2, false), "nothing is left of it");
 }
 
-/// Goal: an entry is not given away while somebody is between the question and the act. Method: a
-/// recovery that is under way in a live process, and in one that is dead.
+/// Goal: an entry is not given away while somebody is between the question and the act, and
+/// another one is. Method: a recovery that is under way in a live process, of this entry and of
+/// another, and in one that is dead; and an entry that nobody ever had.
 #[test]
 fn an_entry_waits_for_recoveries() {
     let place = Place::new();
-    let [a, b, c] = [(); 3].map(|()| place.open(3));
-    let _ = (joined(&a), joined(&b), joined(&c));
+    let [a, b, c, d] = [(); 4].map(|()| place.open(3));
+    let _ = (joined(&a), joined(&b));
+    assert_eq!(a.recover(3, || joined(&c)), Some((3, false)), "nobody ever had it");
     drop(c);
+    assert_eq!(a.recover(34, || joined(&d)), Some((3, true)), "nobody recovers this one");
+    drop(d);
     let newcomer = place.open(3);
     let tried = a.recover(3, || newcomer.join(5).map_err(|error| error.code()));
     assert_eq!(tried, Some(Err(ErrorCode::RegistryFull)));
     assert_eq!(a.recover(2, || ()), None, "it is alive");
     // Relaxed: one thread.
-    b.process(2)[RECOVERING].store(1, Ordering::Relaxed);
+    b.process(2)[RECOVERING].store(1 | recovers(3), Ordering::Relaxed);
     assert!(newcomer.join(5).is_err());
     drop(b);
     assert!(matches!(joined(&newcomer), (2 | 3, true)), "the dead recover nothing");
+}
+
+/// Goal: a newcomer waits for a burial, and gets its entry. Method: the only dead one's, looked for
+/// in the middle of its burial; where all are alive nobody waits.
+#[test]
+fn a_newcomer_waits_for_a_burial() {
+    let place = Place::new();
+    let [a, b, c] = [(); 3].map(|()| place.open(2));
+    let _ = (joined(&a), joined(&b));
+    let look = |region: &Region| {
+        let host = region.member.host.as_ref().expect("shared");
+        region.try_join(host, 5).expect("own")
+    };
+    assert!(matches!(look(&c), Tried::Full));
+    drop(b);
+    let buried = a.bury(|_| assert!(matches!(look(&c), Tried::Busy)));
+    assert_eq!(buried.expect("own"), 1);
+    assert_eq!(joined(&c), (2, false), "nothing is left of it");
 }
 
 /// Goal: what two processes may not do at once, they do not, and no longer than it takes. Method:

@@ -1,0 +1,345 @@
+//! A storm: several processes work on one table at once, and each of them is killed before some
+//! write, while an oracle beside the table knows what none of them may be told.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use oncegate::{
+    Admission, BeginOptions, Completed, Engine, EngineBuilder, ErrorCode, Failure, FileAccess,
+    Lease, OnConflict, OnDrop, OnFull, Outcome, Quota, Reach, RegionFile, Request, Scope, Secret,
+    Severity,
+};
+
+use crate::crew::Folder;
+use crate::forked::Forked;
+
+const KEYS: usize = 40;
+/// Processes of one table, three at a time.
+const CREW: u64 = 20;
+const AT_ONCE: usize = 3;
+const CALLS: u64 = 300;
+
+/// What all processes of a storm write down, in memory that they share beside the table.
+struct Oracle {
+    /// The process that was admitted last, and has not ended its attempt.
+    holder: [AtomicU64; KEYS],
+    /// The token of the attempt whose end was acknowledged; [`NO_BYTES`]: it left no bytes.
+    done: [AtomicU64; KEYS],
+    /// The token of the attempt whose outcome was replayed.
+    seen: [AtomicU64; KEYS],
+    /// The first thing that may not be: what, and the key.
+    wrong: AtomicU64,
+    admitted: AtomicU64,
+    replayed: AtomicU64,
+}
+
+const NO_BYTES: u64 = u64::MAX;
+
+/// What may not be, as numbers that fit beside a key.
+const WRONG: [&str; 9] = [
+    "nothing",
+    "admitted beside a living holder",
+    "admitted again to its own holder",
+    "admitted although its end was acknowledged",
+    "the holder could not end it",
+    "bytes of another request",
+    "bytes other than those that were acknowledged",
+    "two replays differ",
+    "an error that nobody expects",
+];
+
+impl Oracle {
+    /// Memory that forked children share; it stays until the process ends.
+    fn new() -> &'static Self {
+        let (size, none) = (size_of::<Self>(), std::ptr::null_mut());
+        let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED);
+        // SAFETY: a new anonymous mapping at an address of the kernel's choice.
+        let memory = unsafe { libc::mmap(none, size, access, kind | libc::MAP_ANONYMOUS, -1, 0) };
+        assert!(memory != libc::MAP_FAILED, "no memory");
+        // SAFETY: large enough, aligned to a page, all zeroes, which are atomics, and never unmapped.
+        unsafe { &*memory.cast::<Self>() }
+    }
+
+    fn wrong(&self, what: usize, key: usize) {
+        let report = (what as u64) << 32 | key as u64;
+        // Relaxed, both: read when all processes have ended.
+        let _ = self.wrong.compare_exchange(0, report, Ordering::Relaxed, Ordering::Relaxed);
+    }
+}
+
+/// Random numbers from a seed (xorshift64*, Vigna 2014).
+struct Dice(u64);
+
+impl Dice {
+    fn new(seed: u64) -> Self {
+        let mut dice = Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+        (0..4).for_each(|_| _ = dice.roll(2));
+        dice
+    }
+
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11) % sides
+    }
+}
+
+/// What the tables of a storm are like.
+#[derive(Clone, Copy, Debug)]
+struct Weather {
+    evicts: bool,
+    has_quota: bool,
+    inline: bool,
+    waits: bool,
+    inherited: bool,
+}
+
+impl Weather {
+    fn new(number: u64) -> Self {
+        let bit = |at: u64| number >> at & 1 == 1;
+        let [evicts, has_quota, inline, waits] = [0, 1, 2, 3].map(bit);
+        Self { evicts, has_quota, inline, waits, inherited: number % 5 == 4 }
+    }
+
+    fn builder(self) -> EngineBuilder {
+        let hour = Duration::from_secs(3_600);
+        let builder = Engine::builder()
+            .capacity(16)
+            .max_processes(4)
+            .max_scopes(4)
+            .inline_outcome(if self.inline { 64 } else { 0 })
+            .outcome_limit(200)
+            .outcome_bytes(24 << 10)
+            .precise_clock()
+            .lease_duration(hour)
+            .on_drop(OnDrop::KeepLease)
+            .on_full(if self.evicts { OnFull::EvictLru } else { OnFull::Reject });
+        let quota = Quota::unlimited().max_live(KEYS as u64);
+        if self.has_quota { builder.default_quota(quota) } else { builder }
+    }
+}
+
+fn request(key: &str) -> Request<'_> {
+    Request::new(Scope::new("acme").expect("short"), "op", key).expect("valid")
+}
+
+/// The outcome that the attempt `token` of `key` leaves, and no other one.
+fn body(key: usize, token: u64) -> Vec<u8> {
+    let mut dice = Dice::new(token ^ (key as u64) << 50);
+    let length = [5, 20, 60, 70, 120, 180][dice.roll(6) as usize];
+    let noise = (0..length).map(|_| dice.roll(256) as u8);
+    token.to_le_bytes().into_iter().chain(noise).collect()
+}
+
+/// Whether process `id` is alive, and not on its way out.
+fn is_alive(id: u64) -> bool {
+    const EXITING: u64 = 4;
+    let Ok(text) = std::fs::read_to_string(format!("/proc/{id}/stat")) else { return false };
+    let fields: Vec<&str> = text.rsplit(')').next().unwrap_or("").split_whitespace().collect();
+    let flags = fields.get(6).and_then(|flags| flags.parse::<u64>().ok()).unwrap_or(EXITING);
+    !matches!(fields.first(), Some(&("Z" | "X")) | None) && flags & EXITING == 0
+}
+
+/// One process of the crew.
+struct Sailor<'s> {
+    engine: Engine,
+    oracle: &'s Oracle,
+    weather: Weather,
+    dice: Dice,
+    me: u64,
+    waits: bool,
+}
+
+impl Sailor<'_> {
+    fn work(&mut self) {
+        for _ in 0..CALLS {
+            match self.dice.roll(60) {
+                0 => drop(self.engine.sweep(16)),
+                1 => drop(self.engine.bury_dead()),
+                2 if !self.weather.inherited => {
+                    let secret = Secret::generate().expect("entropy");
+                    drop(self.engine.rotate_secret(secret));
+                }
+                3 => drop(self.engine.finish_rotation()),
+                _ => self.call(),
+            }
+        }
+    }
+
+    fn call(&mut self) {
+        let key = self.dice.roll(KEYS as u64) as usize;
+        let name = format!("key-{key}");
+        // SeqCst, here and below: what was written down before a call is known after it.
+        let done = self.oracle.done[key].load(Ordering::SeqCst);
+        let wait = OnConflict::Wait(Duration::from_secs(2));
+        let options = BeginOptions::new();
+        let options = if self.waits { options.on_conflict(wait) } else { options };
+        let oracle = self.oracle;
+        // The engine is lent to the lease, and the dice are not.
+        let Self { engine, dice, me, waits, .. } = self;
+        match engine.begin_with(&request(&name), &options) {
+            Ok(Admission::Admitted(lease)) => {
+                admitted(oracle, key, *me, done, &lease);
+                end(oracle, key, dice, *waits, lease);
+            }
+            Ok(Admission::Replayed(outcome)) => replayed(oracle, key, done, &outcome),
+            Ok(_) => {}
+            Err(error) => {
+                let expected = [ErrorCode::Full, ErrorCode::QuotaExceeded];
+                if !expected.contains(&error.code()) {
+                    oracle.wrong(8, key);
+                }
+            }
+        }
+    }
+}
+
+fn admitted(oracle: &Oracle, key: usize, me: u64, done: u64, lease: &Lease<'_>) {
+    let before = oracle.holder[key].swap(me, Ordering::SeqCst);
+    if before == me {
+        oracle.wrong(2, key);
+    } else if before != 0 && is_alive(before) {
+        oracle.wrong(1, key);
+    }
+    if done != 0 {
+        oracle.wrong(3, key);
+    }
+    assert!(lease.attempt() > 0);
+    // Relaxed: for people.
+    oracle.admitted.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Ends the attempt in one way or another, or keeps it until this process's death.
+fn end(oracle: &Oracle, key: usize, dice: &mut Dice, waits: bool, lease: Lease<'_>) {
+    let token = lease.fencing_token().get();
+    let outcome = Outcome::new(200, body(key, token));
+    let ended = match dice.roll(6) {
+        0 => {
+            oracle.holder[key].store(0, Ordering::SeqCst);
+            lease.fail(Failure::retryable()).map(|()| 0)
+        }
+        // Who waits would wait for itself.
+        1 if !waits => {
+            let _ = lease.into_token();
+            return;
+        }
+        2 => lease.fail(Failure::terminal(outcome)).map(|()| NO_BYTES),
+        _ => lease
+            .complete(&outcome)
+            .map(|stored| if stored == Completed::Stored { token } else { NO_BYTES }),
+    };
+    match ended {
+        Ok(0) => {}
+        Ok(done) => oracle.done[key].store(done, Ordering::SeqCst),
+        Err(_) => oracle.wrong(4, key),
+    }
+}
+
+fn replayed(oracle: &Oracle, key: usize, done: u64, outcome: &Outcome) {
+    let token = outcome.body().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+    if outcome.body() != body(key, token) {
+        oracle.wrong(5, key);
+    }
+    if done != 0 && done != NO_BYTES && done != token {
+        oracle.wrong(6, key);
+    }
+    let before = oracle.seen[key].swap(token, Ordering::SeqCst);
+    if before != 0 && before != token {
+        oracle.wrong(7, key);
+    }
+    // Relaxed: for people.
+    oracle.replayed.fetch_add(1, Ordering::Relaxed);
+}
+
+/// One life of a process: it may be killed while it opens the table, or later.
+fn live(seed: u64, weather: Weather, oracle: &Oracle, folder: &Folder, own: Option<Engine>) -> i32 {
+    let mut dice = Dice::new(seed);
+    let before_opening = dice.roll(5) == 0;
+    let writes = 1 + if dice.roll(2) == 0 { dice.roll(60) } else { dice.roll(1_200) };
+    if before_opening {
+        oncegate::fate::die_before_write(writes);
+    }
+    let builder = || weather.builder().reach(Reach::Host(folder.table()));
+    // A rotation may have been under way, and its secrets in the file.
+    let Ok(engine) = own.map_or_else(|| builder().build(), Ok) else { return 1 };
+    if !before_opening {
+        oncegate::fate::die_before_write(writes);
+    }
+    let waits = weather.waits && dice.roll(2) == 0;
+    let me = u64::from(std::process::id());
+    let mut sailor = Sailor { engine, oracle, weather, dice, me, waits };
+    sailor.work();
+    for holder in &oracle.holder {
+        // Whatever it holds is free as soon as the engine is dropped, below.
+        let _ = holder.compare_exchange(me, 0, Ordering::SeqCst, Ordering::SeqCst);
+    }
+    0
+}
+
+/// All processes of one table, and what they left. Returns how many were killed.
+fn storm(seed: u64) -> u64 {
+    let (weather, oracle, folder) = (Weather::new(seed), Oracle::new(), Folder::new());
+    let inherited = || weather.builder().reach(Reach::HostInherited).build().expect("memory");
+    let mut parent = weather.inherited.then(inherited);
+    let mut killed = 0;
+    let mut crew = std::collections::VecDeque::new();
+    for number in 0..CREW {
+        if crew.len() == AT_ONCE {
+            killed += ended(crew.pop_front(), seed);
+        }
+        let seed = seed * CREW + number;
+        let life = || live(seed, weather, oracle, &folder, parent.take());
+        // In the parent nothing is taken: it is the child that runs this.
+        crew.push_back(Forked::new(life));
+    }
+    while !crew.is_empty() {
+        killed += ended(crew.pop_front(), seed);
+    }
+    // Relaxed, all: every process has ended.
+    let wrong = oracle.wrong.load(Ordering::Relaxed);
+    let (what, key) = (WRONG[(wrong >> 32) as usize], wrong as u32);
+    assert_eq!(wrong, 0, "seed {seed}, {weather:?}: key {key}: {what}");
+    match parent {
+        Some(engine) => drop(engine.bury_dead().expect("own")),
+        None => settled(seed, weather, &folder),
+    }
+    killed
+}
+
+fn ended(sailor: Option<Forked>, seed: u64) -> u64 {
+    let status = sailor.expect("there is one").status();
+    assert!(matches!(status, None | Some(0)), "seed {seed}: a process gave {status:?}");
+    u64::from(status.is_none())
+}
+
+/// Nothing is left of the dead, and what counts is counted right.
+fn settled(seed: u64, weather: Weather, folder: &Folder) {
+    let access = FileAccess::owner_only;
+    RegionFile::collect(folder.table(), access()).expect("a table");
+    let file = RegionFile::open(folder.table(), access()).expect("a table");
+    let seen = file.inspect().expect("a table");
+    assert_eq!((seen.half_done, seen.leases.held), (0, 0), "seed {seed}, {weather:?}");
+    for scope in &seen.scopes {
+        assert_eq!(scope.charged, scope.records, "seed {seed}, {weather:?}");
+    }
+    for finding in file.check().expect("a table") {
+        let fine = finding.severity < Severity::Error;
+        assert!(fine, "seed {seed}, {weather:?}: {finding:?}");
+    }
+}
+
+/// Goal: whoever is killed, and whenever: no request is admitted beside a living holder or after an
+/// end that was acknowledged, every outcome is whole, its own and always the same one, nothing of
+/// the dead is left, and quotas are right (I1, I3, I4, I7, I8). Method: many tables, each with 20
+/// processes, three at a time, that begin, end, sweep, bury, rotate and wait, each killed before a
+/// write of its own; an oracle in shared memory. `STORM=N` begins at another seed.
+#[test]
+fn nothing_is_run_twice_or_lost_in_a_storm() {
+    let from = std::env::var("STORM").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
+    let killed: u64 = (from..from + TABLES).map(storm).sum();
+    println!("processes: {killed} killed, in a storm over {TABLES} tables");
+}
+
+/// As many as take some seconds.
+const TABLES: u64 = 320;
