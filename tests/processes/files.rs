@@ -145,6 +145,8 @@ fn another_secret_is_refused() {
     let kept = std::fs::read(&key).expect("own file");
     std::fs::write(&key, "oncegate secrets 1\n0 zz\n").expect("own file");
     refused(&folder, |b| b, wrong, "cannot be read");
+    std::fs::write(&key, [0xff; 40]).expect("own file");
+    refused(&folder, |b| b, wrong, "cannot be read");
     std::fs::remove_file(&key).expect("own file");
     refused(&folder, |b| b, wrong, "neither a secret nor the key file");
     assert!(!key.exists(), "a new one would belong to no table");

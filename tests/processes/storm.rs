@@ -56,7 +56,8 @@ impl Oracle {
         // SAFETY: a new anonymous mapping at an address of the kernel's choice.
         let memory = unsafe { libc::mmap(none, size, access, kind | libc::MAP_ANONYMOUS, -1, 0) };
         assert!(memory != libc::MAP_FAILED, "no memory");
-        // SAFETY: large enough, aligned to a page, all zeroes, which are atomics, and never unmapped.
+        // SAFETY: large enough, aligned to a page, all zeroes, which are atomics, and never
+        // unmapped.
         unsafe { &*memory.cast::<Self>() }
     }
 

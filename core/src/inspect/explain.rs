@@ -108,9 +108,8 @@ fn by_kind(of: &Metadata, access: &FileAccess, error: &Error) -> Obstacle {
             let more = format!("{advice}; else allow its group by `--group`; {SET}");
             refused(text, if for_group { more } else { format!("{advice}; {OTHERS}") })
         }
-        (true, false) => {
-            refused(error.to_string(), "the text says what it has to be, or where it has to lie")
-        }
+        // What it is passed: so it is where it lies.
+        (true, false) => refused(error.found().to_owned(), LOCAL),
         (false, _) if of.uid() != own => {
             let text = format!("a file of user {}, and this is {own}: {}", of.uid(), error.found());
             let advice = "run the command as that user, or as root with `--foreign-owner`";
@@ -131,6 +130,10 @@ fn unreadable(text: String, advice: &str) -> Obstacle {
 
 const FOLLOW_IT: &str = "give the path that it leads to, or allow it by `--follow-symlink`; \
                          processes allow it by `FileAccess`";
+const LOCAL: &str = "where the file system is this machine's own, allow it by \
+                     `--any-file-system`; processes allow it by `FileAccess`. On a shared one each \
+                     machine takes the processes of the others for dead: move the table to tmpfs \
+                     or a local disk";
 const SET: &str = "processes allow it by `FileAccess`";
 const OTHERS: &str = "whoever can write to a table can answer its requests";
 const MAKES_ONE: &str = "is it the right path? The first process that opens it makes one";

@@ -63,7 +63,7 @@ pub(super) fn header(image: &Image, error: &Error) -> Finding {
         (true, false) if bytes > 0 => format!("another kind of file, of {bytes} bytes"),
         _ => error.found().to_owned(),
     };
-    if found == OTHER_VERSION {
+    if is_ours && !is_short && header::is_of_another_version(&words) {
         return Finding::new(Severity::Error, "other-version", found, MIGRATE);
     }
     if is_ours {
@@ -160,7 +160,7 @@ fn key_file(image: &Image, pages: &Pages<'_>) -> Option<Finding> {
             return found(Severity::Info, "key-file-missing", text, KEY_MISSING);
         }
         // It was opened, and is no text, or lacks its lines.
-        Err(error) if error.field() == "secret" => {
+        Err(error) if error.code() == ErrorCode::WrongSecret => {
             let text = format!("the key file is damaged: {}; {OTHERS_CANNOT}", error.found());
             return found(Severity::Error, "key-file-damaged", text, KEY_DAMAGED);
         }
@@ -197,8 +197,6 @@ const KEY_WRONG: &str = "if each process is given the secret, move the key file 
                          another table's; else bring back the one that was made with the table. \
                          Without both, end all processes, and remove the table with `oncegate \
                          doctor PATH --recreate --force`: the new one takes the key file's secret";
-/// As the header's reader says it.
-const OTHER_VERSION: &str = "a region of another version of the engine";
 const MIGRATE: &str = "use the version that made it; or end all processes, remove the table with \
                        `oncegate doctor PATH --recreate --force`, and start them with this \
                        version; its records are lost";

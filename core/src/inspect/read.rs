@@ -35,7 +35,7 @@ pub(super) struct Pages<'i> {
 impl Image {
     pub(super) fn open(path: &Path, access: FileAccess) -> Result<Self, Error> {
         let file = file::open(path, &access, false)?.ok_or_else(no_file)?;
-        Ok(Self { file, path: path.to_owned(), access })
+        Ok(Self { file, path: file::led_to(path, &access), access })
     }
 
     pub(super) fn pages(&self) -> Result<Pages<'_>, Error> {

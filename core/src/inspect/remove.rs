@@ -29,7 +29,7 @@ pub(super) fn collect(path: &Path, access: FileAccess) -> Result<Collected, Erro
         recovered: stats.recovered,
         lapsed: swept.lapsed as u64,
         cleared: swept.cleared as u64,
-        drafts: remove_drafts(path)?,
+        drafts: remove_drafts(&file::led_to(path, &access))?,
     })
 }
 

@@ -48,13 +48,7 @@ impl Place {
         let given = std::path::absolute(path).map_err(|_| {
             Error::new(ErrorCode::InvalidConfig, "reach", "an empty path", "a path of a file")
         })?;
-        let mut at = given.clone();
-        for _ in 0..MOST_LINKS {
-            match std::fs::read_link(&at) {
-                Ok(to) if access.symlink => at = folder_of(&at).join(to),
-                _ => break,
-            }
-        }
+        let at = led_to(&given, access);
         match rustix::fs::statfs(folder_of(&at)) {
             Ok(system) => check_system(system, access)?,
             Err(Errno::NOENT) => {
@@ -71,6 +65,18 @@ impl Place {
         }
         Ok(Self { given, at, access: *access })
     }
+}
+
+/// Where the links at `path` lead, if they may be followed; what lies there is another question.
+pub(crate) fn led_to(path: &Path, access: &FileAccess) -> PathBuf {
+    let mut at = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        match std::fs::read_link(&at) {
+            Ok(to) if access.symlink => at = folder_of(&at).join(to),
+            _ => break,
+        }
+    }
+    at
 }
 
 /// The turn of one process to make a file in a folder: others would fill as much memory meanwhile,

@@ -207,6 +207,11 @@ pub(crate) fn is_ours(words: &[u64; EPOCH]) -> bool {
     words[MAGIC] == MAGIC_WORD
 }
 
+/// Whether they are of a region that another version of the engine made.
+pub(crate) fn is_of_another_version(words: &[u64; EPOCH]) -> bool {
+    is_ours(words) && words[FORMAT] != FORMAT_WORD
+}
+
 /// The version of the layout that `words` say they have.
 pub(crate) fn format_of(words: &[u64; EPOCH]) -> u32 {
     (words[FORMAT] >> 32) as u32

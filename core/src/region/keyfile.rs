@@ -52,19 +52,24 @@ pub(crate) fn read(path: &Path, access: &FileAccess) -> Result<Option<Secrets>, 
     let Some(file) = opened else { return Ok(None) };
     let mut text = Zeroizing::new(String::new());
     let most = MOST_BYTES as u64;
-    File::take(file, most).read_to_string(&mut text).map_err(|e| io_error("secret", &e))?;
+    match File::take(file, most).read_to_string(&mut text) {
+        Ok(_) => {}
+        // No text at all.
+        Err(error) if error.kind() == std::io::ErrorKind::InvalidData => return Err(unreadable()),
+        Err(error) => return Err(of_key_file(io_error("secret", &error))),
+    }
     let mut lines = text.lines();
     let known = lines.next() == Some(TITLE);
     let secrets: Option<Secrets> = lines.map(parse).collect();
     match secrets.filter(|secrets| known && !secrets.is_empty()) {
         Some(secrets) => Ok(Some(secrets)),
-        None => Err(Error::new(
-            ErrorCode::WrongSecret,
-            "secret",
-            "a key file that cannot be read",
-            "the file that was made beside the table",
-        )),
+        None => Err(unreadable()),
     }
+}
+
+fn unreadable() -> Error {
+    let found = "a key file that cannot be read";
+    Error::new(ErrorCode::WrongSecret, "secret", found, "the file that was made beside the table")
 }
 
 /// Keeps `secrets` at `path`, instead of what is there.

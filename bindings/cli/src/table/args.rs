@@ -22,6 +22,9 @@ pub struct TableArgs {
     /// The path may lead to the file by a symbolic link
     #[arg(long)]
     pub follow_symlink: bool,
+    /// The file may lie on a file system that is not known to be this machine's own
+    #[arg(long)]
+    pub any_file_system: bool,
 }
 
 impl TableArgs {
@@ -29,7 +32,8 @@ impl TableArgs {
     pub(crate) fn access(&self) -> FileAccess {
         let access = FileAccess::owner_only();
         let access = if self.group { access.group() } else { access };
-        access.foreign_owner(self.foreign_owner).symlink(self.follow_symlink)
+        let access = access.foreign_owner(self.foreign_owner).symlink(self.follow_symlink);
+        access.any_file_system(self.any_file_system)
     }
 }
 

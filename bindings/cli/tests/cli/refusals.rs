@@ -48,6 +48,7 @@ fn advice_fits_the_case() {
         (dangling, ["a symbolic link", "--follow-symlink"], "makes one"),
         (group.clone(), ["permissions 0660", "--group"], "--foreign-owner"),
         (wide, ["permissions 0644", "chmod 600"], "--group"),
+        ("/proc/self/environ".to_owned(), ["a file system", "--any-file-system"], "makes one"),
         (of("none"), ["there is no table", "makes one"], "chmod"),
         (of("no/table"), ["no folder", "make the folder"], "makes one"),
     ] {
