@@ -1,11 +1,12 @@
 //! Path: what is counted, each with an engine that makes it the same every time.
 
 use std::hint::black_box;
+use std::path::Path as FilePath;
 use std::time::Duration;
 
 use oncegate::{
     Admission, BeginOptions, Engine, Fingerprint, FingerprintMode, ManualClock, Outcome, Prepared,
-    Request, Scope, Secret,
+    Reach, Request, Scope, Secret,
 };
 
 /// A hot path.
@@ -21,10 +22,14 @@ pub(crate) enum Path {
     ReplayLarge,
     /// Sixteen duplicates at once; counted for each.
     ReplayBatch,
+    /// [`ReplayPrepared`](Self::ReplayPrepared) in a file that processes share.
+    ReplayShared,
     /// A new request from begin to complete, and the table has room.
     New,
     /// The same, and the table is full: an old record goes.
     NewInFullTable,
+    /// The same in a file that processes share.
+    NewShared,
     /// Sixteen new requests at once in a full table, then completed; counted for each.
     NewBatch,
     /// A duplicate of a running request.
@@ -39,14 +44,16 @@ pub(crate) enum Path {
 
 impl Path {
     /// All of them.
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::ReplayPrepared,
         Self::ReplayHashed,
         Self::ReplayAllocated,
         Self::ReplayLarge,
         Self::ReplayBatch,
+        Self::ReplayShared,
         Self::New,
         Self::NewInFullTable,
+        Self::NewShared,
         Self::NewBatch,
         Self::InProgress,
         Self::Renew,
@@ -62,8 +69,10 @@ impl Path {
             Self::ReplayAllocated => "replay-allocated",
             Self::ReplayLarge => "replay-large",
             Self::ReplayBatch => "replay-batch-16",
+            Self::ReplayShared => "replay-shared",
             Self::New => "new",
             Self::NewInFullTable => "new-in-full-table",
+            Self::NewShared => "new-shared",
             Self::NewBatch => "new-batch-16",
             Self::InProgress => "in-progress",
             Self::Renew => "renew",
@@ -75,13 +84,15 @@ impl Path {
     /// Prepares what it needs, and runs it that many times inside `measured`.
     pub(crate) fn run(self, iterations: usize) {
         match self {
-            Self::ReplayPrepared => replay(iterations, Replay::Prepared, 64),
-            Self::ReplayHashed => replay(iterations, Replay::Hashed, 64),
-            Self::ReplayAllocated => replay(iterations, Replay::Allocated, 64),
-            Self::ReplayLarge => replay(iterations, Replay::Prepared, 256),
-            Self::ReplayBatch => replay(iterations, Replay::Batch, 64),
-            Self::New => new(iterations, 8 * iterations, 0),
-            Self::NewInFullTable => new(iterations, FULL, 3 * FULL),
+            Self::ReplayPrepared => replay(iterations, Replay::Prepared, 64, Reach::Process),
+            Self::ReplayHashed => replay(iterations, Replay::Hashed, 64, Reach::Process),
+            Self::ReplayAllocated => replay(iterations, Replay::Allocated, 64, Reach::Process),
+            Self::ReplayLarge => replay(iterations, Replay::Prepared, 256, Reach::Process),
+            Self::ReplayBatch => replay(iterations, Replay::Batch, 64, Reach::Process),
+            Self::ReplayShared => shared(|reach| replay(iterations, Replay::Prepared, 64, reach)),
+            Self::New => new(iterations, 8 * iterations, 0, Reach::Process),
+            Self::NewInFullTable => new(iterations, FULL, 3 * FULL, Reach::Process),
+            Self::NewShared => shared(|reach| new(iterations, FULL, 3 * FULL, reach)),
             Self::NewBatch => new_batch(iterations),
             Self::InProgress => in_progress(iterations),
             Self::Renew => renew(iterations),
@@ -107,8 +118,8 @@ enum Replay {
     Batch,
 }
 
-fn replay(iterations: usize, how: Replay, bytes: usize) {
-    let engine = engine(FULL, FingerprintMode::Keyed);
+fn replay(iterations: usize, how: Replay, bytes: usize, reach: Reach) {
+    let engine = engine_in(reach, FULL, FingerprintMode::Keyed);
     let keys: Vec<Fingerprint> = (0..BATCH as u64).map(fingerprint).collect();
     let outcome = Outcome::new(200, vec![7; bytes]);
     keys.iter().for_each(|&key| complete(&engine, key, &outcome));
@@ -135,8 +146,8 @@ fn replay(iterations: usize, how: Replay, bytes: usize) {
 }
 
 /// New requests, after `before` of them.
-fn new(iterations: usize, capacity: usize, before: usize) {
-    let engine = engine(capacity, FingerprintMode::Keyed);
+fn new(iterations: usize, capacity: usize, before: usize, reach: Reach) {
+    let engine = engine_in(reach, capacity, FingerprintMode::Keyed);
     let (options, outcome) = (BeginOptions::new(), Outcome::new(200, [7; 64]));
     (0..before).for_each(|number| complete(&engine, fingerprint(number as u64), &outcome));
     let keys: Vec<_> = (before..before + iterations).map(|n| fingerprint(n as u64)).collect();
@@ -213,9 +224,24 @@ fn hash(iterations: usize, mode: FingerprintMode) {
     });
 }
 
+/// Runs `path` on a file of its own.
+fn shared(path: impl FnOnce(Reach)) {
+    let memory = FilePath::new("/dev/shm");
+    let base = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+    let folder = base.join(format!("paths-{}-shared", std::process::id()));
+    std::fs::create_dir(&folder).expect("a folder");
+    path(Reach::Host(folder.join("table")));
+    std::fs::remove_dir_all(&folder).expect("own folder");
+}
+
 fn engine(capacity: usize, mode: FingerprintMode) -> Engine {
+    engine_in(Reach::Process, capacity, mode)
+}
+
+fn engine_in(reach: Reach, capacity: usize, mode: FingerprintMode) -> Engine {
     let secret = Secret::from_bytes(&[7; 32]).expect("long enough");
-    let builder = Engine::builder().capacity(capacity).fingerprint_mode(mode).secret(secret);
+    let reached = Engine::builder().reach(reach);
+    let builder = reached.capacity(capacity).fingerprint_mode(mode).secret(secret);
     let builder = builder.outcome_limit(256).clock(ManualClock::new());
     builder.build().expect("a valid configuration")
 }

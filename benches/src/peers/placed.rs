@@ -12,7 +12,11 @@ use crate::record::{LEASE, WINDOW};
 use crate::store::{Begun, Store};
 
 /// A table in `MEMORY` of one kind; with `HUGE`, large pages are asked for.
-pub struct Placed<const MEMORY: u8, const HUGE: bool>(Oncegate);
+pub struct Placed<const MEMORY: u8, const HUGE: bool> {
+    engine: Oncegate,
+    /// Where the file lies: an engine whose file is gone refuses to go on.
+    _folder: Option<Folder>,
+}
 
 /// Memory of the process itself.
 pub const PRIVATE: u8 = 0;
@@ -41,10 +45,8 @@ pub fn given() -> Vec<Given> {
 static GIVEN: Mutex<Vec<Given>> = Mutex::new(Vec::new());
 
 impl<const MEMORY: u8, const HUGE: bool> Placed<MEMORY, HUGE> {
-    fn build(capacity: usize) -> Engine {
-        // The table stays where it is when its name is gone.
-        let folder = (MEMORY == NAMED).then(|| Folder::new().expect("a folder"));
-        let reach = match &folder {
+    fn build(capacity: usize, folder: Option<&Folder>) -> Engine {
+        let reach = match folder {
             Some(folder) => Reach::Host(folder.path().join("table")),
             None if MEMORY == INHERITED => Reach::HostInherited,
             None => Reach::Process,
@@ -78,7 +80,8 @@ impl<const MEMORY: u8, const HUGE: bool> Store for Placed<MEMORY, HUGE> {
             disable_transparent_huge_pages(true).expect("always allowed");
         }
         let before = huge_bytes();
-        let engine = Self::build(capacity);
+        let folder = (MEMORY == NAMED).then(|| Folder::new().expect("a folder"));
+        let engine = Self::build(capacity, folder.as_ref());
         let huge = huge_bytes().saturating_sub(before);
         if !HUGE {
             disable_transparent_huge_pages(false).expect("always allowed");
@@ -87,7 +90,7 @@ impl<const MEMORY: u8, const HUGE: bool> Store for Placed<MEMORY, HUGE> {
         let mut all = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
         all.push(Given { name: Self::NAME, bytes, huge: huge.min(bytes) });
         drop(all);
-        Self(Oncegate::of(engine, BeginOptions::new()))
+        Self { engine: Oncegate::of(engine, BeginOptions::new()), _folder: folder }
     }
 
     #[inline]
@@ -101,12 +104,12 @@ impl<const MEMORY: u8, const HUGE: bool> Store for Placed<MEMORY, HUGE> {
 
     #[inline]
     fn begin<'s>(&'s self, key: &[u64; 4], into: &mut Outcome) -> Begun<Lease<'s>> {
-        self.0.begin(key, into)
+        self.engine.begin(key, into)
     }
 
     #[inline]
     fn complete<'s>(&'s self, lease: Lease<'s>, outcome: &Outcome) {
-        self.0.complete(lease, outcome);
+        self.engine.complete(lease, outcome);
     }
 
     fn remove(&self, _: &[u64; 4]) {}
