@@ -48,7 +48,8 @@ impl EngineBuilder {
             quota.check("unauthenticated_quota")?;
         }
         // Twice as many entries: half empty, they are found within a few probes.
-        let scopes = 2 * self.max_scopes + 1;
+        // Half of those that are tried, the one that is none, and the guest's.
+        let scopes = 2 * self.max_scopes + 2;
         lasts("lease_duration", self.lease, YEAR)?;
         lasts("dedup_window", self.window, TEN_YEARS)?;
         if let OnConflict::Wait(limit) = self.on_conflict {

@@ -7,17 +7,18 @@
 
 use std::time::Duration;
 
-use dashmap::{DashMap, Entry};
+use dashmap::DashMap;
 
 use super::Engine;
 use crate::error::{Error, ErrorCode};
 use crate::fingerprint::Scope;
 use crate::fork::PerProcess;
 use crate::observe::Event;
-use crate::region::header;
-use crate::sync::Ordering;
+use crate::region::{Exclusive, header};
+use crate::sync::plain::AtomicU64;
+use crate::sync::{Mutex, Ordering, lock};
 use crate::table::Unsettled;
-use crate::table::scope::{Refusal, ScopeLimits};
+use crate::table::scope::{GUEST, Refusal, ScopeLimits};
 
 /// What one scope may use. Limits count new records; duplicates and retries are free. (A duplicate
 /// that comes while another caller is about to make the last record of a limit may be refused
@@ -110,7 +111,7 @@ impl Quota {
             }
         };
         let max_live = self.max_live.unwrap_or(u64::MAX);
-        Ok(ScopeLimits { max_live, nanos_each, burst_nanos, guest: false, pinned: false })
+        Ok(ScopeLimits { max_live, nanos_each, burst_nanos, pinned: false })
     }
 }
 
@@ -118,13 +119,22 @@ impl Quota {
 pub(super) struct Quotas {
     /// What this process set by name, as it was given: the region has whole nanoseconds.
     of_scope: PerProcess<DashMap<u64, Quota>>,
+    /// One thread of this process sets a quota at a time.
+    setting: PerProcess<Mutex<()>>,
+    unnamed: Unnamed,
     default: Quota,
     unauthenticated: Quota,
 }
 
 impl Quotas {
     pub(super) fn new(default: Quota, unauthenticated: Quota) -> Self {
-        Self { of_scope: PerProcess::new(DashMap::new()), default, unauthenticated }
+        Self {
+            of_scope: PerProcess::new(DashMap::new()),
+            setting: PerProcess::new(Mutex::new(())),
+            unnamed: Unnamed::new(),
+            default,
+            unauthenticated,
+        }
     }
 
     pub(super) fn limits_any(&self) -> bool {
@@ -141,7 +151,7 @@ impl Quotas {
     }
 
     fn limits_of_unknown(&self, scope: Scope<'_>) -> Result<ScopeLimits, Error> {
-        Ok(ScopeLimits { guest: is_guest(scope), ..self.of_unknown(scope).limits()? })
+        self.of_unknown(scope).limits()
     }
 }
 
@@ -150,15 +160,16 @@ impl Engine {
     ///
     /// A quota that equals the default one, and reserves nothing, gives back the place of the scope
     /// among [`EngineBuilder::max_scopes`](crate::EngineBuilder::max_scopes), as
-    /// [`remove_quota`](Self::remove_quota) does. Of two processes that set the quota of one scope
-    /// at the same moment, either may be obeyed, or each in part.
+    /// [`remove_quota`](Self::remove_quota) does. Of the processes that share a table one sets a
+    /// quota at a time, and the last one is obeyed by all.
     ///
     /// # Errors
     ///
     /// [`ErrorCode::InvalidOption`] for a rate or burst of zero;
     /// [`ErrorCode::QuotaExceeded`], field `scopes`, when as many scopes have quotas as
     /// [`EngineBuilder::max_scopes`](crate::EngineBuilder::max_scopes) says;
-    /// [`ErrorCode::Forked`] in a forked child.
+    /// [`ErrorCode::RegionInUse`], field `quotas`, when another process that sets one was stopped
+    /// over it for a second; [`ErrorCode::Forked`] in a forked child.
     ///
     /// ```
     /// # use oncegate::{Engine, Quota, Scope};
@@ -169,20 +180,20 @@ impl Engine {
     pub fn set_quota(&self, scope: Scope<'_>, quota: Quota) -> Result<(), Error> {
         self.enter()?;
         let others = self.quotas.limits_of_unknown(scope)?;
-        let own = ScopeLimits { guest: others.guest, ..quota.limits()? };
-        let reserves = own.max_live != u64::MAX && !own.guest;
+        let own = quota.limits()?;
+        let reserves = own.max_live != u64::MAX && !is_guest(scope);
         if quota == self.quotas.of_unknown(scope) && !reserves {
             // Nothing tells it from a scope that was never named.
             return self.remove_quota(scope);
         }
         let hash = self.scope_hash(scope);
-        // Of two calls of this process for one scope, one comes after the other.
-        let given = self.quotas.of_scope().entry(hash);
-        let pinned = self.table.pin_scope(hash, own, others, self.now());
-        pinned.ok_or_else(too_many_scopes)?;
-        given.insert(quota);
-        self.note_quotas();
-        Ok(())
+        self.one_sets(|| {
+            let pinned = self.table.pin_scope(hash, own, others, self.now());
+            pinned.ok_or_else(too_many_scopes)?;
+            self.quotas.of_scope().insert(hash, quota);
+            self.note_quotas();
+            Ok(())
+        })
     }
 
     /// Takes back what [`set_quota`](Self::set_quota) gave `scope`, by whichever process: the
@@ -194,7 +205,7 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// [`ErrorCode::Forked`] in a forked child.
+    /// [`ErrorCode::RegionInUse`], as `set_quota`; [`ErrorCode::Forked`] in a forked child.
     ///
     /// ```
     /// # use oncegate::{Engine, Quota, Scope};
@@ -209,12 +220,25 @@ impl Engine {
         self.enter()?;
         let others = self.quotas.limits_of_unknown(scope)?;
         let hash = self.scope_hash(scope);
-        let given = self.quotas.of_scope().entry(hash);
-        self.table.unpin_scope(hash, others);
-        if let Entry::Occupied(given) = given {
-            let _ = given.remove();
+        self.one_sets(|| {
+            self.table.unpin_scope(hash, others);
+            self.quotas.of_scope().remove(&hash);
+            Ok(())
+        })
+    }
+
+    /// Runs `set` while nobody else sets a quota, of all who share the region.
+    fn one_sets(&self, set: impl Fn() -> Result<(), Error>) -> Result<(), Error> {
+        let _one_thread = lock(self.quotas.setting.get(Mutex::default));
+        for _ in 0..PATIENCE {
+            if self.region.exclusively(Exclusive::Quotas, &set)?.is_some() {
+                return Ok(());
+            }
+            // It takes microseconds, unless that process is stopped.
+            std::thread::park_timeout(Duration::from_millis(1));
         }
-        Ok(())
+        let found = "another process in the middle of setting one";
+        Err(Error::new(ErrorCode::RegionInUse, "quotas", found, "a second"))
     }
 
     /// The quota that applies to `scope`.
@@ -246,26 +270,35 @@ impl Engine {
         Ok(given.filter(stands).unwrap_or_else(|| Quota::of_limits(limits)))
     }
 
-    /// From now on scopes are looked up, by all who share the region.
+    /// From now on scopes are looked up, also those that had no quota, by all who share the region.
     pub(super) fn note_quotas(&self) {
-        // Relaxed: a call that does not see the flag yet came before this one returned.
-        self.region.header(header::QUOTAS).store(1, Ordering::Relaxed);
+        let number = self.region.header(header::QUOTAS);
+        // Release: pairs with the Acquire of `scope_entry`; the entry of the scope comes before.
+        // Relaxed on failure: it is tried again.
+        let _ = number.fetch_update(Ordering::Release, Ordering::Relaxed, |number| {
+            Some(number.wrapping_add(1).max(1))
+        });
     }
 
     /// The entry that new records of `scope` are counted in; 0 where nothing limits it.
     pub(super) fn scope_entry(&self, scope: Scope<'_>) -> Result<u16, Error> {
-        // Relaxed: see `note_quotas`.
-        let any_set = self.region.header(header::QUOTAS).load(Ordering::Relaxed) != 0;
-        if !any_set && !is_guest(scope) {
+        // Acquire: pairs with the Release of `note_quotas`.
+        let quotas = self.region.header(header::QUOTAS).load(Ordering::Acquire);
+        if quotas == 0 && !is_guest(scope) {
             return Ok(0);
         }
         let hash = self.scope_hash(scope);
         let limits_all = self.quotas.limits_any() || is_guest(scope);
-        if let Some(entry) = self.table.known_scope(hash) {
-            // Of a scope that lost its quota the old records count, until its entry is given on.
-            return Ok(if limits_all || self.table.is_pinned(entry) { entry } else { 0 });
+        if !limits_all && self.quotas.unnamed.knows(hash, quotas) {
+            return Ok(0);
+        }
+        let known = self.table.known_scope(hash);
+        // Of a scope that lost its quota the old records count, until its entry is given on.
+        if let Some(entry) = known.filter(|entry| limits_all || self.table.is_pinned(*entry)) {
+            return Ok(entry);
         }
         if !limits_all {
+            self.quotas.unnamed.note(hash, quotas);
             return Ok(0);
         }
         let limits = self.quotas.limits_of_unknown(scope)?;
@@ -307,7 +340,37 @@ impl Engine {
 
     /// Scopes are hashed under the region's own salt, whichever secret is in force.
     fn scope_hash(&self, scope: Scope<'_>) -> u64 {
-        self.scopes.scope_hash(scope)
+        if is_guest(scope) { GUEST } else { self.scopes.scope_hash(scope) }
+    }
+}
+
+/// Scopes that had no quota when they were looked up last. Without it each new record of one would
+/// walk past the entries of all who ever had one.
+struct Unnamed(Box<[AtomicU64]>);
+
+impl Unnamed {
+    fn new() -> Self {
+        Self((0..UNNAMED).map(|_| AtomicU64::new(0)).collect())
+    }
+
+    /// Whether the scope that hashes to `hash` had none when `quotas` had been set.
+    fn knows(&self, hash: u64, quotas: u64) -> bool {
+        // Relaxed: the word is all there is to it.
+        self.of(hash).load(Ordering::Relaxed) == Self::word(hash, quotas)
+    }
+
+    fn note(&self, hash: u64, quotas: u64) {
+        // Relaxed: as above.
+        self.of(hash).store(Self::word(hash, quotas), Ordering::Relaxed);
+    }
+
+    fn of(&self, hash: u64) -> &AtomicU64 {
+        &self.0[hash as usize % UNNAMED]
+    }
+
+    /// Both in one word: hashes are salted, so that nobody can look for two that make one.
+    fn word(hash: u64, quotas: u64) -> u64 {
+        hash ^ quotas.wrapping_mul(0x9e37_79b9_7f4a_7c15)
     }
 }
 
@@ -319,5 +382,9 @@ fn too_many_scopes() -> Error {
     Error::of(ErrorCode::QuotaExceeded, "scopes")
 }
 
+/// For so many milliseconds a call waits for another process that sets a quota.
+const PATIENCE: usize = 1_000;
+/// Scopes without a quota that are remembered.
+const UNNAMED: usize = 256;
 const MIN_RATE: f64 = 0.001;
 const MAX_RATE: f64 = 1e9;

@@ -14,6 +14,7 @@ use super::Engine;
 use super::keys;
 use crate::error::{Error, ErrorCode};
 use crate::fingerprint::Secret;
+use crate::region::Exclusive;
 use crate::sync::planted::Bug;
 use crate::sync::{Mutex, lock};
 
@@ -50,7 +51,7 @@ impl Engine {
     pub fn rotate_secret(&self, secret: Secret) -> Result<(), Error> {
         self.enter()?;
         let _one_at_a_time = lock(self.rotation.get(Mutex::default));
-        let rotated = self.region.exclusively(|| self.rotate_to(&secret))?;
+        let rotated = self.region.exclusively(Exclusive::Upkeep, || self.rotate_to(&secret))?;
         rotated.ok_or_else(pending)
     }
 
@@ -98,7 +99,7 @@ impl Engine {
     pub fn finish_rotation(&self) -> Result<(), Error> {
         self.enter()?;
         let _one_at_a_time = lock(self.rotation.get(Mutex::default));
-        let finished = self.region.exclusively(|| self.retire_old())?;
+        let finished = self.region.exclusively(Exclusive::Upkeep, || self.retire_old())?;
         finished.ok_or_else(pending)
     }
 

@@ -132,13 +132,14 @@ impl KeyedHasher {
         self.full_digest(payload, index).map(|digest| first_word(&digest))
     }
 
-    /// The place of a scope in the quota table: 63 bits, and never 0. Not an identity: two scopes
-    /// may share it.
+    /// The place of a scope in the quota table: 63 bits, and no number that means something else
+    /// there. Not an identity: two scopes may share it.
     pub(crate) fn scope_hash(&self, scope: Scope<'_>) -> u64 {
         let mut bytes = Stack::<{ 1 + Scope::MAX_BYTES }>::new();
         bytes.push(&[scope.kind_byte()]);
         bytes.push(scope.name());
-        (xxh3_64_with_secret(bytes.filled(), &self.scope.0) & u64::MAX >> 1).max(1)
+        let hash = xxh3_64_with_secret(bytes.filled(), &self.scope.0) & u64::MAX >> 1;
+        hash.max(crate::table::scope::LEAST_HASH)
     }
 
     /// A short id of the secret. It may be stored and shown: it tells two secrets apart and gives

@@ -245,7 +245,7 @@ impl<'p> Census<'p> {
             max_live: (limits.max_live != u64::MAX).then_some(limits.max_live),
             per_second: (limits.nanos_each != 0).then(|| 1e9 / limits.nanos_each as f64),
             by_name: limits.pinned,
-            is_guest: limits.guest,
+            is_guest: hash == scope::GUEST,
         }
     }
 }

@@ -42,6 +42,16 @@ use crate::sync::{AtomicU64, Ordering};
 use memory::Memory;
 use registry::Member;
 
+/// Work that one process does at a time, by the byte whose lock stands for it: beyond those of the
+/// registry's entries.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Exclusive {
+    /// Keys and time.
+    Upkeep = 1 << 16,
+    /// Quotas by name.
+    Quotas = (1 << 16) + 1,
+}
+
 /// The words of one region and where everything lies in them.
 pub(crate) struct Region {
     memory: Memory,

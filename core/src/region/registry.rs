@@ -29,11 +29,11 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-use super::Region;
 use super::file::reason;
 use super::header;
 use super::lock;
 use super::mapping::LockPage;
+use super::{Exclusive, Region};
 use crate::error::{Error, ErrorCode};
 use crate::fork::Gate;
 use crate::sync::plain::{AtomicU64, Mutex, MutexGuard};
@@ -387,19 +387,21 @@ impl Region {
         self.process(index)[TAKEN].store(0, Ordering::Release);
     }
 
-    /// Runs `work` while no other process does the same, and no thread of this one.
+    /// Runs `work` while no other process has the same `turn`, and no thread of this one. `None`:
+    /// another one has it.
     pub(crate) fn exclusively<T>(
         &self,
+        turn: Exclusive,
         work: impl FnOnce() -> Result<T, Error>,
     ) -> Result<Option<T>, Error> {
         let Some(host) = &self.member.host else { return work().map(Some) };
         let file = host.describe()?;
-        if !lock::try_lock(file.as_fd(), EXCLUSIVE).map_err(os_error)? {
+        if !lock::try_lock(file.as_fd(), turn as u64).map_err(os_error)? {
             return Ok(None);
         }
         let done = work().map(Some);
         // A child that was forked meanwhile has the description too.
-        lock::unlock(file.as_fd(), EXCLUSIVE).map_err(os_error)?;
+        lock::unlock(file.as_fd(), turn as u64).map_err(os_error)?;
         done
     }
 }
@@ -433,8 +435,6 @@ const FULL_LOOKS: usize = 10;
 const QUICK_LOOKS: usize = 100;
 /// For so long a process that was alive is taken to be. Asking costs two system calls.
 const FRESH_NS: u64 = 20_000;
-/// The byte whose lock stands for work that one process does at a time: beyond all entries.
-const EXCLUSIVE: u64 = 1 << 16;
 
 #[cfg(test)]
 mod tests;

@@ -11,7 +11,7 @@ use super::header::{self, EPOCH, Identity};
 use super::mapping::Mapping;
 use super::memory::Memory;
 use super::registry::Member;
-use super::{Region, life};
+use super::{Exclusive, Region, life};
 use crate::error::{Error, ErrorCode};
 use crate::reach::FileAccess;
 use crate::sync::planted::Bug;
@@ -129,7 +129,7 @@ impl Region {
             if self.slept(boot, clocks) == Slept::No {
                 return Ok(());
             }
-            if self.exclusively(|| self.move_on(boot, clocks))?.is_some() {
+            if self.exclusively(Exclusive::Upkeep, || self.move_on(boot, clocks))?.is_some() {
                 return Ok(());
             }
             // Another process does it, in a few microseconds.

@@ -1,7 +1,7 @@
 //! The registry where there is only one process: on systems without the locks that a shared table
 //! needs. In a model it stands in for several: there a process dies by saying so.
 
-use super::Region;
+use super::{Exclusive, Region};
 use crate::error::Error;
 #[cfg(any(oncegate_loom, oncegate_shuttle))]
 use crate::sync::Ordering;
@@ -85,6 +85,7 @@ impl Region {
 
     pub(crate) fn exclusively<T>(
         &self,
+        _turn: Exclusive,
         work: impl FnOnce() -> Result<T, Error>,
     ) -> Result<Option<T>, Error> {
         work().map(Some)

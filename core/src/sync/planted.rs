@@ -105,6 +105,8 @@ bugs! {
     SettlesUnderWay,
     /// The entry of a scope with a quota by name is given to another scope.
     PinsAnothers,
+    /// Two callers who look for the entry of one scope keep one each.
+    TwoEntriesStay,
     /// The entry of a dead process is given away with all that it leased.
     EntryNotCleared,
     /// A file that others may write to is shared all the same.

@@ -7,12 +7,12 @@
 //! word 3   nanoseconds that one new record costs, plus one; one: no rate
 //! word 4   nanoseconds of burst that may be spent in advance, plus one
 //! word 5   theoretical arrival time, in nanoseconds since the region was opened
-//! word 6   flags: a guest; a guest with limits by name
 //! ```
 //!
 //! The rate is the generic cell rate algorithm (ITU-T I.371), one word per scope. An entry is
 //! given to another scope when it is not pinned, has no live record and owes no time. A caller
-//! who looked it up just before that charges its one record to the newcomer.
+//! who looked it up just before that charges its one record to the newcomer. Entry 0 is no scope's;
+//! the last one belongs to those whom nobody vouches for, and to nobody else.
 //!
 //! Many may make an entry at once, and any of them may stall, while it is given on and its next
 //! scope gets limits by name. So nobody's late word may change those:
@@ -20,11 +20,15 @@
 //! - An entry that is not pinned has the limits of all scopes without a name. They are written
 //!   once, each word in the place of zero, and it is not given on before. It changes hands with
 //!   them.
-//! - An entry is pinned by a swap of the word by which it changes hands, so that it is given on
-//!   before, and the swap fails, or not at all. Other limits are written to pinned entries alone,
-//!   and the common ones again before one is unpinned.
-//! - The scope of those whom nobody vouches for has limits of its own. Its entry is pinned from the
-//!   first.
+//! - Entries are pinned and unpinned by one caller at a time, who sees to that. One is pinned by a
+//!   swap of the word by which it changes hands, so that it is given on before, and the swap fails,
+//!   or not at all. Other limits are written to pinned entries alone, and the common ones again
+//!   before one is unpinned.
+//!
+//! Two callers who look for an entry of one scope may each be given one, where the first of them
+//! passed an entry by that came out of use since. So whoever was given one in the place of another
+//! scope, and whoever pins one, looks once more, and leaves the scope one entry: the pinned one, or
+//! else the one that is found first.
 
 use std::time::Duration;
 
@@ -40,7 +44,6 @@ pub(crate) struct ScopeLimits {
     pub(crate) max_live: u64,
     pub(crate) nanos_each: u64,
     pub(crate) burst_nanos: u64,
-    pub(crate) guest: bool,
     /// Whether they were set by name: the entry stays while nobody uses it.
     pub(crate) pinned: bool,
 }
@@ -54,8 +57,7 @@ impl ScopeLimits {
             max_live: if max_live == u64::MAX { u64::MAX } else { max_live.saturating_sub(1) },
             nanos_each: load(NANOS_EACH).saturating_sub(1),
             burst_nanos: load(BURST_NANOS).saturating_sub(1),
-            guest: load(FLAGS) & GUEST != 0,
-            pinned: load(HASH) & PINNED != 0 && load(FLAGS) & (GUEST | OWN) != GUEST,
+            pinned: load(HASH) & PINNED != 0,
         }
     }
 
@@ -76,7 +78,7 @@ impl ScopeLimits {
     /// No limit at all.
     #[cfg(all(test, not(oncegate_loom)))]
     pub(crate) const NONE: Self =
-        Self { max_live: u64::MAX, nanos_each: 0, burst_nanos: 0, guest: false, pinned: false };
+        Self { max_live: u64::MAX, nanos_each: 0, burst_nanos: 0, pinned: false };
 }
 
 /// Whose room a scope's records take, when the table is full.
@@ -118,43 +120,79 @@ impl Table {
     /// kind that have none by name. `None`: no entry is free or out of use. Entry 0 stands for
     /// scopes without a quota.
     pub(crate) fn scope_entry(&self, hash: u64, limits: ScopeLimits, now: Duration) -> Option<u16> {
-        let to = if limits.guest { hash | PINNED } else { hash };
         let made = self.scope_probes(hash).find(|entry| {
             let words = self.region.scope(*entry);
             // Acquire: pairs with the AcqRel of `give_entry`.
             let found = words[HASH].load(Ordering::Acquire);
-            let found = if found == 0 { give_entry(words, 0, to) } else { found };
+            let found = if found == 0 { give_entry(words, 0, hash) } else { found };
             is_of(found, hash)
         });
-        let entry = made.or_else(|| {
-            self.scope_probes(hash).find(|entry| {
-                let words = self.region.scope(*entry);
-                // Acquire: as above.
-                let other = words[HASH].load(Ordering::Acquire);
-                let pinned = other & PINNED != 0 && !Bug::PinsAnothers.is_planted();
-                // Relaxed: whoever made it, and died over it perhaps, has not come to its end.
-                if !pinned && !limits.guest && words[MAX_LIVE].load(Ordering::Relaxed) == 0 {
-                    write_first(words, limits);
-                }
-                !pinned && is_idle(words, now) && give_entry(words, other, to) == to
-            })
-        })?;
+        let entry = match made {
+            Some(entry) => entry,
+            None => self.take_idle(hash, limits, now)?,
+        };
         let words = self.region.scope(entry);
-        // Relaxed, both: as above. A guest's flag is written last.
-        if limits.guest && words[FLAGS].load(Ordering::Relaxed) & GUEST == 0 {
-            write_limits(words, limits);
-            write_flags(words, true, false);
-        } else if words[MAX_LIVE].load(Ordering::Relaxed) == 0 {
+        // Relaxed: whoever finds an entry without limits writes the same ones.
+        if words[MAX_LIVE].load(Ordering::Relaxed) == 0 {
             write_first(words, limits);
         }
         u16::try_from(entry).ok()
     }
 
+    /// Gives the scope that hashes to `hash` the first entry that is out of use.
+    #[cold]
+    fn take_idle(&self, hash: u64, limits: ScopeLimits, now: Duration) -> Option<usize> {
+        let given = self.scope_probes(hash).find(|entry| {
+            let words = self.region.scope(*entry);
+            // Acquire: pairs with the AcqRel of `give_entry`.
+            let other = words[HASH].load(Ordering::Acquire);
+            let pinned = other & PINNED != 0 && !Bug::PinsAnothers.is_planted();
+            // Relaxed: whoever made it, and died over it perhaps, has not come to its end.
+            if !pinned && words[MAX_LIVE].load(Ordering::Relaxed) == 0 {
+                write_first(words, limits);
+            }
+            !pinned && is_idle(words, now) && give_entry(words, other, hash) == hash
+        })?;
+        Some(self.leave_one(hash).unwrap_or(given))
+    }
+
+    /// Leaves the scope that hashes to `hash` one entry, which it tells.
+    fn leave_one(&self, hash: u64) -> Option<usize> {
+        // AcqRel: of two who each had an entry given to the scope, or pinned, one comes second in
+        // the order of the word that both change here, and sees the other's entry.
+        let look = |entry: usize| self.region.scope(entry)[HASH].fetch_or(0, Ordering::AcqRel);
+        let all = self.scope_probes(hash).map(|entry| (entry, look(entry)));
+        let own = all.take_while(|(_, word)| *word != 0).filter(|(_, word)| is_of(*word, hash));
+        // More than two are a matter of three callers in one moment.
+        let (mut entries, mut count, mut kept) = ([0; 4], 0, None);
+        for (place, (entry, word)) in entries.iter_mut().zip(own) {
+            *place = entry;
+            count += 1;
+            if word & PINNED != 0 || kept.is_none() {
+                kept = Some(entry);
+            }
+        }
+        let kept = kept?;
+        for &entry in entries[..count].iter().filter(|entry| **entry != kept) {
+            if !Bug::TwoEntriesStay.is_planted() {
+                // Nothing is changed where it has been pinned since: then its caller looks, too.
+                give_entry(self.region.scope(entry), hash, NOBODYS);
+            }
+        }
+        Some(kept)
+    }
+
     /// The entries in which a scope may lie, in the order in which they are tried.
     fn scope_probes(&self, hash: u64) -> impl Iterator<Item = usize> {
         let usable = self.region.geometry().scopes().saturating_sub(1);
-        let first = (hash % usable.max(1) as u64) as usize;
-        (0..PROBED.min(usable)).map(move |step| 1 + (first + step) % usable)
+        // The last one is the guest's.
+        let (from, size) = if hash == GUEST {
+            (usable.saturating_sub(1), usable.min(1))
+        } else {
+            (0, usable.saturating_sub(1))
+        };
+        let first = (hash % size.max(1) as u64) as usize;
+        (0..PROBED.min(size)).map(move |step| 1 + from + (first + step) % size)
     }
 
     /// The limits of `entry`, as whichever process set them.
@@ -165,7 +203,7 @@ impl Table {
     }
 
     /// Gives the scope that hashes to `hash` the limits `own` by name; those without a name have
-    /// `others`. `None`: as `scope_entry`.
+    /// `others`. `None`: as `scope_entry`. One caller at a time, of all who share the region.
     pub(crate) fn pin_scope(
         &self,
         hash: u64,
@@ -177,8 +215,8 @@ impl Table {
             let entry = self.scope_entry(hash, others, now)?;
             let words = self.region.scope(usize::from(entry));
             if set_pinned(words, hash, true) {
+                self.leave_one(hash);
                 write_limits(words, own);
-                write_flags(words, own.guest, true);
                 return Some(entry);
             }
             // It was given to another scope since.
@@ -186,21 +224,23 @@ impl Table {
     }
 
     /// The scope that hashes to `hash` has the limits of all `others`, and its entry is given on
-    /// when nobody uses it.
+    /// when nobody uses it. As with [`pin_scope`](Self::pin_scope), one caller at a time.
     pub(crate) fn unpin_scope(&self, hash: u64, others: ScopeLimits) {
-        let entry = self.known_scope(hash).map(usize::from);
-        let words = entry.map(|entry| self.region.scope(entry));
-        // Acquire: as in `known_scope`.
-        let pinned = |words: &&[AtomicU64]| words[HASH].load(Ordering::Acquire) == hash | PINNED;
-        if let Some(words) = words.filter(pinned) {
-            write_limits(words, others);
-            write_flags(words, others.guest, false);
-            // A guest's stays pinned.
-            let _ = others.guest || set_pinned(words, hash, false);
+        for entry in self.scope_probes(hash) {
+            let words = self.region.scope(entry);
+            // Acquire: as in `known_scope`.
+            let word = words[HASH].load(Ordering::Acquire);
+            if word == 0 {
+                return;
+            }
+            if word == hash | PINNED {
+                write_limits(words, others);
+                set_pinned(words, hash, false);
+            }
         }
     }
 
-    /// Whether the scope of `entry` was given its limits by name, or is the guest's.
+    /// Whether the scope of `entry` was given its limits by name.
     pub(crate) fn is_pinned(&self, entry: u16) -> bool {
         // Relaxed: as in `write_limits`.
         self.region.scope(usize::from(entry))[HASH].load(Ordering::Relaxed) & PINNED != 0
@@ -214,7 +254,6 @@ impl Table {
         // Relaxed, all: one thread.
         let hash = words[HASH].load(Ordering::Relaxed) & !PINNED;
         words[HASH].store(hash | pin, Ordering::Relaxed);
-        write_flags(words, limits.guest, limits.pinned);
         write_limits(words, limits);
     }
 
@@ -224,12 +263,11 @@ impl Table {
             return RoomOf::Shared;
         }
         let words = self.region.scope(usize::from(entry));
-        // Relaxed, all: limits that change meanwhile hold from the next record on.
-        let flags = words[FLAGS].load(Ordering::Relaxed);
+        // Relaxed, both: limits that change meanwhile hold from the next record on.
         let pinned = words[HASH].load(Ordering::Relaxed) & PINNED != 0;
         let limited = words[MAX_LIVE].load(Ordering::Relaxed) != u64::MAX;
-        match flags {
-            flags if flags & GUEST != 0 && !Bug::GuestsEvict.is_planted() => RoomOf::Guest,
+        match usize::from(entry) + 1 == self.region.geometry().scopes() {
+            true if !Bug::GuestsEvict.is_planted() => RoomOf::Guest,
             _ if Bug::ReservationIgnored.is_planted() => RoomOf::Shared,
             _ if pinned && limited => RoomOf::Reserved,
             _ => RoomOf::Shared,
@@ -366,21 +404,13 @@ fn write_limits(words: &[AtomicU64], limits: ScopeLimits) {
     }
 }
 
-/// Writes whether the entry, which is pinned, is a guest's, and whether its limits were set by
-/// name.
-fn write_flags(words: &[AtomicU64], guest: bool, own: bool) {
-    let flags = if guest { GUEST | if own { OWN } else { 0 } } else { 0 };
-    // Relaxed: as in `write_limits`.
-    words[FLAGS].store(flags, Ordering::Relaxed);
-}
-
 /// A plain copy of a scope's entry, read from a file: hash, live records, limits. `None`: it is
 /// nobody's.
 #[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
 pub(crate) fn read_entry(words: &[u64; SCOPE_WORDS]) -> Option<(u64, u64, ScopeLimits)> {
     let hash = words[HASH] & !PINNED;
     let limits = || ScopeLimits::of(|word| words[word]);
-    (hash != 0).then(|| (hash, counted(words[LIVE]), limits()))
+    (hash != 0 && hash != NOBODYS).then(|| (hash, counted(words[LIVE]), limits()))
 }
 
 /// How many entries are tried for one scope. At half load a run of 256 used ones does not occur:
@@ -396,10 +426,13 @@ const MAX_LIVE: usize = 2;
 const NANOS_EACH: usize = 3;
 const BURST_NANOS: usize = 4;
 const ARRIVAL: usize = 5;
-const FLAGS: usize = 6;
-const GUEST: u64 = 1;
-const OWN: u64 = 2;
 const PINNED: u64 = 1 << 63;
+/// In place of a hash: the entry was a scope's that has another one.
+const NOBODYS: u64 = 1;
+/// In place of a hash: those whom nobody vouches for.
+pub(crate) const GUEST: u64 = 2;
+/// The least hash of a scope.
+pub(crate) const LEAST_HASH: u64 = 3;
 
 #[cfg(all(test, not(oncegate_loom)))]
 mod tests;

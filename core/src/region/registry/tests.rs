@@ -113,9 +113,12 @@ fn a_newcomer_waits_for_a_burial() {
 fn one_at_a_time() {
     let place = Place::new();
     let [a, b] = [(); 2].map(|()| place.open(3));
-    let inner = a.exclusively(|| b.exclusively(|| Ok(1)));
+    let [upkeep, quotas] = [Exclusive::Upkeep, Exclusive::Quotas];
+    let inner = a.exclusively(upkeep, || b.exclusively(upkeep, || Ok(1)));
     assert_eq!(inner.map(|inner| inner.map(|other| other.is_none())), Ok(Some(true)));
-    assert_eq!(b.exclusively(|| Ok(2)), Ok(Some(2)));
+    let inner = a.exclusively(upkeep, || b.exclusively(quotas, || Ok(1)));
+    assert_eq!(inner, Ok(Some(Some(1))), "another kind of work");
+    assert_eq!(b.exclusively(upkeep, || Ok(2)), Ok(Some(2)));
 }
 
 /// Goal: a region knows whether its path still leads to it. Method: the file is moved and brought

@@ -235,7 +235,7 @@ fn scopes_spare_each_other() {
         let limits = ScopeLimits { max_live: 1_000, pinned: true, ..ScopeLimits::NONE };
         room.table.set_scope_limits(RESERVED, limits);
         room.table.set_scope_limits(SHARED, ScopeLimits::NONE);
-        room.table.set_scope_limits(GUEST, ScopeLimits { guest: true, ..ScopeLimits::NONE });
+        room.table.set_scope_limits(GUEST, ScopeLimits::NONE);
         room.scope = old;
         (0..2 * WAYS).for_each(|n| _ = room.ended(n % WAYS, 10_000));
         room.scope = new;
