@@ -113,19 +113,28 @@ fn broken_two_entries_stay() {
 /// one. Method: one sets a quota that was set before, the other one takes it back.
 #[test]
 fn a_quota_is_set_or_taken_back() {
-    model(|| {
-        let world = small_with(|builder| builder.max_scopes(2).default_quota(DEFAULT));
-        world.engine.set_quota(scope("a"), OWN).expect("room");
-        let (one, two) = (Arc::clone(&world.engine), Arc::clone(&world.engine));
-        let (set, taken) =
-            race(move || one.set_quota(scope("a"), OWN), move || two.remove_quota(scope("a")));
-        assert!(set.is_ok() && taken.is_ok());
-        let told = world.engine.quota(scope("a")).expect("own");
-        let made = ["1", "2", "3"].map(|key| makes(&world.engine, "a", key));
-        assert_eq!(made, [true, true, told == DEFAULT], "{told:?}");
-        assert!(told == DEFAULT || told == OWN, "{told:?}");
-        assert!(["1", "2", "3"].into_iter().all(|key| makes(&world.engine, "b", key)));
-    });
+    model(set_beside_taken_back);
+}
+
+fn set_beside_taken_back() {
+    let world = small_with(|builder| builder.max_scopes(2).default_quota(DEFAULT));
+    world.engine.set_quota(scope("a"), OWN).expect("room");
+    let (one, two) = (Arc::clone(&world.engine), Arc::clone(&world.engine));
+    let (set, taken) =
+        race(move || one.set_quota(scope("a"), OWN), move || two.remove_quota(scope("a")));
+    assert!(set.is_ok() && taken.is_ok());
+    let told = world.engine.quota(scope("a")).expect("own");
+    let made = ["1", "2", "3"].map(|key| makes(&world.engine, "a", key));
+    assert_eq!(made, [true, true, told == DEFAULT], "{told:?}");
+    assert!(told == DEFAULT || told == OWN, "{told:?}");
+    assert!(["1", "2", "3"].into_iter().all(|key| makes(&world.engine, "b", key)));
+}
+
+/// Goal: the model bites. Method: both do so at once.
+#[cfg(oncegate_loom)]
+#[test]
+fn broken_sets_together() {
+    broken(oncegate::Bug::SetsTogether, set_beside_taken_back);
 }
 
 /// Goal: the model bites. Method: the quota is written whoever has the entry.

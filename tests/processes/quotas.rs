@@ -1,6 +1,8 @@
 //! Quotas are the table's, whichever process sets them or takes them back.
 
-use oncegate::{Admission, Engine, Quota, Reach, Request, Scope};
+use std::os::fd::AsRawFd as _;
+
+use oncegate::{Admission, Engine, ErrorCode, Quota, Reach, Request, Scope};
 
 use crate::crew::Folder;
 #[cfg(oncegate_failpoints)]
@@ -52,6 +54,43 @@ fn tenants_that_left_make_room_over_restarts() {
         let request = Request::new(scope(&name), "POST /charges", "k").expect("valid");
         assert!(matches!(engine.begin(&request), Ok(Admission::Admitted(_))), "{name}");
     }
+}
+
+/// Goal: of processes that set quotas one does so at a time, and whoever waits for one that is
+/// stopped over it is told. Method: the lock that stands for it is held by somebody else, and then
+/// free; two processes set and take back one quota many times, and what holds then is one of both,
+/// and is taken back whole.
+#[test]
+fn one_process_sets_at_a_time() {
+    let folder = Folder::new();
+    let [one, two] = [engine(&folder), engine(&folder)];
+    let (tenant, own) = (scope("tenant"), Quota::unlimited().max_live(1).rate(2.0, 3));
+    let other = std::fs::OpenOptions::new().write(true).open(folder.table()).expect("own file");
+    let mut range = libc::flock {
+        l_type: libc::F_WRLCK as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: (1 << 16) + 1,
+        l_len: 1,
+        l_pid: 0,
+    };
+    // SAFETY: an open descriptor, and a structure that outlives the call.
+    let locked = unsafe { libc::fcntl(other.as_raw_fd(), libc::F_OFD_SETLK, &raw mut range) };
+    assert_eq!(locked, 0);
+    for refused in [one.set_quota(tenant, own), one.remove_quota(tenant)] {
+        let error = refused.expect_err("another one has the lock");
+        assert_eq!((error.code(), error.field()), (ErrorCode::RegionInUse, "quotas"));
+        assert_eq!(two.quota(tenant).expect("a part"), Quota::unlimited());
+    }
+    drop(other);
+    std::thread::scope(|threads| {
+        threads.spawn(|| (0..300).for_each(|_| one.set_quota(tenant, own).expect("room")));
+        threads.spawn(|| (0..300).for_each(|_| two.remove_quota(tenant).expect("a part")));
+    });
+    let told = two.quota(tenant).expect("a part");
+    assert_eq!(one.quota(tenant).expect("a part"), told);
+    assert!(told == own || told == Quota::unlimited(), "{told:?}");
+    one.remove_quota(tenant).expect("a part");
+    assert_eq!(two.quota(tenant).expect("a part"), Quota::unlimited());
 }
 
 /// What a process was doing when it died.

@@ -43,6 +43,7 @@ const UNSAFE_TESTS: &[&str] = &[
     // Forks.
     "tests/processes/forked.rs",
     // Shares memory with children.
+    "tests/processes/quotas.rs",
     "tests/processes/storm.rs",
     // Closes descriptors that are not its own.
     "tests/processes/worker/closing.rs",

@@ -105,6 +105,8 @@ bugs! {
     SettlesUnderWay,
     /// The entry of a scope with a quota by name is given to another scope.
     PinsAnothers,
+    /// A quota is set while another call takes it back.
+    SetsTogether,
     /// Two callers who look for the entry of one scope keep one each.
     TwoEntriesStay,
     /// The entry of a dead process is given away with all that it leased.

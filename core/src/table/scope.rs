@@ -164,15 +164,17 @@ impl Table {
         let all = self.scope_probes(hash).map(|entry| (entry, look(entry)));
         let own = all.take_while(|(_, word)| *word != 0).filter(|(_, word)| is_of(*word, hash));
         // More than two are a matter of three callers in one moment.
-        let (mut entries, mut count, mut kept) = ([0; 4], 0, None);
+        let (mut entries, mut count) = ([0; 4], 0);
+        let mut kept: Option<(usize, bool)> = None;
         for (place, (entry, word)) in entries.iter_mut().zip(own) {
             *place = entry;
             count += 1;
-            if word & PINNED != 0 || kept.is_none() {
-                kept = Some(entry);
+            let pinned = word & PINNED != 0;
+            if kept.is_none_or(|(_, kept_pinned)| pinned && !kept_pinned) {
+                kept = Some((entry, pinned));
             }
         }
-        let kept = kept?;
+        let (kept, _) = kept?;
         for &entry in entries[..count].iter().filter(|entry| **entry != kept) {
             if !Bug::TwoEntriesStay.is_planted() {
                 // Nothing is changed where it has been pinned since: then its caller looks, too.

@@ -99,7 +99,7 @@ fn two_entries_become_one() {
         ([0, 0], 1, [8, NOBODYS]),
         ([PINNED, 0], 1, [8 | PINNED, NOBODYS]),
         ([0, PINNED], 2, [NOBODYS, 8 | PINNED]),
-        ([PINNED, PINNED], 2, [8 | PINNED, 8 | PINNED]),
+        ([PINNED, PINNED], 1, [8 | PINNED, 8 | PINNED]),
     ] {
         let table = sized(2, 4);
         let entries = [1, 2].map(|entry| table.region.scope(entry));
