@@ -14,6 +14,7 @@ use crate::crew::Folder;
 use crate::forked::Forked;
 
 const KEYS: usize = 40;
+const QUOTA: Quota = Quota::unlimited().max_live(KEYS as u64);
 /// Processes of one table, three at a time.
 const CREW: u64 = 20;
 const AT_ONCE: usize = 3;
@@ -93,14 +94,16 @@ struct Weather {
     has_quota: bool,
     inline: bool,
     waits: bool,
+    /// Other scopes fill the table up, and the one that is watched has a reservation.
+    crowded: bool,
     inherited: bool,
 }
 
 impl Weather {
     fn new(number: u64) -> Self {
         let bit = |at: u64| number >> at & 1 == 1;
-        let [evicts, has_quota, inline, waits] = [0, 1, 2, 3].map(bit);
-        Self { evicts, has_quota, inline, waits, inherited: number % 5 == 4 }
+        let [evicts, has_quota, inline, waits, crowded] = [0, 1, 2, 3, 4].map(bit);
+        Self { evicts, has_quota, inline, waits, crowded, inherited: number % 5 == 4 }
     }
 
     fn builder(self) -> EngineBuilder {
@@ -116,13 +119,16 @@ impl Weather {
             .lease_duration(hour)
             .on_drop(OnDrop::KeepLease)
             .on_full(if self.evicts { OnFull::EvictLru } else { OnFull::Reject });
-        let quota = Quota::unlimited().max_live(KEYS as u64);
-        if self.has_quota { builder.default_quota(quota) } else { builder }
+        if self.has_quota { builder.default_quota(QUOTA) } else { builder }
     }
 }
 
+fn acme() -> Scope<'static> {
+    Scope::new("acme").expect("short")
+}
+
 fn request(key: &str) -> Request<'_> {
-    Request::new(Scope::new("acme").expect("short"), "op", key).expect("valid")
+    Request::new(acme(), "op", key).expect("valid")
 }
 
 /// The outcome that the attempt `token` of `key` leaves, and no other one.
@@ -163,8 +169,48 @@ impl Sailor<'_> {
                     drop(self.engine.rotate_secret(secret));
                 }
                 3 => drop(self.engine.finish_rotation()),
+                4..=25 if self.weather.crowded => self.crowd(),
+                26 if self.weather.crowded => self.limit_the_crowd(),
                 _ => self.call(),
             }
+        }
+    }
+
+    /// One more record of somebody else.
+    fn crowd(&mut self) {
+        let (name, key) = (self.crowd_name(), self.dice.roll(500).to_string());
+        let guest = self.dice.roll(4) == 0;
+        let scope = Scope::new(&name).expect("short");
+        let scope = if guest { Scope::unauthenticated() } else { scope };
+        let outcome = Outcome::new(200, vec![7; self.dice.roll(200) as usize]);
+        let ended = match self.engine.begin(&Request::new(scope, "op", &key).expect("valid")) {
+            Ok(Admission::Admitted(lease)) => lease.complete(&outcome).map(drop),
+            Ok(_) => Ok(()),
+            Err(error) => Err(error),
+        };
+        self.refused_at_most(ended);
+    }
+
+    fn limit_the_crowd(&mut self) {
+        let (name, limit) = (self.crowd_name(), self.dice.roll(20));
+        let scope = Scope::new(&name).expect("short");
+        let done = match limit {
+            0..6 => self.engine.remove_quota(scope),
+            // Without a reservation: all together would leave the watched scope too little.
+            _ => self.engine.set_quota(scope, Quota::unlimited().rate(1e6, limit as u32)),
+        };
+        self.refused_at_most(done);
+    }
+
+    /// More of them than there are quotas.
+    fn crowd_name(&mut self) -> String {
+        format!("crowd-{}", self.dice.roll(9))
+    }
+
+    fn refused_at_most(&self, done: Result<(), oncegate::Error>) {
+        let refused = [ErrorCode::Full, ErrorCode::QuotaExceeded];
+        if done.is_err_and(|error| !refused.contains(&error.code())) {
+            self.oracle.wrong(8, KEYS);
         }
     }
 
@@ -267,6 +313,9 @@ fn live(seed: u64, weather: Weather, oracle: &Oracle, folder: &Folder, own: Opti
     if !before_opening {
         oncegate::fate::die_before_write(writes);
     }
+    if weather.crowded && engine.set_quota(acme(), QUOTA).is_err() {
+        oracle.wrong(8, KEYS);
+    }
     let waits = weather.waits && dice.roll(2) == 0;
     let me = u64::from(std::process::id());
     let mut sailor = Sailor { engine, oracle, weather, dice, me, waits };
@@ -333,8 +382,9 @@ fn settled(seed: u64, weather: Weather, folder: &Folder) {
 /// Goal: whoever is killed, and whenever: no request is admitted beside a living holder or after an
 /// end that was acknowledged, every outcome is whole, its own and always the same one, nothing of
 /// the dead is left, and quotas are right (I1, I3, I4, I7, I8). Method: many tables, each with 20
-/// processes, three at a time, that begin, end, sweep, bury, rotate and wait, each killed before a
-/// write of its own; an oracle in shared memory. `STORM=N` begins at another seed.
+/// processes, three at a time, that begin, end, sweep, bury, rotate and wait, in half of the tables
+/// beside other scopes that fill it up, each killed before a write of its own; an oracle in shared
+/// memory. `STORM=N` begins at another seed.
 #[test]
 fn nothing_is_run_twice_or_lost_in_a_storm() {
     let from = std::env::var("STORM").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
