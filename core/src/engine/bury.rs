@@ -37,17 +37,17 @@ impl Engine {
         buried
     }
 
-    /// [`bury_dead`](Self::bury_dead) for a scope at its quota, at most once in a while: what dead
-    /// processes had charged and not inserted counts against it. So does what could not be told
-    /// when they were buried, since others had something under way.
-    pub(super) fn bury_for_quota(&self, rules: &Rules) {
+    /// [`bury_dead`](Self::bury_dead) for the scope of `entry`, which is at its quota, at most once
+    /// in a while: what dead processes had charged and not inserted counts against it. So does what
+    /// could not be told when they were buried, since others had something under way.
+    pub(super) fn bury_for_quota(&self, entry: u16, rules: &Rules) {
         // Relaxed, both: of two burials at once one finds the entry locked.
         let last = self.buried_ms.load(Ordering::Relaxed);
         if self.region.is_shared() && (last == 0 || rules.now_ms >= last + BURY_EVERY_MS) {
             self.buried_ms.store(rules.now_ms, Ordering::Relaxed);
             // What cannot be buried counts on.
             let _ = self.region.bury(|dead| self.clear_up(dead, rules));
-            self.table.settle_debts();
+            self.table.settle_debts_of(entry);
         }
     }
 

@@ -165,7 +165,7 @@ impl Engine {
         let Sought { prepared, probe, retiring } = sought;
         self.watch_file(rules.now_ms)?;
         let scope = self.scope_entry(prepared.scope())?;
-        let _unsettled = match self.charge(scope, || self.tend_for_quota(over, rules)) {
+        let _unsettled = match self.charge(scope, || self.tend_for_quota(scope, over, rules)) {
             Ok(unsettled) => unsettled,
             Err(refused) => {
                 // A duplicate that was faster may have taken the last of it, a moment ago.

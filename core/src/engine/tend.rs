@@ -123,9 +123,10 @@ impl Engine {
         self.watch_fill();
     }
 
-    /// Clears what is over in `set` and in some sets in turn, for a scope at its quota.
-    pub(super) fn tend_for_quota(&self, set: Option<usize>, rules: &Rules) {
-        self.bury_for_quota(rules);
+    /// Clears what is over in `set` and in some sets in turn, for the scope of `entry`, which is at
+    /// its quota.
+    pub(super) fn tend_for_quota(&self, entry: u16, set: Option<usize>, rules: &Rules) {
+        self.bury_for_quota(entry, rules);
         let mut swept = Swept::default();
         let parts = set.into_iter().flat_map(|set| set * WAYS / PART..(set + 1) * WAYS / PART);
         for part in parts {

@@ -18,13 +18,21 @@
 //! its process's moment in 2, and of which 3 saw anything, has ended by 4: then it has changed the
 //! count, and 5 fails. What has not ended by 4 has shown nothing to 3 that counts, or the look is
 //! given up. A process that died is at no such moment until it is buried.
+//!
+//! All this holds for each entry by itself. So one whose count 5 found unchanged, and not too high,
+//! or lowered, is judged: it owes nothing of the debts that were there before 1. Its entry says up
+//! to which addition to the debts that is so, and when all entries say so for the last one, nothing
+//! is owed any more. A scope that is busy only leaves its own entry unjudged. A scope at its quota
+//! asks for its own entry alone; while that stays unjudged, looks become rarer (see `is_due`).
+
+use std::sync::Arc;
 
 use super::Table;
 use super::scope::{LIVE, counted, lowered};
 use crate::region::header;
 use crate::region::registry::UNSETTLED;
 use crate::sync::planted::Bug;
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering, plain};
 
 /// While it lives something is under way that counts against a scope.
 pub(crate) struct Unsettled<'t>(Option<&'t AtomicU64>);
@@ -76,8 +84,10 @@ impl Table {
             let sum = (debts & DEBT_MASK).min(MOST_OWED) + count;
             Some((debts & !DEBT_MASK).wrapping_add(DEBT_ADDED) | sum)
         };
-        // Relaxed, both: the number is a hint, and no count is lowered on the strength of it.
-        let _ = self.debts().fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
+        // Release: pairs with the Acquire of `owed`; a look that knows of the debt sees all that
+        // the dead process did. Relaxed on the way there: the number is a hint, and no count is
+        // lowered on the strength of it.
+        let _ = self.debts().fetch_update(Ordering::Release, Ordering::Relaxed, add);
         // Release: pairs with the Acquire of `all_at_rest`; its claims are gone by then.
         owed.store(0, Ordering::Release);
     }
@@ -86,51 +96,111 @@ impl Table {
     /// What it cannot tell is left for the next time.
     pub(crate) fn settle_debts(&self) {
         for _ in 0..LOOKS {
-            // Relaxed: as above.
-            let debts = self.debts().load(Ordering::Relaxed);
-            if debts & DEBT_MASK == 0 || self.settle(debts) {
+            let Some(debts) = self.owed() else { return };
+            if self.settle(debts) {
                 return;
             }
         }
     }
 
+    /// The same for the scope of `entry`, which is at its quota: at most one look, and none where
+    /// the entry was judged, or where one could not tell a short while ago.
+    pub(crate) fn settle_debts_of(&self, entry: u16) {
+        let unjudged = |debts: &u64| !self.is_judged(usize::from(entry), *debts);
+        if let Some(debts) = self.owed().filter(unjudged)
+            && self.is_due(debts)
+        {
+            let _ = self.settle(debts);
+        }
+    }
+
+    /// The debts, if there are any.
+    fn owed(&self) -> Option<u64> {
+        // Acquire: pairs with the Release of `take_over_debts`.
+        let debts = self.debts().load(Ordering::Acquire);
+        (debts & DEBT_MASK != 0).then_some(debts)
+    }
+
+    /// Whether a scope at its quota may have a look at its turn: at the first after debts were
+    /// added, the second, the fourth and so on, and then at each of `RARELY`.
+    fn is_due(&self, debts: u64) -> bool {
+        let added = debts & !DEBT_MASK;
+        let next =
+            |turn: u64| if turn & !DEBT_MASK == added { turn.wrapping_add(1) } else { added | 1 };
+        // Relaxed, both: which of two callers has a look is all the same.
+        let before = self
+            .turns
+            .0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |turn| Some(next(turn)));
+        let turn = next(before.unwrap_or(added)) & DEBT_MASK;
+        turn.is_power_of_two() || turn.is_multiple_of(RARELY)
+    }
+
     /// One look. True: what was owed at `debts` is settled.
     fn settle(&self, debts: u64) -> bool {
-        let entries = 1..self.region.geometry().scopes();
+        self.take_look(debts).is_some_and(|look| self.judge(&look))
+    }
+
+    /// Steps 1 to 4. `None`: something was under way all the time.
+    fn take_look(&self, debts: u64) -> Option<Look> {
         let live = |entry: usize| &self.region.scope(entry)[LIVE];
         // Acquire: pairs with the Release of whoever charged or released it; what he noted before
         // that is seen by `all_at_rest`.
-        let counts: Vec<u64> =
-            entries.clone().map(|entry| live(entry).load(Ordering::Acquire)).collect();
+        let counts: Vec<u64> = self.entries().map(|at| live(at).load(Ordering::Acquire)).collect();
         if !self.all_at_rest() {
-            return false;
+            return None;
         }
         let excess = self.excess(&counts);
-        if !self.all_at_rest() {
-            return false;
-        }
-        let (mut paid, mut sure) = (0, true);
-        for ((entry, count), excess) in entries.zip(counts).zip(excess) {
-            if excess == 0 {
+        self.all_at_rest().then_some(Look { debts, counts, excess })
+    }
+
+    /// Step 5. True: no entry owes anything of what was owed when the look began.
+    fn judge(&self, look: &Look) -> bool {
+        let (mut paid, mut settled) = (0, true);
+        let seen = look.counts.iter().copied().zip(look.excess.iter().copied());
+        for (entry, (count, excess)) in self.entries().zip(seen) {
+            let live = &self.region.scope(entry)[LIVE];
+            let right = if excess == 0 {
                 // Relaxed: ordered after every change that the look may have seen, by the above.
-                sure &= live(entry).load(Ordering::Relaxed) == count;
-                continue;
+                live.load(Ordering::Relaxed) == count
+            } else {
+                let to = lowered(count, excess).unwrap_or(count);
+                // Release: as any change of a count; pairs with the Acquire of `take_look`.
+                // Relaxed on failure: what is there is not used.
+                live.compare_exchange(count, to, Ordering::Release, Ordering::Relaxed).is_ok()
+            };
+            if right {
+                paid += excess;
+                self.note_judged(entry, look.debts);
             }
-            let to = lowered(count, excess).unwrap_or(count);
-            // Release: as any change of a count. Relaxed on failure: what is there is not used.
-            let swap =
-                live(entry).compare_exchange(count, to, Ordering::Release, Ordering::Relaxed);
-            sure &= swap.is_ok();
-            paid += if swap.is_ok() { excess } else { 0 };
+            settled &= right || self.is_judged(entry, look.debts);
         }
         let left = |now: u64| {
-            let all = sure && now == debts;
+            let all = settled && now & !DEBT_MASK == look.debts & !DEBT_MASK;
             let sum = (now & DEBT_MASK).saturating_sub(paid);
             Some(now & !DEBT_MASK | if all { 0 } else { sum })
         };
-        // Relaxed, both: as in `take_over_debts`.
+        // Relaxed, both: it goes on with the Release of `take_over_debts`, and adds nothing to it.
         let _ = self.debts().fetch_update(Ordering::Relaxed, Ordering::Relaxed, left);
-        sure
+        settled
+    }
+
+    /// Whether `entry` was found to owe nothing of what was added up to `debts`.
+    fn is_judged(&self, entry: usize, debts: u64) -> bool {
+        // Relaxed: what it says has come true before it was written, and stays so.
+        self.region.scope(entry)[JUDGED].load(Ordering::Relaxed) == judged_at(debts)
+    }
+
+    fn note_judged(&self, entry: usize, debts: u64) {
+        if !self.is_judged(entry, debts) {
+            // Relaxed: as above. An older one in the place of a newer one costs a look.
+            self.region.scope(entry)[JUDGED].store(judged_at(debts), Ordering::Relaxed);
+        }
+    }
+
+    /// The entries of scopes.
+    fn entries(&self) -> std::ops::Range<usize> {
+        1..self.region.geometry().scopes()
     }
 
     /// How many records each entry from the first on counts that are not there.
@@ -164,6 +234,28 @@ impl Table {
     }
 }
 
+/// What a look has seen.
+struct Look {
+    /// The debts before it.
+    debts: u64,
+    /// By entry, from the first on: the word of its count, and how much that is too high.
+    counts: Vec<u64>,
+    excess: Vec<u64>,
+}
+
+/// How often scopes at their quota asked for a look, since debts were added last; above that, the
+/// addition as `DEBTS` has it.
+#[derive(Clone, Default)]
+pub(super) struct Turns(Arc<plain::AtomicU64>);
+
+/// What the entry of a scope says when it owes nothing of what was added up to `debts`. Zero: it
+/// was never judged.
+fn judged_at(debts: u64) -> u64 {
+    debts / DEBT_ADDED + 1
+}
+
+/// Where the entry of a scope says so.
+const JUDGED: usize = 7;
 /// More than a process has threads in the middle of something.
 const MOST_OWED: u64 = 1 << 16;
 /// The debts; above them, how often there were more.
@@ -171,6 +263,8 @@ const DEBT_MASK: u64 = u32::MAX as u64;
 const DEBT_ADDED: u64 = DEBT_MASK + 1;
 /// How often all records are looked at, before a debt is left for the next time.
 const LOOKS: usize = 3;
+/// Of so many turns a scope at its quota has one look, at least: about one a minute.
+const RARELY: u64 = 64;
 /// How often a process is looked at that has something under way: a few microseconds of it.
 const PATIENCE: usize = if cfg!(any(oncegate_loom, oncegate_shuttle)) { 1 } else { 10_000 };
 

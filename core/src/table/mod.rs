@@ -73,6 +73,7 @@ pub(crate) struct Table {
     region: Arc<Region>,
     counters: Arc<Counters>,
     waiters: Arc<WaitQueue>,
+    turns: debts::Turns,
 }
 
 impl Table {
@@ -81,7 +82,7 @@ impl Table {
         counters: Arc<Counters>,
         waiters: Arc<WaitQueue>,
     ) -> Self {
-        Self { region, counters, waiters }
+        Self { region, counters, waiters, turns: debts::Turns::default() }
     }
 
     #[inline(always)]

@@ -7,6 +7,7 @@
 //! word 3   nanoseconds that one new record costs, plus one; one: no rate
 //! word 4   nanoseconds of burst that may be spent in advance, plus one
 //! word 5   theoretical arrival time, in nanoseconds since the region was opened
+//! word 7   the debts of which it owes nothing (see `debts`)
 //! ```
 //!
 //! The rate is the generic cell rate algorithm (ITU-T I.371), one word per scope. An entry is

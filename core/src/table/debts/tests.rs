@@ -29,6 +29,20 @@ fn shared() -> (Table, u16) {
     (table, entry)
 }
 
+/// The entry of one scope more.
+fn other(table: &Table) -> u16 {
+    table.scope_entry(8, ScopeLimits::NONE, Duration::ZERO).expect("room")
+}
+
+/// One look at all records, while which `busy` makes and ends one.
+fn look_beside(table: &Table, busy: u16) {
+    let debts = table.owed().expect("a debt");
+    let look = table.take_look(debts).expect("nothing is under way");
+    charge(table, busy);
+    table.release_scope(busy);
+    assert!(!table.judge(&look) || table.owed().is_none());
+}
+
 /// Process `index` has so much under way.
 fn under_way(table: &Table, index: u8, count: u64) {
     // Relaxed, here and below: one thread.
@@ -95,6 +109,66 @@ fn only_what_is_too_much_is_taken_off() {
     table.take_over_debts(DEAD);
     table.settle_debts();
     assert_eq!(standing(&table, entry), (1, 0));
+}
+
+/// Goal: a scope that is busy leaves no other one's question open (the debt stayed, and whoever was
+/// at its quota had three looks at the whole table in each second, for nothing). Method: a debt
+/// with nothing behind it, and looks that find one scope busy, and then another; and a new debt.
+#[test]
+fn a_busy_scope_is_its_own_affair() {
+    let (table, entry) = shared();
+    let busy = other(&table);
+    under_way(&table, DEAD, 1);
+    table.take_over_debts(DEAD);
+    look_beside(&table, busy);
+    assert_eq!(standing(&table, entry), (0, 1), "the busy one could owe it");
+    table.settle_debts_of(entry);
+    assert_eq!(standing(&table, busy), (0, 1), "there was a look, for one that was judged");
+    look_beside(&table, entry);
+    assert_eq!(standing(&table, entry), (0, 0), "each was judged once");
+
+    under_way(&table, DEAD, 1);
+    charge(&table, entry);
+    table.take_over_debts(DEAD);
+    assert_eq!(standing(&table, entry), (1, 1));
+    table.settle_debts_of(entry);
+    assert_eq!(standing(&table, entry), (0, 0), "it was judged, before this debt");
+}
+
+/// Goal: an excess is found in a scope that was busy, and only in a look that began after the debt.
+/// Method: the scope that owes is the busy one, and then quiet; a debt that is added during a look.
+#[test]
+fn what_is_too_much_is_found_when_it_is_quiet() {
+    let (table, entry) = shared();
+    under_way(&table, DEAD, 1);
+    charge(&table, entry);
+    table.take_over_debts(DEAD);
+    look_beside(&table, entry);
+    assert_eq!(standing(&table, entry), (1, 1), "it could not be told");
+    let look = table.owed().and_then(|debts| table.take_look(debts)).expect("a debt");
+    under_way(&table, DEAD, 1);
+    table.take_over_debts(DEAD);
+    assert!(table.judge(&look));
+    assert_eq!(standing(&table, entry), (0, 1), "the other debt was not looked at");
+    table.settle_debts_of(entry);
+    assert_eq!(standing(&table, entry), (0, 0));
+}
+
+/// Goal: a scope that is never quiet costs few looks. Method: turns for an hour, one a second, each
+/// of which can tell nothing; and a new debt, for which there is one at once.
+#[test]
+fn looks_become_rare() {
+    let (table, _) = shared();
+    let turns = |count: usize| {
+        let debts = table.owed().expect("a debt");
+        (0..count).filter(|_| table.is_due(debts)).count()
+    };
+    for _ in 0..2 {
+        under_way(&table, DEAD, 1);
+        table.take_over_debts(DEAD);
+        assert_eq!((turns(1), turns(1), turns(1)), (1, 1, 0));
+        assert!((56..=63).contains(&turns(3_600)), "one a minute, and a few at first");
+    }
 }
 
 /// Goal: words that no step of the engine leads to change what they say and nothing else. Method:
