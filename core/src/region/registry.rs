@@ -253,21 +253,49 @@ impl Region {
     /// Takes an entry of the registry for this process. If something may be left of whoever had it
     /// before, it is to be cleared before anything else is done.
     pub(crate) fn join(&self, wall_ms: u64) -> Result<Joined, Error> {
+        self.join_in_time(wall_ms, now_ns)
+    }
+
+    /// The same by the clock `now`, in nanoseconds.
+    fn join_in_time(&self, wall_ms: u64, now: impl Fn() -> u64) -> Result<Joined, Error> {
         let Some(host) = &self.member.host else {
             return Ok(Joined { index: 1, used: false });
         };
-        let (mut looks, mut full) = (0, 0);
-        while looks < PATIENCE && full < FULL_LOOKS {
-            match self.try_join(host, wall_ms)? {
+        let begun = now();
+        let mut full = 0;
+        loop {
+            let tried = self.try_join(host, wall_ms)?;
+            let is_late = now().wrapping_sub(begun) >= PATIENCE_NS;
+            match tried {
                 Tried::Joined(joined) => return Ok(joined),
                 // It takes microseconds, and a burial milliseconds.
-                Tried::Busy => looks += 1,
+                Tried::Busy if is_late => return Err(self.still_busy()),
+                Tried::Busy => {}
                 Tried::Full => full += 1,
+            }
+            if is_late || full >= FULL_LOOKS {
+                let found = format!("{} processes", self.geometry.processes());
+                let limit = "as many as are alive";
+                return Err(Error::new(ErrorCode::RegistryFull, "max_processes", found, limit));
             }
             std::thread::park_timeout(Duration::from_millis(1));
         }
-        let found = format!("{} processes", self.geometry.processes());
-        Err(Error::new(ErrorCode::RegistryFull, "max_processes", found, "as many as are alive"))
+    }
+
+    /// Why none of the entries that nobody has could be taken.
+    fn still_busy(&self) -> Error {
+        let impossible = |index: usize| {
+            // Relaxed: one word, and whoever writes it now is not in the way of anybody.
+            let word = self.process(index)[RECOVERING].load(Ordering::Relaxed);
+            let (count, of) = (word & RECOVERIES, word & !RECOVERIES);
+            (count == 0) != (of == 0) || count > MOST_RECOVERIES
+        };
+        let alive = |index: &usize| self.is_alive_now(*index as u8);
+        if (1..=self.processes_used()).filter(alive).any(impossible) {
+            return header::invalid("a damaged registry", "recoveries that come to an end");
+        }
+        let found = "entries that are being cleared";
+        Error::new(ErrorCode::RegistryFull, "max_processes", found, "cleared within a second")
     }
 
     fn try_join(&self, host: &Host, wall_ms: u64) -> Result<Tried, Error> {
@@ -286,7 +314,7 @@ impl Region {
                 continue;
             }
             step();
-            if !(0..QUICK_LOOKS).any(|_| self.nobody_recovers(index)) {
+            if !self.nobody_recovers(index) {
                 // Somebody is in the middle of one: this entry is left to him.
                 lock::unlock(file.as_fd(), index as u64).map_err(os_error)?;
                 busy = true;
@@ -425,14 +453,13 @@ fn recovers(index: u8) -> u64 {
 const RECOVERIES: u64 = u32::MAX as u64;
 /// In `TAKEN`: a burial is under way.
 const BURIED_NOW: u64 = 1 << 63;
-/// For so many milliseconds a newcomer waits for whoever clears or recovers.
-const PATIENCE: usize = 1_000;
+/// More than a process has threads.
+const MOST_RECOVERIES: u64 = 1 << 22;
+/// For so long a newcomer waits for whoever clears or recovers.
+const PATIENCE_NS: u64 = 1_000_000_000;
 /// So often in all a newcomer finds every entry taken before it gives up: a lock may outlive its
 /// process for as long as somebody looks at that in `/proc`.
 const FULL_LOOKS: usize = 10;
-/// How often a newcomer looks whether a recovery has come to its end, before it tries another
-/// entry.
-const QUICK_LOOKS: usize = 100;
 /// For so long a process that was alive is taken to be. Asking costs two system calls.
 const FRESH_NS: u64 = 20_000;
 

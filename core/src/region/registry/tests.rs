@@ -89,6 +89,37 @@ fn an_entry_waits_for_recoveries() {
     assert!(matches!(joined(&newcomer), (2 | 3, true)), "the dead recover nothing");
 }
 
+/// Goal: a newcomer is told within a second, whatever live processes say that they recover (it had
+/// a hundred looks at each entry, a thousand times). Method: words that say so of all entries, with
+/// a possible number of recoveries and an impossible one; a clock that goes on by a quarter of a
+/// second with each look. Then the process dies, and what it said with it.
+#[test]
+fn recoveries_that_never_end_are_told() {
+    let place = Place::new();
+    let a = place.open(255);
+    let _ = joined(&a);
+    // Relaxed, here and below: one thread.
+    a.header(header::PROCESSES_USED).store(255, Ordering::Relaxed);
+    let newcomer = place.open(255);
+    let all = !RECOVERIES;
+    for (word, told) in [
+        (all | 1, ErrorCode::RegistryFull),
+        (all, ErrorCode::RegionInvalid),
+        (u64::MAX, ErrorCode::RegionInvalid),
+    ] {
+        for index in 1..=255 {
+            a.process(index)[RECOVERING].store(word, Ordering::Relaxed);
+        }
+        let looks = AtomicU64::new(0);
+        let clock = || PATIENCE_NS / 4 * looks.fetch_add(1, Ordering::Relaxed);
+        let tried = newcomer.join_in_time(5, clock).map_err(|error| error.code());
+        assert_eq!(tried, Err(told), "{word:x}");
+        assert_eq!(looks.load(Ordering::Relaxed), 5, "{word:x}");
+    }
+    drop(a);
+    assert_eq!(joined(&newcomer).0, 2, "the first that nobody ever had");
+}
+
 /// Goal: a newcomer waits for a burial, and gets its entry. Method: the only dead one's, looked for
 /// in the middle of its burial; where all are alive nobody waits.
 #[test]
