@@ -80,22 +80,29 @@ pub(crate) fn led_to(path: &Path, access: &FileAccess) -> PathBuf {
 }
 
 /// The turn of one process to make a file in a folder: others would fill as much memory meanwhile,
-/// for nothing.
+/// for nothing. It saves room and is no lock: whoever can read the folder may keep it from others,
+/// so they go on without it after a while.
 pub(super) struct Turn {
     folder: Option<File>,
+    /// How often another one's turn is respected, yet.
+    patience: u64,
 }
 
 impl Turn {
-    /// To be taken in the folder of `path`.
-    pub(super) fn beside(path: &Path) -> Self {
-        Self { folder: File::open(folder_of(path)).ok() }
+    /// To be taken in the folder of `path`, for a file of `bytes` bytes.
+    pub(super) fn beside(path: &Path, bytes: u64) -> Self {
+        let patience = (PATIENT_LOOKS + bytes / BYTES_EACH).min(MOST_LOOKS);
+        Self { folder: File::open(folder_of(path)).ok(), patience }
     }
 
-    /// Whether it is this process's turn, as far as can be told.
-    pub(super) fn take(&self) -> bool {
+    /// Takes the turn. True: it is another process's, as far as can be told, and that is to be
+    /// waited for, a millisecond at a time.
+    pub(super) fn is_anothers(&mut self) -> bool {
         let take = FlockOperation::NonBlockingLockExclusive;
         let taken = self.folder.as_ref().map(|folder| rustix::fs::flock(folder, take));
-        taken != Some(Err(Errno::WOULDBLOCK))
+        let waits = taken == Some(Err(Errno::WOULDBLOCK)) && self.patience > 0;
+        self.patience -= u64::from(waits);
+        waits
     }
 }
 
@@ -315,6 +322,11 @@ fn refused_as(field: &'static str, found: String) -> Error {
 }
 
 const PIECE: u64 = 16 << 20;
+/// How often a process looks for a file that another one makes, once in a millisecond; once more
+/// for each of so many bytes, which a slow disk takes as long for; and at most.
+const PATIENT_LOOKS: u64 = 1_000;
+const BYTES_EACH: u64 = 128 << 10;
+const MOST_LOOKS: u64 = 20_000;
 /// As many as the kernel follows.
 const MOST_LINKS: usize = 40;
 const TMPFS: u64 = 0x0102_1994;
@@ -333,3 +345,6 @@ const LOCAL: [u64; 11] = [
     0x3434,
     0x794c_7630,
 ];
+
+#[cfg(test)]
+mod tests;

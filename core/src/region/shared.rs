@@ -49,19 +49,20 @@ impl Region {
         prefault: bool,
         set_up: impl Fn(&Self) -> Result<(), Error>,
     ) -> Result<(Self, bool), Error> {
-        let turn = Turn::beside(&place.at);
-        for look in 0..LOOKS {
-            let is_ours = turn.take();
+        let bytes = identity.geometry.file_bytes();
+        let mut turn = Turn::beside(&place.at, bytes);
+        let mut made = 0;
+        while made < MOST_MADE {
+            let waits = turn.is_anothers();
             if let Some(region) = Self::existing(place, Some(identity), prefault)? {
                 return Ok((region, false));
             }
-            // Whoever holds the turn may be stopped, or be no process of ours.
-            if !is_ours && look < PATIENT_LOOKS {
+            if waits {
                 std::thread::park_timeout(Duration::from_millis(1));
                 continue;
             }
+            made += 1;
             let draft = Draft::of(&place.at, &place.access)?;
-            let bytes = identity.geometry.file_bytes();
             step();
             draft.file.set_len(bytes).map_err(|error| io_error("reach", &error))?;
             let own = draft.file.try_clone().map_err(|error| io_error("reach", &error))?;
@@ -228,10 +229,9 @@ pub(crate) fn read_identity(file: &File) -> Result<Identity, Error> {
     Identity::read(&words, of.len())
 }
 
-/// How often a process looks for a table that another one makes, once in a millisecond.
-const PATIENT_LOOKS: usize = 20_000;
-/// How often it looks, and makes one itself, before it gives up.
-const LOOKS: usize = PATIENT_LOOKS + 100;
+/// How often a process makes a table, and finds another one's that is gone again, before it gives
+/// up.
+const MOST_MADE: usize = 100;
 /// The boot where the system does not say which one it is.
 const UNTOLD: [u64; 2] = [0; 2];
 /// For so many milliseconds another process may take to wake a region.
