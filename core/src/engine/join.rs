@@ -51,10 +51,11 @@ impl Engine {
     ///
     /// While it waits it costs no processor time. If the leader fails, exactly one of those who
     /// wait gets the next attempt. Dropping the future affects nobody else. There is no time
-    /// limit: use the runtime's own. Nobody wakes the future when a lease lapses or a delay is
-    /// over but a [`sweep`](Self::sweep), so run a [`ticker`](Self::ticker) where leaders may die;
-    /// a future that is polled after that time, by a timeout of the runtime for example, notices
-    /// it too.
+    /// limit: use the runtime's own. In the table of one process nobody wakes the future when a
+    /// lease lapses or a delay is over but a [`sweep`](Self::sweep), so run a
+    /// [`ticker`](Self::ticker) where leaders may die; a future that is polled after that time, by
+    /// a timeout of the runtime for example, notices it too. In a shared table a thread looks after
+    /// those who wait, and wakes the future then.
     ///
     /// # Errors
     ///
