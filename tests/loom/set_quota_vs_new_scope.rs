@@ -29,15 +29,16 @@ fn makes(engine: &Engine, name: &str, key: &str) -> bool {
     }
 }
 
+/// An entry becomes that of `name`, and nobody uses it.
+fn has_an_idle_entry(engine: &Engine, name: &str) {
+    engine.set_quota(scope(name), OWN).expect("room");
+    engine.remove_quota(scope(name)).expect("own");
+}
+
 /// All four entries are idle ones, of which that of `named` is given a quota.
 fn named_beside_a_newcomer(named: &'static str) {
     let world = small_with(|builder| builder.max_scopes(2).default_quota(DEFAULT));
-    for name in ["a", "b", "c", "d"] {
-        assert!(makes(&world.engine, name, "old"));
-    }
-    // Leases, and what is kept of attempts that nobody asks for.
-    world.clock.advance(LEASE + WINDOW);
-    (0..2).for_each(|_| _ = world.engine.sweep(usize::MAX).expect("own"));
+    ["a", "b", "c", "d"].into_iter().for_each(|name| has_an_idle_entry(&world.engine, name));
     let (one, two) = (Arc::clone(&world.engine), Arc::clone(&world.engine));
     let (set, made) =
         race(move || one.set_quota(scope(named), OWN), move || makes(&two, "new", "k"));
@@ -65,11 +66,8 @@ fn a_quota_is_its_own_scopes() {
 /// is given a quota, while somebody clears that record and is then the first to begin for it.
 fn named_beside_its_first_record(busy: &'static str) {
     let world = small_with(|builder| builder.max_scopes(2).default_quota(DEFAULT));
-    for name in ["a", "b", "c", "d"].into_iter().filter(|name| *name != busy) {
-        assert!(makes(&world.engine, name, "old"));
-    }
-    world.clock.advance(LEASE + WINDOW);
-    (0..2).for_each(|_| _ = world.engine.sweep(usize::MAX).expect("own"));
+    let others = ["a", "b", "c", "d"].into_iter().filter(|name| *name != busy);
+    others.for_each(|name| has_an_idle_entry(&world.engine, name));
     let request = Request::new(scope(busy), "op", "old").expect("a key");
     let Ok(Admission::Admitted(lease)) = world.engine.begin(&request) else { panic!("room") };
     lease.complete(&oncegate::Outcome::default()).expect("held");
@@ -91,12 +89,32 @@ fn named_beside_its_first_record(busy: &'static str) {
     assert!(["4", "5", "6"].into_iter().all(|key| makes(&world.engine, "new", key)));
 }
 
+/// All four entries are idle ones, and two callers need one for the same scope.
+fn two_need_an_entry() {
+    let world = small_with(|builder| builder.max_scopes(2).default_quota(DEFAULT));
+    ["a", "b", "c", "d"].into_iter().for_each(|name| has_an_idle_entry(&world.engine, name));
+    let (one, two) = (Arc::clone(&world.engine), Arc::clone(&world.engine));
+    let (set, made) =
+        race(move || one.set_quota(scope("new"), OWN), move || makes(&two, "new", "k"));
+    assert!(made && set.is_ok(), "there is room: {set:?}");
+    assert_eq!(world.engine.quota(scope("new")).expect("own"), OWN);
+    let more = ["1", "2", "3"].map(|key| makes(&world.engine, "new", key));
+    assert_eq!(more, [true, false, false], "one entry counts them all");
+}
+
+/// Goal: two callers who need an entry for one scope get the same one. Method: one begins, and one
+/// sets its quota.
+#[test]
+fn a_scope_gets_one_entry() {
+    model(two_need_an_entry);
+}
+
 /// Goal: a quota holds, whoever is first to need an entry for its scope. Method: each of four
-/// scopes in turn has the entry that comes out of use meanwhile.
+/// scopes in turn has the entry that comes out of use meanwhile; one preemption.
 #[test]
 fn a_quota_holds_beside_a_first_record() {
     for busy in ["a", "b", "c", "d"] {
-        model(move || named_beside_its_first_record(busy));
+        bounded(1, move || named_beside_its_first_record(busy));
     }
 }
 

@@ -93,12 +93,17 @@ fn one_process_sets_at_a_time() {
     assert_eq!(two.quota(tenant).expect("a part"), Quota::unlimited());
 }
 
+#[cfg(oncegate_failpoints)]
+const NONE: Quota = Quota::unlimited();
+#[cfg(oncegate_failpoints)]
+const TWO: Quota = Quota::unlimited().max_live(2);
+
 /// What a process was doing when it died.
 #[cfg(oncegate_failpoints)]
 const ACTS: [fn(&Engine); 4] = [
     |engine| drop(begun(engine, Scope::unauthenticated(), "guest")),
     |engine| drop(begun(engine, scope("tenant"), "k")),
-    |engine| engine.set_quota(scope("tenant"), Quota::unlimited().max_live(2)).expect("room"),
+    |engine| engine.set_quota(scope("tenant"), TWO).expect("room"),
     |engine| engine.remove_quota(scope("named")).expect("a part"),
 ];
 
@@ -135,11 +140,14 @@ fn a_death_leaves_quotas_to_others() {
             let folder = Folder::new();
             let build = || {
                 let builder = Engine::builder().capacity(64).max_scopes(4);
-                let builder = builder.default_quota(Quota::unlimited().max_live(500));
+                let all = if number < 2 { Quota::unlimited().max_live(500) } else { NONE };
+                let builder = builder.default_quota(all);
                 builder.reach(Reach::Host(folder.table())).build().expect("a table")
             };
             let engine = build();
             engine.set_quota(scope("named"), Quota::unlimited().max_live(1)).expect("room");
+            let before = if number == 2 { room(&engine, scope("tenant"), "before") } else { 0 };
+            assert_eq!(before % 10, 0, "nothing limits it");
             let child = Forked::new(|| {
                 let own = build();
                 oncegate::fate::die_before_write(writes);
@@ -151,9 +159,20 @@ fn a_death_leaves_quotas_to_others() {
             deaths += u64::from(died);
             let about = format!("act {number}, before write {writes}");
             engine.bury_dead().expect("a part");
+            // What the tenant may have had before it is limited again.
+            let mut counted = usize::from(number == 1);
+            if number >= 2 {
+                // What is told is in force, also where it was remembered that there was none.
+                let told = engine.quota(scope("tenant")).expect("a part");
+                let made = room(&engine, scope("tenant"), "told");
+                let agree = told == TWO && made == 2 || told == NONE && [2, 10].contains(&made);
+                assert!(agree, "{about}: {told:?}: {made}");
+                assert!(died || told == if number == 2 { TWO } else { NONE }, "{about}");
+                counted = made % 10;
+            }
             for name in ["named", "tenant"] {
                 engine.set_quota(scope(name), Quota::unlimited().max_live(3)).expect("room");
-                let before = usize::from(name == "tenant" && number == 1);
+                let before = if name == "tenant" { counted } else { 0 };
                 let made = room(&engine, scope(name), "first");
                 assert!((3 - before..=3).contains(&made), "{about}: {name}: {made}");
                 engine.remove_quota(scope(name)).expect("a part");

@@ -47,7 +47,15 @@ impl Engine {
             self.buried_ms.store(rules.now_ms, Ordering::Relaxed);
             // What cannot be buried counts on.
             let _ = self.region.bury(|dead| self.clear_up(dead, rules));
-            self.table.settle_debts_of(entry);
+        }
+        // A scope that owes nothing takes no turn from one that does.
+        if self.region.is_shared() && self.table.may_owe(entry) {
+            // Relaxed, both: one look more is no harm.
+            let last = self.settled_ms.load(Ordering::Relaxed);
+            if last == 0 || rules.now_ms >= last + BURY_EVERY_MS {
+                self.settled_ms.store(rules.now_ms, Ordering::Relaxed);
+                self.table.settle_debts_of(entry);
+            }
         }
     }
 

@@ -119,6 +119,8 @@ pub struct Engine {
     looked_ms: AtomicU64,
     /// When the dead were buried last, for a scope at its quota.
     buried_ms: AtomicU64,
+    /// When debts were looked into last, for a scope at its quota.
+    settled_ms: AtomicU64,
     fork: ForkGuard,
 }
 

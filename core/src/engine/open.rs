@@ -161,6 +161,7 @@ impl Engine {
             key_file,
             looked_ms: AtomicU64::new(0),
             buried_ms: AtomicU64::new(0),
+            settled_ms: AtomicU64::new(0),
             fork,
             region,
             counters,

@@ -170,7 +170,8 @@ impl Engine {
     /// [`ErrorCode::QuotaExceeded`], field `scopes`, when as many scopes have quotas as
     /// [`EngineBuilder::max_scopes`](crate::EngineBuilder::max_scopes) says;
     /// [`ErrorCode::RegionInUse`], field `quotas`, when another process that sets one was stopped
-    /// over it for a second; [`ErrorCode::Forked`] in a forked child.
+    /// over it for a second; [`ErrorCode::Os`] when the file of a shared table cannot be opened
+    /// once more, for want of descriptors for example; [`ErrorCode::Forked`] in a forked child.
     ///
     /// ```
     /// # use oncegate::{Engine, Quota, Scope};
@@ -188,11 +189,17 @@ impl Engine {
             return self.remove_quota(scope);
         }
         let hash = self.scope_hash(scope);
+        let now = self.now();
         self.one_sets(|| {
-            let pinned = self.table.pin_scope(hash, own, others, self.now());
+            let number = self.region.header(header::QUOTAS);
+            // AcqRel, as a whole: before the entry is changed. Whoever reads it until the next
+            // change remembers nothing of scopes that had none (see `Unnamed`).
+            let odd = number.fetch_or(1, Ordering::AcqRel) | 1;
+            let pinned = self.table.pin_scope(hash, own, others, now);
+            // Release: pairs with the Acquire of `scope_entry`; the entry comes before.
+            number.store(odd.wrapping_add(1).max(FIRST), Ordering::Release);
             pinned.ok_or_else(too_many_scopes)?;
             self.quotas.of_scope().insert(hash, quota);
-            self.note_quotas();
             Ok(())
         })
     }
@@ -206,7 +213,8 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// [`ErrorCode::RegionInUse`], as `set_quota`; [`ErrorCode::Forked`] in a forked child.
+    /// [`ErrorCode::RegionInUse`] and [`ErrorCode::Os`], as `set_quota`; [`ErrorCode::Forked`] in a
+    /// forked child.
     ///
     /// ```
     /// # use oncegate::{Engine, Quota, Scope};
@@ -272,19 +280,17 @@ impl Engine {
         Ok(given.filter(stands).unwrap_or_else(|| Quota::of_limits(limits)))
     }
 
-    /// From now on scopes are looked up, also those that had no quota, by all who share the region.
+    /// From now on scopes are looked up, by all who share the region.
     pub(super) fn note_quotas(&self) {
         let number = self.region.header(header::QUOTAS);
-        // Release: pairs with the Acquire of `scope_entry`; the entry of the scope comes before.
-        // Relaxed on failure: it is tried again.
-        let _ = number.fetch_update(Ordering::Release, Ordering::Relaxed, |number| {
-            Some(number.wrapping_add(1).max(1))
-        });
+        // Relaxed, both: a call that does not see it yet came before this one returned. Where it
+        // is another number already, that says as much.
+        let _ = number.compare_exchange(0, FIRST, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     /// The entry that new records of `scope` are counted in; 0 where nothing limits it.
     pub(super) fn scope_entry(&self, scope: Scope<'_>) -> Result<u16, Error> {
-        // Acquire: pairs with the Release of `note_quotas`.
+        // Acquire: pairs with the Release of `set_quota`.
         let quotas = self.region.header(header::QUOTAS).load(Ordering::Acquire);
         if quotas == 0 && !is_guest(scope) {
             return Ok(0);
@@ -300,7 +306,10 @@ impl Engine {
             return Ok(entry);
         }
         if !limits_all {
-            self.quotas.unnamed.note(hash, quotas);
+            // An odd number: one is being set, or its process died over it.
+            if quotas.is_multiple_of(2) {
+                self.quotas.unnamed.note(hash, quotas);
+            }
             return Ok(0);
         }
         let limits = self.quotas.limits_of_unknown(scope)?;
@@ -386,6 +395,8 @@ fn too_many_scopes() -> Error {
 
 /// For so many milliseconds a call waits for another process that sets a quota.
 const PATIENCE: usize = 1_000;
+/// What the header says where scopes are looked up, and no quota was set yet.
+const FIRST: u64 = 2;
 /// Scopes without a quota that are remembered.
 const UNNAMED: usize = 256;
 const MIN_RATE: f64 = 0.001;

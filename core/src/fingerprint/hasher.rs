@@ -22,6 +22,7 @@ use zeroize::{Zeroize, Zeroizing};
 use super::digest::DigestVersion;
 use super::payload::Absorb;
 use crate::sync::planted::Bug;
+use crate::table::scope::{LARGEST_HASH, LEAST_HASH};
 use crate::{Error, ErrorCode, Fingerprint, Payload, Request, Scope, Secret};
 
 /// Which hash makes the fingerprints and payload digests of an engine.
@@ -132,14 +133,14 @@ impl KeyedHasher {
         self.full_digest(payload, index).map(|digest| first_word(&digest))
     }
 
-    /// The place of a scope in the quota table: 63 bits, and no number that means something else
+    /// The place of a scope in the quota table: 62 bits, and no number that means something else
     /// there. Not an identity: two scopes may share it.
     pub(crate) fn scope_hash(&self, scope: Scope<'_>) -> u64 {
         let mut bytes = Stack::<{ 1 + Scope::MAX_BYTES }>::new();
         bytes.push(&[scope.kind_byte()]);
         bytes.push(scope.name());
-        let hash = xxh3_64_with_secret(bytes.filled(), &self.scope.0) & u64::MAX >> 1;
-        hash.max(crate::table::scope::LEAST_HASH)
+        let hash = xxh3_64_with_secret(bytes.filled(), &self.scope.0);
+        (hash & LARGEST_HASH).max(LEAST_HASH)
     }
 
     /// A short id of the secret. It may be stored and shown: it tells two secrets apart and gives

@@ -262,10 +262,12 @@ impl Region {
             return Ok(Joined { index: 1, used: false });
         };
         let begun = now();
-        let mut full = 0;
+        let (mut looks, mut full) = (0, 0);
         loop {
             let tried = self.try_join(host, wall_ms)?;
-            let is_late = now().wrapping_sub(begun) >= PATIENCE_NS;
+            looks += 1;
+            // A process that was not let run has not looked as often as time has passed.
+            let is_late = looks >= FULL_LOOKS && now().wrapping_sub(begun) >= PATIENCE_NS;
             match tried {
                 Tried::Joined(joined) => return Ok(joined),
                 // It takes microseconds, and a burial milliseconds.
@@ -423,12 +425,15 @@ impl Region {
         work: impl FnOnce() -> Result<T, Error>,
     ) -> Result<Option<T>, Error> {
         let Some(host) = &self.member.host else { return work().map(Some) };
+        // A child that was forked meanwhile would have the description too, and keep the lock if
+        // this process is killed. Where the work is longer than a fork may wait, that is freed
+        // below, whoever has it.
+        let _gate = matches!(turn, Exclusive::Quotas).then(Gate::shut);
         let file = host.describe()?;
         if !lock::try_lock(file.as_fd(), turn as u64).map_err(os_error)? {
             return Ok(None);
         }
         let done = work().map(Some);
-        // A child that was forked meanwhile has the description too.
         lock::unlock(file.as_fd(), turn as u64).map_err(os_error)?;
         done
     }
@@ -457,7 +462,8 @@ const BURIED_NOW: u64 = 1 << 63;
 const MOST_RECOVERIES: u64 = 1 << 22;
 /// For so long a newcomer waits for whoever clears or recovers.
 const PATIENCE_NS: u64 = 1_000_000_000;
-/// So often in all a newcomer finds every entry taken before it gives up: a lock may outlive its
+/// So often at least a newcomer looks, and so often in all it finds every entry taken, before it
+/// gives up: a lock may outlive its
 /// process for as long as somebody looks at that in `/proc`.
 const FULL_LOOKS: usize = 10;
 /// For so long a process that was alive is taken to be. Asking costs two system calls.

@@ -106,12 +106,17 @@ impl Table {
     /// The same for the scope of `entry`, which is at its quota: at most one look, and none where
     /// the entry was judged, or where one could not tell a short while ago.
     pub(crate) fn settle_debts_of(&self, entry: u16) {
-        let unjudged = |debts: &u64| !self.is_judged(usize::from(entry), *debts);
-        if let Some(debts) = self.owed().filter(unjudged)
+        if let Some(debts) = self.owed()
+            && self.may_owe(entry)
             && self.is_due(debts)
         {
             let _ = self.settle(debts);
         }
+    }
+
+    /// Whether the scope of `entry` may owe something of the debts.
+    pub(crate) fn may_owe(&self, entry: u16) -> bool {
+        self.owed().is_some_and(|debts| !self.is_judged(usize::from(entry), debts))
     }
 
     /// The debts, if there are any.

@@ -74,6 +74,7 @@ pub(crate) struct Table {
     counters: Arc<Counters>,
     waiters: Arc<WaitQueue>,
     turns: debts::Turns,
+    claims: scope::Claims,
 }
 
 impl Table {
@@ -82,7 +83,13 @@ impl Table {
         counters: Arc<Counters>,
         waiters: Arc<WaitQueue>,
     ) -> Self {
-        Self { region, counters, waiters, turns: debts::Turns::default() }
+        Self {
+            region,
+            counters,
+            waiters,
+            turns: debts::Turns::default(),
+            claims: scope::Claims::default(),
+        }
     }
 
     #[inline(always)]

@@ -1,12 +1,14 @@
 //! Scope entries: how many live records a scope has, and how fast it makes new ones.
 //!
 //! ```text
-//! word 0   pinned (1), that is limited by name | keyed hash of the scope (63); zero: free
+//! word 0   pinned (1), that is limited by name | claimed (1) | keyed hash of the scope (62);
+//!          zero: free
 //! word 1   how often the next changed (32) | live records (32)
 //! word 2   limit of live records, plus one; zero: not written yet
 //! word 3   nanoseconds that one new record costs, plus one; one: no rate
 //! word 4   nanoseconds of burst that may be spent in advance, plus one
 //! word 5   theoretical arrival time, in nanoseconds since the region was opened
+//! word 6   whether the limits by name are written to their end
 //! word 7   the debts of which it owes nothing (see `debts`)
 //! ```
 //!
@@ -26,18 +28,22 @@
 //!   or not at all. Other limits are written to pinned entries alone, and the common ones again
 //!   before one is unpinned.
 //!
-//! Two callers who look for an entry of one scope may each be given one, where the first of them
-//! passed an entry by that came out of use since. So whoever was given one in the place of another
-//! scope, and whoever pins one, looks once more, and leaves the scope one entry: the pinned one, or
-//! else the one that is found first.
+//! - Limits by name are in force when word 6 says so. Whoever dies before that has set none.
+//!
+//! Two callers who look for an entry of one scope may pass each other by, where an entry comes out
+//! of use meanwhile. So whoever finds none claims one first, by a word that nobody else writes,
+//! looks once more, withdraws what others have claimed for the scope, and gives it the entry only
+//! if it has none and his own claim stands. No lookup finds a claim, and whoever dies over one
+//! leaves it to anybody who needs an entry.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Table;
 #[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
 use crate::region::geometry::SCOPE_WORDS;
 use crate::sync::planted::Bug;
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering, plain};
 
 /// The limits of one scope, as its entry stores them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +64,7 @@ impl ScopeLimits {
             max_live: if max_live == u64::MAX { u64::MAX } else { max_live.saturating_sub(1) },
             nanos_each: load(NANOS_EACH).saturating_sub(1),
             burst_nanos: load(BURST_NANOS).saturating_sub(1),
-            pinned: load(HASH) & PINNED != 0,
+            pinned: load(HASH) & PINNED != 0 && load(WHOLE) != 0,
         }
     }
 
@@ -140,10 +146,31 @@ impl Table {
         u16::try_from(entry).ok()
     }
 
-    /// Gives the scope that hashes to `hash` the first entry that is out of use.
+    /// Gives the scope that hashes to `hash` an entry that is out of use.
     #[cold]
     fn take_idle(&self, hash: u64, limits: ScopeLimits, now: Duration) -> Option<usize> {
-        let given = self.scope_probes(hash).find(|entry| {
+        for _ in 0..TRIES {
+            let claim = self.claims.next(self.region.me(), hash);
+            // What others have claimed may be given to their scope this very moment.
+            let take = |claimed| self.claim_idle(hash, claim, claimed, limits, now);
+            let entry = take(false).or_else(|| take(true))?;
+            if let Some(entry) = self.settle_claim(hash, entry, claim) {
+                return Some(entry);
+            }
+        }
+        None
+    }
+
+    /// Claims the first entry that is out of use; the first that is `claimed`, or that is not.
+    fn claim_idle(
+        &self,
+        hash: u64,
+        claim: u64,
+        claimed: bool,
+        limits: ScopeLimits,
+        now: Duration,
+    ) -> Option<usize> {
+        self.scope_probes(hash).find(|entry| {
             let words = self.region.scope(*entry);
             // Acquire: pairs with the AcqRel of `give_entry`.
             let other = words[HASH].load(Ordering::Acquire);
@@ -152,37 +179,33 @@ impl Table {
             if !pinned && words[MAX_LIVE].load(Ordering::Relaxed) == 0 {
                 write_first(words, limits);
             }
-            !pinned && is_idle(words, now) && give_entry(words, other, hash) == hash
-        })?;
-        Some(self.leave_one(hash).unwrap_or(given))
+            let wanted = !pinned && (other & CLAIMED != 0) == claimed;
+            wanted && is_idle(words, now) && give_entry(words, other, claim) == claim
+        })
     }
 
-    /// Leaves the scope that hashes to `hash` one entry, which it tells.
-    fn leave_one(&self, hash: u64) -> Option<usize> {
-        // AcqRel: of two who each had an entry given to the scope, or pinned, one comes second in
-        // the order of the word that both change here, and sees the other's entry.
+    /// Gives the scope that hashes to `hash` the entry `own`, on which `claim` lies, or finds the
+    /// one that it has by now. `None`: somebody else has withdrawn the claim.
+    fn settle_claim(&self, hash: u64, own: usize, claim: u64) -> Option<usize> {
+        // AcqRel: of two who each claimed an entry one comes second in the order of the word that
+        // both change here, and sees what became of the other's.
         let look = |entry: usize| self.region.scope(entry)[HASH].fetch_or(0, Ordering::AcqRel);
-        let all = self.scope_probes(hash).map(|entry| (entry, look(entry)));
-        let own = all.take_while(|(_, word)| *word != 0).filter(|(_, word)| is_of(*word, hash));
-        // More than two are a matter of three callers in one moment.
-        let (mut entries, mut count) = ([0; 4], 0);
-        let mut kept: Option<(usize, bool)> = None;
-        for (place, (entry, word)) in entries.iter_mut().zip(own) {
-            *place = entry;
-            count += 1;
-            let pinned = word & PINNED != 0;
-            if kept.is_none_or(|(_, kept_pinned)| pinned && !kept_pinned) {
-                kept = Some((entry, pinned));
+        for entry in self.scope_probes(hash) {
+            let word = look(entry);
+            if word == 0 {
+                break;
+            }
+            if is_of(word, hash) && !Bug::TwoEntriesStay.is_planted() {
+                give_entry(self.region.scope(own), claim, NOBODYS);
+                return Some(entry);
+            }
+            let withdraws = entry != own && is_claim(word, hash);
+            if withdraws && give_entry(self.region.scope(entry), word, NOBODYS) != NOBODYS {
+                // It was given to the scope, or claimed anew.
+                return None;
             }
         }
-        let (kept, _) = kept?;
-        for &entry in entries[..count].iter().filter(|entry| **entry != kept) {
-            if !Bug::TwoEntriesStay.is_planted() {
-                // Nothing is changed where it has been pinned since: then its caller looks, too.
-                give_entry(self.region.scope(entry), hash, NOBODYS);
-            }
-        }
-        Some(kept)
+        (give_entry(self.region.scope(own), claim, hash) == hash).then_some(own)
     }
 
     /// The entries in which a scope may lie, in the order in which they are tried.
@@ -218,8 +241,9 @@ impl Table {
             let entry = self.scope_entry(hash, others, now)?;
             let words = self.region.scope(usize::from(entry));
             if set_pinned(words, hash, true) {
-                self.leave_one(hash);
                 write_limits(words, own);
+                // Release: pairs with the Acquire of `is_pinned`; the limits come before.
+                words[WHOLE].store(1, Ordering::Release);
                 return Some(entry);
             }
             // It was given to another scope since.
@@ -237,16 +261,20 @@ impl Table {
                 return;
             }
             if word == hash | PINNED {
+                // Relaxed: as in `write_limits`.
+                words[WHOLE].store(0, Ordering::Relaxed);
                 write_limits(words, others);
                 set_pinned(words, hash, false);
             }
         }
     }
 
-    /// Whether the scope of `entry` was given its limits by name.
+    /// Whether the scope of `entry` was given limits by name, which are in force.
     pub(crate) fn is_pinned(&self, entry: u16) -> bool {
-        // Relaxed: as in `write_limits`.
-        self.region.scope(usize::from(entry))[HASH].load(Ordering::Relaxed) & PINNED != 0
+        let words = self.region.scope(usize::from(entry));
+        // Acquire: pairs with the Release of `pin_scope`. Relaxed: as in `write_limits`.
+        words[WHOLE].load(Ordering::Acquire) != 0
+            && words[HASH].load(Ordering::Relaxed) & PINNED != 0
     }
 
     /// Sets the limits of an entry, whoever has it.
@@ -257,6 +285,7 @@ impl Table {
         // Relaxed, all: one thread.
         let hash = words[HASH].load(Ordering::Relaxed) & !PINNED;
         words[HASH].store(hash | pin, Ordering::Relaxed);
+        words[WHOLE].store(u64::from(limits.pinned), Ordering::Relaxed);
         write_limits(words, limits);
     }
 
@@ -266,8 +295,8 @@ impl Table {
             return RoomOf::Shared;
         }
         let words = self.region.scope(usize::from(entry));
-        // Relaxed, both: limits that change meanwhile hold from the next record on.
-        let pinned = words[HASH].load(Ordering::Relaxed) & PINNED != 0;
+        let pinned = self.is_pinned(entry);
+        // Relaxed: limits that change meanwhile hold from the next record on.
         let limited = words[MAX_LIVE].load(Ordering::Relaxed) != u64::MAX;
         match usize::from(entry) + 1 == self.region.geometry().scopes() {
             true if !Bug::GuestsEvict.is_planted() => RoomOf::Guest,
@@ -353,6 +382,26 @@ fn is_of(word: u64, hash: u64) -> bool {
     word & !PINNED == hash
 }
 
+/// Whether word 0 says that somebody has claimed the entry for the scope that hashes to `hash`, or
+/// for one that hashes alike: to withdraw that costs its caller another try.
+fn is_claim(word: u64, hash: u64) -> bool {
+    word & PINNED == 0 && word & CLAIMED != 0 && (word ^ hash) & CLAIM_HASH == 0
+}
+
+/// Numbers for claims, so that nobody takes another one's for his own.
+#[derive(Clone, Default)]
+pub(super) struct Claims(Arc<plain::AtomicU64>);
+
+impl Claims {
+    /// The word of one more claim by process `me`: claimed (2) | process (8) | number (12) | the
+    /// low bits of the hash (42).
+    fn next(&self, me: u8, hash: u64) -> u64 {
+        // Relaxed: a number.
+        let number = self.0.fetch_add(1, Ordering::Relaxed) % (1 << 12);
+        CLAIMED | u64::from(me) << 54 | number << 42 | hash & CLAIM_HASH
+    }
+}
+
 /// Whether the entry, which is not pinned, has been made, and nobody would notice if it were
 /// another scope's.
 fn is_idle(words: &[AtomicU64], now: Duration) -> bool {
@@ -413,7 +462,8 @@ fn write_limits(words: &[AtomicU64], limits: ScopeLimits) {
 pub(crate) fn read_entry(words: &[u64; SCOPE_WORDS]) -> Option<(u64, u64, ScopeLimits)> {
     let hash = words[HASH] & !PINNED;
     let limits = || ScopeLimits::of(|word| words[word]);
-    (hash != 0 && hash != NOBODYS).then(|| (hash, counted(words[LIVE]), limits()))
+    let somebodys = hash != 0 && hash != NOBODYS && hash & CLAIMED == 0;
+    somebodys.then(|| (hash, counted(words[LIVE]), limits()))
 }
 
 /// How many entries are tried for one scope. At half load a run of 256 used ones does not occur:
@@ -429,13 +479,20 @@ const MAX_LIVE: usize = 2;
 const NANOS_EACH: usize = 3;
 const BURST_NANOS: usize = 4;
 const ARRIVAL: usize = 5;
+const WHOLE: usize = 6;
 const PINNED: u64 = 1 << 63;
-/// In place of a hash: the entry was a scope's that has another one.
+const CLAIMED: u64 = 1 << 62;
+const CLAIM_HASH: u64 = (1 << 42) - 1;
+/// How often somebody who claims an entry may be disturbed by others who do, before he is told that
+/// there is none.
+const TRIES: usize = 64;
+/// In place of a hash: a claim that was withdrawn.
 const NOBODYS: u64 = 1;
 /// In place of a hash: those whom nobody vouches for.
 pub(crate) const GUEST: u64 = 2;
-/// The least hash of a scope.
+/// The least hash of a scope, and the largest.
 pub(crate) const LEAST_HASH: u64 = 3;
+pub(crate) const LARGEST_HASH: u64 = CLAIMED - 1;
 
 #[cfg(all(test, not(oncegate_loom)))]
 mod tests;

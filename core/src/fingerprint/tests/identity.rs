@@ -61,7 +61,7 @@ fn golden_fast_fingerprints() {
     let longest = fingerprint(&hasher, &"s".repeat(255), &"o".repeat(1024), &[b'k'; 255]);
     assert_eq!(hex(longest), "aa404aeab736285bc86172837d3a2824f61ac6be5aa5e3d082d3b4d67a4a0673");
     assert_eq!(hasher.key_check(), keyed().key_check());
-    assert_eq!(hasher.scope_hash(Scope::new("acme").unwrap()), 0x5ea8_08a9_a933_a81d);
+    assert_eq!(hasher.scope_hash(Scope::new("acme").unwrap()), 0x1ea8_08a9_a933_a81d);
 }
 
 /// Goal: kinds of scope never meet. Method: a named scope that spells the kind, in both modes.

@@ -89,34 +89,43 @@ fn half_made_entries_are_room() {
     assert_eq!((table.known_scope(8), table.scope_limits(1)), (Some(1), limits));
 }
 
-/// Goal: of two entries of one scope one stays, and it is the pinned one (a quota by name was not
-/// obeyed, as another entry was found first). Method: two that two callers were given in one
-/// moment, of which none, the first, the second or both are pinned.
+/// Goal: a scope gets no second entry, whoever else looks for one of it at the same moment (a quota
+/// by name was not obeyed, as another entry was found first). Method: one caller has claimed an
+/// entry, and goes on when another one has claimed one too, has got one, has withdrawn the first
+/// claim, or has claimed the same one after that.
 #[test]
-fn two_entries_become_one() {
-    let own = ScopeLimits { max_live: 1, pinned: true, ..ScopeLimits::NONE };
-    for (pinned, kept, left) in [
-        ([0, 0], 1, [8, NOBODYS]),
-        ([PINNED, 0], 1, [8 | PINNED, NOBODYS]),
-        ([0, PINNED], 2, [NOBODYS, 8 | PINNED]),
-        ([PINNED, PINNED], 1, [8 | PINNED, 8 | PINNED]),
-    ] {
-        let table = sized(2, 4);
-        let entries = [1, 2].map(|entry| table.region.scope(entry));
-        for (words, pinned) in entries.iter().zip(pinned) {
-            // Relaxed, here and below: one thread.
-            words[HASH].store(8 | pinned, Ordering::Relaxed);
-            write_first(words, ScopeLimits::NONE);
-        }
-        let hashes = || entries.map(|words| words[HASH].load(Ordering::Relaxed));
-        assert_eq!((table.leave_one(8), hashes()), (Some(kept), left));
-        let found = table.pin_scope(8, own, ScopeLimits::NONE, second(9));
-        assert_eq!(table.known_scope(8), found, "it is obeyed");
-        table.unpin_scope(8, ScopeLimits::NONE);
-        assert!(hashes().iter().all(|word| word & PINNED == 0), "all of them: {pinned:?}");
-        let next = |hash| table.scope_entry(hash, ScopeLimits::NONE, second(9));
-        assert!(next(9).is_some(), "what was left is room");
+fn a_scope_gets_one_entry() {
+    // Relaxed, everywhere in this test: one thread.
+    let none = ScopeLimits::NONE;
+    let table = sized(2, 5);
+    let hash = |entry: usize| table.region.scope(entry)[HASH].load(Ordering::Relaxed);
+    let put = |entry: usize, word| table.region.scope(entry)[HASH].store(word, Ordering::Relaxed);
+    for entry in [1, 2, 3] {
+        write_first(table.region.scope(entry), none);
     }
+    let claims = [1, 2].map(|me| table.claims.next(me, 9));
+    for (words, settled, left) in [
+        ([claims[0], 6, 7], Some(1), [9, 6, 7]),
+        ([claims[0], claims[1], 7], Some(1), [9, NOBODYS, 7]),
+        ([claims[0], 9, 7], Some(2), [NOBODYS, 9, 7]),
+        ([claims[0], 6, 9 | PINNED], Some(3), [NOBODYS, 6, 9 | PINNED]),
+        ([NOBODYS, 6, 7], None, [NOBODYS, 6, 7]),
+        ([claims[1], 6, 7], None, [claims[1], 6, 7]),
+        (
+            [claims[0], table.claims.next(2, 6), 7],
+            Some(1),
+            [9, table.claims.next(2, 6) - (1 << 42), 7],
+        ),
+    ] {
+        (1..).zip(words).for_each(|(entry, word)| put(entry, word));
+        assert_eq!(table.settle_claim(9, 1, claims[0]), settled, "{words:x?}");
+        assert_eq!([1, 2, 3].map(hash), left, "{words:x?}");
+    }
+    // What somebody died over is found by nobody, and room for all.
+    put(1, claims[1]);
+    assert_eq!(table.known_scope(9), None);
+    [2, 3].into_iter().for_each(|entry| table.charge_scope(entry, second(9)).expect("no limit"));
+    assert_eq!(table.scope_entry(8, none, second(9)), Some(1));
 }
 
 /// Goal: whoever made an entry and stalled changes nothing of what its next scope was given.
