@@ -137,10 +137,7 @@ impl Error {
     }
 
     /// The same about `field`, with `of` before what was found.
-    #[cfg_attr(
-        not(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle)))),
-        allow(dead_code)
-    )]
+    #[cfg(target_os = "linux")]
     pub(crate) fn about(mut self, field: &'static str, of: &str) -> Self {
         self.field = field;
         if let Some(detail) = &mut self.detail {
@@ -150,10 +147,7 @@ impl Error {
     }
 
     /// What class of value was found; nothing where the code says it all.
-    #[cfg_attr(
-        not(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle)))),
-        allow(dead_code)
-    )]
+    #[cfg(target_os = "linux")]
     pub(crate) fn found(&self) -> &str {
         self.detail.as_ref().map_or("", |detail| &detail.found)
     }

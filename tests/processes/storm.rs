@@ -217,7 +217,10 @@ impl Sailor<'_> {
     fn call(&mut self) {
         let key = self.dice.roll(KEYS as u64) as usize;
         let name = format!("key-{key}");
-        // SeqCst, here and below: what was written down before a call is known after it.
+        // SeqCst, here and below: what one process wrote down before a call, another one must find
+        // after a later call. The engine's own orderings are what is on trial, so that the oracle
+        // leans on none of them: its words have one order for all. It pairs with the swaps and
+        // stores in `admitted`, `end` and `replayed`.
         let done = self.oracle.done[key].load(Ordering::SeqCst);
         let wait = OnConflict::Wait(Duration::from_secs(2));
         let options = BeginOptions::new();

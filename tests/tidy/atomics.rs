@@ -42,8 +42,9 @@ const UNSAFE_TESTS: &[&str] = &[
     "tests/processes/crew.rs",
     // Forks.
     "tests/processes/forked.rs",
-    // Shares memory with children.
+    // Locks a byte, as another process does.
     "tests/processes/quotas.rs",
+    // Shares memory with children.
     "tests/processes/storm.rs",
     // Closes descriptors that are not its own.
     "tests/processes/worker/closing.rs",

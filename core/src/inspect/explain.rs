@@ -8,7 +8,6 @@ use std::io::ErrorKind;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
-use super::finding::Kind;
 use super::health::{self, GROW};
 use super::read::Image;
 use super::{Finding, Severity};
@@ -18,7 +17,6 @@ use crate::reach::FileAccess;
 /// Why a file cannot be opened, and what to do.
 pub(super) struct Obstacle {
     code: &'static str,
-    kind: Kind,
     pub(super) text: String,
     advice: String,
 }
@@ -28,8 +26,8 @@ pub(super) fn explain(path: &Path, access: FileAccess, error: &Error) -> Finding
         |code, advice: &'static str| Finding::new(Severity::Error, code, error.to_string(), advice);
     match error.code() {
         ErrorCode::FileRefused | ErrorCode::Os => {
-            let Obstacle { code, kind, text, advice } = obstacle(path, &access, error);
-            Finding::new(Severity::Error, code, text, advice).of_kind(kind)
+            let Obstacle { code, text, advice } = obstacle(path, &access, error);
+            Finding::new(Severity::Error, code, text, advice)
         }
         ErrorCode::RegionInvalid => {
             let header = Image::open(path, access).ok().and_then(|image| {
@@ -72,7 +70,7 @@ fn missing(path: &Path) -> Obstacle {
         let text = format!("there is no table, and no folder {} for one", folder.display());
         (text, "make the folder, or correct the path: no process makes it".to_owned())
     };
-    Obstacle { code: "file-missing", kind: Kind::Absence, text, advice }
+    Obstacle { code: "file-missing", text, advice }
 }
 
 fn by_kind(of: &Metadata, access: &FileAccess, error: &Error) -> Obstacle {
@@ -121,11 +119,11 @@ fn by_kind(of: &Metadata, access: &FileAccess, error: &Error) -> Obstacle {
 
 fn refused(text: impl Into<String>, advice: impl Into<String>) -> Obstacle {
     let (text, advice) = (text.into(), advice.into());
-    Obstacle { code: "file-refused", kind: Kind::Other, text, advice }
+    Obstacle { code: "file-refused", text, advice }
 }
 
 fn unreadable(text: String, advice: &str) -> Obstacle {
-    Obstacle { code: "file-unreadable", kind: Kind::Other, text, advice: advice.to_owned() }
+    Obstacle { code: "file-unreadable", text, advice: advice.to_owned() }
 }
 
 const FOLLOW_IT: &str = "give the path that it leads to, or allow it by `--follow-symlink`; \

@@ -84,27 +84,11 @@ pub struct Finding {
     pub text: String,
     /// What to do about it, in a sentence.
     pub advice: Cow<'static, str>,
-    kind: Kind,
 }
 
-/// What a finding means for the table itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// It is damaged: nothing but a new one helps.
-    #[cfg_attr(
-        not(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle)))),
-        allow(dead_code)
-    )]
-    Damage,
-    /// There is none.
-    #[cfg_attr(
-        not(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle)))),
-        allow(dead_code)
-    )]
-    Absence,
-    /// It may be as sound as ever.
-    Other,
-}
+/// The codes of what only a new table helps against.
+const DAMAGE: [&str; 5] =
+    ["header-invalid", "slots-impossible", "tags-wrong", "sets-impossible", "chunks-impossible"];
 
 impl Finding {
     /// Whether the table itself is damaged, so that nothing but a new one helps: `header-invalid`,
@@ -123,7 +107,7 @@ impl Finding {
     /// ```
     #[must_use]
     pub fn is_damage(&self) -> bool {
-        self.kind == Kind::Damage
+        DAMAGE.contains(&self.code)
     }
 
     /// Whether it says that there is no table: `file-missing`.
@@ -135,7 +119,7 @@ impl Finding {
     /// ```
     #[must_use]
     pub fn is_absence(&self) -> bool {
-        self.kind == Kind::Absence
+        self.code == "file-missing"
     }
 
     pub(super) fn new(
@@ -144,14 +128,6 @@ impl Finding {
         text: impl Into<String>,
         advice: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self { severity, code, text: text.into(), advice: advice.into(), kind: Kind::Other }
-    }
-
-    #[cfg_attr(
-        not(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle)))),
-        allow(dead_code)
-    )]
-    pub(super) fn of_kind(self, kind: Kind) -> Self {
-        Self { kind, ..self }
+        Self { severity, code, text: text.into(), advice: advice.into() }
     }
 }

@@ -4,7 +4,6 @@ use std::path::Path;
 
 use super::explain::{explain, obstacle};
 use super::faults::{self, Faults, Tally};
-use super::finding::Kind;
 use super::read::{Image, Pages, begins_as_a_table, first_words};
 use super::remove::drafts;
 use super::report::{Inspection, ProcessState};
@@ -79,7 +78,7 @@ pub(super) fn header(image: &Image, error: &Error) -> Finding {
 }
 
 fn damage(code: &'static str, text: String) -> Finding {
-    Finding::new(Severity::Error, code, text, RECREATE).of_kind(Kind::Damage)
+    Finding::new(Severity::Error, code, text, RECREATE)
 }
 
 fn impossible(faults: &Faults, found: &mut Vec<Finding>) {

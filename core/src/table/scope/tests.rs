@@ -104,6 +104,8 @@ fn a_scope_gets_one_entry() {
         write_first(table.region.scope(entry), none);
     }
     let claims = [1, 2].map(|me| table.claims.next(me, 9));
+    // Another thread of the same process.
+    let again = table.claims.next(1, 9);
     for (words, settled, left) in [
         ([claims[0], 6, 7], Some(1), [9, 6, 7]),
         ([claims[0], claims[1], 7], Some(1), [9, NOBODYS, 7]),
@@ -111,6 +113,7 @@ fn a_scope_gets_one_entry() {
         ([claims[0], 6, 9 | PINNED], Some(3), [NOBODYS, 6, 9 | PINNED]),
         ([NOBODYS, 6, 7], None, [NOBODYS, 6, 7]),
         ([claims[1], 6, 7], None, [claims[1], 6, 7]),
+        ([again, 6, 7], None, [again, 6, 7]),
         (
             [claims[0], table.claims.next(2, 6), 7],
             Some(1),
@@ -126,6 +129,23 @@ fn a_scope_gets_one_entry() {
     assert_eq!(table.known_scope(9), None);
     [2, 3].into_iter().for_each(|entry| table.charge_scope(entry, second(9)).expect("no limit"));
     assert_eq!(table.scope_entry(8, none, second(9)), Some(1));
+}
+
+/// Goal: limits by name are in force when all are written, and not before: a scope whose quota was
+/// never set to its end has no reservation. Method: a pinned entry, as a process leaves it that dies
+/// over its limits, before and after they are written.
+#[test]
+fn half_set_quotas_are_none() {
+    let (own, table) = (ScopeLimits { max_live: 1, ..ScopeLimits::NONE }, sized(2, 3));
+    assert_eq!(table.scope_entry(7, own, second(9)), Some(1));
+    assert!(set_pinned(table.region.scope(1), 7, true));
+    assert_eq!((table.is_pinned(1), table.room_of(1)), (false, RoomOf::Shared));
+    assert!(!table.scope_limits(1).pinned);
+    assert_eq!(table.pin_scope(7, own, ScopeLimits::NONE, second(9)), Some(1));
+    assert_eq!((table.is_pinned(1), table.room_of(1)), (true, RoomOf::Reserved));
+    table.unpin_scope(7, own);
+    assert!(set_pinned(table.region.scope(1), 7, true));
+    assert!(!table.is_pinned(1), "what was taken back is forgotten");
 }
 
 /// Goal: whoever made an entry and stalled changes nothing of what its next scope was given.
