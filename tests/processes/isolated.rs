@@ -44,21 +44,26 @@ fn deaths_are_known_across_namespaces() {
     assert!(taken.starts_with("admitted 2 "), "{taken}");
 }
 
+/// Leases of `one`, whose clock shows another time, and of a worker here last as long for both.
+fn share_time(folder: &Folder, one: &mut Worker) {
+    let mut two = Worker::of(folder, "lease=60000");
+    assert_eq!(one.ask(&format!("open {} lease=60000", folder.table().display())), "open");
+    one.admitted("there");
+    two.admitted("here");
+    assert_eq!(two.ask("begin there"), "in-progress 1", "it has lapsed before its time");
+    assert_eq!(one.ask("begin here"), "in-progress 1", "it has lapsed before its time");
+    one.ask("complete there done");
+    assert_eq!(two.ask("begin there"), "replayed done");
+}
+
 /// Goal: a process in a time namespace, whose clock shows another time, has the table's time.
-/// Method: a lease of 300 ms, given by a worker whose clock is ten days ahead.
+/// Method: leases of a minute, by a worker whose clock is ten days ahead, and by one here.
 #[test]
 fn clocks_of_namespaces_are_set_right() {
     let folder = Folder::new();
     let ahead = &["--time", "--monotonic", "864000", "--fork", "--kill-child"];
     let Some(mut one) = isolated(ahead, "exec $WORKER") else { return };
-    let mut two = Worker::of(&folder, "lease=60000");
-    assert_eq!(one.ask(&format!("open {} lease=60000", folder.table().display())), "open");
-    one.admitted("ahead");
-    two.admitted("here");
-    assert_eq!(two.ask("begin ahead"), "in-progress 1", "it has lapsed ten days ago");
-    assert_eq!(one.ask("begin here"), "in-progress 1", "it has lapsed ten days ago");
-    one.ask("complete ahead done");
-    assert_eq!(two.ask("begin ahead"), "replayed done");
+    share_time(&folder, &mut one);
 }
 
 /// Goal: so has a process whose clock is behind, even behind the table's first moment. Method: the
@@ -76,14 +81,7 @@ fn clocks_that_began_later_are_set_right() {
     file.write_all_at(&1_u64.to_ne_bytes(), 27 * 8).expect("room");
     let later = &["--time", "--monotonic", &behind, "--fork", "--kill-child"];
     let Some(mut one) = isolated(later, "exec $WORKER") else { return };
-    let mut two = Worker::of(&folder, "lease=60000");
-    assert_eq!(one.ask(&format!("open {} lease=60000", folder.table().display())), "open");
-    one.admitted("behind");
-    two.admitted("here");
-    assert_eq!(two.ask("begin behind"), "in-progress 1", "it has lapsed before it began");
-    assert_eq!(one.ask("begin here"), "in-progress 1");
-    one.ask("complete behind done");
-    assert_eq!(two.ask("begin behind"), "replayed done");
+    share_time(&folder, &mut one);
 }
 
 /// Goal: a process that closes descriptors which are not its own is not taken for dead, and takes

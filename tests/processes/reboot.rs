@@ -121,17 +121,23 @@ fn what_ran_follows_its_policy() {
     assert!(matches!(engine.begin(&request("held")), Ok(Admission::Replayed(_))));
 }
 
+/// A table in which one request was done, 23 hours ago.
+fn done_long_ago(folder: &Folder, clock: &Anew, lapse: OnLapse) -> Engine {
+    let engine = open(folder, clock, lapse);
+    let Ok(Admission::Admitted(lease)) = engine.begin(&request("done")) else { panic!() };
+    lease.complete(&Outcome::new(200, b"done")).expect("the holder");
+    clock.since_boot.advance(23 * HOUR);
+    engine.sweep(usize::MAX).expect("own");
+    engine
+}
+
 /// Goal: a wall clock that is wrong does limited harm: time never goes back, and no further than a
 /// year at once. Method: a wall that was set back by years, and one that was set forward.
 #[test]
 fn a_wrong_wall_does_limited_harm() {
     let folder = Folder::new();
     let clock = Anew::at(WALL);
-    let engine = open(&folder, &clock, OnLapse::Reclaim);
-    let Ok(Admission::Admitted(lease)) = engine.begin(&request("done")) else { panic!() };
-    lease.complete(&Outcome::new(200, b"done")).expect("the holder");
-    clock.since_boot.advance(23 * HOUR);
-    engine.sweep(usize::MAX).expect("own");
+    let engine = done_long_ago(&folder, &clock, OnLapse::Reclaim);
     let highest = {
         let Ok(Admission::Admitted(lease)) = engine.begin(&request("x")) else { panic!() };
         lease.fencing_token()
@@ -180,11 +186,7 @@ fn a_boot_of_its_own_is_no_restart_while_somebody_is_there() {
 fn a_boot_that_is_not_told_is_no_restart() {
     let folder = Folder::new();
     let clock = Anew::at(WALL);
-    let engine = open(&folder, &clock, OnLapse::Unknown);
-    let Ok(Admission::Admitted(lease)) = engine.begin(&request("done")) else { panic!() };
-    lease.complete(&Outcome::new(200, b"done")).expect("the holder");
-    clock.since_boot.advance(23 * HOUR);
-    engine.sweep(usize::MAX).expect("own");
+    let engine = done_long_ago(&folder, &clock, OnLapse::Unknown);
     drop(engine);
     write(&folder, BOOT_AT / 8, 0);
     write(&folder, BOOT_AT / 8 + 1, 0);
