@@ -132,8 +132,8 @@ fn a_scope_gets_one_entry() {
 }
 
 /// Goal: limits by name are in force when all are written, and not before: a scope whose quota was
-/// never set to its end has no reservation. Method: a pinned entry, as a process leaves it that dies
-/// over its limits, before and after they are written.
+/// never set to its end has no reservation. Method: a pinned entry, as it is left by a process that
+/// dies over its limits, before and after they are written.
 #[test]
 fn half_set_quotas_are_none() {
     let (own, table) = (ScopeLimits { max_live: 1, ..ScopeLimits::NONE }, sized(2, 3));
