@@ -89,6 +89,10 @@ processes: ## Real processes that share a table, killed at every step of what th
 	RUSTFLAGS="--cfg oncegate_failpoints" CARGO_TARGET_DIR="$${CARGO_TARGET_DIR:-target}/failpoints" \
 	  SCENE="$(SCENE)" $(CARGO) test $(LOCKED) -p oncegate-tests --test processes -- \
 	  --nocapture $(if $(SCENE),killed_before_every_write)
+ifeq ($(SCENE),)
+	RUSTFLAGS="--cfg oncegate_polling" CARGO_TARGET_DIR="$${CARGO_TARGET_DIR:-target}/polling" \
+	  $(CARGO) test $(LOCKED) -p oncegate-tests --test processes -- waiting
+endif
 
 sanitize: ## The stress program under three sanitizers: STEPS=100000 SEED=7 SANITIZERS=thread
 	@scripts/sanitize.sh

@@ -1,7 +1,7 @@
 //! Bells: a word of the region that a process sleeps on until another one rings.
 //!
 //! On Linux a futex, shared between processes; elsewhere whoever listens looks again after a few
-//! milliseconds.
+//! milliseconds. `oncegate_polling` does so on Linux, for the tests.
 #![allow(unsafe_code)]
 
 #[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
@@ -19,26 +19,26 @@ pub(crate) fn rung(bell: &AtomicU64) -> u64 {
 pub(crate) fn ring(bell: &AtomicU64) {
     // Release: pairs with the Acquire of `rung`.
     bell.fetch_add(1, Ordering::Release);
-    #[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
+    #[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle, oncegate_polling))))]
     futex::wake(bell);
 }
 
 /// Sleeps until `bell` was rung more often than `seen`, or for `limit`. May wake early.
 #[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
 pub(crate) fn sleep(bell: &AtomicU64, seen: u64, limit: Option<Duration>) {
-    #[cfg(target_os = "linux")]
+    #[cfg(all(target_os = "linux", not(oncegate_polling)))]
     futex::wait(bell, seen, limit);
-    #[cfg(not(target_os = "linux"))]
+    #[cfg(any(not(target_os = "linux"), oncegate_polling))]
     if rung(bell) == seen {
         std::thread::park_timeout(limit.unwrap_or(LOOK_AGAIN).min(LOOK_AGAIN));
     }
 }
 
 /// How often a listener looks where nobody can wake it.
-#[cfg(not(target_os = "linux"))]
+#[cfg(any(not(target_os = "linux"), oncegate_polling))]
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
-#[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
+#[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle, oncegate_polling))))]
 mod futex {
     use super::{AtomicU64, Duration};
 
