@@ -38,6 +38,7 @@ mod observe;
 mod outcome;
 mod reach;
 mod region;
+mod retry;
 mod sync;
 mod table;
 mod wait;
