@@ -33,20 +33,26 @@ pub(crate) fn generation() -> u64 {
     GENERATION.load(Ordering::Relaxed)
 }
 
+/// Has forks counted from now on, for what is [`PerProcess`] and belongs to no engine.
+pub(crate) fn watch() {
+    static REGISTER: OnlyOnce = OnlyOnce::new();
+    if cfg!(miri) {
+        return;
+    }
+    REGISTER.call_once(|| {
+        // SAFETY: the handlers are `extern "C"` functions without arguments that stay valid for
+        // the life of the process, and only do what is async-signal-safe.
+        unsafe { libc::pthread_atfork(Some(close_gate), Some(open_gate), Some(raise_generation)) };
+    });
+}
+
 impl ForkGuard {
     pub(crate) fn new() -> Result<Self, Error> {
-        static REGISTER: OnlyOnce = OnlyOnce::new();
         // Miri does not fork, and knows no handlers and no advice.
         if cfg!(miri) {
             return Ok(Self { state: AtomicU64::new(0), canary: None });
         }
-        REGISTER.call_once(|| {
-            // SAFETY: the handlers are `extern "C"` functions without arguments that stay valid for
-            // the life of the process, and only do what is async-signal-safe.
-            unsafe {
-                libc::pthread_atfork(Some(close_gate), Some(open_gate), Some(raise_generation))
-            };
-        });
+        watch();
         Ok(Self { state: AtomicU64::new(generation()), canary: Canary::map()? })
     }
 

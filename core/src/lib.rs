@@ -62,6 +62,10 @@ pub use inspect::{
 pub use observe::{Latency, Live, Stats};
 pub use outcome::{Outcome, OutcomePolicy, Verdict};
 pub use reach::{FileAccess, Reach};
+pub use retry::{
+    AttemptHeaders, Attempted, BackoffPolicy, Decision, DownstreamKey, Exhaustion, Hint,
+    HintLimits, Jitter, JitterSource, RetryPolicy, Stretch,
+};
 
 #[cfg(any(oncegate_loom, oncegate_shuttle))]
 #[doc(hidden)]

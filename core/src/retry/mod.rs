@@ -2,3 +2,32 @@
 //!
 //! Policies, budgets and the timer wheel know nothing of the table: they are given the time, and
 //! the randomness, and answer. The engine joins them to the record, which alone decides what runs.
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `policy`, `presets` | whether there is a next attempt, and when; the constants of others |
+//! | `backoff`, `jitter`, `stretch` | how delays grow, how they are drawn, and what slows them down |
+//! | `source` | the random numbers |
+//! | `hint` | what a server says about retrying |
+//! | `headers`, `downstream` | what an attempt tells the services that it calls |
+
+mod backoff;
+mod downstream;
+mod headers;
+mod hint;
+mod jitter;
+mod policy;
+mod presets;
+mod source;
+mod stretch;
+#[cfg(all(test, not(any(oncegate_loom, oncegate_shuttle))))]
+mod tests;
+
+pub use backoff::BackoffPolicy;
+pub use downstream::DownstreamKey;
+pub use headers::AttemptHeaders;
+pub use hint::{Hint, HintLimits};
+pub use jitter::Jitter;
+pub use policy::{Attempted, Decision, Exhaustion, RetryPolicy};
+pub use source::JitterSource;
+pub use stretch::Stretch;

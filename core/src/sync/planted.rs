@@ -239,6 +239,18 @@ bugs! {
     EndsBeforeItsBody,
     /// A response that comes after a takeover is sent all the same.
     LateResponseSent,
+    /// A delay is cut at the ceiling before its jitter, and not after.
+    CeilingExceeded,
+    /// There is one attempt more than there may be.
+    AttemptLimitOffByOne,
+    /// An attempt is started that cannot end before the deadline.
+    DeadlineIgnoresDuration,
+    /// A server's hint is followed without its limits.
+    HintUnclamped,
+    /// All sources of jitter begin with one seed, those of forked children too.
+    JitterSeedShared,
+    /// Full jitter draws from one half of its range.
+    FullJitterNarrow,
 }
 
 #[cfg(any(oncegate_loom, oncegate_shuttle))]
