@@ -3,13 +3,14 @@
 //! Seen in prefork servers with an in-memory store: each worker has its own copy, and a request
 //! runs once in every worker.
 
+use std::io::{PipeWriter, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use oncegate::{
-    Admission, BeginOptions, Engine, Error, ErrorCode, Failure, Quota, Reach, Resolution, Scope,
-    Secret,
+    Admission, BeginOptions, Engine, Error, ErrorCode, Failure, JitterSource, Quota, Reach,
+    Resolution, Scope, Secret,
 };
 
 use crate::support::{Woken, admitted, done, poll, replayed, request};
@@ -108,6 +109,50 @@ fn children_wait_for_no_lock_of_the_parent() {
     });
     lease.complete(&done("parent")).expect("the parent's lease goes on");
 }
+
+/// Goal: parent and children do not retry in step, and no engine has to be open for that. Method: a
+/// source that has been drawn from before the fork; what the parent, two children and a grandchild
+/// draw afterwards are all different numbers.
+#[test]
+fn children_draw_numbers_of_their_own() {
+    let source = JitterSource::new().expect("the system has randomness");
+    let mut drawn: Vec<u64> = (0..DRAWS).map(|_| source.draw()).collect();
+    let (mut reader, writer) = std::io::pipe().expect("a pipe");
+    for has_child in [false, true] {
+        // SAFETY: the child only draws, writes to the pipe, forks once, and ends by `_exit`.
+        match unsafe { libc::fork() } {
+            0 => {
+                let written = write_draws(&source, &writer);
+                // SAFETY: as above; the grandchild does the same as the child.
+                let is_right = match has_child.then(|| unsafe { libc::fork() }) {
+                    None => written,
+                    Some(0) => write_draws(&source, &writer),
+                    Some(child) => written && exit_status(child) == Some(0),
+                };
+                // SAFETY: ends the child without running anything of the parent's.
+                unsafe { libc::_exit(i32::from(!is_right)) };
+            }
+            child => assert_eq!(exit_status(child), Some(0)),
+        }
+    }
+    drop(writer);
+    let mut bytes = Vec::new();
+    reader.read_to_end(&mut bytes).expect("a pipe");
+    let words = bytes.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().expect("8")));
+    drawn.extend(words);
+    drawn.extend((0..DRAWS).map(|_| source.draw()));
+    assert_eq!(drawn.len(), 5 * DRAWS);
+    drawn.sort_unstable();
+    drawn.dedup();
+    assert_eq!(drawn.len(), 5 * DRAWS, "two processes drew the same number");
+}
+
+fn write_draws(source: &JitterSource, mut to: &PipeWriter) -> bool {
+    (0..DRAWS).all(|_| to.write_all(&source.draw().to_le_bytes()).is_ok())
+}
+
+/// Fewer than fill a pipe that nobody reads yet.
+const DRAWS: usize = 100;
 
 /// How `child` exited; `None`: a signal ended it.
 fn exit_status(child: libc::pid_t) -> Option<i32> {

@@ -11,9 +11,9 @@ use crate::error::{Error, ErrorCode};
 
 /// The delay before each retry: a schedule, a jitter, and a ceiling that no delay exceeds.
 ///
-/// Retry `k` is the one after attempt `k`, from 1 on. Delays are whole milliseconds: rounded so that
-/// none is earlier than its formula allows and none is above the ceiling. What would be longer than
-/// the range lasts as long as the ceiling; nothing overflows. Nothing is validated until
+/// Retry `k` is the one after attempt `k`, from 1 on. Delays are whole milliseconds: rounded so
+/// that none is earlier than its formula allows and none is above the ceiling. What would be longer
+/// than the range lasts as long as the ceiling; nothing overflows. Nothing is validated until
 /// [`check`](Self::check); a policy that it would refuse gives some delay, and no panic.
 ///
 /// ```

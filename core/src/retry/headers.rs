@@ -14,8 +14,8 @@ use crate::error::{Error, ErrorCode};
 /// | `idempotency-attempt` | the attempt, from 1 on | logs; a service that refuses stale attempts |
 /// | `fencing-token` | the token, in decimal digits | a store that refuses a lower token than it has seen |
 ///
-/// The last two are names of this engine, and registered nowhere. Names are in lower case, as HTTP/2
-/// and gRPC ask for. `Debug` does not show the key.
+/// The last two are names of this engine, and registered nowhere. Names are in lower case, as
+/// HTTP/2 and gRPC ask for. `Debug` does not show the key.
 ///
 /// ```
 /// use oncegate::{Admission, AttemptHeaders, DownstreamKey, Engine, Request, Scope};

@@ -40,7 +40,8 @@ impl Hint {
     /// ```
     /// # use std::time::Duration;
     /// # use oncegate::Hint;
-    /// assert_eq!(Hint::retry_after("120", Duration::ZERO), Some(Hint::After(Duration::from_secs(120))));
+    /// let two_minutes = Some(Hint::After(Duration::from_secs(120)));
+    /// assert_eq!(Hint::retry_after("120", Duration::ZERO), two_minutes);
     /// assert_eq!(Hint::retry_after("soon", Duration::ZERO), None);
     /// ```
     #[must_use]

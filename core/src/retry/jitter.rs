@@ -54,14 +54,14 @@ pub enum Jitter {
     /// So much of the delay to either side, above 0 and at most 1: gRPC has 0.2, Polly 0.25 for
     /// constant and linear delays, Resilience4j 0.5.
     Proportional(f64),
-    /// `DecorrelatedJitterBackoffV2` of Polly v8 (`RetryHelper.cs`, from Polly.Contrib.WaitAndRetry;
-    /// by G. Polevoy, in Polly issue 530). For exponential backoffs.
+    /// `DecorrelatedJitterBackoffV2` of Polly v8 (`RetryHelper.cs`, from
+    /// Polly.Contrib.WaitAndRetry; by G. Polevoy, in Polly issue 530). For exponential backoffs.
     ///
     /// With `f(t) = multiplier^t × tanh(√(4t))` and `u` even between 0 and 1, retry `k` comes
     /// `initial / 1.4 × (f(k - 1 + u) - f(k - 2 + u'))` after the failure; retry 1 has no second
-    /// term. The median of the first delay is nine tenths of `initial`. Polly keeps `u'` from the retry
-    /// before; here it is drawn anew, so that nothing has to be kept: each delay is distributed as
-    /// there, but two that follow each other are independent.
+    /// term. The median of the first delay is nine tenths of `initial`. Polly keeps `u'` from the
+    /// retry before; here it is drawn anew, so that nothing has to be kept: each delay is
+    /// distributed as there, but two that follow each other are independent.
     DecorrelatedV2,
 }
 

@@ -29,7 +29,8 @@ use crate::sync::planted::Bug;
 /// let source = JitterSource::new()?;
 ///
 /// let first = Attempted::new(1, Duration::from_millis(300));
-/// assert!(matches!(policy.decide(&first, &source), Decision::RetryAfter(delay) if delay <= second));
+/// let again = policy.decide(&first, &source);
+/// assert!(matches!(again, Decision::RetryAfter(delay) if delay <= second));
 /// let last = Attempted::new(5, 10 * second);
 /// assert_eq!(policy.decide(&last, &source), Decision::Exhausted(Exhaustion::Attempts));
 /// # Ok::<(), oncegate::Error>(())
@@ -101,7 +102,8 @@ impl RetryPolicy {
     /// # use std::time::Duration;
     /// # use oncegate::{Attempted, Decision, Exhaustion, JitterSource, RetryPolicy};
     /// let second = Duration::from_secs(1);
-    /// let policy = RetryPolicy::aws_standard().deadline(10 * second).expected_duration(6 * second);
+    /// let policy = RetryPolicy::aws_standard().deadline(10 * second);
+    /// let policy = policy.expected_duration(6 * second);
     /// let late = Attempted::new(1, 5 * second);
     /// let decision = policy.decide(&late, &JitterSource::seeded(7));
     /// assert_eq!(decision, Decision::Exhausted(Exhaustion::Deadline));
@@ -318,7 +320,8 @@ impl Attempted {
     /// ```
     /// # use std::time::Duration;
     /// # use oncegate::{Attempted, Hint};
-    /// let _ = Attempted::new(1, Duration::from_secs(1)).hint(Hint::retry_after("5", Duration::ZERO));
+    /// let hint = Hint::retry_after("5", Duration::ZERO);
+    /// let _ = Attempted::new(1, Duration::from_secs(1)).hint(hint);
     /// ```
     pub fn hint(mut self, hint: Option<Hint>) -> Self {
         self.hint = hint;

@@ -117,8 +117,8 @@ impl RetryPolicy {
     /// delays with medians near 1.8 s, 2.2 s, 4.1 s…, without a ceiling; 3 retries, which are 4
     /// attempts.
     ///
-    /// Source: `RetryStrategyOptions`, `RetryConstants` and `RetryHelper`, August 2026. Both options
-    /// are off there by default, and the delay is then 2 s each time.
+    /// Source: `RetryStrategyOptions`, `RetryConstants` and `RetryHelper`, August 2026. Both
+    /// options are off there by default, and the delay is then 2 s each time.
     ///
     /// ```
     /// # use oncegate::RetryPolicy;

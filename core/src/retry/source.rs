@@ -16,8 +16,8 @@ use crate::sync::planted::Bug;
 ///
 /// One serves a whole process; any thread may draw from it, which costs one atomic addition. A
 /// source made by [`new`](Self::new) takes its seed from the operating system, and a forked child
-/// takes another one: parent and children would otherwise retry in step. The child of a raw `clone`,
-/// which runs no at-fork handlers, goes on with a copy.
+/// takes another one: parent and children would otherwise retry in step. The child of a raw
+/// `clone`, which runs no at-fork handlers, goes on with a copy.
 ///
 /// Whoever sees some of the numbers can predict the rest, so they are for delays and nothing else.
 ///

@@ -11,8 +11,8 @@ use std::time::Duration;
 /// ```
 ///
 /// A date before 1970 is its first second. Names are case-sensitive, as they are there. The day of
-/// the week has to be one, but nobody looks whether it is the right one. A year of two digits is the
-/// last one that is at most 50 years after `unix_time`.
+/// the week has to be one, but nobody looks whether it is the right one. A year of two digits is
+/// the last one that is at most 50 years after `unix_time`.
 pub(super) fn parse(text: &[u8], unix_time: Duration) -> Option<Duration> {
     let mut rest = Rest(text);
     let date = match rest.name(&LONG_DAYS) {

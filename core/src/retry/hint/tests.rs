@@ -139,7 +139,8 @@ fn hints_are_clamped() {
 
 /// A date in each of the three forms, with its seconds since 1970, by counting days one by one.
 fn rendered(days: u64, second: u64) -> ([String; 3], u64) {
-    let leap = |year: u64| year % 4 == 0 && year % 100 != 0 || year % 400 == 0;
+    let by = |year: u64, years: u64| year.is_multiple_of(years);
+    let leap = |year| by(year, 400) || by(year, 4) && !by(year, 100);
     let (mut year, mut left) = (1970, days);
     while left >= 365 + u64::from(leap(year)) {
         left -= 365 + u64::from(leap(year));

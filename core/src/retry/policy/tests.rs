@@ -55,8 +55,8 @@ fn an_attempt_has_to_fit_before_the_deadline() {
     assert_eq!(decide(&policy, Attempted::new(1, Duration::MAX)), late, "nothing overflows");
 }
 
-/// Goal: a hint takes the place of the drawn delay, shorter or longer, and the deadline holds for it
-/// too. Method: hints on both sides of the drawn delay, and one beyond the deadline.
+/// Goal: a hint takes the place of the drawn delay, shorter or longer, and the deadline holds for
+/// it too. Method: hints on both sides of the drawn delay, and one beyond the deadline.
 #[test]
 fn hints_take_the_place_of_the_delay() {
     let policy = each_second().deadline(60 * SECOND);
@@ -151,7 +151,8 @@ proptest! {
         attempt in any_count(),
         elapsed in any_duration(),
     ) {
-        let mut policy = RetryPolicy::new(BackoffPolicy::constant(delay)).max_attempts(max_attempts);
+        let backoff = BackoffPolicy::constant(delay);
+        let mut policy = RetryPolicy::new(backoff).max_attempts(max_attempts);
         (policy.deadline, policy.expected) = (deadline, own);
         let mut attempted = Attempted::new(attempt, elapsed).hint(hint);
         attempted.expected = measured;

@@ -102,8 +102,8 @@ fn ranges_are_as_published() {
     }
 }
 
-/// Goal: a hint of AWS lengthens the drawn delay by 5 s at most, and never shortens it. Method: what
-/// one seed draws, without a hint and with hints on both sides.
+/// Goal: a hint of AWS lengthens the drawn delay by 5 s at most, and never shortens it. Method:
+/// what one seed draws, without a hint and with hints on both sides.
 #[test]
 fn aws_hints_are_clamped_around_the_draw() {
     let policy = RetryPolicy::aws_2026_throttled();
