@@ -1,7 +1,9 @@
 //! Configuration: every limit of an engine, checked once when it is opened.
 
+mod retries;
 mod sizes;
 
+pub(crate) use retries::RetrySizes;
 use sizes::TINY_OUTCOME;
 pub(crate) use sizes::{TEN_YEARS, YEAR, check_duration};
 
@@ -19,6 +21,7 @@ use crate::fingerprint::{FingerprintMode, KeyRules, Secret};
 use crate::outcome::OutcomePolicy;
 use crate::reach::{FileAccess, Reach};
 use crate::region::WAYS;
+use crate::retry::RetryPolicy;
 
 /// Builds an [`Engine`]. Every setting has a default; [`build`](Self::build) checks them all.
 ///
@@ -61,6 +64,8 @@ pub struct EngineBuilder {
     pub(crate) max_waiters: u64,
     pub(crate) prefault: bool,
     pub(crate) fill: Option<FillWatch>,
+    pub(crate) retries: RetrySizes,
+    pub(crate) retry_policy: RetryPolicy,
     tiny: bool,
 }
 
@@ -98,6 +103,8 @@ impl EngineBuilder {
             max_waiters: 16_384,
             prefault: false,
             fill: None,
+            retries: RetrySizes::new(),
+            retry_policy: retries::default_policy(),
             tiny: false,
         }
     }

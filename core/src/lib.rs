@@ -46,9 +46,9 @@ mod wait;
 pub use clock::{Clock, CoarseClock, ManualClock, PreciseClock};
 pub use config::EngineBuilder;
 pub use engine::{
-    Admission, BeginOptions, Completed, Declined, Engine, Failure, FencingToken, FillEvent, Join,
-    Lease, LeaseToken, OnConflict, OnDrop, OnFull, OnLapse, Prepared, Quota, Ran, Resolution,
-    RunOptions, Status, Swept, Ticker,
+    Admission, Attempt, AttemptError, BeginOptions, Buried, Completed, Declined, Engine, Failure,
+    FencingToken, FillEvent, Join, Later, Lease, LeaseToken, OnConflict, OnDrop, OnFull, OnLapse,
+    Prepared, Quota, Ran, Resolution, RetryContext, RunOptions, Status, Swept, Ticker,
 };
 pub use error::{Error, ErrorCode};
 pub use fingerprint::{

@@ -20,6 +20,7 @@ mod noisy_tenant;
 mod outcomes;
 mod refused_input;
 mod rotated_secret;
+mod scheduled_retries;
 mod support;
 mod swapped_payload;
 #[cfg(target_os = "linux")]

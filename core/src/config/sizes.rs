@@ -30,6 +30,9 @@ impl EngineBuilder {
             guest_each,
             guest_burst,
             self.max_scopes as u64,
+            self.retries.context_limit as u64,
+            self.retries.steps_limit as u64,
+            self.retries.dead_letters(geometry.retries()) as u64,
         ];
         Ok(Identity { geometry, options })
     }
@@ -62,9 +65,10 @@ impl EngineBuilder {
             || Error::new(ErrorCode::InvalidConfig, "region", "sizes beyond the address space", "");
         let inline = self.inline_outcome.div_ceil(INLINE_STEP * size_of::<u64>()) * INLINE_STEP;
         if self.tiny {
-            let [chunks, words] = TINY_CHUNKS;
+            let retries = self.retries.most.unwrap_or(0);
+            let [chunks, words] = if retries == 0 { TINY_CHUNKS } else { RETRYING_CHUNKS };
             let processes = self.max_processes;
-            return Geometry::new(2, inline, scopes, chunks, words, processes)
+            return Geometry::new(2, inline, scopes, chunks, words, processes, retries)
                 .ok_or_else(too_large);
         }
         // At a live load of 0.85 two sets of 32 ways lose nothing in the steady state.
@@ -72,14 +76,21 @@ impl EngineBuilder {
         let sets = slots.div_ceil(WAYS).max(2);
         debug_assert!(sets * WAYS <= MAX_SLOTS);
         let (chunks, chunk_words) = self.chunks()?;
+        let chunk_bytes = chunk_words * size_of::<u64>();
+        let retries = self.retries.count(self.capacity, chunks * chunk_bytes, chunk_bytes);
+        self.retries.check(retries, chunks * chunk_bytes)?;
         let processes = self.max_processes;
-        Geometry::new(sets, inline, scopes, chunks, chunk_words, processes).ok_or_else(too_large)
+        Geometry::new(sets, inline, scopes, chunks, chunk_words, processes, retries)
+            .ok_or_else(too_large)
     }
 
     /// How the outcome budget is cut into chunks: each holds some of the largest outcomes, and
     /// there are enough of them that recycling one forgets little.
     fn chunks(&self) -> Result<(usize, usize), Error> {
-        let largest = Outcome::new(0, []).stored_bytes() + self.outcome_limit + SLACK;
+        // Where little room was asked for, none is added for retries that nobody asked for.
+        let asked = self.retries.most.map_or(self.outcome_bytes.is_none(), |most| most > 0);
+        let journal = if asked { self.retries.largest() } else { 0 };
+        let largest = Outcome::new(0, []).stored_bytes() + self.outcome_limit.max(journal) + SLACK;
         let least = largest.saturating_mul(16);
         let budget = self.outcome_bytes.unwrap_or((self.capacity * 256).max(least));
         if budget < largest * 2 {
@@ -132,6 +143,8 @@ pub(crate) fn check_duration(
 
 /// Number and words of the chunks of a tiny engine; a model needs even smaller ones.
 const TINY_CHUNKS: [usize; 2] = if MODELLED { [2, 8] } else { [4, 48] };
+/// The same where records are retried, whose journals need more room.
+const RETRYING_CHUNKS: [usize; 2] = if MODELLED { [2, 24] } else { [8, 64] };
 pub(super) const TINY_OUTCOME: usize = if MODELLED { 8 } else { 64 };
 /// What a reference can tell, in whole lines.
 const MAX_INLINE: usize = 448;

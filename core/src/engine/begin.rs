@@ -332,7 +332,7 @@ impl Engine {
         self.counters.add(Event::Begun);
         let from_now = |ms: u64| Duration::from_millis(ms.saturating_sub(self.now_ms()));
         let (event, admission) = match answer {
-            Answer::Admitted { slot, seen, attempt, status, until_ms } => {
+            Answer::Admitted { slot, seen, attempt, status, until_ms, scope } => {
                 let event = match status {
                     Status::Created => Event::Created,
                     Status::Retried => Event::Retried,
@@ -343,6 +343,7 @@ impl Engine {
                     fencing: self.fencing_token(seen.fence()),
                     window_ms: options.window.map_or(self.defaults.window_ms, millis_up),
                     attempt,
+                    scope,
                 };
                 (event, Admission::Admitted(Lease::new(self, token, status, until_ms)))
             }

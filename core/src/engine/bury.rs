@@ -74,6 +74,7 @@ impl Engine {
             self.clear_up_slot(slot, dead, rules);
         }
         self.store.bury(dead);
+        self.table.bury_entries(dead);
         self.table.take_over_debts(dead);
     }
 

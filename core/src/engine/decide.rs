@@ -6,6 +6,7 @@ use crate::fingerprint::DigestVersion;
 use crate::observe::Event;
 use crate::outcome::{Inline, Outcome, lapsed};
 use crate::region::WAYS;
+use crate::retry::journal::End;
 use crate::sync::planted::Bug;
 use crate::table::control::{Snapshot, State};
 use crate::table::slot::{Deadline, DigestWord, Kind, Lapse};
@@ -21,6 +22,7 @@ pub(super) enum Answer {
         attempt: u32,
         status: Status,
         until_ms: u64,
+        scope: u32,
     },
     /// The outcome is in the caller's buffer.
     Replayed,
@@ -33,6 +35,8 @@ pub(super) enum Answer {
         at: Found,
         next_attempt: u32,
         due_ms: u64,
+        /// When to look again even if nobody wakes the caller: never, where a worker gets it.
+        look_ms: u64,
     },
     Mismatched,
     Unresolved,
@@ -45,6 +49,16 @@ struct Sought<'p, 'r> {
     probe: Probe,
     /// Where a record lies that was made under the key that is being retired.
     retiring: Option<Probe>,
+}
+
+/// What a caller wants of an attempt that he may get.
+#[derive(Clone, Copy)]
+pub(super) struct Wish {
+    pub(super) lease: LeaseDraft,
+    /// Whether he runs a record that the engine retries, if its time has come.
+    pub(super) runs_due: bool,
+    /// His scope, by its hash.
+    pub(super) scope: u32,
 }
 
 /// Where there is no record.
@@ -110,14 +124,14 @@ impl Engine {
                 // No lease would last: each would be taken over at once.
                 return Err(Error::of(ErrorCode::Exhausted, "clock"));
             }
-            let lease = self.lease_draft(options, &rules);
+            let wish = self.wish(options, prepared, &rules);
             let search =
                 |probe: &Probe| self.table.search(probe).map(|found| (found, probe.home()));
             let sought =
                 Sought { prepared, probe: self.table.probe(prepared.fingerprint), retiring };
             let found = sought.retiring.as_ref().and_then(search);
             if let Some((found, home)) = found.or_else(|| search(&sought.probe)) {
-                match self.meet(found, home, prepared, &rules, lease, outcome)? {
+                match self.meet(found, home, prepared, &rules, wish, outcome)? {
                     Met::Answer(answer) => return Ok(answer),
                     Met::Changed => {}
                     Met::Over => {
@@ -130,7 +144,7 @@ impl Engine {
                 continue;
             }
             let place = Vacancy { looked: None, over };
-            if let Some(answer) = self.create(&sought, &rules, lease, place)? {
+            if let Some(answer) = self.create(&sought, &rules, wish, place)? {
                 return Ok(answer);
             }
         }
@@ -148,10 +162,10 @@ impl Engine {
         if rules.now_ms >= Deadline::MAX_MS {
             return Ok(None);
         }
-        let lease = self.lease_draft(options, &rules);
+        let wish = self.wish(options, prepared, &rules);
         let place = Vacancy { looked: Some(looked), over: None };
         let probe = self.table.probe(prepared.fingerprint);
-        self.create(&Sought { prepared, probe, retiring: None }, &rules, lease, place)
+        self.create(&Sought { prepared, probe, retiring: None }, &rules, wish, place)
     }
 
     /// Inserts a new record. `None`: look again.
@@ -159,10 +173,11 @@ impl Engine {
         &self,
         sought: &Sought<'_, '_>,
         rules: &Rules,
-        lease: LeaseDraft,
+        wish: Wish,
         Vacancy { looked, over }: Vacancy,
     ) -> Result<Option<Answer>, Error> {
         let Sought { prepared, probe, retiring } = sought;
+        let lease = wish.lease;
         self.watch_file(rules.now_ms)?;
         let scope = self.scope_entry(prepared.scope())?;
         let _unsettled = match self.charge(scope, || self.tend_for_quota(scope, over, rules)) {
@@ -188,8 +203,8 @@ impl Engine {
                 let status =
                     if replaced || over.is_some() { Status::Expired } else { Status::Created };
                 self.counters.live(State::Running, 1);
-                let until_ms = lease.until_ms;
-                Ok(Some(Answer::Admitted { slot, seen, attempt: 1, status, until_ms }))
+                let (until_ms, scope) = (lease.until_ms, wish.scope);
+                Ok(Some(Answer::Admitted { slot, seen, attempt: 1, status, until_ms, scope }))
             }
             Insertion::Found | Insertion::KeysChanged => {
                 refund();
@@ -213,7 +228,7 @@ impl Engine {
         home: usize,
         prepared: &Prepared<'_>,
         rules: &Rules,
-        lease: LeaseDraft,
+        wish: Wish,
         outcome: &mut Outcome,
     ) -> Result<Met, Error> {
         let Found { slot, seen } = found;
@@ -243,30 +258,9 @@ impl Engine {
                     Met::Changed
                 }
                 Err(Open::Changed) => Met::Changed,
-                Ok(_) if self.finish_left(found) => Met::Changed,
-                Ok(Lapsed(Lapse::Reclaim)) => {
-                    let taken = self.take(found, home, rules, lease, Status::Expired)?;
-                    if matches!(taken, Met::Answer(Answer::Admitted { .. })) {
-                        self.counters.add(Event::Lapsed);
-                    }
-                    taken
-                }
-                Ok(Lapsed(policy)) => {
-                    self.lapse(found, policy);
-                    Met::Changed
-                }
+                Ok(Lapsed(policy)) => self.meet_lapsed(found, home, policy, rules, wish)?,
             },
-            State::Waiting => {
-                let deadline = at.deadline();
-                if !deadline.belongs_to(seen.fence()) || deadline.kind != Kind::Due {
-                    Met::Changed
-                } else if deadline.at_ms > rules.now_ms {
-                    let (next_attempt, due_ms) = (attempt + 1, deadline.at_ms);
-                    Met::Answer(Answer::Scheduled { at: found, next_attempt, due_ms })
-                } else {
-                    self.take(found, home, rules, lease, Status::Retried)?
-                }
-            }
+            State::Waiting => self.meet_waiting(found, home, attempt, rules, wish)?,
             State::Succeeded | State::Failed => {
                 self.table.touch(slot);
                 self.replay(found, outcome)
@@ -278,25 +272,95 @@ impl Engine {
         })
     }
 
+    /// A record that runs, whose lease is closed.
+    fn meet_lapsed(
+        &self,
+        found: Found,
+        home: usize,
+        policy: Lapse,
+        rules: &Rules,
+        wish: Wish,
+    ) -> Result<Met, Error> {
+        if self.finish_left(found) {
+            return Ok(Met::Changed);
+        }
+        let Ok(entry) = self.table.entry_of(found.slot, found.seen) else {
+            return Ok(Met::Changed);
+        };
+        match (entry, policy) {
+            (Some(entry), _) => self.lapse_retried(found, entry, policy, rules),
+            (None, Lapse::Reclaim) => {
+                let taken = self.take(found, home, rules, wish, Status::Expired)?;
+                if matches!(taken, Met::Answer(Answer::Admitted { .. })) {
+                    self.counters.add(Event::Lapsed);
+                }
+                return Ok(taken);
+            }
+            (None, policy) => self.lapse(found, policy),
+        }
+        Ok(Met::Changed)
+    }
+
+    /// A record that waits for its next attempt.
+    fn meet_waiting(
+        &self,
+        found: Found,
+        home: usize,
+        attempt: u32,
+        rules: &Rules,
+        wish: Wish,
+    ) -> Result<Met, Error> {
+        let Found { slot, seen } = found;
+        let deadline = self.table.slot(slot).deadline();
+        if !deadline.belongs_to(seen.fence()) || deadline.kind != Kind::Due {
+            return Ok(Met::Changed);
+        }
+        let (next_attempt, due_ms) = (attempt + 1, deadline.at_ms);
+        let later = |look_ms| {
+            let answer = Answer::Scheduled { at: found, next_attempt, due_ms, look_ms };
+            Ok(Met::Answer(answer))
+        };
+        if due_ms > rules.now_ms {
+            return later(due_ms);
+        }
+        let Ok(entry) = self.table.entry_of(slot, seen) else { return Ok(Met::Changed) };
+        if entry.is_some() && !wish.runs_due {
+            // A worker gets it, and whoever waits is woken by what becomes of it.
+            return later(u64::MAX);
+        }
+        self.take(found, home, rules, wish, Status::Retried)
+    }
+
     fn take(
         &self,
         found: Found,
         home: usize,
         rules: &Rules,
-        lease: LeaseDraft,
+        wish: Wish,
         status: Status,
     ) -> Result<Met, Error> {
         self.watch_file(rules.now_ms)?;
         let Found { slot, seen } = found;
+        let Ok(entry) = self.table.entry_of(slot, seen) else { return Ok(Met::Changed) };
+        if let Some(entry) = entry
+            && !self.seal(found, entry, End::Unnoted, rules)
+        {
+            return Ok(Met::Changed);
+        }
+        let lease = wish.lease;
         match self.table.take(slot, seen, home, lease) {
             Ok((taken, attempt)) => {
+                if let Some(entry) = entry {
+                    self.table.follow(entry, taken.fence());
+                    self.table.note_change(entry.index);
+                }
                 let until_ms = lease.until_ms;
                 if taken.waiters() {
                     // They count on the lease or the delay before.
                     self.waiters.wake_sooner(slot, until_ms);
                 }
-                let seen = taken;
-                Ok(Met::Answer(Answer::Admitted { slot, seen, attempt, status, until_ms }))
+                let (seen, scope) = (taken, wish.scope);
+                Ok(Met::Answer(Answer::Admitted { slot, seen, attempt, status, until_ms, scope }))
             }
             Err(NotTaken::Changed) => Ok(Met::Changed),
             Err(NotTaken::Exhausted) => Err(Error::of(ErrorCode::Exhausted, "attempt")),
@@ -359,13 +423,14 @@ impl Engine {
     }
 
     #[inline]
-    fn lease_draft(&self, options: &BeginOptions, rules: &Rules) -> LeaseDraft {
+    fn wish(&self, options: &BeginOptions, prepared: &Prepared<'_>, rules: &Rules) -> Wish {
         let lasts_ms = options.lease.map_or(self.defaults.lease_ms, millis_up);
         let lapse = options.on_lapse.unwrap_or(self.defaults.on_lapse).stored();
-        LeaseDraft { until_ms: rules.now_ms.saturating_add(lasts_ms), lapse }
+        let lease = LeaseDraft { until_ms: rules.now_ms.saturating_add(lasts_ms), lapse };
+        Wish { lease, runs_due: options.runs_due, scope: self.scope_tag(prepared.scope()) }
     }
 
-    fn full(&self, field: &'static str) -> Error {
+    pub(super) fn full(&self, field: &'static str) -> Error {
         self.counters.add(Event::Full);
         Error::of(ErrorCode::Full, field)
     }

@@ -243,7 +243,11 @@ impl Engine {
     ) -> Result<Completed, Error> {
         let (slot, seen) = self.held(token).ok_or_else(|| self.fenced())?;
         let state = if Bug::FailureSucceeds.is_planted() { State::Succeeded } else { state };
-        self.finish_at(slot, seen, outcome, state, token.window_ms)
+        let completed = self.finish_at(slot, seen, outcome, state, token.window_ms)?;
+        if token.attempt > 1 && self.table.retries_any() {
+            self.let_go(slot);
+        }
+        Ok(completed)
     }
 
     fn retry_after(&self, token: &LeaseToken, delay: Duration) -> Result<(), Error> {
@@ -287,7 +291,7 @@ impl Engine {
     }
 
     /// The slot of `token` and what its control word says, if the attempt has not ended.
-    fn held(&self, token: &LeaseToken) -> Option<(usize, Snapshot)> {
+    pub(super) fn held(&self, token: &LeaseToken) -> Option<(usize, Snapshot)> {
         let (slot, fence) = self.locate(token)?;
         let at = self.table.slot(slot);
         let seen = at.control().load();

@@ -160,7 +160,7 @@ impl Answer {
     fn pending(&self) -> Option<(Found, u64)> {
         match self {
             Self::InProgress { at, until_ms, .. } => Some((*at, *until_ms)),
-            Self::Scheduled { at, due_ms, .. } => Some((*at, *due_ms)),
+            Self::Scheduled { at, look_ms, .. } => Some((*at, *look_ms)),
             _ => None,
         }
     }

@@ -115,6 +115,10 @@ impl References for Engine {
         if header.slot >= self.table.slots() {
             return None;
         }
+        if header.journal {
+            let held = self.table.refers_to_journal(header.slot, reference).is_some();
+            return held.then_some(LiveBlock { window_end: u64::MAX, reserved: true });
+        }
         let slot = self.table.slot(header.slot);
         let seen = slot.control().load();
         let deadline = slot.deadline();
@@ -129,6 +133,9 @@ impl References for Engine {
     }
 
     fn redirect(&self, header: &Header, from: u64, to: u64) -> bool {
+        if header.journal {
+            return self.table.redirect_journal(header.slot, from, to);
+        }
         let slot = self.table.slot(header.slot);
         let seen = slot.control().load();
         seen.state().is_finished()
@@ -137,7 +144,7 @@ impl References for Engine {
     }
 
     fn settle(&self, header: &Header, reference: u64) {
-        if header.slot >= self.table.slots() || Bug::TornUnsettled.is_planted() {
+        if header.slot >= self.table.slots() || header.journal || Bug::TornUnsettled.is_planted() {
             return;
         }
         let at = self.table.slot(header.slot);

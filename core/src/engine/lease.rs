@@ -253,8 +253,17 @@ impl<'e> Lease<'e> {
         self.engine.abandon(&self.token)
     }
 
+    pub(super) fn engine(&self) -> &'e Engine {
+        self.engine
+    }
+
+    /// The attempt has been ended by other means.
+    pub(super) fn ended(&mut self) {
+        self.ended = true;
+    }
+
     /// A child never ends what its parent holds.
-    fn own(&self) -> Result<(), Error> {
+    pub(super) fn own(&self) -> Result<(), Error> {
         if self.is_own() { Ok(()) } else { Err(fork::forked()) }
     }
 

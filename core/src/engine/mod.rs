@@ -19,6 +19,7 @@ mod prepare;
 mod quota;
 mod replay;
 mod resolve;
+mod retrying;
 mod rotation;
 mod run;
 mod tend;
@@ -34,6 +35,7 @@ pub use options::{BeginOptions, OnConflict, OnDrop, OnFull, OnLapse, RunOptions}
 pub use prepare::Prepared;
 pub use quota::Quota;
 pub use resolve::Resolution;
+pub use retrying::{Attempt, AttemptError, Buried, Later, RetryContext};
 pub use run::{Declined, Ran};
 pub use tend::{Swept, Ticker};
 pub use token::{FencingToken, LeaseToken};
@@ -65,6 +67,7 @@ use open::KeyFile;
 pub(crate) use open::scope_hasher;
 pub(crate) use open::unauthenticated_quota;
 use quota::Quotas;
+use retrying::Retries;
 
 /// Admits each request once.
 ///
@@ -113,6 +116,7 @@ pub struct Engine {
     complete_latency: Histogram,
     rotation: PerProcess<Mutex<()>>,
     listener: PerProcess<Listener>,
+    retries: Retries,
     /// Where secrets are kept that nobody gave.
     key_file: Option<KeyFile>,
     /// When the table's file was looked for last.

@@ -7,7 +7,7 @@ use super::keys::{self, KeyRing, KeyState};
 use super::life::Life;
 use super::listen::Listener;
 use super::quota::Quotas;
-use super::{Defaults, Engine, Quota, millis_up};
+use super::{Defaults, Engine, Quota, Retries, millis_up};
 use crate::clock::TimeSource;
 use crate::config::EngineBuilder;
 use crate::error::{Error, ErrorCode};
@@ -130,6 +130,7 @@ impl Engine {
         let first_ms = word(header::FIRST_MS).clamp(1, Deadline::MAX_MS);
         let salt = word(header::SALT);
         let epoch = word(header::EPOCH).min(header::MAX_EPOCH);
+        let retries = Retries::new(&config, region.geometry().retries())?;
         let engine = Self {
             table: Table::new(Arc::clone(&region), Arc::clone(&counters), Arc::clone(&waiters)),
             store: OutcomeStore::new(Arc::clone(&region), Arc::clone(&counters)),
@@ -158,6 +159,7 @@ impl Engine {
             complete_latency: Histogram::new(),
             rotation: PerProcess::new(Mutex::new(())),
             listener: PerProcess::new(Listener::default()),
+            retries,
             key_file,
             looked_ms: AtomicU64::new(0),
             buried_ms: AtomicU64::new(0),
@@ -393,6 +395,10 @@ mod shared {
             .capacity(number("capacity"))
             .outcome_limit(number("outcome_limit"))
             .max_scopes(number("max_scopes"))
+            .context_limit(number("context_limit"))
+            .steps_limit(number("steps_limit"))
+            .max_retrying(identity.geometry.retries())
+            .max_dead_letters(number("max_dead_letters"))
             .on_full(if evicts { OnFull::EvictLru } else { OnFull::Reject })
             .fingerprint_mode(if keyed {
                 FingerprintMode::Keyed

@@ -115,6 +115,7 @@ pub struct BeginOptions {
     pub(crate) window: Option<Duration>,
     pub(crate) on_conflict: Option<OnConflict>,
     pub(crate) on_lapse: Option<OnLapse>,
+    pub(crate) runs_due: bool,
 }
 
 impl BeginOptions {
@@ -168,6 +169,19 @@ impl BeginOptions {
     /// ```
     pub fn on_lapse(mut self, policy: OnLapse) -> Self {
         self.on_lapse = Some(policy);
+        self
+    }
+
+    /// Runs a record that the engine retries here and now, if its time has come; its context plays
+    /// no part then. Otherwise a worker gets it by [`next_attempt`](crate::Engine::next_attempt),
+    /// and a duplicate is told that it is scheduled.
+    ///
+    /// ```
+    /// # use oncegate::BeginOptions;
+    /// let _ = BeginOptions::new().run_due();
+    /// ```
+    pub fn run_due(mut self) -> Self {
+        self.runs_due = true;
         self
     }
 

@@ -316,6 +316,12 @@ impl Engine {
         self.table.scope_entry(hash, limits, self.now()).ok_or_else(too_many_scopes)
     }
 
+    /// A scope as a lease and the scheduler know it: two that meet share a turn, and nothing else.
+    #[inline]
+    pub(super) fn scope_tag(&self, scope: Scope<'_>) -> u32 {
+        self.scope_hash(scope) as u32
+    }
+
     /// Counts one new record, or refuses it.
     ///
     /// Records that are over count until somebody clears them. So a scope without a live record

@@ -185,6 +185,10 @@ impl Engine {
         if self.finish_left(found) {
             return true;
         }
+        if let Ok(Some(entry)) = self.table.entry_of(found.slot, found.seen) {
+            self.lapse_retried(found, entry, policy, &self.rules());
+            return true;
+        }
         self.lapse(found, policy);
         if policy == Lapse::Reclaim && found.seen.waiters() {
             // The waiter that is woken takes the record over.

@@ -78,6 +78,8 @@ pub struct LeaseToken {
     pub(super) fencing: FencingToken,
     pub(super) window_ms: u64,
     pub(super) attempt: u32,
+    /// The scope of the record, by its hash: for the scheduler, and for nothing else.
+    pub(super) scope: u32,
 }
 
 impl LeaseToken {
@@ -118,7 +120,8 @@ impl LeaseToken {
         self.attempt
     }
 
-    /// The token in 32 bytes: version, attempt, slot, fencing token, window; little-endian.
+    /// The token in 32 bytes: version, hash of the scope, attempt, slot, fencing token, window;
+    /// little-endian.
     ///
     /// ```
     /// # use oncegate::{Admission, Engine, LeaseToken, Request, Scope};
@@ -131,7 +134,9 @@ impl LeaseToken {
     /// ```
     #[must_use]
     pub fn to_bytes(&self) -> [u8; Self::BYTES] {
-        let head = u64::from(self.attempt) << 32 | FORMAT;
+        let head = u64::from(self.attempt) << ATTEMPT_SHIFT
+            | u64::from(self.scope) << SCOPE_SHIFT
+            | FORMAT;
         let words = [head, self.slot, self.fencing.0, self.window_ms];
         let mut bytes = [0; Self::BYTES];
         for (to, word) in bytes.chunks_exact_mut(size_of::<u64>()).zip(words) {
@@ -159,7 +164,7 @@ impl LeaseToken {
                 ErrorCode::InvalidToken,
                 "lease_token",
                 found,
-                "32 bytes of version 1, fields in range",
+                "32 bytes of version 2, fields in range",
             )
         };
         let ([head, slot, fencing, window], []) = (words, rest) else {
@@ -167,15 +172,15 @@ impl LeaseToken {
         };
         let [head, slot, fencing, window_ms] =
             [head, slot, fencing, window].map(|word| u64::from_le_bytes(*word));
-        let attempt = (head >> 32) as u32;
-        let in_range = (1..=u32::from(u16::MAX)).contains(&attempt)
-            && fencing < 1 << 63
-            && (1..=millis_up(TEN_YEARS)).contains(&window_ms);
-        let is_sound = head & u64::from(u32::MAX) == FORMAT && in_range;
+        let attempt = (head >> ATTEMPT_SHIFT) as u32;
+        let scope = (head >> SCOPE_SHIFT) as u32;
+        let in_range =
+            attempt != 0 && fencing < 1 << 63 && (1..=millis_up(TEN_YEARS)).contains(&window_ms);
+        let is_sound = head & u64::from(u16::MAX) == FORMAT && in_range;
         if !is_sound && !Bug::TamperedTokenAccepted.is_planted() {
             return Err(malformed());
         }
-        Ok(Self { attempt, slot, fencing: FencingToken(fencing), window_ms })
+        Ok(Self { attempt, scope, slot, fencing: FencingToken(fencing), window_ms })
     }
 }
 
@@ -194,4 +199,6 @@ impl Engine {
 }
 
 /// Version of the byte form.
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
+const SCOPE_SHIFT: u32 = 16;
+const ATTEMPT_SHIFT: u32 = 48;

@@ -1,8 +1,8 @@
-//! A block: one outcome in a chunk.
+//! A block: one outcome in a chunk, or the journal of a record that is retried.
 //!
 //! ```text
 //! word 0    fencing counter (48) | status (16)
-//! word 1    slot (28) | bytes of data (24) | window (9) | failed | has metadata
+//! word 1    slot (28) | bytes of data (24) | window (9) | failed | journal | has metadata
 //! word 2..  data: length of the metadata (a word, if there is any), metadata, body
 //! ```
 //!
@@ -19,6 +19,8 @@ pub(crate) struct Header {
     pub(crate) slot: usize,
     pub(crate) fence: Fence,
     pub(crate) failed: bool,
+    /// Whether it is no outcome but a journal: an entry refers to it, and not the record.
+    pub(crate) journal: bool,
     pub(crate) window: WindowCode,
     pub(super) status: u16,
     pub(super) data_len: usize,
@@ -72,11 +74,18 @@ impl Header {
             slot,
             fence,
             failed,
+            journal: false,
             window,
             status: outcome.status,
             data_len: outcome.data_len(),
             has_metadata: outcome.metadata_len != 0,
         }
+    }
+
+    /// The header of a journal of `data_len` bytes.
+    pub(crate) fn of_journal(slot: usize, fence: Fence, journal: &Outcome) -> Self {
+        let header = Self::new(slot, fence, false, WindowCode::new(0), journal);
+        Self { journal: true, ..header }
     }
 
     /// Words of the whole block.
@@ -96,6 +105,7 @@ impl Header {
             data_len: (second >> 12 & MAX_DATA as u64) as usize,
             window: WindowCode((second >> 3 & 0x1ff) as u16),
             failed: second >> 2 & 1 == 1,
+            journal: second >> 1 & 1 == 1,
             has_metadata: second & 1 == 1,
         })
     }
@@ -107,6 +117,7 @@ impl Header {
             | (self.data_len as u64) << 12
             | u64::from(self.window.0) << 3
             | u64::from(self.failed) << 2
+            | u64::from(self.journal) << 1
             | u64::from(self.has_metadata);
         for (word, value) in words.iter().zip([first, second]) {
             // Release: a reader that sees this word sees that the chunk was recycled for it.

@@ -110,6 +110,30 @@ impl OutcomeStore {
         Some(Written { reference: place.pack(), chunk: place.chunk })
     }
 
+    /// Writes the journal of the record in `slot`, which stays until nothing refers to it.
+    pub(crate) fn write_journal(
+        &self,
+        slot: usize,
+        fence: Fence,
+        journal: Vec<u8>,
+        room: Room,
+        table: &impl References,
+    ) -> Option<Written> {
+        let journal = Outcome { bytes: journal, ..Outcome::default() };
+        let header = Header::of_journal(slot, fence, &journal);
+        self.write(&header, &journal, u64::MAX, room, table)
+    }
+
+    /// Copies the journal that `reference` names, of a record in `slot`. `None`: it lies elsewhere
+    /// by now.
+    pub(crate) fn read_journal(&self, reference: u64, slot: usize) -> Option<Vec<u8>> {
+        let (place, words) = self.resolve(reference)?;
+        let header = Header::read(words).filter(|header| header.journal && header.slot == slot)?;
+        let mut journal = Outcome::default();
+        let whole = header.read_data(words, &mut journal);
+        (whole && self.sequence(place.chunk) == place.sequence).then_some(journal.bytes)
+    }
+
     /// The block is referred to, or given up: its chunk may be recycled.
     pub(crate) fn published(&self, written: Written) {
         // Release: pairs with the Acquire of `recycle`; whoever finds no writers sees the block
@@ -131,7 +155,8 @@ impl OutcomeStore {
             return false;
         };
         let header = Header::read(words).filter(|header| {
-            header.slot == slot && header.fence == fence && header.failed == failed
+            let own = header.slot == slot && header.fence == fence && !header.journal;
+            own && header.failed == failed
         });
         header.is_some_and(|header| header.read_data(words, into))
             && (self.sequence(place.chunk) == place.sequence
@@ -143,7 +168,8 @@ impl OutcomeStore {
         let (place, words) = self.resolve(reference)?;
         let header = Header::read(words)?;
         let stands = self.sequence(place.chunk) == place.sequence;
-        (stands && header.slot == slot && header.fence == fence).then_some(header)
+        let own = header.slot == slot && header.fence == fence && !header.journal;
+        (stands && own).then_some(header)
     }
 
     /// The share of chunks that hold an outcome whose window is not over, in thousandths.

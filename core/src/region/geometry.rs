@@ -21,6 +21,10 @@ pub(crate) const PROCESS_WORDS: usize = 8;
 pub(crate) const MAX_PROCESSES: usize = u8::MAX as usize;
 /// Words of a chunk's directory entry.
 pub(crate) const CHUNK_ENTRY_WORDS: usize = 2;
+/// Words of what is known of a record that is retried, beside its control word.
+pub(crate) const RETRY_WORDS: usize = 4;
+/// How many of those one counter of changes stands for.
+pub(crate) const RETRIES_PER_CHANGE: usize = 64;
 
 /// The step by which a slot grows for inline outcomes: a cache line, and in a model one word.
 pub(crate) const INLINE_STEP: usize =
@@ -35,10 +39,14 @@ pub(crate) struct Geometry {
     chunks: usize,
     chunk_words: usize,
     processes: usize,
+    retries: usize,
     processes_at: usize,
     lines_at: usize,
     slots_at: usize,
     scopes_at: usize,
+    retry_changes_at: usize,
+    retry_controls_at: usize,
+    retries_at: usize,
     directory_at: usize,
     chunks_at: usize,
     words: usize,
@@ -46,7 +54,8 @@ pub(crate) struct Geometry {
 
 impl Geometry {
     /// Lays out `sets` sets of slots with `inline_words` words for an outcome each, `scopes` scope
-    /// entries, `chunks` chunks of `chunk_words` words, and entries for `processes` processes.
+    /// entries, `chunks` chunks of `chunk_words` words, and entries for `processes` processes and
+    /// for `retries` records that are retried.
     ///
     /// `None` where the sizes do not fit in the address space, or there is no second set for what
     /// does not fit into the first.
@@ -57,6 +66,7 @@ impl Geometry {
         chunks: usize,
         chunk_words: usize,
         processes: usize,
+        retries: usize,
     ) -> Option<Self> {
         if sets < 2 || !(1..=MAX_PROCESSES).contains(&processes) {
             return None;
@@ -70,7 +80,13 @@ impl Geometry {
         let slots = sets.checked_mul(WAYS)?;
         let scopes_at = slots.checked_mul(slot_words)?.checked_add(slots_at)?;
         let scopes_at = scopes_at.checked_next_multiple_of(LINE_WORDS)?;
-        let directory_at = scopes.checked_mul(SCOPE_WORDS)?.checked_add(scopes_at)?;
+        let retry_changes_at = scopes.checked_mul(SCOPE_WORDS)?.checked_add(scopes_at)?;
+        let changes = retries.div_ceil(RETRIES_PER_CHANGE).next_multiple_of(LINE_WORDS);
+        let retry_controls_at = retry_changes_at.checked_add(changes)?;
+        let controls = retries.checked_next_multiple_of(LINE_WORDS)?;
+        let retries_at = retry_controls_at.checked_add(controls)?;
+        let directory_at = retries.checked_mul(RETRY_WORDS)?.checked_add(retries_at)?;
+        let directory_at = directory_at.checked_next_multiple_of(LINE_WORDS)?;
         let directory = chunks.checked_mul(CHUNK_ENTRY_WORDS)?.checked_add(directory_at)?;
         let chunks_at = directory.checked_next_multiple_of(LINE_WORDS)?;
         let words = chunks.checked_mul(chunk_words)?.checked_add(chunks_at)?;
@@ -83,10 +99,14 @@ impl Geometry {
             chunks,
             chunk_words,
             processes,
+            retries,
             processes_at,
             lines_at,
             slots_at,
             scopes_at,
+            retry_changes_at,
+            retry_controls_at,
+            retries_at,
             directory_at,
             chunks_at,
             words,
@@ -130,6 +150,7 @@ impl Geometry {
             && (1..=crate::outcome::MAX_CHUNK_WORDS).contains(&self.chunk_words)
             && (1..=usize::from(u16::MAX)).contains(&self.scopes)
             && self.inline_words() <= MAX_INLINE_WORDS
+            && self.retries <= MAX_RETRIES
     }
 
     /// Bytes of a file that holds the region: whole pages, so that none is mapped in part.
@@ -165,6 +186,29 @@ impl Geometry {
         self.scopes_at + scope * SCOPE_WORDS
     }
 
+    /// How many records may be retried at a time.
+    pub(crate) fn retries(&self) -> usize {
+        self.retries
+    }
+
+    /// The words that count the changes of each so many of them.
+    pub(crate) fn retry_changes(&self) -> Range<usize> {
+        let count = self.retries.div_ceil(RETRIES_PER_CHANGE);
+        self.retry_changes_at..self.retry_changes_at + count
+    }
+
+    /// Their control words, one after the other.
+    pub(crate) fn retry_controls(&self) -> Range<usize> {
+        self.retry_controls_at..self.retry_controls_at + self.retries
+    }
+
+    /// What else is known of number `index`.
+    pub(crate) fn retry_at(&self, index: usize) -> Range<usize> {
+        debug_assert!(index < self.retries, "retry {index} of {}", self.retries);
+        let at = self.retries_at + index * RETRY_WORDS;
+        at..at + RETRY_WORDS
+    }
+
     #[inline]
     pub(crate) fn chunk_entry_at(&self, chunk: usize) -> usize {
         debug_assert!(chunk < self.chunks, "chunk {chunk} of {}", self.chunks);
@@ -180,6 +224,8 @@ impl Geometry {
 
 /// What a reference can tell, in whole lines.
 const MAX_INLINE_WORDS: usize = 56;
+/// The most records that may be retried at a time: as many as there can be slots.
+pub(crate) const MAX_RETRIES: usize = 1 << 28;
 /// The largest of the usual page sizes.
 const FILE_UNIT: usize = 64 << 10;
 

@@ -7,6 +7,7 @@
 //! line 4, 5  a check of each secret in force, by its short id: never a secret
 //! line 6     the life of the region: boot, wall time, deaths
 //! line 7..   cursors, each on a line of its own
+//! line 10    how many records are retried, and how often that changed
 //! ```
 //!
 //! Lines 0 to 2 never change. They are believed only when they are consistent with each other and
@@ -25,6 +26,7 @@ const CHUNKS: usize = 5;
 const CHUNK_WORDS: usize = 6;
 const PROCESSES: usize = 7;
 const OPTIONS: usize = 8;
+const RETRIES: usize = 22;
 const CHECKSUM: usize = 23;
 /// What every fencing counter of this region is added to, to make a token.
 pub(crate) const EPOCH: usize = 24;
@@ -64,11 +66,17 @@ pub(crate) const CHUNK_CURSOR: usize = 56;
 pub(crate) const CARRY_CHUNK: usize = 64;
 /// The next set to sweep.
 pub(crate) const SWEEP_CURSOR: usize = 72;
+/// How often something changed about the records that are retried.
+pub(crate) const RETRY_CHANGES: usize = 80;
+/// How many of them there are, at most.
+pub(crate) const RETRYING: usize = 81;
+/// How many dead letters there are, at most.
+pub(crate) const DEAD_LETTERS: usize = 82;
 /// How many words the header takes.
-pub(crate) const WORDS: usize = 80;
+pub(crate) const WORDS: usize = 88;
 
 /// The options that all who share a region have in common, each with the name of its setting.
-pub(crate) const SHARED_OPTIONS: [&str; 11] = [
+pub(crate) const SHARED_OPTIONS: [&str; 14] = [
     "capacity",
     "outcome_limit",
     "on_full",
@@ -80,6 +88,9 @@ pub(crate) const SHARED_OPTIONS: [&str; 11] = [
     "unauthenticated_quota",
     "unauthenticated_quota",
     "max_scopes",
+    "context_limit",
+    "steps_limit",
+    "max_dead_letters",
 ];
 
 /// What a region is: its sizes, and the options that all who share it have in common.
@@ -107,6 +118,7 @@ impl Identity {
         for (word, size) in words[SETS..].iter_mut().zip(sizes) {
             *word = size as u64;
         }
+        words[RETRIES] = geometry.retries() as u64;
         words[OPTIONS..OPTIONS + self.options.len()].copy_from_slice(&self.options);
         words[CHECKSUM] = checksum(&words);
         words
@@ -137,6 +149,7 @@ impl Identity {
             size(CHUNKS),
             size(CHUNK_WORDS),
             size(PROCESSES),
+            size(RETRIES),
         );
         let Some(geometry) = geometry.filter(Geometry::is_usable) else {
             return no_region("sizes out of their range");
@@ -166,6 +179,7 @@ impl Identity {
             ("inline_outcome", (inline(mine), inline(theirs))),
             ("max_processes", size(Geometry::processes)),
             ("max_scopes", size(Geometry::scopes)),
+            ("max_retrying", size(Geometry::retries)),
             ("outcome_bytes", (bytes(mine), bytes(theirs))),
             ("outcome_bytes", size(Geometry::chunks)),
             ("capacity", size(Geometry::sets)),
@@ -188,7 +202,9 @@ impl Identity {
 fn in_words(at: usize, field: &str, value: u64) -> String {
     const FIRST_QUOTA: usize = 4;
     match field {
-        "outcome_limit" | "outcome_bytes" | "inline_outcome" => format!("{value} bytes"),
+        "outcome_limit" | "outcome_bytes" | "inline_outcome" | "context_limit" | "steps_limit" => {
+            format!("{value} bytes")
+        }
         "on_full" => if value == 0 { "Reject" } else { "EvictLru" }.to_owned(),
         "fingerprint_mode" => if value == 0 { "FastTrusted" } else { "Keyed" }.to_owned(),
         "default_quota" | "unauthenticated_quota" => match (at - FIRST_QUOTA) % 3 {
@@ -233,4 +249,4 @@ fn checksum(words: &[u64; EPOCH]) -> u64 {
 /// The first eight bytes of a region's file are the engine's name.
 const MAGIC_WORD: u64 = u64::from_ne_bytes(*b"oncegate");
 /// Version of the layout, and what the layout follows from at compile time.
-const FORMAT_WORD: u64 = 1 << 32 | (MAX_PROCESSES as u64) << 8 | WAYS as u64;
+const FORMAT_WORD: u64 = 2 << 32 | (MAX_PROCESSES as u64) << 8 | WAYS as u64;

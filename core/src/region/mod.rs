@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! header | processes | set lines | slots, each with its inline outcome | scopes
-//!        | chunk directory | chunks
+//!        | records that are retried | chunk directory | chunks
 //! ```
 
 pub(crate) mod bell;
@@ -147,6 +147,21 @@ impl Region {
     pub(crate) fn scope(&self, scope: usize) -> &[AtomicU64] {
         let at = self.geometry.scope_at(scope);
         &self.words()[at..at + geometry::SCOPE_WORDS]
+    }
+
+    /// The control words of all entries for records that are retried.
+    pub(crate) fn retry_controls(&self) -> &[AtomicU64] {
+        &self.words()[self.geometry.retry_controls()]
+    }
+
+    /// What else is known of entry `index`.
+    pub(crate) fn retry(&self, index: usize) -> &[AtomicU64] {
+        &self.words()[self.geometry.retry_at(index)]
+    }
+
+    /// Counters of their changes.
+    pub(crate) fn retry_changes(&self) -> &[AtomicU64] {
+        &self.words()[self.geometry.retry_changes()]
     }
 
     /// The directory entry of chunk `chunk`.

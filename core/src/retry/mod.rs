@@ -10,12 +10,14 @@
 //! | `source` | the random numbers |
 //! | `hint` | what a server says about retrying |
 //! | `headers`, `downstream` | what an attempt tells the services that it calls |
+//! | `journal` | what is kept of a record that is retried |
 
 mod backoff;
 mod downstream;
 mod headers;
 mod hint;
 mod jitter;
+pub(crate) mod journal;
 mod policy;
 mod presets;
 mod source;

@@ -42,6 +42,16 @@ macro_rules! bugs {
 }
 
 bugs! {
+    /// The journal of an attempt that has ended can still be changed by its holder.
+    JournalUnsealed,
+    /// An entry stays that was made for a lease which is lost.
+    EntryNotWithdrawn,
+    /// Of several scopes the one is served whose record was due first, however much it has.
+    ScopesServedByDueTime,
+    /// Whoever schedules an attempt wakes no worker.
+    WorkersNotWoken,
+    /// What is needed to run a record again is not kept.
+    ContextForgotten,
     /// The insertion ignores that its arbitration was lost.
     ArbitrationIgnored,
     /// The tag is written after the arbitration.

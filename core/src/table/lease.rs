@@ -204,6 +204,28 @@ impl Table {
         }
     }
 
+    /// Whether the attempt `seen` holds its lease, and nobody has decided how it ends.
+    pub(crate) fn holds_lease(&self, slot: usize, seen: Snapshot) -> bool {
+        let deadline = self.slot(slot).deadline();
+        let unknown = seen.state() == State::Unknown && deadline.kind == Kind::Closed;
+        deadline.belongs_to(seen.fence()) && (deadline.kind == Kind::Lease || unknown)
+    }
+
+    /// Decides that the attempt `seen`, whose lease is closed, ends in `Waiting`, and when the next
+    /// one is due. False: somebody has decided otherwise.
+    pub(crate) fn set_due_lapsed(&self, slot: usize, seen: Snapshot, due_ms: u64) -> bool {
+        let at = self.slot(slot);
+        let closed = at.deadline();
+        closed.belongs_to(seen.fence())
+            && closed.kind == Kind::Closed
+            && at
+                .change_deadline(
+                    closed,
+                    Deadline::new(due_ms, closed.lapse, Kind::Due, seen.fence()),
+                )
+                .is_ok()
+    }
+
     /// Makes an unknown record due at `due_ms`. False: somebody has decided otherwise.
     pub(crate) fn set_due_unknown(&self, slot: usize, seen: Snapshot, due_ms: u64) -> bool {
         let at = self.slot(slot);

@@ -41,6 +41,7 @@ mod insert;
 mod lanes;
 mod lease;
 mod recover;
+pub(crate) mod retrying;
 mod room;
 pub(crate) mod scope;
 mod search;
@@ -122,6 +123,11 @@ impl Table {
     #[inline(always)]
     fn line(&self, set: usize) -> SetLine<'_> {
         SetLine::new(self.region.set_line(set))
+    }
+
+    /// The set in which the record in `slot` is looked for first.
+    pub(crate) fn home_of(&self, slot: usize) -> usize {
+        search::homes(self.slot(slot).first_word(), self.sets()).0
     }
 
     /// The highest fencing counter that any home gave out. Reads every set: cold paths only.

@@ -10,7 +10,7 @@ use crate::table::control::{Snapshot, State, Step};
 
 /// A table of so many sets and scope entries, with one word beside each record.
 pub(super) fn sized(sets: usize, scopes: usize) -> Table {
-    let geometry = Geometry::new(sets, 1, scopes, 1, 8, 1).expect("small");
+    let geometry = Geometry::new(sets, 1, scopes, 1, 8, 1, 0).expect("small");
     let region = Arc::new(Region::private(geometry, false).expect("a page"));
     let waiters = Arc::new(WaitQueue::new(1, Arc::clone(&region)));
     Table::new(region, Arc::new(Counters::new()), waiters)

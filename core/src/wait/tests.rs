@@ -7,8 +7,8 @@ use crate::region::{Geometry, Identity};
 
 /// A region that other processes could share, and this process's queues.
 fn shared() -> (Arc<Region>, Arc<WaitQueue>) {
-    let geometry = Geometry::new(8, 0, 1, 1, 8, 3).expect("small");
-    let identity = Identity { geometry, options: [0; 11] };
+    let geometry = Geometry::new(8, 0, 1, 1, 8, 3, 0).expect("small");
+    let identity = Identity { geometry, options: [0; crate::region::header::SHARED_OPTIONS.len()] };
     let region = Region::inherited(&identity, false, |_| Ok(())).expect("some pages");
     assert!(!region.join(0).expect("an entry").used);
     let region = Arc::new(region);

@@ -25,7 +25,7 @@ struct Shelf {
 
 impl Shelf {
     fn new(chunks: usize) -> Self {
-        let geometry = Geometry::new(2, 0, 1, chunks, CHUNK, 1).expect("small");
+        let geometry = Geometry::new(2, 0, 1, chunks, CHUNK, 1, 0).expect("small");
         let region = Arc::new(Region::private(geometry, false).expect("a few pages"));
         set_aside(&region);
         let counters = Arc::new(Counters::new());

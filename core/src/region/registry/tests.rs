@@ -18,8 +18,9 @@ impl Place {
 
     /// One more process, of at most `processes`.
     fn open(&self, processes: usize) -> Region {
-        let geometry = Geometry::new(2, 0, 1, 1, 8, processes).expect("small");
-        let identity = Identity { geometry, options: [0; 11] };
+        let geometry = Geometry::new(2, 0, 1, 1, 8, processes, 0).expect("small");
+        let identity =
+            Identity { geometry, options: [0; crate::region::header::SHARED_OPTIONS.len()] };
         let access = FileAccess::owner_only();
         let place = file::Place::new(&self.0, &access).expect("a path");
         let made = Region::at(&place, &identity, false, |region| {

@@ -18,8 +18,8 @@ const OTHER: u8 = 3;
 
 /// A table that other processes could share, and the entry of a scope in it.
 fn shared() -> (Table, u16) {
-    let geometry = Geometry::new(2, 1, 4, 1, 8, 3).expect("small");
-    let identity = Identity { geometry, options: [0; 11] };
+    let geometry = Geometry::new(2, 1, 4, 1, 8, 3, 0).expect("small");
+    let identity = Identity { geometry, options: [0; crate::region::header::SHARED_OPTIONS.len()] };
     let region = Region::inherited(&identity, false, |_| Ok(())).expect("some pages");
     assert!(!region.join(0).expect("an entry").used);
     let region = Arc::new(region);

@@ -13,7 +13,7 @@ const RULES: Rules =
     Rules { now_ms: 1, idle_retention_ms: 1_000, default_lease_ms: 1_000, evict_lru: true };
 
 fn table() -> Table {
-    let geometry = Geometry::new(2, 0, 1, 1, 8, 1).expect("small");
+    let geometry = Geometry::new(2, 0, 1, 1, 8, 1, 0).expect("small");
     let region = Arc::new(Region::private(geometry, false).expect("a page"));
     let waiters = Arc::new(WaitQueue::new(1, Arc::clone(&region)));
     Table::new(region, Arc::new(Counters::new()), waiters)

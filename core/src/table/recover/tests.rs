@@ -18,8 +18,8 @@ const GONE: u8 = 3;
 
 /// A table that other processes could share; this one has entry 1.
 fn shared() -> Table {
-    let geometry = Geometry::new(2, 1, 1, 1, 8, 3).expect("small");
-    let identity = Identity { geometry, options: [0; 11] };
+    let geometry = Geometry::new(2, 1, 1, 1, 8, 3, 0).expect("small");
+    let identity = Identity { geometry, options: [0; crate::region::header::SHARED_OPTIONS.len()] };
     let region = Region::inherited(&identity, false, |_| Ok(())).expect("some pages");
     let joined = region.join(0).expect("an entry");
     assert_eq!((joined.index, joined.used, region.me()), (1, false, 1));

@@ -1,0 +1,406 @@
+//! Later: an attempt fails, and the engine sees to the next one.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::super::{Engine, Lease, LeaseToken, millis_up};
+use crate::error::{Error, ErrorCode};
+use crate::outcome::Outcome;
+use crate::retry::journal::{End, Journal, MAX_CLASS, MAX_NAME};
+use crate::sync::planted::Bug;
+use crate::table::control::State;
+use crate::table::retrying::{Entry, EntryDraft, EntryState, JournalWord};
+use crate::table::slot::Deadline;
+use crate::table::{Found, Rules};
+
+/// Why an attempt failed, for its history and for the policy.
+///
+/// ```
+/// use oncegate::AttemptError;
+/// let error = AttemptError::new("connection reset");
+/// # let _ = error;
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct AttemptError {
+    class: String,
+    outcome: Option<Outcome>,
+}
+
+impl AttemptError {
+    /// An error of this class, 1 to 32 bytes: `timeout`, `503`, `connection reset`. It is shown in
+    /// histories, so it may hold nothing of the request.
+    ///
+    /// ```
+    /// let _ = oncegate::AttemptError::new("timeout");
+    /// ```
+    pub fn new(class: &str) -> Self {
+        Self { class: class.to_owned(), outcome: None }
+    }
+
+    /// What duplicates get if this was the last attempt. Default: status 500 without bytes.
+    ///
+    /// ```
+    /// use oncegate::{AttemptError, Outcome};
+    /// let _ = AttemptError::new("503").outcome(Outcome::new(502, b"no answer"));
+    /// ```
+    pub fn outcome(mut self, outcome: Outcome) -> Self {
+        self.outcome = Some(outcome);
+        self
+    }
+}
+
+/// What is needed to run a record again, by whichever worker of whichever process.
+///
+/// ```
+/// use oncegate::RetryContext;
+/// let context = RetryContext::new("send-webhook", br#"{"delivery": 7}"#);
+/// # let _ = context;
+/// ```
+#[derive(Clone, Copy)]
+#[must_use]
+pub struct RetryContext<'c> {
+    operation: &'c str,
+    bytes: Option<&'c [u8]>,
+}
+
+impl<'c> RetryContext<'c> {
+    /// The operation that runs it, 1 to 255 bytes, by which workers know what to do and limits are
+    /// set; and bytes that only its handler reads, as many as
+    /// [`context_limit`](crate::EngineBuilder::context_limit) says. They lie in the table as they
+    /// are: do not put secrets there.
+    ///
+    /// ```
+    /// let _ = oncegate::RetryContext::new("send-webhook", b"7");
+    /// ```
+    pub fn new(operation: &'c str, bytes: &'c [u8]) -> Self {
+        Self { operation, bytes: Some(bytes) }
+    }
+
+    fn check(&self, limit: usize) -> Result<(), Error> {
+        let refuse = |field, found: usize, limit: String| {
+            Err(Error::new(ErrorCode::InvalidOption, field, format!("{found} bytes"), limit))
+        };
+        if !(1..=MAX_NAME).contains(&self.operation.len()) {
+            let limit = format!("1 to {MAX_NAME} bytes");
+            return refuse("operation", self.operation.len(), limit);
+        }
+        match self.bytes {
+            Some(bytes) if bytes.len() > limit => {
+                refuse("context", bytes.len(), format!("0 to {limit} bytes"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for RetryContext<'_> {
+    /// Sizes only: a context may hold what no log may.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RetryContext")
+            .field("operation_bytes", &self.operation.len())
+            .field("context_bytes", &self.bytes.map(<[u8]>::len))
+            .finish()
+    }
+}
+
+/// What becomes of a record whose attempt failed.
+///
+/// ```
+/// use oncegate::{Admission, AttemptError, Engine, Later, Request, RetryContext, Scope};
+///
+/// let engine = Engine::builder().capacity(1_000).build()?;
+/// let request = Request::new(Scope::single_tenant(), "op", "key-1")?;
+/// let Admission::Admitted(lease) = engine.begin(&request)? else { unreachable!() };
+/// let context = RetryContext::new("op", b"what to do");
+/// let later = lease.retry_later(&AttemptError::new("503"), &context)?;
+/// assert!(matches!(later, Later::Scheduled { next_attempt: 2, .. }));
+/// # Ok::<(), oncegate::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Later {
+    /// A worker gets the next attempt.
+    Scheduled {
+        /// The attempt that is to come.
+        next_attempt: u32,
+        /// How long until it may start.
+        due_in: Duration,
+    },
+    /// There is no next attempt: the record has failed, and is a dead letter if `kept`.
+    Buried {
+        /// Why.
+        reason: Buried,
+        /// Whether it can be looked at and redriven.
+        kept: bool,
+    },
+}
+
+/// Why a record is not tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[repr(u8)]
+pub enum Buried {
+    /// As many attempts failed as the policy allows.
+    Attempts = 1,
+    /// No further attempt fits before the policy's deadline.
+    Deadline = 2,
+    /// The retry budget was spent.
+    Budget = 3,
+    /// The error was final.
+    FinalError = 4,
+    /// Its last attempt was given up by its lapse.
+    Lapsed = 5,
+}
+
+impl Buried {
+    pub(super) fn from_number(number: u8) -> Option<Self> {
+        [Self::Attempts, Self::Deadline, Self::Budget, Self::FinalError, Self::Lapsed]
+            .into_iter()
+            .find(|reason| *reason as u8 == number)
+    }
+}
+
+/// An attempt that failed, and what is to be written about it.
+struct Failing<'a> {
+    found: Found,
+    entry: Option<(Entry, JournalWord)>,
+    scope: u32,
+    journal: Journal,
+    error: &'a AttemptError,
+    rules: Rules,
+}
+
+impl Lease<'_> {
+    /// [`Engine::retry_later`] for this attempt.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::retry_later`]. The lease is then given back as [`OnDrop`](crate::OnDrop) says,
+    /// unless it was lost.
+    ///
+    /// ```
+    /// # use oncegate::{Admission, AttemptError, Engine, Request, RetryContext, Scope};
+    /// # let engine = Engine::builder().capacity(1_000).build()?;
+    /// # let request = Request::new(Scope::single_tenant(), "op", "key-1")?;
+    /// # let Admission::Admitted(lease) = engine.begin(&request)? else { unreachable!() };
+    /// let later = lease.retry_later(&AttemptError::new("503"), &RetryContext::new("op", b""))?;
+    /// # let _ = later;
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    pub fn retry_later(
+        mut self,
+        error: &AttemptError,
+        context: &RetryContext<'_>,
+    ) -> Result<Later, Error> {
+        self.own()?;
+        let later = self.engine().retry_later(self.token(), error, context)?;
+        self.ended();
+        Ok(later)
+    }
+}
+
+impl Engine {
+    /// Ends the attempt without success, and leaves the next one to the engine: by the policy of
+    /// the operation, [`next_attempt`](Self::next_attempt) hands it to a worker when it is due,
+    /// with `context`, in any process that shares the table. Duplicates meet
+    /// [`Scheduled`](crate::Admission::Scheduled) meanwhile. If the policy allows no further
+    /// attempt, the record has failed: duplicates get the outcome of `error`, and the record is
+    /// kept as a dead letter.
+    ///
+    /// Costs about as much as storing an outcome of the size of the context, and a search among 64
+    /// entries.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::Fenced`]: the lease is lost; nothing was changed. [`ErrorCode::InvalidOption`]:
+    /// a class, an operation or a context that is too long. [`ErrorCode::Full`], field
+    /// `max_retrying` or `outcome_bytes`: there is no room; the lease lasts.
+    /// [`ErrorCode::Forked`].
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use oncegate::{
+    ///     Admission, AttemptError, Engine, Later, Outcome, Request, RetryContext, Scope,
+    /// };
+    ///
+    /// let engine = Engine::builder().capacity(1_000).build()?;
+    /// let request = Request::new(Scope::single_tenant(), "POST /charges", "key-1")?;
+    /// let Admission::Admitted(lease) = engine.begin(&request)? else { unreachable!() };
+    /// let context = RetryContext::new("charge", br#"{"amount": 100}"#);
+    /// let later = lease.retry_later(&AttemptError::new("timeout"), &context)?;
+    /// assert!(matches!(later, Later::Scheduled { .. }));
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    pub fn retry_later(
+        &self,
+        token: &LeaseToken,
+        error: &AttemptError,
+        context: &RetryContext<'_>,
+    ) -> Result<Later, Error> {
+        self.enter()?;
+        context.check(self.retries.context_limit)?;
+        if !(1..=MAX_CLASS).contains(&error.class.len()) {
+            let found = format!("{} bytes", error.class.len());
+            let limit = format!("1 to {MAX_CLASS} bytes");
+            return Err(Error::new(ErrorCode::InvalidOption, "class", found, limit));
+        }
+        loop {
+            let (slot, seen) = self.held(token).ok_or_else(|| self.fenced())?;
+            let found = Found { slot, seen };
+            let mut failing = self.failing(found, token, error)?;
+            failing.journal.operation = context.operation.to_owned();
+            if let Some(bytes) = context.bytes {
+                failing.journal.context = bytes.to_vec();
+            }
+            if let Some(later) = self.decide_failing(failing)? {
+                return Ok(later);
+            }
+        }
+    }
+
+    /// The attempt that was found, with its journal and the note of its failure.
+    fn failing<'a>(
+        &self,
+        found: Found,
+        token: &LeaseToken,
+        error: &'a AttemptError,
+    ) -> Result<Failing<'a>, Error> {
+        let rules = self.rules();
+        let entry = self.table.entry_of(found.slot, found.seen).map_err(|_| self.fenced())?;
+        let (entry, mut journal) = match entry {
+            Some(entry) => {
+                let own = self.own_journal(found, entry).ok_or_else(|| self.fenced())?;
+                (Some((entry, own.0)), own.1)
+            }
+            None => {
+                let began_ms = rules.now_ms;
+                let window_ms = token.window_ms;
+                (None, Journal { began_ms, window_ms, ..Journal::default() })
+            }
+        };
+        journal.note(self.note_of(found, End::Failed, 0, error.class.clone(), &rules));
+        Ok(Failing { found, entry, scope: token.scope, journal, error, rules })
+    }
+
+    /// Schedules the next attempt, or buries the record. `None`: somebody else has changed its
+    /// journal, or the place of it; look again.
+    fn decide_failing(&self, failing: Failing<'_>) -> Result<Option<Later>, Error> {
+        match self.retries.decide(self, &failing.journal, failing.found, &failing.rules) {
+            Ok(delay) => self.schedule(failing, delay),
+            Err(reason) => self.bury_failing(failing, reason),
+        }
+    }
+
+    fn schedule(&self, mut failing: Failing<'_>, delay: Duration) -> Result<Option<Later>, Error> {
+        failing.journal.delay_ms = millis_up(delay);
+        let Failing { found, rules, .. } = failing;
+        let due_ms = rules.now_ms.saturating_add(failing.journal.delay_ms);
+        let Some((entry, made)) = self.keep_journal(&failing)? else {
+            return Ok(None);
+        };
+        if !self.set_due_of(found, due_ms) {
+            self.withdraw(entry, made);
+            return Err(self.fenced());
+        }
+        self.end_failing(found, due_ms, &rules);
+        self.announce(entry, due_ms);
+        let next_attempt = self.attempt_of(found) + 1;
+        let due_in = Duration::from_millis(due_ms.saturating_sub(rules.now_ms));
+        Ok(Some(Later::Scheduled { next_attempt, due_in }))
+    }
+
+    fn set_due_of(&self, found: Found, due_ms: u64) -> bool {
+        let Found { slot, seen } = found;
+        if seen.state() == State::Unknown {
+            self.table.set_due_unknown(slot, seen, due_ms)
+        } else {
+            self.table.set_due(slot, seen, due_ms)
+        }
+    }
+
+    /// Writes the journal, and makes an entry if there is none; says whether it did. `None`: the
+    /// journal was changed meanwhile.
+    fn keep_journal(&self, failing: &Failing<'_>) -> Result<Option<(Entry, bool)>, Error> {
+        let Failing { found, journal, rules, .. } = failing;
+        let written = self.write_journal(*found, journal, rules);
+        let Some(written) = written else {
+            return Err(self.full("outcome_bytes"));
+        };
+        let reference = written.reference;
+        let kept = match failing.entry {
+            Some((entry, word)) => {
+                let next = JournalWord::new(reference, false);
+                Ok(self.table.change_journal(entry, word, next).then_some((entry, false)))
+            }
+            None => self.new_entry(failing, reference).map(|entry| Some((entry, true))),
+        };
+        self.store.published(written);
+        kept
+    }
+
+    fn new_entry(&self, failing: &Failing<'_>, reference: u64) -> Result<Entry, Error> {
+        let Failing { found, scope, journal, .. } = failing;
+        let claimed = self.table.claim_entry(found.slot);
+        let claimed = claimed.ok_or_else(|| self.full("max_retrying"))?;
+        let draft = EntryDraft {
+            operation: self.retries.hash_of(&journal.operation),
+            scope: *scope,
+            fence: found.seen.fence(),
+            journal: reference,
+        };
+        // Nobody takes a claim from a live process.
+        self.table.publish_entry(claimed, draft).ok_or_else(|| self.full("max_retrying"))
+    }
+
+    /// Takes an entry back that was `made` for a lease which is lost.
+    fn withdraw(&self, entry: Entry, made: bool) {
+        if made && !Bug::EntryNotWithdrawn.is_planted() {
+            self.table.free_entry(entry);
+        }
+    }
+
+    /// The record fails for good, and becomes a dead letter if there is room for one.
+    fn bury_failing(
+        &self,
+        mut failing: Failing<'_>,
+        reason: Buried,
+    ) -> Result<Option<Later>, Error> {
+        let Failing { found, error, rules, .. } = failing;
+        let plain = Outcome::new(EXHAUSTED_STATUS, []);
+        let outcome = error.outcome.clone().unwrap_or(plain);
+        failing.journal.reason = reason as u8;
+        failing.journal.buried_ms = rules.now_ms;
+        let window_ms = failing.journal.window_ms;
+        let Found { slot, seen } = found;
+        if !self.room_for_letter(&rules) {
+            self.finish_at(slot, seen, &outcome, State::Failed, window_ms)?;
+            if let Some((entry, _)) = failing.entry {
+                self.table.free_entry(entry);
+            }
+            return Ok(Some(Later::Buried { reason, kept: false }));
+        }
+        let Some((entry, made)) = self.keep_journal(&failing)? else {
+            return Ok(None);
+        };
+        let Some(dead) = self.table.mark_entry(entry, EntryState::Dead) else {
+            return Err(self.fenced());
+        };
+        // It stays until it is redriven or discarded.
+        match self.finish_at(slot, seen, &outcome, State::Failed, Deadline::MAX_MS) {
+            Ok(_) => {
+                self.note_letter();
+                self.table.note_change(dead.index);
+                Ok(Some(Later::Buried { reason, kept: true }))
+            }
+            Err(fenced) => {
+                self.table.mark_entry(dead, EntryState::Live);
+                self.withdraw(dead, made);
+                Err(fenced)
+            }
+        }
+    }
+}
+
+/// The status of the outcome of a record whose attempts are used up: 500 Internal Server Error.
+const EXHAUSTED_STATUS: u16 = 500;

@@ -1,0 +1,19 @@
+//! Retrying: the engine owns the next attempt of a failed record, and hands it to a worker.
+//!
+//! The record says what runs and when the next attempt is due; its entry and its journal say that
+//! somebody looks after it, and with what it is run again (see `table::retrying`). Each process
+//! that hands out attempts has an index of its own of what is due when, which it can make anew from
+//! the entries at any time: so nothing is lost with a process, and of many that find a record due
+//! one gets it, by the record's own compare-and-swap.
+
+mod care;
+mod later;
+mod letters;
+mod next;
+mod ready;
+mod retries;
+mod scheduler;
+
+pub use later::{AttemptError, Buried, Later, RetryContext};
+pub use next::Attempt;
+pub(super) use retries::Retries;

@@ -1,0 +1,510 @@
+//! Retrying: which records the engine retries by itself, and where what it keeps of them lies.
+//!
+//! The record alone decides what runs, and when. An entry says that somebody looks after it, and
+//! leads to its journal: the context that is needed to run it again, its steps, its history. There
+//! are as many entries as records may be retried, in one array that is searched by the number of
+//! the record's slot. The control word of an entry:
+//!
+//! ```text
+//!  63 62 61      54 53                28 27                    0
+//! +-----+----------+--------------------+-----------------------+
+//! |state| owner (8)|   generation (26)  |       slot (28)       |
+//! +-----+----------+--------------------+-----------------------+
+//! ```
+//!
+//! and the words beside it:
+//!
+//! ```text
+//! word 0   first word of the record's fingerprint
+//! word 1   operation (32), scope (32), by their hashes
+//! word 2   generation, low bits (20) | fencing counter (44) of the attempt that it is in step with
+//! word 3   sealed (1) | where the journal lies (63)
+//! ```
+//!
+//! # States
+//!
+//! | state | meaning | who may write the words beside it |
+//! |---|---|---|
+//! | `Free` | nobody's | nobody |
+//! | `Claimed` | its owner makes an entry of it | the owner, by plain stores |
+//! | `Live` | the record is retried; the owner is the process that looks after it first | see below |
+//! | `Dead` | the record is a dead letter, as soon as it has failed | as `Live` |
+//!
+//! `Free` → `Claimed` → `Live` ⇄ `Dead` → `Free`, each by one compare-and-swap of the control word;
+//! the generation grows whenever an entry changes hands, so that none of them can meet an old value
+//! again. A claim of a dead process is freed by whoever meets it.
+//!
+//! # In step with the record
+//!
+//! 1. An entry belongs to the record in its slot when both have the same fencing counter. The
+//!    counter of the entry is only ever raised by compare-and-swap, in the same generation.
+//! 2. Before an attempt is taken that has ended or lapsed, the journal is sealed; whoever holds that
+//!    attempt can then no longer change it, since he compares with a word without the seal. So a
+//!    stale holder changes nothing.
+//! 3. An entry that is sealed may be behind its record: whoever took the attempt has not come
+//!    further. One that is behind and not sealed is nobody's: its maker lost his lease.
+//! 4. The word of the journal names a place in the outcome store, which is never given twice, so
+//!    that its compare-and-swaps meet no old value either.
+//!
+//! Whoever looks reads the record's control word first, then word 3, then word 2, and the entry's
+//! control word again: if the record has gone on, he sees the seal or what came after it.
+
+use super::Table;
+use super::control::{Fence, Snapshot, State};
+use crate::observe::Event;
+use crate::region::header;
+use crate::sync::Ordering;
+
+/// What an entry is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum EntryState {
+    Free = 0,
+    Claimed = 1,
+    Live = 2,
+    Dead = 3,
+}
+
+/// A plain copy of an entry's control word.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct EntryWord(u64);
+
+impl EntryWord {
+    pub(crate) fn state(self) -> EntryState {
+        match self.0 >> STATE_SHIFT {
+            0 => EntryState::Free,
+            1 => EntryState::Claimed,
+            2 => EntryState::Live,
+            _ => EntryState::Dead,
+        }
+    }
+
+    pub(crate) fn owner(self) -> u8 {
+        (self.0 >> OWNER_SHIFT) as u8
+    }
+
+    pub(crate) fn slot(self) -> usize {
+        (self.0 & SLOT_MASK) as usize
+    }
+
+    /// Whether it stands for a record.
+    pub(crate) fn is_used(self) -> bool {
+        matches!(self.state(), EntryState::Live | EntryState::Dead)
+    }
+
+    fn generation(self) -> u64 {
+        self.0 >> GENERATION_SHIFT & GENERATION_MASK
+    }
+
+    fn with(self, state: EntryState, owner: u8) -> Self {
+        let kept = self.0 & (GENERATION_MASK << GENERATION_SHIFT | SLOT_MASK);
+        Self((state as u64) << STATE_SHIFT | u64::from(owner) << OWNER_SHIFT | kept)
+    }
+
+    /// The same in the hands of another record, or of none.
+    fn given(self, state: EntryState, owner: u8, slot: usize) -> Self {
+        let generation = (self.generation() + 1) & GENERATION_MASK;
+        let kept = generation << GENERATION_SHIFT | slot as u64 & SLOT_MASK;
+        Self((state as u64) << STATE_SHIFT | u64::from(owner) << OWNER_SHIFT | kept)
+    }
+}
+
+impl std::fmt::Debug for EntryWord {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EntryWord")
+            .field("state", &self.state())
+            .field("owner", &self.owner())
+            .field("generation", &self.generation())
+            .field("slot", &self.slot())
+            .finish()
+    }
+}
+
+/// An entry, as it was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) index: usize,
+    pub(crate) word: EntryWord,
+}
+
+/// What leads to a journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct JournalWord(u64);
+
+impl JournalWord {
+    pub(crate) fn new(reference: u64, sealed: bool) -> Self {
+        Self(reference & !SEAL | u64::from(sealed) << SEAL.trailing_zeros())
+    }
+
+    pub(crate) fn reference(self) -> u64 {
+        self.0 & !SEAL
+    }
+
+    pub(crate) fn is_sealed(self) -> bool {
+        self.0 & SEAL != 0
+    }
+}
+
+/// How an entry stands to the record in its slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It belongs to it.
+    Current,
+    /// The record went on while it was looked at: look again.
+    Changed,
+    /// It belongs to no record: it may be freed.
+    Nobodys,
+}
+
+/// What is written into a new entry.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EntryDraft {
+    pub(crate) operation: u32,
+    pub(crate) scope: u32,
+    pub(crate) fence: Fence,
+    pub(crate) journal: u64,
+}
+
+/// The record went on while its entry was looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Moved;
+
+impl Table {
+    /// Whether any record is retried. One load: where none is, nothing else is asked.
+    #[inline]
+    pub(crate) fn retries_any(&self) -> bool {
+        // Relaxed: whoever holds or takes a record that is retried has come to it after its entry
+        // was made, by the record's own words.
+        self.region.header(header::RETRYING).load(Ordering::Relaxed) != 0
+    }
+
+    /// The entry of the record in `slot`, which was seen as `seen`, if it has one.
+    pub(crate) fn entry_of(&self, slot: usize, seen: Snapshot) -> Result<Option<Entry>, Moved> {
+        if !self.retries_any() {
+            return Ok(None);
+        }
+        for index in self.places_for(slot) {
+            let word = self.entry_word(index);
+            if word.slot() != slot || !word.is_used() {
+                continue;
+            }
+            let entry = Entry { index, word };
+            match self.standing(entry, seen) {
+                Standing::Current => return Ok(Some(entry)),
+                Standing::Changed => return Err(Moved),
+                Standing::Nobodys => {}
+            }
+        }
+        Ok(None)
+    }
+
+    /// How `entry` stands to the record in its slot, if that still is `seen`.
+    pub(crate) fn standing(&self, entry: Entry, seen: Snapshot) -> Standing {
+        let at = self.slot(entry.word.slot());
+        let now = at.control().load();
+        if now.fence() != seen.fence() || now.state() == State::Vacant {
+            return Standing::Changed;
+        }
+        let journal = self.journal_of(entry);
+        let words = self.region.retry(entry.index);
+        // Acquire, all: pair with the AcqRel of `follow` and the Release of `publish_entry`. Read
+        // after the record and the journal: see the module's head.
+        let step = words[STEP].load(Ordering::Acquire);
+        let identity = words[IDENTITY].load(Ordering::Acquire);
+        let same = self.entry_word(entry.index).0 & !OWNER_MASK == entry.word.0 & !OWNER_MASK;
+        let own = step >> STEP_SHIFT == entry.word.generation() & STEP_GENERATION_MASK;
+        if !same || !own {
+            return Standing::Changed;
+        }
+        let fence = step & Fence::MAX;
+        if fence == now.fence().get() {
+            return Standing::Current;
+        }
+        if fence > now.fence().get() {
+            return Standing::Changed;
+        }
+        let behind = journal.is_sealed() && identity == at.first_word() && now.state().is_record();
+        let still = at.control().load().fence() == now.fence();
+        match (behind, still) {
+            (true, true) => Standing::Current,
+            (false, true) => Standing::Nobodys,
+            (_, false) => Standing::Changed,
+        }
+    }
+
+    /// An entry for the record in `slot`, claimed. `None`: as many records are retried as may.
+    pub(crate) fn claim_entry(&self, slot: usize) -> Option<Entry> {
+        let me = self.region.me();
+        for round in 0..2 {
+            for index in self.places_for(slot) {
+                let mut word = self.entry_word(index);
+                if round == 1 {
+                    word = self.without_leavings(Entry { index, word });
+                }
+                if word.state() != EntryState::Free {
+                    continue;
+                }
+                // Relaxed: a count that is never too low, since it comes before the claim.
+                self.region.header(header::RETRYING).fetch_add(1, Ordering::Relaxed);
+                let claimed = word.given(EntryState::Claimed, me, slot);
+                if self.swap_entry(index, word, claimed) {
+                    return Some(Entry { index, word: claimed });
+                }
+                self.uncount_entry();
+            }
+        }
+        None
+    }
+
+    /// Makes a claimed entry live.
+    pub(crate) fn publish_entry(&self, entry: Entry, draft: EntryDraft) -> Option<Entry> {
+        let words = self.region.retry(entry.index);
+        let step = entry.word.generation() << STEP_SHIFT | draft.fence.get();
+        let identity = self.slot(entry.word.slot()).first_word();
+        let whose = u64::from(draft.operation) << 32 | u64::from(draft.scope);
+        let values = [identity, whose, step, draft.journal & !SEAL];
+        for (word, value) in words.iter().zip(values) {
+            // Release: pairs with the Acquire loads of `standing` and `journal_of`; whoever sees
+            // one of these words sees the claim that came before it.
+            word.store(value, Ordering::Release);
+        }
+        let word = entry.word.with(EntryState::Live, self.region.me());
+        self.swap_entry(entry.index, entry.word, word).then_some(Entry { word, ..entry })
+    }
+
+    /// Gives the entry up. False: somebody else has.
+    pub(crate) fn free_entry(&self, entry: Entry) -> bool {
+        let mut word = entry.word;
+        loop {
+            let free = word.given(EntryState::Free, 0, 0);
+            if self.swap_entry(entry.index, word, free) {
+                self.uncount_entry();
+                return true;
+            }
+            // Its owner, or whether it is dead, may have changed.
+            word = self.entry_word(entry.index);
+            if word.generation() != entry.word.generation() {
+                return false;
+            }
+        }
+    }
+
+    /// Marks the entry as live or dead. `None`: it has changed hands.
+    pub(crate) fn mark_entry(&self, entry: Entry, state: EntryState) -> Option<Entry> {
+        let mut from = entry.word;
+        loop {
+            let word = from.with(state, self.region.me());
+            if self.swap_entry(entry.index, from, word) {
+                return Some(Entry { word, ..entry });
+            }
+            from = self.entry_word(entry.index);
+            if from.generation() != entry.word.generation() {
+                return None;
+            }
+        }
+    }
+
+    /// Where the journal of `entry` lies.
+    pub(crate) fn journal_of(&self, entry: Entry) -> JournalWord {
+        // Acquire: pairs with the AcqRel of `change_journal`; the journal is written before it is
+        // referred to.
+        JournalWord(self.region.retry(entry.index)[JOURNAL].load(Ordering::Acquire))
+    }
+
+    /// Puts `to` in the place of `from`. False: somebody else was faster.
+    pub(crate) fn change_journal(&self, entry: Entry, from: JournalWord, to: JournalWord) -> bool {
+        // AcqRel: publishes the journal to `journal_of`, and orders seal and takeover for
+        // `standing`. Acquire on failure: the journal that is there instead will be read.
+        self.region.retry(entry.index)[JOURNAL]
+            .compare_exchange(from.0, to.0, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
+    }
+
+    /// The entry is in step with the attempt `fence` from now on, which was taken after `before`.
+    pub(crate) fn follow(&self, entry: Entry, fence: Fence) {
+        let word = &self.region.retry(entry.index)[STEP];
+        let generation = (entry.word.generation() & STEP_GENERATION_MASK) << STEP_SHIFT;
+        // Acquire: pairs with itself and with `publish_entry`.
+        let mut from = word.load(Ordering::Acquire);
+        while from & !Fence::MAX == generation && from & Fence::MAX < fence.get() {
+            // AcqRel: pairs with the Acquire of `standing`. Acquire on failure: it is looked at.
+            let to = generation | fence.get();
+            match word.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return,
+                Err(now) => from = now,
+            }
+        }
+    }
+
+    /// The operation of `entry`, by its hash.
+    pub(crate) fn operation_of(&self, entry: Entry) -> u32 {
+        // Acquire: pairs with the Release of `publish_entry`.
+        (self.region.retry(entry.index)[WHOSE].load(Ordering::Acquire) >> 32) as u32
+    }
+
+    /// The scope of `entry`, by its hash.
+    pub(crate) fn scope_of(&self, entry: Entry) -> u32 {
+        // Acquire: as in `operation_of`.
+        self.region.retry(entry.index)[WHOSE].load(Ordering::Acquire) as u32
+    }
+
+    /// Whether an entry for a record in `slot` refers to the journal at `reference`.
+    pub(crate) fn refers_to_journal(&self, slot: usize, reference: u64) -> Option<Entry> {
+        self.places_for(slot).find_map(|index| {
+            let word = self.entry_word(index);
+            let entry = Entry { index, word };
+            let refers = word.slot() == slot
+                && word.is_used()
+                && self.journal_of(entry).reference() == reference;
+            refers.then_some(entry)
+        })
+    }
+
+    /// Makes the entry that refers to the journal at `from` refer to `to`.
+    pub(crate) fn redirect_journal(&self, slot: usize, from: u64, to: u64) -> bool {
+        let Some(entry) = self.refers_to_journal(slot, from) else { return false };
+        [false, true].into_iter().any(|sealed| {
+            let [from, to] = [from, to].map(|reference| JournalWord::new(reference, sealed));
+            self.change_journal(entry, from, to)
+        })
+    }
+
+    /// How many entries there are.
+    pub(crate) fn retry_entries(&self) -> usize {
+        self.region.geometry().retries()
+    }
+
+    pub(crate) fn entry_word(&self, index: usize) -> EntryWord {
+        // Acquire: pairs with the AcqRel of `swap_entry`.
+        EntryWord(self.region.retry_controls()[index].load(Ordering::Acquire))
+    }
+
+    /// The entry of number `index`, if it stands for a record.
+    pub(crate) fn entry_at(&self, index: usize) -> Option<Entry> {
+        let word = self.entry_word(index);
+        (word.is_used() && word.slot() < self.slots()).then_some(Entry { index, word })
+    }
+
+    /// Tells whoever schedules that something changed about entry `index`.
+    pub(crate) fn note_change(&self, index: usize) {
+        let block = index / crate::region::geometry::RETRIES_PER_CHANGE;
+        // Release, both: pair with the Acquire of `changes` and `changes_of`.
+        self.region.retry_changes()[block].fetch_add(1, Ordering::Release);
+        self.region.header(header::RETRY_CHANGES).fetch_add(1, Ordering::Release);
+    }
+
+    /// How often anything changed.
+    pub(crate) fn changes(&self) -> u64 {
+        // Acquire: pairs with the Release of `note_change`.
+        self.region.header(header::RETRY_CHANGES).load(Ordering::Acquire)
+    }
+
+    /// How often something changed in each block of entries.
+    pub(crate) fn changes_of(&self, block: usize) -> u64 {
+        // Acquire: as in `changes`.
+        self.region.retry_changes()[block].load(Ordering::Acquire)
+    }
+
+    /// Frees what `entry` is of a dead claimer, or of no record, or of one that has ended. Gives
+    /// the word as it is then.
+    pub(crate) fn without_leavings(&self, entry: Entry) -> EntryWord {
+        let over = match entry.word.state() {
+            EntryState::Free => false,
+            EntryState::Claimed => self.region.is_dead(entry.word.owner()),
+            EntryState::Live | EntryState::Dead => self.is_left(entry),
+        };
+        if over && self.free_entry(entry) {
+            self.counters.add(Event::Recovered);
+        }
+        if over { self.entry_word(entry.index) } else { entry.word }
+    }
+
+    fn is_left(&self, entry: Entry) -> bool {
+        if entry.word.slot() >= self.slots() {
+            return true;
+        }
+        let seen = self.slot(entry.word.slot()).control().load();
+        match self.standing(entry, seen) {
+            Standing::Current => match seen.state() {
+                State::Succeeded => true,
+                State::Failed => entry.word.state() == EntryState::Live,
+                _ => false,
+            },
+            Standing::Changed => !seen.state().is_record() && self.is_behind(entry, seen),
+            Standing::Nobodys => true,
+        }
+    }
+
+    /// Whether the slot has gone to another record, or none, since the entry was in step.
+    fn is_behind(&self, entry: Entry, seen: Snapshot) -> bool {
+        // Acquire: as in `standing`.
+        let step = self.region.retry(entry.index)[STEP].load(Ordering::Acquire);
+        let own = step >> STEP_SHIFT == entry.word.generation() & STEP_GENERATION_MASK;
+        own && step & Fence::MAX < seen.fence().get()
+    }
+
+    /// Takes the process of entry `dead` of the registry out of all entries.
+    pub(crate) fn bury_entries(&self, dead: u8) {
+        for index in 0..self.retry_entries() {
+            let word = self.entry_word(index);
+            if word.owner() == dead {
+                match word.state() {
+                    EntryState::Free => {}
+                    EntryState::Claimed => _ = self.free_entry(Entry { index, word }),
+                    // Whoever schedules looks after it next.
+                    EntryState::Live | EntryState::Dead => {
+                        self.swap_entry(index, word, word.with(word.state(), 0));
+                        self.note_change(index);
+                    }
+                }
+            }
+        }
+    }
+
+    fn swap_entry(&self, index: usize, from: EntryWord, to: EntryWord) -> bool {
+        // AcqRel: what is written beside an entry before it is live is seen by whoever finds it
+        // so, and whoever claims it sees that its last user has done with it. Relaxed on failure:
+        // the word is loaded again.
+        self.region.retry_controls()[index]
+            .compare_exchange(from.0, to.0, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    fn uncount_entry(&self) {
+        // Relaxed: see `claim_entry`.
+        self.region.header(header::RETRYING).fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// The entries in which a record of `slot` may be found.
+    fn places_for(&self, slot: usize) -> impl Iterator<Item = usize> {
+        let count = self.retry_entries();
+        let first = if count == 0 { 0 } else { scatter(slot) as usize % count };
+        (0..count.min(LOOKED_AT)).map(move |step| (first + step) % count)
+    }
+}
+
+/// Spreads slots over the entries.
+fn scatter(slot: usize) -> u64 {
+    (slot as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32
+}
+
+const IDENTITY: usize = 0;
+const WHOSE: usize = 1;
+const STEP: usize = 2;
+const JOURNAL: usize = 3;
+/// How many entries an insertion looks at: eight lines of control words. A table of entries that is
+/// filled at random refuses the first when it is some 0.95 full.
+const LOOKED_AT: usize = 64;
+const SEAL: u64 = 1 << 63;
+const STEP_SHIFT: u32 = 44;
+const STEP_GENERATION_MASK: u64 = (1 << (u64::BITS - STEP_SHIFT)) - 1;
+const SLOT_MASK: u64 = (1 << GENERATION_SHIFT) - 1;
+const GENERATION_SHIFT: u32 = 28;
+const GENERATION_MASK: u64 = (1 << (OWNER_SHIFT - GENERATION_SHIFT)) - 1;
+const OWNER_SHIFT: u32 = 54;
+const OWNER_MASK: u64 = 0xff << OWNER_SHIFT;
+const STATE_SHIFT: u32 = OWNER_SHIFT + u8::BITS;
+
+const _: () = assert!(STATE_SHIFT + 2 == u64::BITS, "the fields fill the word");
+const _: () = assert!(super::set::MAX_SLOTS <= 1 << GENERATION_SHIFT, "every slot has a number");
+const _: () = assert!(Fence::MAX < 1 << STEP_SHIFT, "a counter fits beside the generation");
