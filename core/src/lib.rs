@@ -46,9 +46,10 @@ mod wait;
 pub use clock::{Clock, CoarseClock, ManualClock, PreciseClock};
 pub use config::EngineBuilder;
 pub use engine::{
-    Admission, Attempt, AttemptError, BeginOptions, Buried, Completed, Declined, Engine, Failure,
-    FencingToken, FillEvent, Join, Later, Lease, LeaseToken, OnConflict, OnDrop, OnFull, OnLapse,
-    Prepared, Quota, Ran, Resolution, RetryContext, RunOptions, Status, Swept, Ticker,
+    Admission, Attempt, AttemptEnd, AttemptError, BeginOptions, Buried, Completed, DeadLetter,
+    Declined, Engine, Failure, FencingToken, FillEvent, Join, Later, Lease, LeaseToken,
+    LetterFilter, LetterId, LetterPage, OnConflict, OnDrop, OnFull, OnLapse, OnLettersFull,
+    PastAttempt, Prepared, Quota, Ran, Resolution, RetryContext, RunOptions, Status, Swept, Ticker,
 };
 pub use error::{Error, ErrorCode};
 pub use fingerprint::{

@@ -8,6 +8,7 @@ mod batches;
 mod chosen_keys;
 mod crashed_holder;
 mod cross_tenant;
+mod dead_letters;
 mod dropped_lease;
 mod expired_holder;
 mod failed_leader;

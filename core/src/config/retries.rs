@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::EngineBuilder;
+use crate::engine::OnLettersFull;
 use crate::error::{Error, ErrorCode};
 use crate::region::geometry::MAX_RETRIES;
 use crate::retry::{BackoffPolicy, Jitter, RetryPolicy, journal};
@@ -16,12 +17,19 @@ pub(crate) struct RetrySizes {
     pub(crate) steps_limit: usize,
     /// How many dead letters; `None`: half as many as may be retried.
     pub(crate) dead_letters: Option<usize>,
+    pub(crate) on_letters_full: OnLettersFull,
 }
 
 impl RetrySizes {
     pub(super) fn new() -> Self {
         // With the defaults, what all of them can take is less than half of the outcome budget.
-        Self { most: None, context_limit: 4096, steps_limit: 2048, dead_letters: None }
+        Self {
+            most: None,
+            context_limit: 4096,
+            steps_limit: 2048,
+            dead_letters: None,
+            on_letters_full: OnLettersFull::DropOldest,
+        }
     }
 
     /// How many records may be retried at a time, in a table of `capacity` records and
@@ -147,6 +155,19 @@ impl EngineBuilder {
     /// ```
     pub fn max_dead_letters(mut self, letters: usize) -> Self {
         self.retries.dead_letters = Some(letters);
+        self
+    }
+}
+
+impl EngineBuilder {
+    /// What gives way where there is one dead letter more. Default: the oldest.
+    ///
+    /// ```
+    /// use oncegate::{Engine, OnLettersFull};
+    /// assert!(Engine::builder().on_letters_full(OnLettersFull::Reject).build().is_ok());
+    /// ```
+    pub fn on_letters_full(mut self, policy: OnLettersFull) -> Self {
+        self.retries.on_letters_full = policy;
         self
     }
 }

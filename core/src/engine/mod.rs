@@ -35,7 +35,10 @@ pub use options::{BeginOptions, OnConflict, OnDrop, OnFull, OnLapse, RunOptions}
 pub use prepare::Prepared;
 pub use quota::Quota;
 pub use resolve::Resolution;
-pub use retrying::{Attempt, AttemptError, Buried, Later, RetryContext};
+pub use retrying::{
+    Attempt, AttemptEnd, AttemptError, Buried, DeadLetter, Later, LetterFilter, LetterId,
+    LetterPage, OnLettersFull, PastAttempt, RetryContext,
+};
 pub use run::{Declined, Ran};
 pub use tend::{Swept, Ticker};
 pub use token::{FencingToken, LeaseToken};

@@ -161,6 +161,9 @@ impl Engine {
                 swept.lapsed += usize::from(self.see_to_lapse(found, closed));
             }
             Met::Unsettled(found) => {
+                if let Some(entry) = self.redriven(found) {
+                    return self.carry_out_redrive(found, entry, rules);
+                }
                 let reference = self.table.slot(found.slot).outcome();
                 let decided = self.decided(reference, found.slot, found.seen.fence());
                 let window = decided.map_or(self.longest_window_ms(), |(_, window)| window.ms());

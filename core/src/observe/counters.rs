@@ -37,6 +37,10 @@ pub(crate) enum Event {
     OutcomesEvicted,
     OutcomesCarried,
     Recovered,
+    Buried,
+    Redriven,
+    Discarded,
+    LettersLost,
 }
 
 /// The counters of one engine in one process.
@@ -190,5 +194,5 @@ const OWNED: usize = 48;
 /// Stripes that all later threads share.
 const SHARED: usize = 16;
 const STRIPES: usize = OWNED + SHARED;
-const EVENTS: usize = Event::Recovered as usize + 1;
+const EVENTS: usize = Event::LettersLost as usize + 1;
 const STATES: usize = State::ALL.len();

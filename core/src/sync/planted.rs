@@ -50,6 +50,10 @@ bugs! {
     ScopesServedByDueTime,
     /// Whoever schedules an attempt wakes no worker.
     WorkersNotWoken,
+    /// There are more dead letters than may be.
+    LettersUnbounded,
+    /// A dead letter gives way to a new record.
+    LettersEvicted,
     /// What is needed to run a record again is not kept.
     ContextForgotten,
     /// The insertion ignores that its arbitration was lost.

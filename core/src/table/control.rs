@@ -36,6 +36,7 @@
 //! | `Running(f)` lapsed, `Waiting(f)` due | `Running(g)`, g > f | anyone | AcqRel | Acquire |
 //! | `Running(f)` | `Succeeded(f)`, `Failed(f)`, `Waiting(f)`, `Unknown(f)` | the holder, or anyone after the lapse | AcqRel | Acquire |
 //! | `Unknown(f)` | `Succeeded(f)`, `Failed(f)`, `Waiting(f)` | its holder or a resolver | AcqRel | Acquire |
+//! | `Failed(f)`, a dead letter | `Waiting(f)` | whoever redrives it | AcqRel | Acquire |
 //! | `W` clear | `W` set, in `Running` and `Waiting` | a waiter | AcqRel | Acquire |
 //! | no writer | a writer, in `Running` and `Unknown` | whoever ends the attempt | AcqRel | Acquire |
 //! | a writer | no writer, in any state, or with the end of the attempt | that writer, alone | Release | – |
@@ -278,6 +279,7 @@ impl Snapshot {
             (Step::End(state), S::Unknown) if state.is_finished() || state == S::Waiting => {
                 self.with_state(state)
             }
+            (Step::Redrive, S::Failed) => self.with_state(S::Waiting),
             (Step::Write { writer }, S::Running | S::Unknown) if !self.writing() => {
                 self.with_writer(writer)
             }
@@ -325,6 +327,8 @@ pub(crate) enum Step {
     Take { fence: Fence, owner: u8 },
     /// The attempt ends in this state, or an unknown record is resolved to it.
     End(State),
+    /// A dead letter waits for another attempt.
+    Redrive,
     /// Whoever ends the attempt starts to write the inline outcome (rule 6).
     Write { writer: u8 },
     /// As `End`, by the writer of the inline outcome, who is done with it.

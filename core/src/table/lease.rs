@@ -226,6 +226,41 @@ impl Table {
                 .is_ok()
     }
 
+    /// Decides that the record `seen`, a dead letter, runs again, or how long duplicates are still
+    /// answered as before. False: it is none any more.
+    pub(crate) fn settle_letter(
+        &self,
+        slot: usize,
+        seen: Snapshot,
+        kind: Kind,
+        at_ms: u64,
+    ) -> bool {
+        let at = self.slot(slot);
+        let open = at.deadline();
+        let is_letter = open.belongs_to(seen.fence())
+            && open.kind == Kind::Window
+            && open.at_ms == Deadline::MAX_MS
+            && seen.state() == State::Failed;
+        let next = Deadline::new(at_ms.min(Deadline::MAX_MS - 1), open.lapse, kind, seen.fence());
+        is_letter && at.change_deadline(open, next).is_ok()
+    }
+
+    /// Makes a dead letter wait, whose deadline says that it runs again.
+    pub(crate) fn redrive(&self, slot: usize, seen: Snapshot) -> bool {
+        let mut from = seen;
+        loop {
+            match self.slot(slot).control().advance(from, Step::Redrive) {
+                Ok(_) => {
+                    self.counters.moved(State::Failed, State::Waiting);
+                    return true;
+                }
+                // Whoever still writes an outcome beside it is done.
+                Err(now) if now.is_same_record(seen) => from = now,
+                Err(_) => return false,
+            }
+        }
+    }
+
     /// Makes an unknown record due at `due_ms`. False: somebody has decided otherwise.
     pub(crate) fn set_due_unknown(&self, slot: usize, seen: Snapshot, due_ms: u64) -> bool {
         let at = self.slot(slot);

@@ -92,7 +92,8 @@ impl EntryWord {
         matches!(self.state(), EntryState::Live | EntryState::Dead)
     }
 
-    fn generation(self) -> u64 {
+    /// How often the entry has changed hands, modulo 2^26.
+    pub(crate) fn generation(self) -> u64 {
         self.0 >> GENERATION_SHIFT & GENERATION_MASK
     }
 
@@ -198,6 +199,11 @@ impl Table {
         Ok(None)
     }
 
+    /// Whether the record in `slot`, which was seen as `seen`, has an entry.
+    pub(super) fn is_retried(&self, slot: usize, seen: Snapshot) -> bool {
+        !matches!(self.entry_of(slot, seen), Ok(None))
+    }
+
     /// How `entry` stands to the record in its slot, if that still is `seen`.
     pub(crate) fn standing(&self, entry: Entry, seen: Snapshot) -> Standing {
         let at = self.slot(entry.word.slot());
@@ -289,13 +295,14 @@ impl Table {
         }
     }
 
-    /// Marks the entry as live or dead. `None`: it has changed hands.
-    pub(crate) fn mark_entry(&self, entry: Entry, state: EntryState) -> Option<Entry> {
+    /// Marks the entry as live or dead, and says whether it was not before. `None`: it has changed
+    /// hands.
+    pub(crate) fn mark_entry(&self, entry: Entry, state: EntryState) -> Option<(Entry, bool)> {
         let mut from = entry.word;
         loop {
             let word = from.with(state, self.region.me());
             if self.swap_entry(entry.index, from, word) {
-                return Some(Entry { word, ..entry });
+                return Some((Entry { word, ..entry }, from.state() != state));
             }
             from = self.entry_word(entry.index);
             if from.generation() != entry.word.generation() {

@@ -5,7 +5,7 @@ use super::insert::{NoSlot, Wanted};
 use super::scope::RoomOf;
 use super::search::Probe;
 use super::set::{OldestFirst, Ways};
-use super::slot::{Kind, Lapse};
+use super::slot::{Deadline, Kind, Lapse};
 use super::{Table, place};
 use crate::observe::Event;
 use crate::region::{WAYS, header};
@@ -43,10 +43,14 @@ impl Table {
         match seen.state() {
             // A finished record whose window is still being written is inside it.
             State::Succeeded | State::Failed => deadline.kind == Kind::Window && after(0),
-            State::Waiting => after(rules.idle_retention_ms),
+            // Somebody looks after what is retried.
+            State::Waiting => after(rules.idle_retention_ms) && !self.is_retried(slot, seen),
             State::Running => {
                 let lapses = matches!(deadline.kind, Kind::Lease | Kind::Closed);
-                lapses && deadline.lapse == Lapse::Reclaim && after(rules.idle_retention_ms)
+                lapses
+                    && deadline.lapse == Lapse::Reclaim
+                    && after(rules.idle_retention_ms)
+                    && !self.is_retried(slot, seen)
             }
             _ => false,
         }
@@ -319,6 +323,11 @@ impl Table {
         let finished = seen.state().is_finished()
             || Bug::EvictsRunning.is_planted() && seen.state() == State::Running;
         if !finished || !(over || self.may_evict(wanted.scope, slot)) {
+            return None;
+        }
+        if self.slot(slot).deadline().at_ms == Deadline::MAX_MS && !Bug::LettersEvicted.is_planted()
+        {
+            // A dead letter stays until it is redriven or discarded.
             return None;
         }
         // The words beside the record, which its outcome will need.

@@ -65,7 +65,9 @@ impl Engine {
                 continue;
             }
             // A seal that is there already may be of an attempt before: a new place takes its own.
-            journal.note(self.note_of(found, end, 0, String::new(), rules));
+            if !journal.has_note(attempt) {
+                journal.note(self.note_of(found, end, 0, String::new(), rules));
+            }
             let Some(written) = self.write_journal(found, &journal, rules) else {
                 // Without room for a note there is none: the seal matters more.
                 let sealed = JournalWord::new(word.reference(), true);

@@ -373,7 +373,7 @@ impl Engine {
         failing.journal.buried_ms = rules.now_ms;
         let window_ms = failing.journal.window_ms;
         let Found { slot, seen } = found;
-        if !self.room_for_letter(&rules) {
+        if !self.room_for_letter() {
             self.finish_at(slot, seen, &outcome, State::Failed, window_ms)?;
             if let Some((entry, _)) = failing.entry {
                 self.table.free_entry(entry);
@@ -383,7 +383,7 @@ impl Engine {
         let Some((entry, made)) = self.keep_journal(&failing)? else {
             return Ok(None);
         };
-        let Some(dead) = self.table.mark_entry(entry, EntryState::Dead) else {
+        let Some((dead, _)) = self.table.mark_entry(entry, EntryState::Dead) else {
             return Err(self.fenced());
         };
         // It stays until it is redriven or discarded.

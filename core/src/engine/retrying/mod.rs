@@ -8,6 +8,7 @@
 
 mod care;
 mod later;
+mod letter;
 mod letters;
 mod next;
 mod ready;
@@ -15,5 +16,7 @@ mod retries;
 mod scheduler;
 
 pub use later::{AttemptError, Buried, Later, RetryContext};
+pub use letter::{AttemptEnd, DeadLetter, LetterFilter, LetterId, LetterPage, PastAttempt};
 pub use next::Attempt;
+pub use retries::OnLettersFull;
 pub(super) use retries::Retries;

@@ -251,10 +251,13 @@ impl Engine {
                 },
                 State::Waiting | State::Vacant | State::Claimed | State::Inserting => {}
                 State::Unknown => return Ok(Taken::Nothing),
-                State::Succeeded | State::Failed => {
-                    self.table.without_leavings(entry);
-                    return Ok(Taken::Nothing);
-                }
+                State::Succeeded | State::Failed => match self.redriven(found) {
+                    Some(dead) => self.carry_out_redrive(found, dead, rules),
+                    None => {
+                        self.table.without_leavings(entry);
+                        return Ok(Taken::Nothing);
+                    }
+                },
             }
         }
         // In a file that was damaged a record may be in a state that nothing leads out of.

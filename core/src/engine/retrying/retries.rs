@@ -12,10 +12,26 @@ use crate::retry::journal::Journal;
 use crate::retry::{Attempted, Decision, Exhaustion, JitterSource, RetryPolicy};
 use crate::table::{Found, Rules};
 
+/// What gives way where as many dead letters are kept as may.
+///
+/// ```
+/// use oncegate::{Engine, OnLettersFull};
+/// let builder = Engine::builder().on_letters_full(OnLettersFull::Reject);
+/// # let _ = builder;
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnLettersFull {
+    /// The oldest, which is discarded.
+    DropOldest,
+    /// The newcomer: its record has failed, and nothing else is kept of it.
+    Reject,
+}
+
 /// The retries of one engine.
 pub(in super::super) struct Retries {
     pub(super) context_limit: usize,
     pub(super) max_letters: u64,
+    pub(super) on_letters_full: OnLettersFull,
     policy: RetryPolicy,
     jitter: JitterSource,
     scheduler: PerProcess<Scheduler>,
@@ -27,6 +43,7 @@ impl Retries {
         Ok(Self {
             context_limit: sizes.context_limit,
             max_letters: sizes.dead_letters(count) as u64,
+            on_letters_full: sizes.on_letters_full,
             policy: config.retry_policy.clone(),
             jitter: JitterSource::new()?,
             scheduler: PerProcess::new(Scheduler::new()),
