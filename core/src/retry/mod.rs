@@ -2,3 +2,7 @@
 //!
 //! Policies, budgets and the timer wheel know nothing of the table: they are given the time, and
 //! the randomness, and answer. The engine joins them to the record, which alone decides what runs.
+
+mod wheel;
+
+pub use wheel::{Advanced, Tick, TimerHandle, TimerWheel};

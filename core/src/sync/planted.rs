@@ -239,6 +239,16 @@ bugs! {
     EndsBeforeItsBody,
     /// A response that comes after a takeover is sent all the same.
     LateResponseSent,
+    /// A timer that is due a whole turn later is filed in the lowest level all the same.
+    CascadeOffByOne,
+    /// A level of the wheel is forgotten when time jumps over several.
+    CascadeSkipped,
+    /// A timer fires a tick before it is due.
+    FiresEarly,
+    /// A handle cancels whatever timer has its id now.
+    StaleHandleCancels,
+    /// An advance of the wheel does not count its work.
+    AdvanceUnbounded,
 }
 
 #[cfg(any(oncegate_loom, oncegate_shuttle))]
