@@ -63,6 +63,7 @@ pub use inspect::{
 pub use observe::{Latency, Live, Stats};
 pub use outcome::{Outcome, OutcomePolicy, Verdict};
 pub use reach::{FileAccess, Reach};
+pub use retry::{Advanced, Tick, TimerHandle, TimerWheel};
 pub use retry::{
     AttemptHeaders, Attempted, BackoffPolicy, Decision, DownstreamKey, Exhaustion, Hint,
     HintLimits, Jitter, JitterSource, RetryPolicy, Stretch,

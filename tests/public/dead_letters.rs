@@ -160,10 +160,9 @@ fn letters_are_listed_and_filtered() {
 /// both policies.
 #[test]
 fn letters_are_bounded() {
-    for (policy, kept) in [
-        (OnLettersFull::DropOldest, ["b", "c"]),
-        (OnLettersFull::Reject, ["a", "b"]),
-    ] {
+    for (policy, kept) in
+        [(OnLettersFull::DropOldest, ["b", "c"]), (OnLettersFull::Reject, ["a", "b"])]
+    {
         let (engine, clock) = build(builder(1).max_dead_letters(2).on_letters_full(policy));
         for key in ["a", "b", "c"] {
             bury(&engine, &clock, key, "charge");

@@ -25,7 +25,7 @@ pub(crate) mod lock;
 mod mapping;
 mod memory;
 #[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
-mod prefetch;
+pub(crate) mod prefetch;
 #[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
 pub(crate) mod registry;
 #[cfg(not(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle)))))]

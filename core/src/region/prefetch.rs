@@ -1,4 +1,4 @@
-//! Prefetch: the one processor hint that the look-up needs.
+//! Prefetch: the one processor hint that the look-up and the timer wheel need.
 #![allow(unsafe_code)]
 
 use crate::sync::AtomicU64;
@@ -17,4 +17,10 @@ pub(crate) fn line(word: *const AtomicU64) {
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = word;
+}
+
+/// The same for a word of this process's own memory.
+#[inline(always)]
+pub(crate) fn word(word: &u64) {
+    line(std::ptr::from_ref(word).cast());
 }

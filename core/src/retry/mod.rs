@@ -10,6 +10,7 @@
 //! | `source` | the random numbers |
 //! | `hint` | what a server says about retrying |
 //! | `headers`, `downstream` | what an attempt tells the services that it calls |
+//! | `wheel` | timers |
 //! | `journal` | what is kept of a record that is retried |
 
 mod backoff;
@@ -24,6 +25,7 @@ mod source;
 mod stretch;
 #[cfg(all(test, not(any(oncegate_loom, oncegate_shuttle))))]
 mod tests;
+pub(crate) mod wheel;
 
 pub use backoff::BackoffPolicy;
 pub use downstream::DownstreamKey;
@@ -33,3 +35,4 @@ pub use jitter::Jitter;
 pub use policy::{Attempted, Decision, Exhaustion, RetryPolicy};
 pub use source::JitterSource;
 pub use stretch::Stretch;
+pub use wheel::{Advanced, Tick, TimerHandle, TimerWheel};

@@ -265,6 +265,16 @@ bugs! {
     JitterSeedShared,
     /// Full jitter draws from one half of its range.
     FullJitterNarrow,
+    /// A timer that is due a whole turn later is filed in the lowest level all the same.
+    CascadeOffByOne,
+    /// A level of the wheel is forgotten when time jumps over several.
+    CascadeSkipped,
+    /// A timer fires a tick before it is due.
+    FiresEarly,
+    /// A handle cancels whatever timer has its id now.
+    StaleHandleCancels,
+    /// An advance of the wheel does not count its work.
+    AdvanceUnbounded,
 }
 
 #[cfg(any(oncegate_loom, oncegate_shuttle))]
