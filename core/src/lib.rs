@@ -62,6 +62,11 @@ pub use inspect::{
 pub use observe::{Latency, Live, Stats};
 pub use outcome::{Outcome, OutcomePolicy, Verdict};
 pub use reach::{FileAccess, Reach};
+pub use retry::{
+    AdaptiveBackoff, AdaptiveConfig, AdaptiveStats, BudgetExhausted, BudgetLevel, Budgets, Charge,
+    ConcurrencyBudget, Deposit, FailureKind, InputStats, Levels, RatioBudget, Receipt, RetryBudget,
+    Stretch, TokenBucket, Withdrawal,
+};
 
 #[cfg(any(oncegate_loom, oncegate_shuttle))]
 #[doc(hidden)]
