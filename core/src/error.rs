@@ -315,6 +315,8 @@ codes! {
     Unsupported = 25, permanent, "not on this operating system";
     /// Processes use the region that was to be removed, or it was removed while it was opened.
     RegionInUse = 26, transient, "processes use the region, or it is being removed";
+    /// A retry budget has too little left to pay for a retry.
+    BudgetExhausted = 27, transient, "a retry budget has too little left";
 }
 
 #[cfg(test)]

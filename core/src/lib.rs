@@ -63,10 +63,12 @@ pub use inspect::{
 pub use observe::{Latency, Live, Stats};
 pub use outcome::{Outcome, OutcomePolicy, Verdict};
 pub use reach::{FileAccess, Reach};
-pub use retry::{Advanced, Tick, TimerHandle, TimerWheel};
 pub use retry::{
-    AttemptHeaders, Attempted, BackoffPolicy, Decision, DownstreamKey, Exhaustion, Hint,
-    HintLimits, Jitter, JitterSource, RetryPolicy, Stretch,
+    AdaptiveBackoff, AdaptiveConfig, AdaptiveStats, Advanced, AttemptHeaders, Attempted,
+    BackoffPolicy, BudgetExhausted, BudgetLevel, Budgets, Charge, ConcurrencyBudget, Decision,
+    Deposit, DownstreamKey, Exhaustion, FailureKind, Hint, HintLimits, InputStats, Jitter,
+    JitterSource, Levels, RatioBudget, Receipt, RetryBudget, RetryPolicy, Stretch, Tick,
+    TimerHandle, TimerWheel, TokenBucket, Withdrawal,
 };
 
 #[cfg(any(oncegate_loom, oncegate_shuttle))]

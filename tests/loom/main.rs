@@ -36,3 +36,4 @@ mod stale_complete_vs_begin;
 mod sweep_vs_begin;
 mod takeover_vs_takeover;
 mod wait_vs_complete_vs_fail;
+mod withdraw_vs_deposit;

@@ -96,12 +96,12 @@ impl<'a> Scope<'a> {
     }
 
     /// The number that stands for the kind of scope in every hash. Never reused.
-    pub(super) const fn kind_byte(self) -> u8 {
+    pub(crate) const fn kind_byte(self) -> u8 {
         self.kind as u8
     }
 
     /// The name; empty for the two kinds without one.
-    pub(super) const fn name(self) -> &'a [u8] {
+    pub(crate) const fn name(self) -> &'a [u8] {
         self.name
     }
 }

@@ -95,6 +95,11 @@ pub(super) fn refusal(error: &Error, settings: &Settings) -> Problem {
             let detail = "no room for a new record; ask again later with the same key";
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "full", detail).after(later)
         }
+        C::BudgetExhausted => {
+            let detail = "too many requests are being retried; ask again later with the same key";
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            Problem::new(status, "retry-budget-exhausted", detail).after(later)
+        }
         C::Forked
         | C::Exhausted
         | C::NoMemory

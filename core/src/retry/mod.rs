@@ -10,10 +10,14 @@
 //! | `source` | the random numbers |
 //! | `hint` | what a server says about retrying |
 //! | `headers`, `downstream` | what an attempt tells the services that it calls |
+//! | `budget` | how many retries are affordable |
+//! | `adaptive` | by how much retries slow down, from what is measured |
 //! | `wheel` | timers |
 //! | `journal` | what is kept of a record that is retried |
 
+mod adaptive;
 mod backoff;
+mod budget;
 mod downstream;
 mod headers;
 mod hint;
@@ -27,7 +31,12 @@ mod stretch;
 mod tests;
 pub(crate) mod wheel;
 
+pub use adaptive::{AdaptiveBackoff, AdaptiveConfig, AdaptiveStats, InputStats};
 pub use backoff::BackoffPolicy;
+pub use budget::{
+    BudgetExhausted, BudgetLevel, Budgets, Charge, ConcurrencyBudget, Deposit, FailureKind, Levels,
+    RatioBudget, Receipt, RetryBudget, TokenBucket, Withdrawal,
+};
 pub use downstream::DownstreamKey;
 pub use headers::AttemptHeaders;
 pub use hint::{Hint, HintLimits};

@@ -26,6 +26,13 @@ pub struct Stretch {
 }
 
 impl Stretch {
+    /// Nothing is drawn out.
+    ///
+    /// ```
+    /// assert_eq!(oncegate::Stretch::NONE.base, 1.0);
+    /// ```
+    pub const NONE: Self = Self { base: 1.0, ceiling: 1.0, width: 1.0 };
+
     /// The same with every factor in its range.
     pub(super) fn bounded(self) -> Self {
         let factor = |given: f64| if given >= 1.0 { given.min(LARGEST) } else { 1.0 };
@@ -34,9 +41,9 @@ impl Stretch {
 }
 
 impl Default for Stretch {
-    /// No stretch.
+    /// [`Stretch::NONE`].
     fn default() -> Self {
-        Self { base: 1.0, ceiling: 1.0, width: 1.0 }
+        Self::NONE
     }
 }
 

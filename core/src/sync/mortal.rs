@@ -14,7 +14,6 @@ use super::words::AtomicU64 as Word;
 pub(crate) struct AtomicU64(Word);
 
 impl AtomicU64 {
-    #[cfg(any(test, oncegate_loom, oncegate_shuttle))]
     pub(crate) fn new(value: u64) -> Self {
         Self(Word::new(value))
     }

@@ -275,6 +275,22 @@ bugs! {
     StaleHandleCancels,
     /// An advance of the wheel does not count its work.
     AdvanceUnbounded,
+    /// A withdrawal whose attempt never started keeps what it took.
+    BudgetLeakedOnPanic,
+    /// A budget's word is stored instead of compared.
+    BudgetOverdrawn,
+    /// A slice of a ratio budget is marked by everybody who comes first.
+    SliceBegunTwice,
+    /// Deposits count for ever.
+    DepositNeverExpires,
+    /// A retry that succeeds brings back twice what it cost.
+    RefundTooMuch,
+    /// Retries are allowed at the threshold, too.
+    ThresholdOffByOne,
+    /// The rate of retries is never raised again.
+    AdaptiveNeverRelaxes,
+    /// The rate of retries may sink for ever.
+    AdaptiveUnbounded,
 }
 
 #[cfg(any(oncegate_loom, oncegate_shuttle))]
