@@ -45,11 +45,14 @@ mod wait;
 
 pub use clock::{Clock, CoarseClock, ManualClock, PreciseClock};
 pub use config::EngineBuilder;
+#[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
+pub use engine::DueDescriptor;
 pub use engine::{
     Admission, Attempt, AttemptEnd, AttemptError, BeginOptions, Buried, Completed, DeadLetter,
-    Declined, Engine, Failure, FencingToken, FillEvent, Join, Later, Lease, LeaseToken,
-    LetterFilter, LetterId, LetterPage, OnConflict, OnDrop, OnFull, OnLapse, OnLettersFull,
-    PastAttempt, Prepared, Quota, Ran, Resolution, RetryContext, RunOptions, Status, Swept, Ticker,
+    Declined, Driven, Driver, Engine, Failure, FencingToken, FillEvent, Join, Later, Lease,
+    LeaseToken, LetterFilter, LetterId, LetterPage, NextAttempt, OnConflict, OnDrop, OnFull,
+    OnLapse, OnLettersFull, PastAttempt, Prepared, Quota, Ran, Resolution, RetryContext,
+    RunOptions, Status, Swept, Ticker,
 };
 pub use error::{Error, ErrorCode};
 pub use fingerprint::{

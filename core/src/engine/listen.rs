@@ -46,6 +46,7 @@ impl Engine {
                 region: Arc::clone(&self.region),
                 waiters: Arc::clone(&self.waiters),
                 life: self.life.clone(),
+                scheduler: Arc::clone(self.scheduler()),
                 stop: Arc::clone(&stop),
             };
             let thread = std::thread::Builder::new()
@@ -84,6 +85,7 @@ struct Ear {
     region: Arc<crate::region::Region>,
     waiters: Arc<crate::wait::WaitQueue>,
     life: super::life::Life,
+    scheduler: Arc<super::Scheduler>,
     stop: Arc<AtomicBool>,
 }
 
@@ -92,6 +94,7 @@ impl Ear {
     fn listen(&self) {
         let bell = &self.region.process(usize::from(self.region.me()))[BELL];
         let mut looked = Duration::ZERO;
+        let mut attempts = Attempts::default();
         loop {
             let seen = bell::rung(bell);
             // Relaxed: the bell was read before it.
@@ -104,9 +107,47 @@ impl Ear {
             if all {
                 looked = now;
             }
-            let anybody = self.waiters.deliver(all, |waiter| self.table.news(waiter, now_ms));
+            let anybody = self.waiters.deliver(all, |waiter| self.table.news(waiter, now_ms))
+                | self.look_for_attempts(&mut attempts, all);
             bell::sleep(bell, seen, anybody.then_some(LOOK_AGAIN));
         }
+    }
+}
+
+/// What is known of the attempts that somebody here waits for.
+#[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
+#[derive(Default)]
+struct Attempts {
+    changes: u64,
+    /// The processes that are known to be dead.
+    dead: Vec<u8>,
+}
+
+#[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
+impl Ear {
+    /// Wakes somebody who looks after attempts, if others have changed something, or `all` is to be
+    /// looked at and a process has died. False: nobody waits for any.
+    fn look_for_attempts(&self, known: &mut Attempts, all: bool) -> bool {
+        if self.scheduler.looks_by().is_none() {
+            return false;
+        }
+        let changes = self.table.changes();
+        let mut news = changes != known.changes;
+        known.changes = changes;
+        if all {
+            let others = 1..=self.region.processes_used() as u8;
+            let dead: Vec<u8> = others.filter(|index| self.region.is_dead(*index)).collect();
+            // What a dead one leased is due at once, whatever its lease says.
+            if dead.iter().any(|index| !known.dead.contains(index)) {
+                self.scheduler.forget_seen();
+                news = true;
+            }
+            known.dead = dead;
+        }
+        if news {
+            self.scheduler.tell(0, 0);
+        }
+        true
     }
 }
 

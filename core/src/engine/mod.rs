@@ -35,9 +35,11 @@ pub use options::{BeginOptions, OnConflict, OnDrop, OnFull, OnLapse, RunOptions}
 pub use prepare::Prepared;
 pub use quota::Quota;
 pub use resolve::Resolution;
+#[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
+pub use retrying::DueDescriptor;
 pub use retrying::{
-    Attempt, AttemptEnd, AttemptError, Buried, DeadLetter, Later, LetterFilter, LetterId,
-    LetterPage, OnLettersFull, PastAttempt, RetryContext,
+    Attempt, AttemptEnd, AttemptError, Buried, DeadLetter, Driven, Driver, Later, LetterFilter,
+    LetterId, LetterPage, NextAttempt, OnLettersFull, PastAttempt, RetryContext,
 };
 pub use run::{Declined, Ran};
 pub use tend::{Swept, Ticker};
@@ -70,7 +72,7 @@ use open::KeyFile;
 pub(crate) use open::scope_hasher;
 pub(crate) use open::unauthenticated_quota;
 use quota::Quotas;
-use retrying::Retries;
+use retrying::{Retries, Scheduler};
 
 /// Admits each request once.
 ///

@@ -115,6 +115,11 @@ impl Engine {
         Ok(Ticker { stop, thread: Some(thread), born })
     }
 
+    /// Sweeps the next `parts` parts.
+    pub(super) fn sweep_parts(&self, parts: usize, rules: &Rules) {
+        (0..parts).for_each(|_| self.sweep_next(rules, &mut Swept::default()));
+    }
+
     /// Tends a little, after a new record of this thread.
     pub(super) fn after_creation(&self) {
         if self.counters.own(Event::Created) % SWEEP_EVERY == SWEEP_EVERY - 1 {

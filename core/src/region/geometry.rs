@@ -15,8 +15,8 @@ pub(crate) const SLOT_WORDS: usize = 8;
 pub(crate) const LINE_WORDS: usize = 8;
 /// Words of a scope's entry.
 pub(crate) const SCOPE_WORDS: usize = 8;
-/// Words of a process's entry: a line of its own.
-pub(crate) const PROCESS_WORDS: usize = 8;
+/// Words of a process's entry: two lines of its own.
+pub(crate) const PROCESS_WORDS: usize = 16;
 /// The most processes that control words can tell apart.
 pub(crate) const MAX_PROCESSES: usize = u8::MAX as usize;
 /// Words of a chunk's directory entry.

@@ -1,6 +1,6 @@
 //! The registry: which processes share a region, and which of them are alive.
 //!
-//! Each process has an entry, a line of the region, and holds a byte-range lock that the kernel
+//! Each process has an entry, two lines of the region, and holds a byte-range lock that the kernel
 //! frees when the process dies, whoever kills it and in whichever container. The lock is the truth;
 //! what the entry says is for people, and for waking:
 //!
@@ -14,6 +14,7 @@
 //! word 5   waiting: a bit for each queue in which somebody waits
 //! word 6   recoveries under way, and of which entries (see `Region::recover`)
 //! word 7   new records and endings under way that count against a scope
+//! word 8   when somebody here looks at the latest for attempts that are due; zero: nobody does
 //! ```
 //!
 //! The lock is held by a page that is mapped from its file description, and by no descriptor: a
@@ -47,6 +48,7 @@ pub(crate) const MAIL: usize = 4;
 pub(crate) const WAITING: usize = 5;
 const RECOVERING: usize = 6;
 pub(crate) const UNSETTLED: usize = 7;
+pub(crate) const LOOKS_BY: usize = 8;
 
 /// This process's place among those that share a region.
 pub(super) struct Member {
@@ -342,7 +344,7 @@ impl Region {
         entry[PID].store(u64::from(std::process::id()), Ordering::Relaxed);
         // Relaxed: as above.
         entry[SINCE_MS].store(wall_ms, Ordering::Relaxed);
-        for word in [MAIL, WAITING, RECOVERING] {
+        for word in [MAIL, WAITING, RECOVERING, LOOKS_BY] {
             // Relaxed: nobody waits in this process yet, and it recovers nothing.
             entry[word].store(0, Ordering::Relaxed);
         }
@@ -366,6 +368,8 @@ impl Region {
             // Relaxed, both: for people, and nobody waits here any more.
             entry[PID].store(0, Ordering::Relaxed);
             entry[WAITING].store(0, Ordering::Relaxed);
+            // Relaxed: nobody looks any more.
+            entry[LOOKS_BY].store(0, Ordering::Relaxed);
             drop(page);
         }
     }

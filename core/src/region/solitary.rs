@@ -10,6 +10,7 @@ pub(crate) const BELL: usize = 3;
 pub(crate) const MAIL: usize = 4;
 pub(crate) const WAITING: usize = 5;
 pub(crate) const UNSETTLED: usize = 7;
+pub(crate) const LOOKS_BY: usize = 8;
 
 /// This process's place among those that share a region.
 pub(super) struct Member {

@@ -50,6 +50,8 @@ bugs! {
     ScopesServedByDueTime,
     /// Whoever schedules an attempt wakes no worker.
     WorkersNotWoken,
+    /// An attempt that has ended still counts against the limit of its operation.
+    PermitLeaked,
     /// There are more dead letters than may be.
     LettersUnbounded,
     /// A dead letter gives way to a new record.

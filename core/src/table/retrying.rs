@@ -395,9 +395,17 @@ impl Table {
     /// Tells whoever schedules that something changed about entry `index`.
     pub(crate) fn note_change(&self, index: usize) {
         let block = index / crate::region::geometry::RETRIES_PER_CHANGE;
-        // Release, both: pair with the Acquire of `changes` and `changes_of`.
+        // Release: pairs with the Acquire of `changes_of`.
         self.region.retry_changes()[block].fetch_add(1, Ordering::Release);
-        self.region.header(header::RETRY_CHANGES).fetch_add(1, Ordering::Release);
+        // AcqRel: pairs with the Acquire of `changes`, and with `changes_from_now`.
+        self.region.header(header::RETRY_CHANGES).fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// How often anything changed. Whoever changes something after this call sees what came before
+    /// it.
+    pub(crate) fn changes_from_now(&self) -> u64 {
+        // AcqRel: pairs with the AcqRel of `note_change`, by whichever comes second.
+        self.region.header(header::RETRY_CHANGES).fetch_add(0, Ordering::AcqRel)
     }
 
     /// How often anything changed.

@@ -7,6 +7,10 @@
 //! one gets it, by the record's own compare-and-swap.
 
 mod care;
+#[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
+mod descriptor;
+mod dispatch;
+mod drive;
 mod later;
 mod letter;
 mod letters;
@@ -15,8 +19,12 @@ mod ready;
 mod retries;
 mod scheduler;
 
+#[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
+pub use descriptor::DueDescriptor;
+pub use drive::{Driven, Driver};
 pub use later::{AttemptError, Buried, Later, RetryContext};
 pub use letter::{AttemptEnd, DeadLetter, LetterFilter, LetterId, LetterPage, PastAttempt};
-pub use next::Attempt;
+pub use next::{Attempt, NextAttempt};
 pub use retries::OnLettersFull;
 pub(super) use retries::Retries;
+pub(super) use scheduler::Scheduler;

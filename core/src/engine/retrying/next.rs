@@ -1,22 +1,16 @@
 //! Next: a worker asks for an attempt that is due.
 
 use std::fmt;
-use std::task::Waker;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::super::{Engine, Lease, LeaseToken, Status, millis_up};
-use super::ready::Due;
+use super::super::{Engine, Lease};
+use super::scheduler::Kind;
 use crate::config::{YEAR, check_duration};
 use crate::error::{Error, ErrorCode};
-use crate::observe::Event;
-use crate::region::geometry::RETRIES_PER_CHANGE;
-use crate::retry::journal::{End, Journal};
-use crate::sync::park;
-use crate::sync::planted::Bug;
-use crate::table::control::State;
-use crate::table::retrying::{Entry, Standing};
-use crate::table::slot::{Kind, Lapse};
-use crate::table::{Found, Lapsed, LeaseDraft, NotTaken, Open, Rules};
+use crate::retry::journal::Journal;
 use crate::wait::thread_waker;
 
 /// A due attempt, with what is needed to run it. Ends like a [`Lease`].
@@ -42,15 +36,20 @@ use crate::wait::thread_waker;
 /// ```
 #[must_use = "an attempt that is dropped is given back"]
 pub struct Attempt<'e> {
-    lease: Lease<'e>,
-    journal: Journal,
+    pub(super) lease: Lease<'e>,
+    pub(super) journal: Journal,
 }
 
 impl<'e> Attempt<'e> {
-    /// The lease: renew it while the attempt runs, and pass its fencing token on.
+    /// The lease: pass its fencing token on.
     #[must_use]
     pub fn lease(&self) -> &Lease<'e> {
         &self.lease
+    }
+
+    /// The lease, to renew it while the attempt runs.
+    pub fn lease_mut(&mut self) -> &mut Lease<'e> {
+        &mut self.lease
     }
 
     /// The lease alone, to end it.
@@ -81,22 +80,14 @@ impl fmt::Debug for Attempt<'_> {
     }
 }
 
-/// What became of a record that was due.
-enum Taken<'e> {
-    Attempt(Attempt<'e>),
-    /// It is to be looked at again then.
-    Later(u64),
-    /// Somebody else looks after it, or nobody has to.
-    Nothing,
-}
-
 impl Engine {
     /// Hands out the next attempt that is due, waiting for one for at most `timeout`. `None`: the
     /// time has passed. Zero never waits.
     ///
     /// Attempts come by due time, of the scope that was served the longest time ago. Whichever
     /// process scheduled them, each is handed out once. What was leased to a process that died, or
-    /// whose lease lapsed, comes again by its policy.
+    /// whose lease lapsed, comes again by its policy. An operation with as many attempts under way
+    /// as it may have is passed over.
     ///
     /// # Errors
     ///
@@ -111,205 +102,147 @@ impl Engine {
     pub fn next_attempt(&self, timeout: Duration) -> Result<Option<Attempt<'_>>, Error> {
         self.enter()?;
         check_duration(ErrorCode::InvalidOption, "timeout", timeout.max(MS), YEAR)?;
+        if timeout.is_zero() {
+            return self.try_next();
+        }
         let give_up = self.now().saturating_add(timeout);
-        let scheduler = self.scheduler();
         loop {
-            if timeout.is_zero() {
-                return self.try_next();
-            }
             let waker = thread_waker();
             // Queued before it looks: whoever schedules something after the look wakes it.
-            let ticket = scheduler.enter(waker.clone());
+            let ticket = self.scheduler().enter(waker.clone(), Kind::Worker);
             let found = self.try_next();
             let again = matches!(found, Ok(None)) && self.now() < give_up;
             if again {
-                self.doze(&waker, give_up);
+                self.doze(ticket, &waker, give_up);
             }
-            let woken = !scheduler.leave(ticket);
+            let woken = !self.scheduler().leave(ticket);
             if !again {
                 // What this one was woken for, or did not get to, is another's.
-                if woken || self.has_ready() {
-                    scheduler.wake_one();
-                }
+                self.pass_on(woken);
                 return found;
             }
         }
     }
 
-    /// Sleeps until something may be due, until woken, or until `give_up`.
-    fn doze(&self, waker: &Waker, give_up: Duration) {
-        let first = self.scheduler().index().first_due_ms();
-        self.life.time().wake_on_jump(waker);
-        // `now_ms` counts from one.
-        let due = first.map_or(Duration::MAX, |ms| Duration::from_millis(ms.saturating_sub(1)));
-        let left = give_up.min(due).saturating_sub(self.now());
-        if !left.is_zero() {
-            park(Some(left));
-        }
-    }
-
-    fn has_ready(&self) -> bool {
-        self.scheduler().index().ready.len() != 0
-    }
-
-    /// The next attempt that is due now.
-    fn try_next(&self) -> Result<Option<Attempt<'_>>, Error> {
-        let rules = self.rules();
-        self.watch_file(rules.now_ms)?;
-        self.look_at_changes();
-        loop {
-            let popped = {
-                let mut index = self.scheduler().index();
-                while let Some(due) = index.next_due(rules.now_ms) {
-                    if let Some(entry) = self.table.entry_at(due.index as usize) {
-                        let scope = self.table.scope_of(entry);
-                        index.ready.push(self.table.operation_of(entry), scope, due);
-                    }
-                }
-                index.ready.pop(|operation| self.retries.may_run(operation))
-            };
-            let Some((_, Due { index, .. })) = popped else { return Ok(None) };
-            let index = index as usize;
-            let Some(entry) = self.table.entry_at(index) else { continue };
-            match self.take_entry(entry, &rules)? {
-                Taken::Attempt(attempt) => return Ok(Some(attempt)),
-                Taken::Later(due_ms) => self.scheduler().index().file(index, due_ms),
-                Taken::Nothing => {}
+    /// Hands out at most `most` attempts that are due, waiting for the first for at most `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// As [`next_attempt`](Self::next_attempt).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// let engine = oncegate::Engine::builder().capacity(1_000).build()?;
+    /// assert!(engine.next_attempts(16, Duration::ZERO)?.is_empty());
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    pub fn next_attempts(&self, most: usize, timeout: Duration) -> Result<Vec<Attempt<'_>>, Error> {
+        let mut attempts = Vec::new();
+        while attempts.len() < most {
+            let timeout = if attempts.is_empty() { timeout } else { Duration::ZERO };
+            match self.next_attempt(timeout) {
+                Ok(Some(attempt)) => attempts.push(attempt),
+                Ok(None) => break,
+                Err(error) if attempts.is_empty() => return Err(error),
+                // Those that were handed out are the caller's.
+                Err(_) => break,
             }
         }
+        Ok(attempts)
     }
 
-    /// Files what has changed about the entries since it was looked at last.
-    fn look_at_changes(&self) {
-        let in_all = self.table.changes();
-        let entries = self.table.retry_entries();
-        let blocks = entries.div_ceil(RETRIES_PER_CHANGE);
-        let mut index = self.scheduler().index();
-        let changed = index.changed(in_all, blocks, entries, |block| self.table.changes_of(block));
-        for block in changed {
-            let first = block * RETRIES_PER_CHANGE;
-            for number in first..(first + RETRIES_PER_CHANGE).min(entries) {
-                if let Some(due_ms) = self.table.entry_at(number).and_then(|e| self.due_of(e)) {
-                    index.file(number, due_ms);
-                }
-            }
-        }
+    /// The next attempt that is due, as a future, on any runtime.
+    ///
+    /// While it waits it costs no processor time. It has no time limit of its own, and no timer:
+    /// what is due later is noticed by a [`Driver`](crate::Driver), by the
+    /// [descriptor](Self::due_descriptor) of an event loop, by a thread in
+    /// [`next_attempt`](Self::next_attempt), or by whoever calls [`advance`](Self::advance).
+    /// Dropping it affects nobody else.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::Forked`], when polled.
+    ///
+    /// ```
+    /// use std::future::Future;
+    /// use std::pin::pin;
+    /// use std::task::{Context, Waker};
+    ///
+    /// let engine = oncegate::Engine::builder().capacity(1_000).build()?;
+    /// let mut next = pin!(engine.next_attempt_async());
+    /// assert!(next.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    pub fn next_attempt_async(&self) -> NextAttempt<'_> {
+        NextAttempt { engine: self, ticket: None, born: crate::fork::generation() }
     }
 
-    /// When `entry` is to be looked at: when its next attempt is due, or its lease ends.
-    fn due_of(&self, entry: Entry) -> Option<u64> {
-        let at = self.table.slot(entry.word.slot());
-        let seen = at.control().load();
-        let deadline = at.deadline();
-        let runs = matches!(seen.state(), State::Running | State::Waiting);
-        // One that is just being written is looked at soon.
-        runs.then(|| if deadline.belongs_to(seen.fence()) { deadline.at_ms } else { self.now_ms() })
-    }
-
-    /// Tells the workers of every process that `entry` is due then.
-    pub(super) fn announce(&self, entry: Entry, due_ms: u64) {
-        self.table.note_change(entry.index);
-        let _ = due_ms;
-        if !Bug::WorkersNotWoken.is_planted() {
+    /// Wakes another worker, if this one took its turn, or left something.
+    fn pass_on(&self, woken: bool) {
+        if woken || self.scheduler().index().ready.len() != 0 {
             self.scheduler().wake_one();
         }
     }
+}
 
-    /// Takes the record of `entry` if its next attempt is due, or sees to its lapse.
-    fn take_entry(&self, entry: Entry, rules: &Rules) -> Result<Taken<'_>, Error> {
-        let slot = entry.word.slot();
-        for _ in 0..MOST_ROUNDS {
-            let at = self.table.slot(slot);
-            let seen = at.control().load();
-            let found = Found { slot, seen };
-            match self.table.standing(entry, seen) {
-                Standing::Current => {}
-                Standing::Changed if self.table.entry_word(entry.index) == entry.word => continue,
-                Standing::Changed => return Ok(Taken::Nothing),
-                Standing::Nobodys => {
-                    self.table.without_leavings(entry);
-                    return Ok(Taken::Nothing);
-                }
-            }
-            let deadline = at.deadline();
-            let own = deadline.belongs_to(seen.fence());
-            match seen.state() {
-                State::Waiting if own && deadline.kind == Kind::Due => {
-                    if deadline.at_ms > rules.now_ms {
-                        return Ok(Taken::Later(deadline.at_ms));
-                    }
-                    match self.run_due(found, entry, deadline.lapse, rules)? {
-                        Some(taken) => return Ok(taken),
-                        None => continue,
-                    }
-                }
-                State::Running => match self.table.close_lease(slot, seen, rules) {
-                    Err(Open::Until(until_ms)) => return Ok(Taken::Later(until_ms)),
-                    Err(Open::Ending) => _ = self.help(found),
-                    Err(Open::Changed) => {}
-                    Ok(Lapsed(policy)) => self.lapse_retried(found, entry, policy, rules),
-                },
-                State::Waiting | State::Vacant | State::Claimed | State::Inserting => {}
-                State::Unknown => return Ok(Taken::Nothing),
-                State::Succeeded | State::Failed => match self.redriven(found) {
-                    Some(dead) => self.carry_out_redrive(found, dead, rules),
-                    None => {
-                        self.table.without_leavings(entry);
-                        return Ok(Taken::Nothing);
-                    }
-                },
-            }
+/// The next attempt, as a future; see [`Engine::next_attempt_async`].
+///
+/// ```
+/// # use oncegate::{Engine, NextAttempt};
+/// # let engine = Engine::builder().capacity(1_000).build()?;
+/// let next: NextAttempt<'_> = engine.next_attempt_async();
+/// drop(next); // affects nobody
+/// # Ok::<(), oncegate::Error>(())
+/// ```
+#[must_use = "a future does nothing until it is polled"]
+pub struct NextAttempt<'e> {
+    engine: &'e Engine,
+    ticket: Option<u64>,
+    /// The generation of the process in whose queue it is.
+    born: u64,
+}
+
+impl<'e> Future for NextAttempt<'e> {
+    type Output = Result<Attempt<'e>, Error>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        this.engine.enter()?;
+        let scheduler = this.engine.scheduler();
+        // One that is still queued was not woken, but may be polled for another reason.
+        let queued = this.ticket.is_some_and(|ticket| scheduler.renew(ticket, context.waker()));
+        if !queued {
+            this.ticket = Some(scheduler.enter(context.waker().clone(), Kind::Future));
         }
-        // In a file that was damaged a record may be in a state that nothing leads out of.
-        Ok(Taken::Nothing)
+        let found = this.engine.try_next().transpose();
+        let Some(found) = found else {
+            if this.engine.will_hear() {
+                context.waker().wake_by_ref();
+            }
+            return Poll::Pending;
+        };
+        let woken = this.ticket.take().is_some_and(|ticket| !scheduler.leave(ticket));
+        this.engine.pass_on(woken);
+        Poll::Ready(found)
     }
+}
 
-    /// Starts the next attempt of a record that is due. `None`: it has changed.
-    fn run_due(
-        &self,
-        found: Found,
-        entry: Entry,
-        lapse: Lapse,
-        rules: &Rules,
-    ) -> Result<Option<Taken<'_>>, Error> {
-        let Found { slot, seen } = found;
-        if !self.seal(found, entry, End::Unnoted, rules) {
-            return Ok(None);
+impl Drop for NextAttempt<'_> {
+    fn drop(&mut self) {
+        // In a forked child the place is the parent's.
+        if let Some(ticket) = self.ticket
+            && self.born == crate::fork::generation()
+            && !self.engine.scheduler().leave(ticket)
+        {
+            self.engine.scheduler().wake_one();
         }
-        let Some((_, journal)) = self.journal(entry) else { return Ok(None) };
-        let until_ms = rules.now_ms.saturating_add(self.retries.lease_ms(self, &journal, rules));
-        let home = self.table.home_of(slot);
-        let taken = self.table.take(slot, seen, home, LeaseDraft { until_ms, lapse });
-        let (taken, attempt) = match taken {
-            Ok(taken) => taken,
-            Err(NotTaken::Changed) => return Ok(None),
-            Err(NotTaken::Exhausted) => {
-                return Err(Error::of(ErrorCode::Exhausted, "attempt"));
-            }
-        };
-        self.table.follow(entry, taken.fence());
-        // It is looked at again when its lease ends, here and elsewhere.
-        self.table.note_change(entry.index);
-        if taken.waiters() {
-            self.waiters.wake_sooner(slot, until_ms);
-        }
-        self.counters.add(Event::Retried);
-        let window_ms = match journal.window_ms {
-            0 => self.defaults.window_ms,
-            given => given.min(millis_up(crate::config::TEN_YEARS)),
-        };
-        let token = LeaseToken {
-            slot: slot as u64,
-            fencing: self.fencing_token(taken.fence()),
-            window_ms,
-            attempt,
-            scope: self.table.scope_of(entry),
-        };
-        let lease = Lease::new(self, token, Status::Retried, until_ms);
-        Ok(Some(Taken::Attempt(Attempt { lease, journal })))
+    }
+}
+
+impl fmt::Debug for NextAttempt<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NextAttempt").field("waits", &self.ticket.is_some()).finish_non_exhaustive()
     }
 }
 
 const MS: Duration = Duration::from_millis(1);
-/// Whoever meets a change that is under way makes it himself, so that a few rounds do.
-const MOST_ROUNDS: u32 = 1_000;

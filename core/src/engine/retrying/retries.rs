@@ -1,5 +1,6 @@
 //! What an engine knows of retries beside its table: policies, limits, and its scheduler.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::Engine;
@@ -34,7 +35,7 @@ pub(in super::super) struct Retries {
     pub(super) on_letters_full: OnLettersFull,
     policy: RetryPolicy,
     jitter: JitterSource,
-    scheduler: PerProcess<Scheduler>,
+    scheduler: PerProcess<Arc<Scheduler>>,
 }
 
 impl Retries {
@@ -46,7 +47,7 @@ impl Retries {
             on_letters_full: sizes.on_letters_full,
             policy: config.retry_policy.clone(),
             jitter: JitterSource::new()?,
-            scheduler: PerProcess::new(Scheduler::new()),
+            scheduler: PerProcess::new(Arc::new(Scheduler::new())),
         })
     }
 
@@ -55,8 +56,13 @@ impl Retries {
         xxhash_rust::xxh3::xxh3_64(operation.as_bytes()) as u32
     }
 
-    /// Whether one more attempt of `operation` may be handed out.
-    pub(super) fn may_run(&self, _operation: u32) -> bool {
+    /// Whether as many attempts are under way as may be.
+    pub(super) fn is_full(&self, _in_flight: usize) -> bool {
+        false
+    }
+
+    /// Whether one more attempt of `operation` may be handed out, of which so many run.
+    pub(super) fn may_run(&self, _operation: u32, _running: usize) -> bool {
         true
     }
 
@@ -89,7 +95,10 @@ impl Retries {
 }
 
 impl Engine {
-    pub(super) fn scheduler(&self) -> &Scheduler {
-        self.retries.scheduler.get(Scheduler::new)
+    /// An attempt that was due at `due_ms` was handed out.
+    pub(super) fn note_dispatch(&self, _due_ms: u64, _rules: &Rules) {}
+
+    pub(in super::super) fn scheduler(&self) -> &Arc<Scheduler> {
+        self.retries.scheduler.get(|| Arc::new(Scheduler::new()))
     }
 }

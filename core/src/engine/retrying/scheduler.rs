@@ -1,105 +1,216 @@
 //! The scheduler of one process: what is due when, and who waits for it.
 //!
 //! It is an index, made of what the entries and the records say, and never the truth: whoever takes
-//! a record out of it asks the record. Whatever is filed too early is filed again; whatever is
-//! missing is found when the entries change, which each process counts for all.
+//! a record out of it asks the record. What is filed too early is filed again; what is missing is
+//! found when the entries change, which the region counts for all.
+//!
+//! Whoever schedules something touches no lock of another thread's: it changes the region, counts
+//! the change, and wakes a sleeper who would look too late.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::task::Waker;
 
 use super::ready::{Due, Ready};
+use crate::retry::wheel::raw::Wheel;
+use crate::sync::planted::Bug;
 use crate::sync::{Mutex, MutexGuard, lock};
 
 /// What one process knows of the records that are retried.
 pub(in super::super) struct Scheduler {
     index: Mutex<Index>,
-    workers: Mutex<Workers>,
+    sleepers: Mutex<Sleepers>,
 }
 
-/// What is due when.
-#[derive(Default)]
+/// What is due when, what is ready, and what runs.
 pub(super) struct Index {
-    timers: BTreeSet<Due>,
+    wheel: Wheel,
     pub(super) ready: Ready,
     /// By entry: for when it is filed; zero: it is not.
     filed: Vec<u64>,
     /// How often each block of entries had changed when it was looked at.
     seen: Vec<u64>,
     seen_in_all: Option<u64>,
+    /// Attempts that this process has handed out, by entry.
+    running: HashMap<usize, Running>,
+    /// How many of each operation.
+    in_flight: HashMap<u32, usize>,
 }
 
-/// Who waits for something to do.
+/// An attempt that was handed out.
+#[derive(Clone, Copy, Debug)]
+struct Running {
+    fence: u64,
+    operation: u32,
+}
+
+/// Who waits for something to be due.
 #[derive(Default)]
-struct Workers {
-    waiting: VecDeque<(u64, Waker)>,
+struct Sleepers {
+    waiting: VecDeque<Sleeper>,
     tickets: u64,
+}
+
+struct Sleeper {
+    ticket: u64,
+    waker: Waker,
+    kind: Kind,
+    /// When it looks by itself, in the region's time; `u64::MAX`: it never does.
+    until_ms: u64,
+}
+
+/// Who sleeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A thread that takes attempts, and can sleep until a time.
+    Worker,
+    /// A future that takes one, and cannot.
+    Future,
+    /// Whoever looks after what is due, and takes nothing.
+    Driver,
 }
 
 impl Scheduler {
     pub(in super::super) fn new() -> Self {
-        Self { index: Mutex::default(), workers: Mutex::default() }
+        Self { index: Mutex::new(Index::new()), sleepers: Mutex::default() }
     }
 
     pub(super) fn index(&self) -> MutexGuard<'_, Index> {
         lock(&self.index)
     }
 
-    /// Queues a worker, to be woken when there may be something for it.
-    pub(super) fn enter(&self, waker: Waker) -> u64 {
-        let mut workers = lock(&self.workers);
-        workers.tickets += 1;
-        let ticket = workers.tickets;
-        workers.waiting.push_back((ticket, waker));
+    /// Queues somebody who is about to look, and is then woken when there may be something for him.
+    pub(super) fn enter(&self, waker: Waker, kind: Kind) -> u64 {
+        let mut sleepers = lock(&self.sleepers);
+        sleepers.tickets += 1;
+        let ticket = sleepers.tickets;
+        sleepers.waiting.push_back(Sleeper { ticket, waker, kind, until_ms: u64::MAX });
         ticket
     }
 
-    /// Takes a worker out. False: it was woken.
-    pub(super) fn leave(&self, ticket: u64) -> bool {
-        let mut workers = lock(&self.workers);
-        let at = workers.waiting.iter().position(|(other, _)| *other == ticket);
-        at.map(|at| workers.waiting.remove(at)).is_some()
+    /// Notes until when the owner of `ticket` sleeps. False: it was woken meanwhile.
+    pub(super) fn plan(&self, ticket: u64, until_ms: u64) -> bool {
+        let mut sleepers = lock(&self.sleepers);
+        let mine = sleepers.waiting.iter_mut().find(|sleeper| sleeper.ticket == ticket);
+        mine.map(|mine| mine.until_ms = until_ms).is_some()
     }
 
-    /// Wakes the worker that waits the longest. It looks what there is, and wakes the next if there
-    /// is more.
+    /// Takes somebody out. False: he was woken.
+    pub(super) fn leave(&self, ticket: u64) -> bool {
+        let mut sleepers = lock(&self.sleepers);
+        let at = sleepers.waiting.iter().position(|sleeper| sleeper.ticket == ticket);
+        at.map(|at| sleepers.waiting.remove(at)).is_some()
+    }
+
+    /// The waker of somebody who is queued, for when he is polled with another.
+    pub(super) fn renew(&self, ticket: u64, waker: &Waker) -> bool {
+        let mut sleepers = lock(&self.sleepers);
+        let mine = sleepers.waiting.iter_mut().find(|sleeper| sleeper.ticket == ticket);
+        mine.map(|mine| mine.waker.clone_from(waker)).is_some()
+    }
+
+    /// Wakes the one that waits the longest. It looks what there is, and wakes the next if there is
+    /// more.
     pub(super) fn wake_one(&self) {
-        let first = lock(&self.workers).waiting.pop_front();
-        if let Some((_, waker)) = first {
-            waker.wake();
+        let first = lock(&self.sleepers).waiting.pop_front();
+        if let Some(first) = first {
+            first.waker.wake();
         }
+    }
+
+    /// Wakes the one that waits the longest of those who take attempts, and do not only look after
+    /// them. False: there is none.
+    pub(super) fn wake_worker(&self) -> bool {
+        let first = {
+            let mut sleepers = lock(&self.sleepers);
+            let at = sleepers.waiting.iter().position(|sleeper| sleeper.kind != Kind::Driver);
+            at.and_then(|at| sleepers.waiting.remove(at))
+        };
+        first.map(|first| first.waker.wake()).is_some()
+    }
+
+    /// Something is due at `due_ms`, and it is `now_ms`: somebody has to look by then.
+    pub(in super::super) fn tell(&self, due_ms: u64, now_ms: u64) {
+        if Bug::WorkersNotWoken.is_planted() {
+            return;
+        }
+        let told = {
+            let mut sleepers = lock(&self.sleepers);
+            let waiting = &mut sleepers.waiting;
+            let first = |is: fn(&Sleeper) -> bool| waiting.iter().position(is);
+            let at = if due_ms <= now_ms {
+                first(|sleeper| sleeper.kind != Kind::Driver).or_else(|| first(|_| true))
+            } else if waiting.iter().any(|sleeper| sleeper.until_ms <= due_ms) {
+                None
+            } else {
+                first(|sleeper| sleeper.kind != Kind::Future)
+            };
+            at.and_then(|at| waiting.remove(at))
+        };
+        if let Some(told) = told {
+            told.waker.wake();
+        }
+    }
+
+    /// Every entry is looked at anew.
+    pub(in super::super) fn forget_seen(&self) {
+        self.index().forget_seen();
+    }
+
+    /// When somebody looks at the latest, of those who wait here; `None`: nobody does.
+    pub(in super::super) fn looks_by(&self) -> Option<u64> {
+        lock(&self.sleepers).waiting.iter().map(|sleeper| sleeper.until_ms).min()
     }
 }
 
 impl Index {
+    fn new() -> Self {
+        Self {
+            wheel: Wheel::new(0),
+            ready: Ready::default(),
+            filed: Vec::new(),
+            seen: Vec::new(),
+            seen_in_all: None,
+            running: HashMap::new(),
+            in_flight: HashMap::new(),
+        }
+    }
+
     /// Notes that entry `index` is to be looked at when it is `due_ms`.
     pub(super) fn file(&mut self, index: usize, due_ms: u64) {
         let Some(filed) = self.filed.get_mut(index) else { return };
-        let Ok(number) = u32::try_from(index) else { return };
         if *filed != due_ms {
             *filed = due_ms;
-            self.timers.insert(Due { due_ms, index: number });
+            // Entries are numbered below 2^28.
+            self.wheel.insert_raw(index as u32, 0, due_ms);
         }
     }
 
-    /// The next entry whose time has come. Entries that were filed anew meanwhile are left out.
-    pub(super) fn next_due(&mut self, now_ms: u64) -> Option<Due> {
+    /// Whether entry `index` is to be looked at some time.
+    pub(super) fn is_filed(&self, index: usize) -> bool {
+        self.filed.get(index).is_some_and(|filed| *filed != 0)
+    }
+
+    /// Everything is looked at anew.
+    pub(super) fn forget_seen(&mut self) {
+        self.seen_in_all = None;
+    }
+
+    /// The next entry whose time has come, as long as there is some of `left`. What was filed anew
+    /// for another time is left out.
+    pub(super) fn next_due(&mut self, now_ms: u64, left: &mut usize) -> Option<Due> {
         loop {
-            let first = *self.timers.first()?;
-            if first.due_ms > now_ms {
-                return None;
-            }
-            self.timers.remove(&first);
-            let filed = self.filed.get_mut(first.index as usize)?;
-            if *filed == first.due_ms {
-                *filed = 0;
-                return Some(first);
+            let number = self.wheel.next(now_ms, left, |_| {})?.id;
+            let Some(filed) = self.filed.get_mut(number as usize) else { continue };
+            if *filed != 0 && *filed <= now_ms {
+                let due_ms = std::mem::take(filed);
+                return Some(Due { due_ms, index: number });
             }
         }
     }
 
-    /// When it has to be looked at next.
+    /// When it has to be looked at next, at the latest.
     pub(super) fn first_due_ms(&self) -> Option<u64> {
-        self.timers.first().map(|due| due.due_ms)
+        self.wheel.next_due()
     }
 
     /// Which blocks of entries have changed since the last call, of `blocks`; `entries` in all.
@@ -113,8 +224,9 @@ impl Index {
         if self.seen_in_all == Some(in_all) {
             return Vec::new();
         }
-        self.filed.resize(entries, 0);
         let first = self.seen_in_all.is_none();
+        // One more than there are, for the sweep.
+        self.filed.resize(entries + 1, 0);
         self.seen.resize(blocks, 0);
         self.seen_in_all = Some(in_all);
         let mut changed = Vec::new();
@@ -126,5 +238,46 @@ impl Index {
             }
         }
         changed
+    }
+
+    /// Notes that the attempt `fence` of entry `index` was handed out.
+    pub(super) fn started(&mut self, index: usize, fence: u64, operation: u32) {
+        self.ended(index, None);
+        self.running.insert(index, Running { fence, operation });
+        *self.in_flight.entry(operation).or_default() += 1;
+    }
+
+    /// Notes that no attempt of entry `index` runs here but, perhaps, `fence`. True: one has ended.
+    pub(super) fn ended(&mut self, index: usize, fence: Option<u64>) -> bool {
+        let Some(running) = self.running.get(&index).copied() else { return false };
+        if fence == Some(running.fence) || Bug::PermitLeaked.is_planted() {
+            return false;
+        }
+        self.running.remove(&index);
+        if let Some(count) = self.in_flight.get_mut(&running.operation) {
+            *count -= 1;
+            if *count == 0 {
+                self.in_flight.remove(&running.operation);
+            }
+        }
+        true
+    }
+
+    /// Whether the entries had changed as often when they were looked at last.
+    pub(super) fn has_seen(&self, in_all: u64) -> bool {
+        self.seen_in_all == Some(in_all)
+    }
+
+    /// The record whose turn it is, of an operation that `may_run`, which is told how many of its
+    /// attempts run here.
+    pub(super) fn pop(&mut self, may_run: impl Fn(u32, usize) -> bool) -> Option<(u32, Due)> {
+        let Self { ready, in_flight, .. } = self;
+        let count = |operation: u32| in_flight.get(&operation).copied().unwrap_or(0);
+        ready.pop(|operation| may_run(operation, count(operation)))
+    }
+
+    /// How many attempts run here.
+    pub(super) fn in_flight(&self) -> usize {
+        self.running.len()
     }
 }

@@ -1,0 +1,227 @@
+//! Dispatch: from entries that may be due to an attempt that is leased.
+
+use super::super::{Engine, Lease, LeaseToken, Status, millis_up};
+use super::next::Attempt;
+use crate::config::TEN_YEARS;
+use crate::error::{Error, ErrorCode};
+use crate::observe::Event;
+use crate::region::geometry::RETRIES_PER_CHANGE;
+use crate::retry::journal::End;
+use crate::table::control::State;
+use crate::table::retrying::{Entry, Standing};
+use crate::table::slot::{Kind, Lapse};
+use crate::table::{Found, Lapsed, LeaseDraft, NotTaken, Open, Rules};
+
+/// What a look at an entry came to.
+enum Looked {
+    /// Its next attempt is due.
+    Due(Found, Lapse),
+    /// It is to be looked at again then.
+    Later(u64),
+    /// Somebody else looks after it, or nobody has to.
+    Nothing,
+}
+
+impl Engine {
+    /// The next attempt that is due now, and may run.
+    pub(super) fn try_next(&self) -> Result<Option<Attempt<'_>>, Error> {
+        let rules = self.rules();
+        self.watch_file(rules.now_ms)?;
+        self.look_at_changes();
+        self.ripen(&rules, RIPENED);
+        loop {
+            let popped = {
+                let mut index = self.scheduler().index();
+                if self.retries.is_full(index.in_flight()) {
+                    return Ok(None);
+                }
+                index.pop(|operation, running| self.retries.may_run(operation, running))
+            };
+            let Some((operation, due)) = popped else { return Ok(None) };
+            let number = due.index as usize;
+            let Some(entry) = self.table.entry_at(number) else { continue };
+            match self.look_at_entry(entry, &rules) {
+                Looked::Due(found, lapse) => match self.run_due(found, entry, lapse, &rules)? {
+                    Some(attempt) => {
+                        let fence = attempt.lease.fencing_token().get();
+                        self.scheduler().index().started(number, fence, operation);
+                        self.note_dispatch(due.due_ms, &rules);
+                        return Ok(Some(attempt));
+                    }
+                    // It changed: whoever changed it has counted that.
+                    None => self.scheduler().index().file(number, rules.now_ms),
+                },
+                Looked::Later(due_ms) => self.scheduler().index().file(number, due_ms),
+                Looked::Nothing => {}
+            }
+        }
+    }
+
+    /// Files what has changed about the entries since they were looked at last.
+    pub(super) fn look_at_changes(&self) {
+        let in_all = self.table.changes();
+        let entries = self.table.retry_entries();
+        let blocks = entries.div_ceil(RETRIES_PER_CHANGE);
+        let mut index = self.scheduler().index();
+        let changed = index.changed(in_all, blocks, entries, |block| self.table.changes_of(block));
+        for block in changed {
+            let first = block * RETRIES_PER_CHANGE;
+            for number in first..(first + RETRIES_PER_CHANGE).min(entries) {
+                if let Some(due_ms) = self.table.entry_at(number).and_then(|e| self.due_of(e)) {
+                    index.file(number, due_ms);
+                }
+            }
+        }
+    }
+
+    /// When `entry` is to be looked at: when its next attempt is due, or its lease ends.
+    fn due_of(&self, entry: Entry) -> Option<u64> {
+        let at = self.table.slot(entry.word.slot());
+        let seen = at.control().load();
+        let deadline = at.deadline();
+        let redriven = seen.state() == State::Failed && deadline.kind == Kind::Due;
+        let runs = matches!(seen.state(), State::Running | State::Waiting) || redriven;
+        // One that is just being written, or whose process died, is looked at soon.
+        let soon = !deadline.belongs_to(seen.fence()) || self.table.is_orphan(seen);
+        runs.then(|| if soon { self.now_ms() } else { deadline.at_ms })
+    }
+
+    /// Moves what is due among what is ready, and sees to lapses: at most `limit` entries. Gives
+    /// how many it looked at.
+    pub(super) fn ripen(&self, rules: &Rules, limit: usize) -> usize {
+        let mut left = limit;
+        loop {
+            // Bound: a match on the guard itself would hold it.
+            let due = self.scheduler().index().next_due(rules.now_ms, &mut left);
+            let Some(due) = due else { break };
+            let number = due.index as usize;
+            if number == self.table.retry_entries() {
+                self.sweep_in_turn(rules);
+                continue;
+            }
+            let Some(entry) = self.table.entry_at(number) else { continue };
+            match self.look_at_entry(entry, rules) {
+                Looked::Due(..) => {
+                    let (operation, scope) =
+                        (self.table.operation_of(entry), self.table.scope_of(entry));
+                    self.scheduler().index().ready.push(operation, scope, due);
+                }
+                Looked::Later(due_ms) => self.scheduler().index().file(number, due_ms),
+                Looked::Nothing => {}
+            }
+        }
+        limit - left
+    }
+
+    /// What the record of `entry` says: whether its next attempt is due. Sees to its lapse.
+    fn look_at_entry(&self, entry: Entry, rules: &Rules) -> Looked {
+        let slot = entry.word.slot();
+        for _ in 0..MOST_ROUNDS {
+            let at = self.table.slot(slot);
+            let seen = at.control().load();
+            let found = Found { slot, seen };
+            match self.table.standing(entry, seen) {
+                Standing::Current => {}
+                Standing::Changed if self.table.entry_word(entry.index) == entry.word => continue,
+                Standing::Changed => return Looked::Nothing,
+                Standing::Nobodys => {
+                    self.table.without_leavings(entry);
+                    return Looked::Nothing;
+                }
+            }
+            self.note_end(entry, found);
+            let deadline = at.deadline();
+            let own = deadline.belongs_to(seen.fence());
+            match seen.state() {
+                State::Waiting if own && deadline.kind == Kind::Due => {
+                    return if deadline.at_ms > rules.now_ms {
+                        Looked::Later(deadline.at_ms)
+                    } else {
+                        Looked::Due(found, deadline.lapse)
+                    };
+                }
+                State::Running => match self.table.close_lease(slot, seen, rules) {
+                    Err(Open::Until(until_ms)) => return Looked::Later(until_ms),
+                    Err(Open::Ending) => _ = self.help(found),
+                    Err(Open::Changed) => {}
+                    Ok(Lapsed(policy)) => self.lapse_retried(found, entry, policy, rules),
+                },
+                State::Waiting | State::Vacant | State::Claimed | State::Inserting => {}
+                State::Unknown => return Looked::Nothing,
+                State::Succeeded | State::Failed => match self.redriven(found) {
+                    Some(dead) => self.carry_out_redrive(found, dead, rules),
+                    None => {
+                        self.table.without_leavings(entry);
+                        return Looked::Nothing;
+                    }
+                },
+            }
+        }
+        // In a file that was damaged a record may be in a state that nothing leads out of.
+        Looked::Nothing
+    }
+
+    /// Gives the place of an attempt free that this process handed out, and that has ended.
+    fn note_end(&self, entry: Entry, found: Found) {
+        let runs = found.seen.state() == State::Running;
+        let fence = runs.then(|| self.fencing_token(found.seen.fence()).get());
+        self.scheduler().index().ended(entry.index, fence);
+    }
+
+    /// Starts the next attempt of a record that is due. `None`: it has changed.
+    fn run_due(
+        &self,
+        found: Found,
+        entry: Entry,
+        lapse: Lapse,
+        rules: &Rules,
+    ) -> Result<Option<Attempt<'_>>, Error> {
+        let Found { slot, seen } = found;
+        if !self.seal(found, entry, End::Unnoted, rules) {
+            return Ok(None);
+        }
+        let Some((_, journal)) = self.journal(entry) else { return Ok(None) };
+        let until_ms = rules.now_ms.saturating_add(self.retries.lease_ms(self, &journal, rules));
+        let home = self.table.home_of(slot);
+        let taken = self.table.take(slot, seen, home, LeaseDraft { until_ms, lapse });
+        let (taken, attempt) = match taken {
+            Ok(taken) => taken,
+            Err(NotTaken::Changed) => return Ok(None),
+            Err(NotTaken::Exhausted) => {
+                return Err(Error::of(ErrorCode::Exhausted, "attempt"));
+            }
+        };
+        self.table.follow(entry, taken.fence());
+        // It is looked at again when its lease ends, here and elsewhere.
+        self.table.note_change(entry.index);
+        if taken.waiters() {
+            self.waiters.wake_sooner(slot, until_ms);
+        }
+        self.counters.add(Event::Retried);
+        let window_ms = match journal.window_ms {
+            0 => self.defaults.window_ms,
+            given => given.min(millis_up(TEN_YEARS)),
+        };
+        let token = LeaseToken {
+            slot: slot as u64,
+            fencing: self.fencing_token(taken.fence()),
+            window_ms,
+            attempt,
+            scope: self.table.scope_of(entry),
+        };
+        let lease = Lease::new(self, token, Status::Retried, until_ms);
+        Ok(Some(Attempt { lease, journal }))
+    }
+
+    /// Tells whoever looks after attempts, in every process, that `entry` is due then.
+    pub(super) fn announce(&self, entry: Entry, due_ms: u64) {
+        self.table.note_change(entry.index);
+        self.scheduler().tell(due_ms, self.now_ms());
+        self.ring_for_attempts(due_ms);
+    }
+}
+
+/// Whoever meets a change that is under way makes it himself, so that a few rounds do.
+const MOST_ROUNDS: u32 = 1_000;
+/// How many entries a worker looks at before it takes one.
+const RIPENED: usize = 1_024;

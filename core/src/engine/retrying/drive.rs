@@ -1,0 +1,230 @@
+//! Driving: who looks after what is due, where no worker waits for it in a thread of its own.
+//!
+//! A driver is one more sleeper of the scheduler: it sleeps until something is due, and is woken
+//! when that changes. It may be whoever calls [`Engine::advance`], a thread that was asked for, or
+//! the descriptor of an event loop.
+
+use std::sync::Arc;
+use std::task::Waker;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::super::Engine;
+use super::scheduler::Kind;
+use crate::error::{Error, ErrorCode};
+use crate::fork;
+use crate::region::bell;
+use crate::region::registry::{BELL, LOOKS_BY};
+use crate::sync::plain::AtomicBool;
+use crate::sync::{Ordering, park};
+use crate::table::Rules;
+use crate::wait::thread_waker;
+
+/// What one call of [`Engine::advance`] did.
+///
+/// ```
+/// let engine = oncegate::Engine::builder().capacity(1_000).build()?;
+/// let driven = engine.advance(1_000)?;
+/// assert_eq!((driven.looked_at, driven.ready), (0, 0));
+/// # Ok::<(), oncegate::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Driven {
+    /// How many records were looked at, because something of theirs was due.
+    pub looked_at: usize,
+    /// How many attempts are ready for workers now.
+    pub ready: usize,
+    /// Whether the limit ended it: there may be more to look at.
+    pub more: bool,
+    /// How long until something is due again; `None`: nothing is.
+    pub due_in: Option<Duration>,
+}
+
+impl Engine {
+    /// Looks at what is due, at most `limit` records: makes attempts ready and wakes workers for
+    /// them, sees to leases that have lapsed, and sweeps a part of the table now and then.
+    ///
+    /// Bounded work: however much is due at once, a call looks at `limit` records, and `begin`
+    /// never waits for it. Needed only where no worker waits in [`next_attempt`](Self::next_attempt)
+    /// with a timeout, and neither a [`Driver`] nor a [descriptor](Self::due_descriptor) calls it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::Forked`] in a forked child.
+    ///
+    /// ```
+    /// let engine = oncegate::Engine::builder().capacity(1_000).build()?;
+    /// while engine.advance(1_000)?.more {}
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    pub fn advance(&self, limit: usize) -> Result<Driven, Error> {
+        self.enter()?;
+        let rules = self.rules();
+        self.watch_file(rules.now_ms)?;
+        self.look_at_changes();
+        self.file_sweep(&rules);
+        let looked_at = self.ripen(&rules, limit);
+        let (ready, first) = {
+            let index = self.scheduler().index();
+            (index.ready.len(), index.first_due_ms())
+        };
+        (0..ready).take_while(|_| self.scheduler().wake_worker()).count();
+        let due_in = first.map(|due| Duration::from_millis(due.saturating_sub(self.now_ms())));
+        Ok(Driven { looked_at, ready, more: looked_at == limit, due_in })
+    }
+
+    /// Starts a thread that calls [`advance`](Self::advance) whenever something is due, and when
+    /// that changes. It ends, and is joined, when the [`Driver`] is dropped; dropping it in a
+    /// forked child joins nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::NoMemory`]: the thread was refused. [`ErrorCode::Forked`].
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use oncegate::Engine;
+    ///
+    /// let engine = Arc::new(Engine::builder().capacity(1_000).build()?);
+    /// let driver = engine.driver()?;
+    /// drop(driver);
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    pub fn driver(self: &Arc<Self>) -> Result<Driver, Error> {
+        self.enter()?;
+        let engine = Arc::clone(self);
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::Builder::new()
+            .name("oncegate-driver".into())
+            .stack_size(STACK_BYTES)
+            .spawn(move || engine.drive(&stopped))
+            .map_err(|_| Error::of(ErrorCode::NoMemory, "driver"))?;
+        Ok(Driver { stop, thread: Some(thread), born: fork::generation() })
+    }
+
+    fn drive(&self, stopped: &AtomicBool) {
+        loop {
+            let waker = thread_waker();
+            let ticket = self.scheduler().enter(waker.clone(), Kind::Driver);
+            // Relaxed: whoever unparks this thread has stored it before.
+            let goes_on = !stopped.load(Ordering::Relaxed);
+            let driven = if goes_on { self.advance(AT_ONCE) } else { Ok(Driven::default()) };
+            if let (true, Ok(driven)) = (goes_on, &driven)
+                && !driven.more
+            {
+                self.doze(ticket, &waker, Duration::MAX);
+            }
+            self.scheduler().leave(ticket);
+            if !goes_on || driven.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Sleeps until something may be due, until woken, or until `give_up`.
+    pub(super) fn doze(&self, ticket: u64, waker: &Waker, give_up: Duration) {
+        let first = self.scheduler().index().first_due_ms();
+        if !self.scheduler().plan(ticket, first.unwrap_or(u64::MAX)) {
+            return;
+        }
+        self.life.time().wake_on_jump(waker);
+        // `now_ms` counts from one.
+        let due = first.map_or(Duration::MAX, |ms| Duration::from_millis(ms.saturating_sub(1)));
+        let left = give_up.min(due).saturating_sub(self.now());
+        if !left.is_zero() && !self.will_hear() {
+            park(Some(left));
+        }
+    }
+
+    /// Has this process rung when another one schedules something that is due before anybody here
+    /// looks. True: something has changed already; look again.
+    pub(super) fn will_hear(&self) -> bool {
+        if self.region.is_shared() {
+            let looks_by = self.scheduler().looks_by().unwrap_or(0);
+            let word = &self.region.process(usize::from(self.region.me()))[LOOKS_BY];
+            // Relaxed: published by the count of changes, which is read and written next, as it
+            // is by whoever changes something: he comes before, and is seen, or sees this.
+            word.store(looks_by, Ordering::Relaxed);
+            self.listen();
+        }
+        !self.scheduler().index().has_seen(self.table.changes_from_now())
+    }
+
+    /// Rings at the other processes in which nobody would look before `due_ms`.
+    pub(super) fn ring_for_attempts(&self, due_ms: u64) {
+        if !self.region.is_shared() {
+            return;
+        }
+        let others = (1..=self.region.processes_used()).filter(|at| *at as u8 != self.region.me());
+        for index in others {
+            let entry = self.region.process(index);
+            // Relaxed: see `will_hear`.
+            if entry[LOOKS_BY].load(Ordering::Relaxed) > due_ms {
+                bell::ring(&entry[BELL]);
+            }
+        }
+    }
+
+    /// Files the sweep, which is one more thing that is due now and then.
+    fn file_sweep(&self, rules: &Rules) {
+        let number = self.table.retry_entries();
+        let mut index = self.scheduler().index();
+        if !index.is_filed(number) {
+            index.file(number, rules.now_ms.saturating_add(SWEPT_EVERY_MS));
+        }
+    }
+
+    /// Sweeps the part of the table whose turn it is, so that all of it is swept once a minute.
+    pub(super) fn sweep_in_turn(&self, rules: &Rules) {
+        let turns = (SWEPT_WHOLE_MS / SWEPT_EVERY_MS) as usize;
+        self.sweep_parts(self.table.parts().div_ceil(turns), rules);
+        self.file_sweep(rules);
+    }
+}
+
+/// A thread that looks after what is due. Dropping it ends and joins the thread.
+///
+/// Made by [`Engine::driver`].
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use oncegate::{Driver, Engine};
+/// let engine = Arc::new(Engine::builder().capacity(1_000).build()?);
+/// let driver: Driver = engine.driver()?;
+/// drop(driver); // the thread is gone
+/// # Ok::<(), oncegate::Error>(())
+/// ```
+#[must_use = "a driver that is dropped stops"]
+#[derive(Debug)]
+pub struct Driver {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+    /// The generation of the process that started it.
+    born: u64,
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        // As for a ticker: the thread did not come along into a forked child.
+        if self.born != fork::generation() {
+            std::mem::forget(self.thread.take());
+            return;
+        }
+        // Relaxed: unparking publishes it.
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            // Its panic, if any, was reported where it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// How many records a driver looks at in one go.
+const AT_ONCE: usize = 1_024;
+/// A part of the table is swept so often, and all of it in so long.
+const SWEPT_EVERY_MS: u64 = 1_000;
+const SWEPT_WHOLE_MS: u64 = 60_000;
+const STACK_BYTES: usize = 256 << 10;
