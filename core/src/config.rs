@@ -21,7 +21,7 @@ use crate::fingerprint::{FingerprintMode, KeyRules, Secret};
 use crate::outcome::OutcomePolicy;
 use crate::reach::{FileAccess, Reach};
 use crate::region::WAYS;
-use crate::retry::RetryPolicy;
+use crate::retry::{AdaptiveConfig, RetryPolicy};
 
 /// Builds an [`Engine`]. Every setting has a default; [`build`](Self::build) checks them all.
 ///
@@ -66,6 +66,9 @@ pub struct EngineBuilder {
     pub(crate) fill: Option<FillWatch>,
     pub(crate) retries: RetrySizes,
     pub(crate) retry_policy: RetryPolicy,
+    pub(crate) max_in_flight: usize,
+    pub(crate) adaptive: Option<AdaptiveConfig>,
+    pub(crate) jitter_seed: Option<u64>,
     tiny: bool,
 }
 
@@ -105,6 +108,9 @@ impl EngineBuilder {
             fill: None,
             retries: RetrySizes::new(),
             retry_policy: retries::default_policy(),
+            max_in_flight: usize::MAX,
+            adaptive: None,
+            jitter_seed: None,
             tiny: false,
         }
     }

@@ -6,7 +6,7 @@ use super::EngineBuilder;
 use crate::engine::OnLettersFull;
 use crate::error::{Error, ErrorCode};
 use crate::region::geometry::MAX_RETRIES;
-use crate::retry::{BackoffPolicy, Jitter, RetryPolicy, journal};
+use crate::retry::{AdaptiveConfig, BackoffPolicy, Jitter, RetryPolicy, journal};
 
 /// What retried records may take.
 #[derive(Clone, Copy, Debug)]
@@ -100,6 +100,42 @@ impl EngineBuilder {
     /// ```
     pub fn retry_policy(mut self, policy: RetryPolicy) -> Self {
         self.retry_policy = policy;
+        self
+    }
+
+    /// How many attempts [`next_attempt`](crate::Engine::next_attempt) hands out at a time, in this
+    /// process. Default: no limit.
+    ///
+    /// ```
+    /// # use oncegate::Engine;
+    /// assert!(Engine::builder().max_in_flight(0).build().is_err());
+    /// ```
+    pub fn max_in_flight(mut self, attempts: usize) -> Self {
+        self.max_in_flight = attempts;
+        self
+    }
+
+    /// Draws delays out while this process, or what it calls, has more to do than it can. Default:
+    /// never.
+    ///
+    /// ```
+    /// use oncegate::{AdaptiveBackoff, Engine};
+    /// assert!(Engine::builder().adaptive_backoff(AdaptiveBackoff::builder()).build().is_ok());
+    /// ```
+    pub fn adaptive_backoff(mut self, config: AdaptiveConfig) -> Self {
+        self.adaptive = Some(config);
+        self
+    }
+
+    /// Draws jitter from this seed, for tests: the same calls get the same delays. Default: from
+    /// the operating system, for each process anew.
+    ///
+    /// ```
+    /// # use oncegate::Engine;
+    /// assert!(Engine::builder().jitter_seed(7).build().is_ok());
+    /// ```
+    pub fn jitter_seed(mut self, seed: u64) -> Self {
+        self.jitter_seed = Some(seed);
         self
     }
 

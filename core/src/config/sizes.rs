@@ -61,6 +61,8 @@ impl EngineBuilder {
         if let Some(fill) = &self.fill {
             fill.check()?;
         }
+        within("max_in_flight", self.max_in_flight, 1..=usize::MAX)?;
+        self.retry_policy.check()?;
         let too_large =
             || Error::new(ErrorCode::InvalidConfig, "region", "sizes beyond the address space", "");
         let inline = self.inline_outcome.div_ceil(INLINE_STEP * size_of::<u64>()) * INLINE_STEP;

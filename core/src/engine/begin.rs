@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::decide::Answer;
+use super::lease::Paid;
 use super::millis_up;
 use super::replay::{Glance, Hint};
 use super::{Admission, BeginOptions, Engine, Lease, LeaseToken, OnConflict, Prepared, Status};
@@ -102,7 +103,7 @@ impl Engine {
             Glance::Replayed => return Ok(Admission::Replayed(outcome)),
             other => self.answer(prepared, other, options, &mut outcome)?,
         };
-        Ok(self.admission(answer, options, outcome))
+        Ok(self.admission(answer, prepared, options, outcome))
     }
 
     /// [`begin_prepared`](Self::begin_prepared) with a replay into the caller's buffer, whose
@@ -238,7 +239,7 @@ impl Engine {
         buffer: &'b mut Outcome,
     ) -> Result<Admission<'e, &'b Outcome>, Error> {
         let answer = self.answer(prepared, glance, options, buffer)?;
-        Ok(self.admission(answer, options, &*buffer))
+        Ok(self.admission(answer, prepared, options, &*buffer))
     }
 
     /// The answer to `prepared`, waiting for it where the options say so.
@@ -325,6 +326,7 @@ impl Engine {
     pub(super) fn admission<O>(
         &self,
         answer: Answer,
+        prepared: &Prepared<'_>,
         options: &BeginOptions,
         outcome: O,
     ) -> Admission<'_, O> {
@@ -345,7 +347,11 @@ impl Engine {
                     attempt,
                     scope,
                 };
-                (event, Admission::Admitted(Lease::new(self, token, status, until_ms)))
+                let mut lease = Lease::new(self, token, status, until_ms);
+                if attempt == 1 && self.retries.is_budgeted() {
+                    lease = self.deposit(lease, scope, prepared);
+                }
+                (event, Admission::Admitted(lease))
             }
             Answer::Replayed => (Event::Replayed, Admission::Replayed(outcome)),
             Answer::InProgress { attempt, until_ms, .. } => {
@@ -366,6 +372,19 @@ impl Engine {
         }
         self.counters.add(event);
         admission
+    }
+}
+
+impl Engine {
+    /// Tells the retry budgets of a first attempt.
+    #[cold]
+    fn deposit<'e>(&self, lease: Lease<'e>, scope: u32, prepared: &Prepared<'_>) -> Lease<'e> {
+        let operation = prepared.request().map_or("", |request| request.operation());
+        let levels = self.retries.levels(scope, operation);
+        if levels.is_empty() {
+            return lease;
+        }
+        lease.paid(Paid::First(levels.deposit(self.now())))
     }
 }
 

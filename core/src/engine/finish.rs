@@ -244,9 +244,7 @@ impl Engine {
         let (slot, seen) = self.held(token).ok_or_else(|| self.fenced())?;
         let state = if Bug::FailureSucceeds.is_planted() { State::Succeeded } else { state };
         let completed = self.finish_at(slot, seen, outcome, state, token.window_ms)?;
-        if token.attempt > 1 && self.table.retries_any() {
-            self.let_go(slot);
-        }
+        self.note_token_over(token, slot);
         Ok(completed)
     }
 
@@ -264,7 +262,16 @@ impl Engine {
         }
         // Whoever carries it out: it is decided.
         self.end_failing(Found { slot, seen }, due_ms, &rules);
+        self.note_token_over(token, slot);
         Ok(())
+    }
+
+    /// The attempt of `token` has ended: the scheduler may have handed it out.
+    #[inline]
+    fn note_token_over(&self, token: &LeaseToken, slot: usize) {
+        if token.attempt > 1 && self.table.retries_any() {
+            self.token_over(slot);
+        }
     }
 
     fn give_up(&self, token: &LeaseToken) -> Result<(), Error> {
@@ -282,6 +289,7 @@ impl Engine {
                     if seen.waiters() {
                         self.waiters.wake_all(slot);
                     }
+                    self.note_token_over(token, slot);
                     return Ok(());
                 }
                 Err(now) if now.fence() == seen.fence() && is_open(now.state()) => seen = now,

@@ -225,7 +225,15 @@ impl<'e> Future for Join<'e, '_> {
         }
         let mut outcome = Outcome::default();
         let looked = this.look(context.waker(), woken, &mut outcome);
-        looked.map_ok(|answer| this.engine.admission(answer, &this.options, outcome))
+        let Self { engine, options, prepared, .. } = this;
+        match (looked, prepared.as_ref()) {
+            (Poll::Ready(Ok(answer)), Some(prepared)) => {
+                Poll::Ready(Ok(engine.admission(answer, prepared, options, outcome)))
+            }
+            (Poll::Ready(Err(error)), _) => Poll::Ready(Err(error)),
+            // What was looked for was prepared.
+            _ => Poll::Pending,
+        }
     }
 }
 

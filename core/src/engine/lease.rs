@@ -7,6 +7,7 @@ use super::{Completed, Engine, Failure, FencingToken, LeaseToken, Status};
 use crate::error::Error;
 use crate::fork;
 use crate::outcome::Outcome;
+use crate::retry::{Deposit, Withdrawal};
 use crate::sync::planted::Bug;
 
 /// The exclusive right to run one attempt, until its deadline.
@@ -40,6 +41,25 @@ pub struct Lease<'e> {
     /// part in the lease.
     born: u64,
     ended: bool,
+    /// What retry budgets are told when it ends.
+    paid: Option<Box<Paid>>,
+}
+
+/// What an attempt is to the retry budgets.
+pub(super) enum Paid {
+    First(Deposit),
+    Retry(Withdrawal),
+}
+
+impl Paid {
+    fn end(self, succeeded: bool, now: Duration) {
+        match (self, succeeded) {
+            (Self::First(deposit), true) => deposit.succeeded(now),
+            (Self::First(deposit), false) => deposit.failed(),
+            (Self::Retry(paid), true) => paid.succeeded(now),
+            (Self::Retry(paid), false) => paid.failed(),
+        }
+    }
 }
 
 impl<'e> Lease<'e> {
@@ -49,7 +69,23 @@ impl<'e> Lease<'e> {
         status: Status,
         until_ms: u64,
     ) -> Self {
-        Self { engine, token, status, until_ms, born: fork::generation(), ended: false }
+        let born = fork::generation();
+        Self { engine, token, status, until_ms, born, ended: false, paid: None }
+    }
+
+    pub(super) fn paid(mut self, paid: Paid) -> Self {
+        self.paid = Some(Box::new(paid));
+        self
+    }
+
+    pub(super) fn pay(&mut self, paid: Withdrawal) {
+        self.paid = Some(Box::new(Paid::Retry(paid)));
+    }
+
+    fn settle(&mut self, succeeded: bool) {
+        if let Some(paid) = self.paid.take() {
+            paid.end(succeeded, self.engine.now());
+        }
     }
 
     /// The token that downstream stores check.
@@ -207,7 +243,9 @@ impl<'e> Lease<'e> {
     pub fn complete(mut self, outcome: &Outcome) -> Result<Completed, Error> {
         self.own()?;
         self.ended = true;
-        self.engine.complete(&self.token, outcome)
+        let completed = self.engine.complete(&self.token, outcome);
+        self.settle(completed.is_ok());
+        completed
     }
 
     /// Ends the attempt without success; see [`Engine::fail`].

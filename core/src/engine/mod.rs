@@ -38,8 +38,9 @@ pub use resolve::Resolution;
 #[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
 pub use retrying::DueDescriptor;
 pub use retrying::{
-    Attempt, AttemptEnd, AttemptError, Buried, DeadLetter, Driven, Driver, Later, LetterFilter,
-    LetterId, LetterPage, NextAttempt, OnLettersFull, PastAttempt, RetryContext,
+    Attempt, AttemptEnd, AttemptError, Buried, DeadLetter, Driven, Driver, GivenUp, Later,
+    LetterFilter, LetterId, LetterPage, NextAttempt, OnLettersFull, OperationSettings, PastAttempt,
+    Retried, RetryContext,
 };
 pub use run::{Declined, Ran};
 pub use tend::{Swept, Ticker};
@@ -119,6 +120,7 @@ pub struct Engine {
     fill: Option<FillWatch>,
     begin_latency: Histogram,
     complete_latency: Histogram,
+    dispatch_lag: Histogram,
     rotation: PerProcess<Mutex<()>>,
     listener: PerProcess<Listener>,
     retries: Retries,

@@ -157,6 +157,7 @@ impl Engine {
             fill: config.fill,
             begin_latency: Histogram::new(),
             complete_latency: Histogram::new(),
+            dispatch_lag: Histogram::new(),
             rotation: PerProcess::new(Mutex::new(())),
             listener: PerProcess::new(Listener::default()),
             retries,

@@ -221,7 +221,7 @@ impl Engine {
 }
 
 /// Ends the attempt as `policy` judges its result.
-fn settle<E>(
+pub(super) fn settle<E>(
     lease: Lease<'_>,
     result: Result<Outcome, E>,
     policy: &OutcomePolicy,
@@ -243,7 +243,7 @@ fn settle<E>(
     }
 }
 
-fn declined<E>(admission: Admission<'_>) -> Ran<E> {
+pub(super) fn declined<E>(admission: Admission<'_>) -> Ran<E> {
     Ran::Declined(match admission {
         Admission::Replayed(outcome) => return Ran::Replayed(outcome),
         Admission::InProgress { attempt, remaining } => Declined::InProgress { attempt, remaining },

@@ -37,6 +37,7 @@ pub(crate) enum Event {
     OutcomesEvicted,
     OutcomesCarried,
     Recovered,
+    Later,
     Buried,
     Redriven,
     Discarded,

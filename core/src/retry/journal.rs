@@ -8,7 +8,7 @@
 //! ```text
 //! version (1) | notes (1) | steps (1) | length of the operation (1) | length of the context (4)
 //! first attempt began (8) | delay before this attempt (8) | dedup window (8)
-//! attempts before the redrive (4)
+//! what budgets took for the next attempt (3 times 8) | attempts before the redrive (4)
 //! notes left out (4) | buried at (8) | reason (1)
 //! each note:  attempt (4) | end (1) | process (1) | fencing token (8) | began (8) | ended (8)
 //!             | length (1) and bytes of the error's class
@@ -29,6 +29,8 @@ pub(crate) struct Journal {
     pub(crate) delay_ms: u64,
     /// How long duplicates are answered once it has finished.
     pub(crate) window_ms: u64,
+    /// What the budgets of scope, operation and engine took for the next attempt.
+    pub(crate) receipt: [u64; 3],
     /// How many attempts came before the last redrive: they count no more.
     pub(crate) before: u32,
     pub(crate) notes: Vec<Note>,
@@ -104,6 +106,7 @@ impl Journal {
         bytes.extend(self.began_ms.to_le_bytes());
         bytes.extend(self.delay_ms.to_le_bytes());
         bytes.extend(self.window_ms.to_le_bytes());
+        self.receipt.iter().for_each(|word| bytes.extend(word.to_le_bytes()));
         bytes.extend(self.before.to_le_bytes());
         bytes.extend(self.left_out.to_le_bytes());
         bytes.extend(self.buried_ms.to_le_bytes());
@@ -140,6 +143,7 @@ impl Journal {
             began_ms: rest.word()?,
             delay_ms: rest.word()?,
             window_ms: rest.word()?,
+            receipt: [rest.word()?, rest.word()?, rest.word()?],
             before: u32::from_le_bytes(rest.array()?),
             left_out: u32::from_le_bytes(rest.array()?),
             buried_ms: rest.word()?,
@@ -208,7 +212,7 @@ impl<'a> Reader<'a> {
 }
 
 const VERSION: u8 = 1;
-const HEAD: usize = 53;
+const HEAD: usize = 77;
 const NOTE_HEAD: usize = 31;
 const STEP_HEAD: usize = 5;
 /// How many notes are kept.

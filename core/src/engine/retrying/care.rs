@@ -1,10 +1,13 @@
 //! Care: the journal of a record that is retried, kept in step with its attempts.
 
 use super::super::{Engine, millis_up};
+use super::retries::{Asked, Granted};
 use crate::observe::Event;
 use crate::outcome::Written;
+use crate::retry::FailureKind;
 use crate::retry::journal::{End, Journal, Note};
 use crate::sync::planted::Bug;
+use crate::table::control::State;
 use crate::table::retrying::{Entry, JournalWord};
 use crate::table::slot::Lapse;
 use crate::table::{Found, Rules};
@@ -68,18 +71,7 @@ impl Engine {
             if !journal.has_note(attempt) {
                 journal.note(self.note_of(found, end, 0, String::new(), rules));
             }
-            let Some(written) = self.write_journal(found, &journal, rules) else {
-                // Without room for a note there is none: the seal matters more.
-                let sealed = JournalWord::new(word.reference(), true);
-                if word.is_sealed() || self.table.change_journal(entry, word, sealed) {
-                    return true;
-                }
-                continue;
-            };
-            let sealed = JournalWord::new(written.reference, true);
-            let changed = self.table.change_journal(entry, word, sealed);
-            self.store.published(written);
-            if changed {
+            if self.seal_with(found, entry, word, &journal, rules) {
                 return true;
             }
         }
@@ -112,14 +104,6 @@ impl Engine {
         // which follows fails if he comes after this look.
         self.table.holds_lease(found.slot, found.seen).then_some(read)
     }
-
-    /// Gives up the entry of a record that has finished, if it has one.
-    pub(in super::super) fn let_go(&self, slot: usize) {
-        let seen = self.table.slot(slot).control().load();
-        if let Ok(Some(entry)) = self.table.entry_of(slot, seen) {
-            self.table.without_leavings(entry);
-        }
-    }
 }
 
 impl Engine {
@@ -138,23 +122,72 @@ impl Engine {
         if policy != Lapse::Reclaim {
             return self.lapse(found, policy);
         }
-        if !self.seal(found, entry, End::Lapsed, rules) {
-            return;
+        let Some((word, mut journal)) = self.journal(entry) else { return };
+        if !journal.has_note(self.attempt_of(found)) {
+            journal.note(self.note_of(found, End::Lapsed, 0, String::new(), rules));
         }
-        let Some((word, journal)) = self.journal(entry) else { return };
-        let Found { slot, seen } = found;
-        match self.retries.decide(self, &journal, found, rules) {
-            Ok(delay) => {
-                let due_ms = rules.now_ms.saturating_add(millis_up(delay));
-                if self.table.set_due_lapsed(slot, seen, due_ms) {
-                    self.counters.add(Event::Lapsed);
-                    self.end_failing(found, due_ms, rules);
-                    self.announce(entry, due_ms);
-                } else {
-                    self.help(found);
-                }
+        let (scope, kind) = (self.table.scope_of(entry), FailureKind::Timeout);
+        let asked = Asked { found, journal: &journal, scope, kind, error: None };
+        let granted = match self.ask(&asked, rules) {
+            Ok(granted) => granted,
+            Err(_) => return self.bury_lapsed(found, entry, (word, journal), rules),
+        };
+        let Granted { delay, receipt } = granted;
+        (journal.delay_ms, journal.receipt) = (millis_up(delay), receipt.to_words());
+        let due_ms = rules.now_ms.saturating_add(journal.delay_ms);
+        if self.seal_with(found, entry, word, &journal, rules)
+            && self.table.set_due_lapsed(found.slot, found.seen, due_ms)
+        {
+            self.counters.add(Event::Lapsed);
+            self.end_failing(found, due_ms, rules);
+            self.attempt_over(entry);
+            self.announce(entry, due_ms);
+        } else {
+            // Somebody else was faster.
+            self.refund(scope, &journal.operation, receipt);
+            self.help(found);
+        }
+    }
+
+    /// Puts `journal`, sealed, in the place of what `word` leads to. False: somebody else has
+    /// changed it. Where there is no room for it, the seal alone is put there.
+    fn seal_with(
+        &self,
+        found: Found,
+        entry: Entry,
+        word: JournalWord,
+        journal: &Journal,
+        rules: &Rules,
+    ) -> bool {
+        let Some(written) = self.write_journal(found, journal, rules) else {
+            let sealed = JournalWord::new(word.reference(), true);
+            return word.is_sealed() || self.table.change_journal(entry, word, sealed);
+        };
+        let sealed = JournalWord::new(written.reference, true);
+        let changed = self.table.change_journal(entry, word, sealed);
+        self.store.published(written);
+        changed
+    }
+
+    /// An attempt of `entry` has ended: its place is another's, if this process handed it out.
+    pub(super) fn attempt_over(&self, entry: Entry) {
+        let ended = self.scheduler().index().ended(entry.index, None, self.now_ms());
+        if ended && self.scheduler().index().ready.len() != 0 {
+            self.scheduler().wake_one();
+        }
+    }
+
+    /// The same for the attempt of a token, which has ended otherwise than by a retry.
+    pub(in super::super) fn token_over(&self, slot: usize) {
+        let seen = self.table.slot(slot).control().load();
+        if let Ok(Some(entry)) = self.table.entry_of(slot, seen) {
+            self.attempt_over(entry);
+            self.table.without_leavings(entry);
+            if seen.state() == State::Waiting {
+                // Given back: whoever looks after attempts has to hear when it is due.
+                let due_ms = self.table.slot(slot).deadline().at_ms;
+                self.announce(entry, due_ms);
             }
-            Err(_) => self.bury_lapsed(found, entry, (word, journal), rules),
         }
     }
 }

@@ -1,11 +1,13 @@
 //! Dispatch: from entries that may be due to an attempt that is leased.
 
+use super::super::lease::Paid;
 use super::super::{Engine, Lease, LeaseToken, Status, millis_up};
 use super::next::Attempt;
 use crate::config::TEN_YEARS;
 use crate::error::{Error, ErrorCode};
 use crate::observe::Event;
 use crate::region::geometry::RETRIES_PER_CHANGE;
+use crate::retry::Receipt;
 use crate::retry::journal::End;
 use crate::table::control::State;
 use crate::table::retrying::{Entry, Standing};
@@ -44,7 +46,7 @@ impl Engine {
                 Looked::Due(found, lapse) => match self.run_due(found, entry, lapse, &rules)? {
                     Some(attempt) => {
                         let fence = attempt.lease.fencing_token().get();
-                        self.scheduler().index().started(number, fence, operation);
+                        self.scheduler().index().started(number, fence, operation, rules.now_ms);
                         self.note_dispatch(due.due_ms, &rules);
                         return Ok(Some(attempt));
                     }
@@ -165,7 +167,7 @@ impl Engine {
     fn note_end(&self, entry: Entry, found: Found) {
         let runs = found.seen.state() == State::Running;
         let fence = runs.then(|| self.fencing_token(found.seen.fence()).get());
-        self.scheduler().index().ended(entry.index, fence);
+        self.scheduler().index().ended(entry.index, fence, self.now_ms());
     }
 
     /// Starts the next attempt of a record that is due. `None`: it has changed.
@@ -209,7 +211,10 @@ impl Engine {
             attempt,
             scope: self.table.scope_of(entry),
         };
-        let lease = Lease::new(self, token, Status::Retried, until_ms);
+        let receipt = Receipt::from_words(journal.receipt);
+        let mut paid = self.retries.levels(token.scope, &journal.operation).redeem(receipt);
+        paid.start();
+        let lease = Lease::new(self, token, Status::Retried, until_ms).paid(Paid::Retry(paid));
         Ok(Some(Attempt { lease, journal }))
     }
 

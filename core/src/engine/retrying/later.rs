@@ -4,9 +4,12 @@ use std::fmt;
 use std::time::Duration;
 
 use super::super::{Engine, Lease, LeaseToken, millis_up};
+use super::retries::{Asked, Denied, Granted, check_operation};
 use crate::error::{Error, ErrorCode};
+use crate::observe::Event;
 use crate::outcome::Outcome;
-use crate::retry::journal::{End, Journal, MAX_CLASS, MAX_NAME};
+use crate::retry::journal::{End, Journal, MAX_CLASS};
+use crate::retry::{BudgetExhausted, FailureKind, Hint};
 use crate::sync::planted::Bug;
 use crate::table::control::State;
 use crate::table::retrying::{Entry, EntryDraft, EntryState, JournalWord};
@@ -24,6 +27,8 @@ use crate::table::{Found, Rules};
 #[must_use]
 pub struct AttemptError {
     class: String,
+    kind: FailureKind,
+    hint: Option<Hint>,
     outcome: Option<Outcome>,
 }
 
@@ -35,7 +40,35 @@ impl AttemptError {
     /// let _ = oncegate::AttemptError::new("timeout");
     /// ```
     pub fn new(class: &str) -> Self {
-        Self { class: class.to_owned(), outcome: None }
+        let kind = FailureKind::Transient;
+        Self { class: class.to_owned(), kind, hint: None, outcome: None }
+    }
+
+    /// Why it failed, as far as the price of another attempt depends on it. Default: `Transient`.
+    ///
+    /// ```
+    /// use oncegate::{AttemptError, FailureKind};
+    /// let _ = AttemptError::new("timeout").kind(FailureKind::Timeout);
+    /// ```
+    pub fn kind(mut self, kind: FailureKind) -> Self {
+        self.kind = kind;
+        self
+    }
+
+    /// What the service said about retrying, if it said something.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use oncegate::{AttemptError, Hint};
+    /// let _ = AttemptError::new("429").hint(Hint::retry_after("7", Duration::ZERO));
+    /// ```
+    pub fn hint(mut self, hint: Option<Hint>) -> Self {
+        self.hint = hint;
+        self
+    }
+
+    pub(super) fn hint_given(&self) -> Option<Hint> {
+        self.hint
     }
 
     /// What duplicates get if this was the last attempt. Default: status 500 without bytes.
@@ -81,10 +114,7 @@ impl<'c> RetryContext<'c> {
         let refuse = |field, found: usize, limit: String| {
             Err(Error::new(ErrorCode::InvalidOption, field, format!("{found} bytes"), limit))
         };
-        if !(1..=MAX_NAME).contains(&self.operation.len()) {
-            let limit = format!("1 to {MAX_NAME} bytes");
-            return refuse("operation", self.operation.len(), limit);
-        }
+        check_operation(self.operation)?;
         match self.bytes {
             Some(bytes) if bytes.len() > limit => {
                 refuse("context", bytes.len(), format!("0 to {limit} bytes"))
@@ -133,6 +163,8 @@ pub enum Later {
         reason: Buried,
         /// Whether it can be looked at and redriven.
         kept: bool,
+        /// Which budget was spent, and when it refills, if that was the reason.
+        budget: Option<BudgetExhausted>,
     },
 }
 
@@ -286,14 +318,26 @@ impl Engine {
     /// Schedules the next attempt, or buries the record. `None`: somebody else has changed its
     /// journal, or the place of it; look again.
     fn decide_failing(&self, failing: Failing<'_>) -> Result<Option<Later>, Error> {
-        match self.retries.decide(self, &failing.journal, failing.found, &failing.rules) {
-            Ok(delay) => self.schedule(failing, delay),
-            Err(reason) => self.bury_failing(failing, reason),
+        let Failing { found, scope, error, .. } = failing;
+        let asked =
+            Asked { found, journal: &failing.journal, scope, kind: error.kind, error: Some(error) };
+        match self.ask(&asked, &failing.rules) {
+            Ok(granted) => {
+                let operation = failing.journal.operation.clone();
+                let receipt = granted.receipt;
+                let scheduled = self.schedule(failing, granted);
+                if !matches!(scheduled, Ok(Some(_))) {
+                    self.refund(scope, &operation, receipt);
+                }
+                scheduled
+            }
+            Err(denied) => self.bury_failing(failing, denied),
         }
     }
 
-    fn schedule(&self, mut failing: Failing<'_>, delay: Duration) -> Result<Option<Later>, Error> {
-        failing.journal.delay_ms = millis_up(delay);
+    fn schedule(&self, mut failing: Failing<'_>, granted: Granted) -> Result<Option<Later>, Error> {
+        failing.journal.delay_ms = millis_up(granted.delay);
+        failing.journal.receipt = granted.receipt.to_words();
         let Failing { found, rules, .. } = failing;
         let due_ms = rules.now_ms.saturating_add(failing.journal.delay_ms);
         let Some((entry, made)) = self.keep_journal(&failing)? else {
@@ -304,6 +348,8 @@ impl Engine {
             return Err(self.fenced());
         }
         self.end_failing(found, due_ms, &rules);
+        self.attempt_over(entry);
+        self.counters.add(Event::Later);
         self.announce(entry, due_ms);
         let next_attempt = self.attempt_of(found) + 1;
         let due_in = Duration::from_millis(due_ms.saturating_sub(rules.now_ms));
@@ -364,8 +410,9 @@ impl Engine {
     fn bury_failing(
         &self,
         mut failing: Failing<'_>,
-        reason: Buried,
+        denied: Denied,
     ) -> Result<Option<Later>, Error> {
+        let Denied { reason, budget } = denied;
         let Failing { found, error, rules, .. } = failing;
         let plain = Outcome::new(EXHAUSTED_STATUS, []);
         let outcome = error.outcome.clone().unwrap_or(plain);
@@ -376,9 +423,10 @@ impl Engine {
         if !self.room_for_letter() {
             self.finish_at(slot, seen, &outcome, State::Failed, window_ms)?;
             if let Some((entry, _)) = failing.entry {
+                self.attempt_over(entry);
                 self.table.free_entry(entry);
             }
-            return Ok(Some(Later::Buried { reason, kept: false }));
+            return Ok(Some(Later::Buried { reason, kept: false, budget }));
         }
         let Some((entry, made)) = self.keep_journal(&failing)? else {
             return Ok(None);
@@ -389,9 +437,10 @@ impl Engine {
         // It stays until it is redriven or discarded.
         match self.finish_at(slot, seen, &outcome, State::Failed, Deadline::MAX_MS) {
             Ok(_) => {
+                self.attempt_over(dead);
                 self.note_letter();
                 self.table.note_change(dead.index);
-                Ok(Some(Later::Buried { reason, kept: true }))
+                Ok(Some(Later::Buried { reason, kept: true, budget }))
             }
             Err(fenced) => {
                 self.table.mark_entry(dead, EntryState::Live);

@@ -9,7 +9,7 @@
 use super::super::{Engine, options};
 use super::later::Buried;
 use super::letter::{DeadLetter, LetterFilter, LetterId, LetterPage};
-use super::retries::OnLettersFull;
+use super::settings::OnLettersFull;
 use crate::error::{Error, ErrorCode};
 use crate::observe::Event;
 use crate::outcome::Outcome;
@@ -364,6 +364,7 @@ impl Engine {
         let dead = dead.map(|(dead, _)| dead);
         let window_ms = if dead.is_some() { Deadline::MAX_MS } else { window_ms };
         let ended = self.finish_at(slot, seen, &outcome, State::Failed, window_ms).is_ok();
+        self.attempt_over(entry);
         match (ended, dead) {
             (true, Some(dead)) => {
                 self.note_letter();

@@ -11,6 +11,7 @@ mod care;
 mod descriptor;
 mod dispatch;
 mod drive;
+mod in_call;
 mod later;
 mod letter;
 mod letters;
@@ -18,13 +19,15 @@ mod next;
 mod ready;
 mod retries;
 mod scheduler;
+mod settings;
 
 #[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
 pub use descriptor::DueDescriptor;
 pub use drive::{Driven, Driver};
+pub use in_call::{GivenUp, Retried};
 pub use later::{AttemptError, Buried, Later, RetryContext};
 pub use letter::{AttemptEnd, DeadLetter, LetterFilter, LetterId, LetterPage, PastAttempt};
 pub use next::{Attempt, NextAttempt};
-pub use retries::OnLettersFull;
 pub(super) use retries::Retries;
 pub(super) use scheduler::Scheduler;
+pub use settings::{OnLettersFull, OperationSettings};

@@ -1,104 +1,335 @@
-//! What an engine knows of retries beside its table: policies, limits, and its scheduler.
+//! What an engine knows of retries beside its table: policies, limits, budgets, its scheduler.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::Engine;
-use super::later::Buried;
-use super::scheduler::Scheduler;
-use crate::config::EngineBuilder;
-use crate::error::Error;
-use crate::fork::PerProcess;
-use crate::retry::journal::Journal;
-use crate::retry::{Attempted, Decision, Exhaustion, JitterSource, RetryPolicy};
-use crate::table::{Found, Rules};
+use dashmap::DashMap;
 
-/// What gives way where as many dead letters are kept as may.
-///
-/// ```
-/// use oncegate::{Engine, OnLettersFull};
-/// let builder = Engine::builder().on_letters_full(OnLettersFull::Reject);
-/// # let _ = builder;
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnLettersFull {
-    /// The oldest, which is discarded.
-    DropOldest,
-    /// The newcomer: its record has failed, and nothing else is kept of it.
-    Reject,
-}
+use super::super::{Engine, millis_up};
+use super::later::{AttemptError, Buried};
+use super::scheduler::Scheduler;
+use super::settings::{OnLettersFull, OperationSettings};
+use crate::config::EngineBuilder;
+use crate::error::{Error, ErrorCode};
+use crate::fingerprint::Scope;
+use crate::fork::PerProcess;
+use crate::retry::journal::{Journal, MAX_NAME};
+use crate::retry::{
+    AdaptiveBackoff, AdaptiveStats, Attempted, BudgetExhausted, Budgets, Decision, Exhaustion,
+    FailureKind, JitterSource, Levels, Receipt, RetryBudget, RetryPolicy, Stretch,
+};
+use crate::sync::Ordering;
+use crate::sync::plain::AtomicBool;
+use crate::table::{Found, Rules};
 
 /// The retries of one engine.
 pub(in super::super) struct Retries {
     pub(super) context_limit: usize,
+    pub(super) steps_limit: usize,
     pub(super) max_letters: u64,
     pub(super) on_letters_full: OnLettersFull,
     policy: RetryPolicy,
-    jitter: JitterSource,
+    pub(super) jitter: JitterSource,
+    operations: DashMap<u32, Arc<OperationSettings>>,
+    budgets: Budgets,
+    /// Whether any budget was ever set.
+    budgeted: AtomicBool,
+    max_in_flight: usize,
+    adaptive: Option<AdaptiveBackoff>,
     scheduler: PerProcess<Arc<Scheduler>>,
+}
+
+/// That there is a next attempt.
+pub(super) struct Granted {
+    pub(super) delay: Duration,
+    pub(super) receipt: Receipt,
+}
+
+/// That there is none.
+pub(super) struct Denied {
+    pub(super) reason: Buried,
+    pub(super) budget: Option<BudgetExhausted>,
+}
+
+/// What the decision over the next attempt depends on.
+pub(super) struct Asked<'a> {
+    pub(super) found: Found,
+    pub(super) journal: &'a Journal,
+    pub(super) scope: u32,
+    pub(super) kind: FailureKind,
+    pub(super) error: Option<&'a AttemptError>,
 }
 
 impl Retries {
     pub(in super::super) fn new(config: &EngineBuilder, count: usize) -> Result<Self, Error> {
         let sizes = &config.retries;
+        let jitter = config
+            .jitter_seed
+            .map_or_else(JitterSource::new, |seed| Ok(JitterSource::seeded(seed)))?;
         Ok(Self {
             context_limit: sizes.context_limit,
+            steps_limit: sizes.steps_limit,
             max_letters: sizes.dead_letters(count) as u64,
             on_letters_full: sizes.on_letters_full,
             policy: config.retry_policy.clone(),
-            jitter: JitterSource::new()?,
+            jitter,
+            operations: DashMap::new(),
+            budgets: Budgets::new(),
+            budgeted: AtomicBool::new(false),
+            max_in_flight: config.max_in_flight,
+            adaptive: config.adaptive.clone().map(|config| config.build()).transpose()?,
             scheduler: PerProcess::new(Arc::new(Scheduler::new())),
         })
     }
 
     /// An operation as entries store it.
     pub(super) fn hash_of(&self, operation: &str) -> u32 {
-        xxhash_rust::xxh3::xxh3_64(operation.as_bytes()) as u32
+        hash_of(operation)
     }
 
     /// Whether as many attempts are under way as may be.
-    pub(super) fn is_full(&self, _in_flight: usize) -> bool {
-        false
+    pub(super) fn is_full(&self, in_flight: usize) -> bool {
+        in_flight >= self.max_in_flight
     }
 
     /// Whether one more attempt of `operation` may be handed out, of which so many run.
-    pub(super) fn may_run(&self, _operation: u32, _running: usize) -> bool {
-        true
+    pub(super) fn may_run(&self, operation: u32, running: usize) -> bool {
+        let settings = self.operations.get(&operation).map(|own| Arc::clone(&own));
+        settings.is_none_or(|own| running < own.max_in_flight)
     }
 
-    /// How long until the next attempt of what `journal` tells, or why there is none.
-    pub(super) fn decide(
-        &self,
-        engine: &Engine,
-        journal: &Journal,
-        found: Found,
-        rules: &Rules,
-    ) -> Result<Duration, Buried> {
-        let attempt = engine.attempt_of(found).saturating_sub(journal.before);
-        let elapsed = Duration::from_millis(rules.now_ms.saturating_sub(journal.began_ms));
-        let attempted = Attempted::new(attempt, elapsed)
-            .previous_delay(Duration::from_millis(journal.delay_ms));
-        match self.policy.decide(&attempted, &self.jitter) {
-            Decision::RetryAfter(delay) => Ok(delay),
-            Decision::Exhausted(Exhaustion::Attempts) => Err(Buried::Attempts),
-            Decision::Exhausted(Exhaustion::Deadline) => Err(Buried::Deadline),
-            Decision::Exhausted(Exhaustion::Refused) => Err(Buried::FinalError),
-        }
+    fn policy_of(&self, operation: &str) -> RetryPolicy {
+        let settings = self.operations.get(&hash_of(operation)).map(|own| Arc::clone(&own));
+        let own = settings.and_then(|settings| settings.policy.clone());
+        own.unwrap_or_else(|| self.policy.clone())
+    }
+
+    /// Whether any budget was ever set.
+    #[inline]
+    pub(in super::super) fn is_budgeted(&self) -> bool {
+        // Relaxed: whoever sets a budget before he begins a request has done so in this thread, or
+        // synchronised by other means.
+        self.budgeted.load(Ordering::Relaxed)
+    }
+
+    /// The budgets that an attempt of `operation` in `scope` has to ask.
+    pub(in super::super) fn levels(&self, scope: u32, operation: &str) -> Levels {
+        self.budgets.levels_of(scope, operation)
+    }
+
+    pub(super) fn stretch(&self, now: Duration) -> Stretch {
+        self.adaptive.as_ref().map_or(Stretch::NONE, |adaptive| adaptive.step(now))
     }
 
     /// How long the lease of the next attempt lasts.
     pub(super) fn lease_ms(&self, engine: &Engine, journal: &Journal, rules: &Rules) -> u64 {
         let elapsed = Duration::from_millis(rules.now_ms.saturating_sub(journal.began_ms));
-        let limit = self.policy.attempt_limit(elapsed);
-        limit.map_or(engine.defaults.lease_ms, super::super::millis_up).max(1)
+        let limit = self.policy_of(&journal.operation).attempt_limit(elapsed);
+        limit.map_or(engine.defaults.lease_ms, millis_up).max(1)
     }
 }
 
 impl Engine {
+    /// Whether there is a next attempt, and when; paid for, if there are budgets.
+    pub(super) fn ask(&self, asked: &Asked<'_>, rules: &Rules) -> Result<Granted, Denied> {
+        let Asked { found, journal, scope, kind, error } = *asked;
+        let attempt = self.attempt_of(found).saturating_sub(journal.before);
+        let elapsed = Duration::from_millis(rules.now_ms.saturating_sub(journal.began_ms));
+        let now = self.now();
+        let mut attempted = Attempted::new(attempt, elapsed)
+            .previous_delay(Duration::from_millis(journal.delay_ms))
+            .stretch(self.retries.stretch(now))
+            .hint(error.and_then(AttemptError::hint_given));
+        if let Some(expected) = self.scheduler().index().expected(hash_of(&journal.operation)) {
+            attempted = attempted.expected(expected);
+        }
+        let policy = self.retries.policy_of(&journal.operation);
+        let levels = self.retries.levels(scope, &journal.operation);
+        let delay = match policy.decide(&attempted, &self.retries.jitter) {
+            Decision::RetryAfter(delay) => delay,
+            Decision::Exhausted(exhausted) => {
+                let reason = match exhausted {
+                    Exhaustion::Attempts => Buried::Attempts,
+                    Exhaustion::Deadline => Buried::Deadline,
+                    Exhaustion::Refused => {
+                        levels.failed_for_good(kind, now);
+                        Buried::FinalError
+                    }
+                };
+                return Err(Denied { reason, budget: None });
+            }
+        };
+        match levels.try_withdraw(kind, now) {
+            Ok(paid) => Ok(Granted { delay, receipt: paid.detach() }),
+            Err(budget) => Err(Denied { reason: Buried::Budget, budget: Some(budget) }),
+        }
+    }
+
+    /// Gives back what was paid for an attempt that does not come to be.
+    pub(super) fn refund(&self, scope: u32, operation: &str, receipt: Receipt) {
+        drop(self.retries.levels(scope, operation).redeem(receipt));
+    }
+
+    /// Sets how attempts of `operation` are retried, and how many run at a time, in this process.
+    /// The operation is the one of their [`RetryContext`](crate::RetryContext).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::InvalidOption`] names the setting, or the operation, that is out of its range;
+    /// [`ErrorCode::QuotaExceeded`], field `operations`: there are settings for 1,024.
+    ///
+    /// ```
+    /// use oncegate::{Engine, OperationSettings, RetryPolicy};
+    /// let engine = Engine::builder().capacity(1_000).build()?;
+    /// let settings = OperationSettings::new().policy(RetryPolicy::aws_standard()).max_in_flight(8);
+    /// engine.set_operation("charge", settings)?;
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    pub fn set_operation(&self, operation: &str, settings: OperationSettings) -> Result<(), Error> {
+        check_operation(operation)?;
+        settings.check()?;
+        let hash = hash_of(operation);
+        let known = self.retries.operations.contains_key(&hash);
+        if !known && self.retries.operations.len() >= MOST_OPERATIONS {
+            let limit = format!("{MOST_OPERATIONS} operations");
+            return Err(Error::new(ErrorCode::QuotaExceeded, "operations", "one more", limit));
+        }
+        self.retries.operations.insert(hash, Arc::new(settings));
+        Ok(())
+    }
+
+    /// Sets the retry budget of all attempts of this engine, in this process.
+    ///
+    /// ```
+    /// use oncegate::{Engine, RetryBudget};
+    /// let engine = Engine::builder().capacity(1_000).build()?;
+    /// engine.set_retry_budget(RetryBudget::finagle().build()?);
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    pub fn set_retry_budget(&self, budget: RetryBudget) {
+        self.retries.budgets.set_engine(budget);
+        self.note_budgets();
+    }
+
+    /// Sets the retry budget of one scope, in this process.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::QuotaExceeded`]: there are budgets for 1,024 scopes and operations.
+    ///
+    /// ```
+    /// use oncegate::{Engine, RetryBudget, Scope};
+    /// let engine = Engine::builder().capacity(1_000).build()?;
+    /// engine.set_scope_budget(Scope::new("acme")?, RetryBudget::aws_standard().build()?)?;
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    pub fn set_scope_budget(&self, scope: Scope<'_>, budget: RetryBudget) -> Result<(), Error> {
+        self.retries.budgets.set_tag(self.scope_tag(scope), budget)?;
+        self.note_budgets();
+        Ok(())
+    }
+
+    /// Takes the retry budget of a scope away. False: it had none.
+    ///
+    /// ```
+    /// use oncegate::{Engine, Scope};
+    /// let engine = Engine::builder().capacity(1_000).build()?;
+    /// assert!(!engine.remove_scope_budget(Scope::new("acme")?));
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    pub fn remove_scope_budget(&self, scope: Scope<'_>) -> bool {
+        self.retries.budgets.remove_tag(self.scope_tag(scope))
+    }
+
+    /// Sets the retry budget of one operation, in this process: that of a
+    /// [`RetryContext`](crate::RetryContext), and of the requests that begin under the same name.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::InvalidOperation`] and [`ErrorCode::QuotaExceeded`], as for a scope.
+    ///
+    /// ```
+    /// use oncegate::{Engine, RetryBudget};
+    /// let engine = Engine::builder().capacity(1_000).build()?;
+    /// engine.set_operation_budget("charge", RetryBudget::grpc(10, 0.1).build()?)?;
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    pub fn set_operation_budget(&self, operation: &str, budget: RetryBudget) -> Result<(), Error> {
+        self.retries.budgets.set_operation(operation, budget)?;
+        self.note_budgets();
+        Ok(())
+    }
+
+    /// Tells the adaptive backoff how loaded this process is, or what it calls: from 0 to 1, as by
+    /// pauses of a garbage collector or a pool that is used up.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::InvalidOption`]: not between 0 and 1. [`ErrorCode::InvalidConfig`]: the engine
+    /// was built without [`adaptive_backoff`](EngineBuilder::adaptive_backoff).
+    ///
+    /// ```
+    /// use oncegate::{AdaptiveBackoff, Engine};
+    /// let builder = Engine::builder().capacity(1_000);
+    /// let engine = builder.adaptive_backoff(AdaptiveBackoff::builder()).build()?;
+    /// engine.set_load(0.9)?;
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    pub fn set_load(&self, load: f64) -> Result<(), Error> {
+        match &self.retries.adaptive {
+            Some(adaptive) => adaptive.set_load(load),
+            None => Err(Error::of(ErrorCode::InvalidConfig, "adaptive_backoff")),
+        }
+    }
+
+    /// What the adaptive backoff has measured, and by how much it stretches delays; `None`: the
+    /// engine was built without it.
+    ///
+    /// ```
+    /// let engine = oncegate::Engine::builder().capacity(1_000).build()?;
+    /// assert!(engine.adaptive_stats().is_none());
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    #[must_use]
+    pub fn adaptive_stats(&self) -> Option<AdaptiveStats> {
+        self.retries.adaptive.as_ref().map(AdaptiveBackoff::stats)
+    }
+
+    fn note_budgets(&self) {
+        // Relaxed: see `is_budgeted`.
+        self.retries.budgeted.store(true, Ordering::Relaxed);
+    }
+
     /// An attempt that was due at `due_ms` was handed out.
-    pub(super) fn note_dispatch(&self, _due_ms: u64, _rules: &Rules) {}
+    pub(super) fn note_dispatch(&self, due_ms: u64, rules: &Rules) {
+        let lag = Duration::from_millis(rules.now_ms.saturating_sub(due_ms));
+        self.dispatch_lag.record(super::super::begin::nanos(lag));
+        if let Some(adaptive) = &self.retries.adaptive {
+            let (ready, in_flight) = {
+                let index = self.scheduler().index();
+                (index.ready.len(), index.in_flight())
+            };
+            adaptive.observe_lag(lag);
+            adaptive.observe_ready(ready);
+            adaptive.observe_in_flight(in_flight);
+        }
+    }
 
     pub(in super::super) fn scheduler(&self) -> &Arc<Scheduler> {
         self.retries.scheduler.get(|| Arc::new(Scheduler::new()))
     }
 }
+
+pub(super) fn check_operation(operation: &str) -> Result<(), Error> {
+    if (1..=MAX_NAME).contains(&operation.len()) {
+        return Ok(());
+    }
+    let (found, limit) = (format!("{} bytes", operation.len()), format!("1 to {MAX_NAME} bytes"));
+    Err(Error::new(ErrorCode::InvalidOption, "operation", found, limit))
+}
+
+fn hash_of(operation: &str) -> u32 {
+    xxhash_rust::xxh3::xxh3_64(operation.as_bytes()) as u32
+}
+
+const MOST_OPERATIONS: usize = 1_024;

@@ -9,6 +9,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::task::Waker;
+use std::time::Duration;
 
 use super::ready::{Due, Ready};
 use crate::retry::wheel::raw::Wheel;
@@ -34,6 +35,8 @@ pub(super) struct Index {
     running: HashMap<usize, Running>,
     /// How many of each operation.
     in_flight: HashMap<u32, usize>,
+    /// How long attempts of each operation have taken of late, in milliseconds.
+    expected: HashMap<u32, f64>,
 }
 
 /// An attempt that was handed out.
@@ -41,6 +44,7 @@ pub(super) struct Index {
 struct Running {
     fence: u64,
     operation: u32,
+    began_ms: u64,
 }
 
 /// Who waits for something to be due.
@@ -172,6 +176,7 @@ impl Index {
             seen_in_all: None,
             running: HashMap::new(),
             in_flight: HashMap::new(),
+            expected: HashMap::new(),
         }
     }
 
@@ -241,19 +246,25 @@ impl Index {
     }
 
     /// Notes that the attempt `fence` of entry `index` was handed out.
-    pub(super) fn started(&mut self, index: usize, fence: u64, operation: u32) {
-        self.ended(index, None);
-        self.running.insert(index, Running { fence, operation });
+    pub(super) fn started(&mut self, index: usize, fence: u64, operation: u32, now_ms: u64) {
+        self.ended(index, None, now_ms);
+        self.running.insert(index, Running { fence, operation, began_ms: now_ms });
         *self.in_flight.entry(operation).or_default() += 1;
     }
 
     /// Notes that no attempt of entry `index` runs here but, perhaps, `fence`. True: one has ended.
-    pub(super) fn ended(&mut self, index: usize, fence: Option<u64>) -> bool {
+    pub(super) fn ended(&mut self, index: usize, fence: Option<u64>, now_ms: u64) -> bool {
         let Some(running) = self.running.get(&index).copied() else { return false };
         if fence == Some(running.fence) || Bug::PermitLeaked.is_planted() {
             return false;
         }
         self.running.remove(&index);
+        let took_ms = now_ms.saturating_sub(running.began_ms) as f64;
+        let expected = self.expected.entry(running.operation).or_insert(took_ms);
+        *expected += (took_ms - *expected) * NEWEST_COUNTS;
+        if self.expected.len() > MOST_EXPECTED {
+            self.expected.clear();
+        }
         if let Some(count) = self.in_flight.get_mut(&running.operation) {
             *count -= 1;
             if *count == 0 {
@@ -261,6 +272,11 @@ impl Index {
             }
         }
         true
+    }
+
+    /// How long an attempt of `operation` is expected to take, as those before it did.
+    pub(super) fn expected(&self, operation: u32) -> Option<Duration> {
+        self.expected.get(&operation).map(|ms| Duration::from_millis(*ms as u64))
     }
 
     /// Whether the entries had changed as often when they were looked at last.
@@ -281,3 +297,9 @@ impl Index {
         self.running.len()
     }
 }
+
+/// By how much the newest attempt counts in the expected duration: as in the estimate of round
+/// trips of TCP (Jacobson 1988).
+const NEWEST_COUNTS: f64 = 0.125;
+/// For how many operations durations are kept.
+const MOST_EXPECTED: usize = 4_096;

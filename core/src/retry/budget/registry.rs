@@ -178,6 +178,23 @@ impl Budgets {
         Levels::new([of_scope, of_operation, held(&self.engine).clone()])
     }
 
+    /// [`set_scope`](Self::set_scope) for a scope that is known by its hash alone.
+    pub(crate) fn set_tag(&self, tag: u32, budget: RetryBudget) -> Result<(), Error> {
+        self.set(&self.scopes, &tag.to_le_bytes()[..], budget)
+    }
+
+    /// [`remove_scope`](Self::remove_scope) for a scope that is known by its hash alone.
+    pub(crate) fn remove_tag(&self, tag: u32) -> bool {
+        self.scopes.remove(&tag.to_le_bytes()[..]).is_some()
+    }
+
+    /// [`levels`](Self::levels) of a scope that is known by its hash alone.
+    pub(crate) fn levels_of(&self, tag: u32, operation: &str) -> Levels {
+        let of_scope = self.scopes.get(&tag.to_le_bytes()[..]).map(|own| own.clone());
+        let of_operation = self.operations.get(operation).map(|own| own.clone());
+        Levels::new([of_scope, of_operation, held(&self.engine).clone()])
+    }
+
     fn set<K: Eq + std::hash::Hash + ?Sized>(
         &self,
         map: &DashMap<Box<K>, RetryBudget>,
