@@ -49,10 +49,10 @@ pub use config::EngineBuilder;
 pub use engine::DueDescriptor;
 pub use engine::{
     Admission, Attempt, AttemptEnd, AttemptError, BeginOptions, Buried, Completed, DeadLetter,
-    Declined, Driven, Driver, Engine, Failure, FencingToken, FillEvent, GivenUp, Join, Later,
-    Lease, LeaseToken, LetterFilter, LetterId, LetterPage, NextAttempt, OnConflict, OnDrop, OnFull,
-    OnLapse, OnLettersFull, OperationSettings, PastAttempt, Prepared, Quota, Ran, Resolution,
-    Retried, RetryContext, RunOptions, Status, Swept, Ticker,
+    Declined, Driven, Driver, Engine, Failure, FencingToken, FillEvent, FinishedStep, GivenUp,
+    Join, Later, Lease, LeaseToken, LetterFilter, LetterId, LetterPage, NextAttempt, OnConflict,
+    OnDrop, OnFull, OnLapse, OnLettersFull, OperationSettings, PastAttempt, Prepared, Quota, Ran,
+    Resolution, Retried, RetryContext, RunOptions, Status, Step, Swept, Ticker,
 };
 pub use error::{Error, ErrorCode};
 pub use fingerprint::{

@@ -22,6 +22,7 @@ mod outcomes;
 mod refused_input;
 mod rotated_secret;
 mod scheduled_retries;
+mod steps;
 mod support;
 mod swapped_payload;
 #[cfg(target_os = "linux")]

@@ -38,9 +38,9 @@ pub use resolve::Resolution;
 #[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
 pub use retrying::DueDescriptor;
 pub use retrying::{
-    Attempt, AttemptEnd, AttemptError, Buried, DeadLetter, Driven, Driver, GivenUp, Later,
-    LetterFilter, LetterId, LetterPage, NextAttempt, OnLettersFull, OperationSettings, PastAttempt,
-    Retried, RetryContext,
+    Attempt, AttemptEnd, AttemptError, Buried, DeadLetter, Driven, Driver, FinishedStep, GivenUp,
+    Later, LetterFilter, LetterId, LetterPage, NextAttempt, OnLettersFull, OperationSettings,
+    PastAttempt, Retried, RetryContext, Step,
 };
 pub use run::{Declined, Ran};
 pub use tend::{Swept, Ticker};

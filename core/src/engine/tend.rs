@@ -193,7 +193,9 @@ impl Engine {
         if self.finish_left(found) {
             return true;
         }
-        if let Ok(Some(entry)) = self.table.entry_of(found.slot, found.seen) {
+        if let Ok(Some(entry)) = self.table.entry_of(found.slot, found.seen)
+            && self.table.is_scheduled(entry)
+        {
             self.lapse_retried(found, entry, policy, &self.rules());
             return true;
         }

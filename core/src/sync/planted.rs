@@ -50,6 +50,12 @@ bugs! {
     ScopesServedByDueTime,
     /// Whoever schedules an attempt wakes no worker.
     WorkersNotWoken,
+    /// A step that is finished runs again.
+    StepForgotten,
+    /// Steps take more room than they may.
+    StepsUnbounded,
+    /// Steps are undone in the order in which they were done.
+    CompensatesInOrder,
     /// An attempt that has ended still counts against the limit of its operation.
     PermitLeaked,
     /// There are more dead letters than may be.

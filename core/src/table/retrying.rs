@@ -16,7 +16,8 @@
 //!
 //! ```text
 //! word 0   first word of the record's fingerprint
-//! word 1   operation (32), scope (32), by their hashes
+//! word 1   operation (32), scope (32), by their hashes; no operation: the journal is kept, and
+//!          nobody schedules
 //! word 2   generation, low bits (20) | fencing counter (44) of the attempt that it is in step with
 //! word 3   sealed (1) | where the journal lies (63)
 //! ```
@@ -343,7 +344,25 @@ impl Table {
         }
     }
 
-    /// The operation of `entry`, by its hash.
+    /// Whether the scheduler looks after the record of `entry`, and not only its journal is kept.
+    pub(crate) fn is_scheduled(&self, entry: Entry) -> bool {
+        self.operation_of(entry) != 0
+    }
+
+    /// Gives `entry` an operation, if it has none.
+    pub(crate) fn name_entry(&self, entry: Entry, operation: u32) {
+        let word = &self.region.retry(entry.index)[WHOSE];
+        // Acquire: pairs with the Release of `publish_entry`.
+        let from = word.load(Ordering::Acquire);
+        if from >> 32 == 0 && operation != 0 {
+            // AcqRel: the journal with the context was referred to before. Relaxed on failure:
+            // another call of the same holder was faster.
+            let to = from | u64::from(operation) << 32;
+            let _ = word.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed);
+        }
+    }
+
+    /// The operation of `entry`, by its hash; zero: it has none.
     pub(crate) fn operation_of(&self, entry: Entry) -> u32 {
         // Acquire: pairs with the Release of `publish_entry`.
         (self.region.retry(entry.index)[WHOSE].load(Ordering::Acquire) >> 32) as u32

@@ -132,6 +132,11 @@ impl Engine {
                 }
             }
             self.note_end(entry, found);
+            let open = matches!(seen.state(), State::Running | State::Waiting | State::Unknown);
+            if open && !self.table.is_scheduled(entry) {
+                // Its journal is kept for whoever begins it next.
+                return Looked::Later(rules.now_ms.saturating_add(KEPT_MS));
+            }
             let deadline = at.deadline();
             let own = deadline.belongs_to(seen.fence());
             match seen.state() {
@@ -230,3 +235,5 @@ impl Engine {
 const MOST_ROUNDS: u32 = 1_000;
 /// How many entries a worker looks at before it takes one.
 const RIPENED: usize = 1_024;
+/// How often a record is looked at whose journal is kept, and that nobody schedules.
+const KEPT_MS: u64 = 60_000;

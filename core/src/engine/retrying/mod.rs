@@ -20,6 +20,7 @@ mod ready;
 mod retries;
 mod scheduler;
 mod settings;
+mod steps;
 
 #[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
 pub use descriptor::DueDescriptor;
@@ -31,3 +32,4 @@ pub use next::{Attempt, NextAttempt};
 pub(super) use retries::Retries;
 pub(super) use scheduler::Scheduler;
 pub use settings::{OnLettersFull, OperationSettings};
+pub use steps::{FinishedStep, Step};

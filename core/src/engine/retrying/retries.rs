@@ -82,11 +82,6 @@ impl Retries {
         })
     }
 
-    /// An operation as entries store it.
-    pub(super) fn hash_of(&self, operation: &str) -> u32 {
-        hash_of(operation)
-    }
-
     /// Whether as many attempts are under way as may be.
     pub(super) fn is_full(&self, in_flight: usize) -> bool {
         in_flight >= self.max_in_flight
@@ -328,8 +323,10 @@ pub(super) fn check_operation(operation: &str) -> Result<(), Error> {
     Err(Error::new(ErrorCode::InvalidOption, "operation", found, limit))
 }
 
-fn hash_of(operation: &str) -> u32 {
-    xxhash_rust::xxh3::xxh3_64(operation.as_bytes()) as u32
+/// An operation as entries store it. Zero: none, and the record is not left to the scheduler.
+pub(super) fn hash_of(operation: &str) -> u32 {
+    let hash = xxhash_rust::xxh3::xxh3_64(operation.as_bytes()) as u32;
+    if operation.is_empty() { 0 } else { hash.max(1) }
 }
 
 const MOST_OPERATIONS: usize = 1_024;

@@ -16,7 +16,11 @@ fn note() -> impl Strategy<Value = Note> {
 
 fn step() -> impl Strategy<Value = StepNote> {
     let result = proptest::collection::vec(any::<u8>(), 0..200);
-    ("[a-zäß]{1,20}", result).prop_map(|(name, result)| StepNote { name, result })
+    ("[a-zäß]{1,20}", result, any::<bool>()).prop_map(|(name, result, undone)| StepNote {
+        undone,
+        name,
+        result,
+    })
 }
 
 fn journal() -> impl Strategy<Value = Journal> {
