@@ -49,10 +49,11 @@ pub use config::EngineBuilder;
 pub use engine::DueDescriptor;
 pub use engine::{
     Admission, Attempt, AttemptEnd, AttemptError, BeginOptions, Buried, Completed, DeadLetter,
-    Declined, Driven, Driver, Engine, Failure, FencingToken, FillEvent, FinishedStep, GivenUp,
-    Join, Later, Lease, LeaseToken, LetterFilter, LetterId, LetterPage, NextAttempt, OnConflict,
-    OnDrop, OnFull, OnLapse, OnLettersFull, OperationSettings, PastAttempt, Prepared, Quota, Ran,
-    Resolution, Retried, RetryContext, RunOptions, Status, Step, Swept, Ticker,
+    Declined, Driven, Driver, Engine, EngineEvent, Failure, FencingToken, FillEvent, FinishedStep,
+    GivenUp, Join, LapsedAttempt, Later, Lease, LeaseToken, LetterFilter, LetterId, LetterPage,
+    NextAttempt, OnConflict, OnDrop, OnFull, OnLapse, OnLettersFull, OperationSettings,
+    PastAttempt, Prepared, Quota, Ran, Reconciled, Reconciliation, Resolution, Retried,
+    RetryContext, RunOptions, Status, Step, StuckTransition, Swept, Ticker, Unresolved,
 };
 pub use error::{Error, ErrorCode};
 pub use fingerprint::{
@@ -63,7 +64,7 @@ pub use inspect::{
     Chunks, Collected, Finding, Insertions, Inspection, KeyStatus, Leases, ProcessState,
     ProcessStatus, RegionFile, ScopeStatus, Severity,
 };
-pub use observe::{Latency, Live, Stats};
+pub use observe::{Latency, Live, RetryStats, Stats};
 pub use outcome::{Outcome, OutcomePolicy, Verdict};
 pub use reach::{FileAccess, Reach};
 pub use retry::{

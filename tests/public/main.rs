@@ -19,6 +19,7 @@ mod long_windows;
 mod many_tenants;
 mod noisy_tenant;
 mod outcomes;
+mod reconciled;
 mod refused_input;
 mod rotated_secret;
 mod scheduled_retries;

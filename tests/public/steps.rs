@@ -4,9 +4,7 @@
 use std::time::Duration;
 
 use crate::support::*;
-use oncegate::{
-    AttemptError, Engine, ErrorCode, Failure, FinishedStep, RetryContext, Step,
-};
+use oncegate::{AttemptError, Engine, ErrorCode, Failure, FinishedStep, RetryContext, Step};
 
 fn ran(step: Step<String>) -> Vec<u8> {
     match step {

@@ -289,6 +289,14 @@ impl Engine {
         };
         let scheduled = entry.filter(|entry| self.table.is_scheduled(*entry));
         match (scheduled, policy) {
+            (Some(entry), _) if self.retries.is_hooked() => {
+                // Whoever looks after attempts sees to it.
+                self.announce(entry, rules.now_ms);
+                let (next_attempt, due_ms) = (self.attempt_of(found) + 1, rules.now_ms);
+                let look_ms = u64::MAX;
+                let answer = Answer::Scheduled { at: found, next_attempt, due_ms, look_ms };
+                return Ok(Met::Answer(answer));
+            }
             (Some(entry), _) => self.lapse_retried(found, entry, policy, rules),
             (None, Lapse::Reclaim) => {
                 let taken = self.take(found, home, rules, wish, Status::Expired)?;

@@ -50,6 +50,8 @@ bugs! {
     ScopesServedByDueTime,
     /// Whoever schedules an attempt wakes no worker.
     WorkersNotWoken,
+    /// A transition that does not end is told to nobody.
+    StuckUnnoticed,
     /// A step that is finished runs again.
     StepForgotten,
     /// Steps take more room than they may.

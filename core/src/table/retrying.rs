@@ -88,6 +88,11 @@ impl EntryWord {
         (self.0 & SLOT_MASK) as usize
     }
 
+    /// The word itself, to compare.
+    pub(crate) fn word(self) -> u64 {
+        self.0
+    }
+
     /// Whether it stands for a record.
     pub(crate) fn is_used(self) -> bool {
         matches!(self.state(), EntryState::Live | EntryState::Dead)

@@ -103,7 +103,7 @@ impl Engine {
     }
 
     /// The number of the attempt that was found.
-    pub(super) fn attempt_of(&self, found: Found) -> u32 {
+    pub(in super::super) fn attempt_of(&self, found: Found) -> u32 {
         found.seen.fence().attempt(self.table.slot(found.slot).attempt())
     }
 
@@ -191,6 +191,9 @@ impl Engine {
         if policy != Lapse::Reclaim {
             return self.lapse(found, policy);
         }
+        if self.clean_up_lapse(found, entry, policy, rules) {
+            return;
+        }
         let Some((word, mut journal)) = self.journal(entry) else { return };
         if !journal.has_note(self.attempt_of(found)) {
             journal.note(self.note_of(found, End::Lapsed, 0, String::new(), rules));
@@ -199,7 +202,15 @@ impl Engine {
         let asked = Asked { found, journal: &journal, scope, kind, error: None };
         let granted = match self.ask(&asked, rules) {
             Ok(granted) => granted,
-            Err(_) => return self.bury_lapsed(found, entry, (word, journal), rules),
+            Err(_) => {
+                let led = self.lead_to_undo(found, entry, &journal, rules);
+                let word_and_journal = match led {
+                    Some(_) => self.journal(entry),
+                    None => Some((word, journal)),
+                };
+                let Some(read) = word_and_journal else { return };
+                return self.bury_lapsed(led.unwrap_or(found), entry, read, rules);
+            }
         };
         let Granted { delay, receipt } = granted;
         (journal.delay_ms, journal.receipt) = (millis_up(delay), receipt.to_words());

@@ -82,7 +82,8 @@ impl Engine {
         let seen = at.control().load();
         let deadline = at.deadline();
         let redriven = seen.state() == State::Failed && deadline.kind == Kind::Due;
-        let runs = matches!(seen.state(), State::Running | State::Waiting) || redriven;
+        let open = matches!(seen.state(), State::Running | State::Waiting | State::Unknown);
+        let runs = open || redriven;
         // One that is just being written, or whose process died, is looked at soon.
         let soon = !deadline.belongs_to(seen.fence()) || self.table.is_orphan(seen);
         runs.then(|| if soon { self.now_ms() } else { deadline.at_ms })
@@ -154,7 +155,10 @@ impl Engine {
                     Ok(Lapsed(policy)) => self.lapse_retried(found, entry, policy, rules),
                 },
                 State::Waiting | State::Vacant | State::Claimed | State::Inserting => {}
-                State::Unknown => return Looked::Nothing,
+                State::Unknown => {
+                    self.note_unknown(found);
+                    return Looked::Nothing;
+                }
                 State::Succeeded | State::Failed => match self.redriven(found) {
                     Some(dead) => self.carry_out_redrive(found, dead, rules),
                     None => {
@@ -224,7 +228,7 @@ impl Engine {
     }
 
     /// Tells whoever looks after attempts, in every process, that `entry` is due then.
-    pub(super) fn announce(&self, entry: Entry, due_ms: u64) {
+    pub(in super::super) fn announce(&self, entry: Entry, due_ms: u64) {
         self.table.note_change(entry.index);
         self.scheduler().tell(due_ms, self.now_ms());
         self.ring_for_attempts(due_ms);

@@ -297,8 +297,21 @@ impl Engine {
             let found = Found { slot, seen };
             let mut failing = self.failing(found, token, error)?;
             context.write(&mut failing.journal);
-            if let Some(later) = self.decide_failing(failing)? {
+            if let Some(later) = self.decide_failing(failing, token)? {
                 return Ok(later);
+            }
+        }
+    }
+
+    /// Ends an attempt of the engine's own, and decides what follows.
+    pub(super) fn go_on_after(&self, token: &LeaseToken, class: &str) {
+        let error = AttemptError::new(class);
+        while let Some((slot, seen)) = self.held(token) {
+            let failing = self.failing(Found { slot, seen }, token, &error);
+            match failing.and_then(|failing| self.decide_failing(failing, token)) {
+                Ok(None) => {}
+                // What is refused for want of room is left to the lapse of its lease.
+                Ok(Some(_)) | Err(_) => return,
             }
         }
     }
@@ -318,7 +331,11 @@ impl Engine {
 
     /// Schedules the next attempt, or buries the record. `None`: somebody else has changed its
     /// journal, or the place of it; look again.
-    fn decide_failing(&self, failing: Failing<'_>) -> Result<Option<Later>, Error> {
+    fn decide_failing(
+        &self,
+        failing: Failing<'_>,
+        token: &LeaseToken,
+    ) -> Result<Option<Later>, Error> {
         let Failing { found, scope, error, .. } = failing;
         let asked =
             Asked { found, journal: &failing.journal, scope, kind: error.kind, error: Some(error) };
@@ -332,7 +349,15 @@ impl Engine {
                 }
                 scheduled
             }
-            Err(denied) => self.bury_failing(failing, denied),
+            Err(denied) => {
+                let Failing { found, error, journal: before, .. } = failing;
+                self.undo_steps(token, &before);
+                // What was undone is noted in a journal of its own.
+                let mut failing = self.failing(found, token, error)?;
+                (failing.journal.operation, failing.journal.context) =
+                    (before.operation, before.context);
+                self.bury_failing(failing, denied)
+            }
         }
     }
 
