@@ -50,6 +50,10 @@ bugs! {
     ScopesServedByDueTime,
     /// Whoever schedules an attempt wakes no worker.
     WorkersNotWoken,
+    /// Whoever finds a record due takes it, whether somebody else has or not.
+    TakenBlindly,
+    /// A dead letter is redriven and discarded.
+    LetterSettledTwice,
     /// A transition that does not end is told to nobody.
     StuckUnnoticed,
     /// A step that is finished runs again.

@@ -135,6 +135,7 @@ impl Table {
         let taken = at
             .control()
             .advance(seen, Step::Take { fence, owner: self.region.me() })
+            .or_else(|now| if Bug::TakenBlindly.is_planted() { Ok(now) } else { Err(now) })
             .map_err(|_| NotTaken::Changed)?;
         self.counters.moved(seen.state(), State::Running);
         at.raise_attempt(taken.fence(), attempt + 1);
@@ -242,7 +243,8 @@ impl Table {
             && open.at_ms == Deadline::MAX_MS
             && seen.state() == State::Failed;
         let next = Deadline::new(at_ms.min(Deadline::MAX_MS - 1), open.lapse, kind, seen.fence());
-        is_letter && at.change_deadline(open, next).is_ok()
+        let settled = is_letter && at.change_deadline(open, next).is_ok();
+        settled || Bug::LetterSettledTwice.is_planted()
     }
 
     /// Makes a dead letter wait, whose deadline says that it runs again.
