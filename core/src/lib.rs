@@ -62,7 +62,7 @@ pub use inspect::{
 pub use observe::{Latency, Live, Stats};
 pub use outcome::{Outcome, OutcomePolicy, Verdict};
 pub use reach::{FileAccess, Reach};
-pub use retry::{Advanced, Tick, TimerHandle, TimerWheel};
+pub use retry::{Advanced, Rest, Submitted, Tick, TimerHandle, TimerWheel, Timers, TimersBuilder};
 
 #[cfg(any(oncegate_loom, oncegate_shuttle))]
 #[doc(hidden)]

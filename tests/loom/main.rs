@@ -9,6 +9,7 @@ mod support;
 
 mod begin_vs_begin;
 mod begin_vs_begin_across_sets;
+mod cancel_vs_fire;
 mod complete_vs_replay;
 mod complete_vs_takeover;
 #[cfg(oncegate_loom)]
@@ -33,6 +34,8 @@ mod ring_wrap_vs_read;
 mod rotate_vs_begin;
 mod set_quota_vs_new_scope;
 mod stale_complete_vs_begin;
+mod submit_vs_advance;
+mod submit_vs_sleep;
 mod sweep_vs_begin;
 mod takeover_vs_takeover;
 mod wait_vs_complete_vs_fail;

@@ -5,4 +5,4 @@
 
 mod wheel;
 
-pub use wheel::{Advanced, Tick, TimerHandle, TimerWheel};
+pub use wheel::{Advanced, Rest, Submitted, Tick, TimerHandle, TimerWheel, Timers, TimersBuilder};

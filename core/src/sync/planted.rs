@@ -249,6 +249,14 @@ bugs! {
     StaleHandleCancels,
     /// An advance of the wheel does not count its work.
     AdvanceUnbounded,
+    /// A lane counts as drained up to wherever its submitter has come meanwhile.
+    TimerLost,
+    /// A submission is published without release.
+    RelaxedSubmission,
+    /// A timer fires without comparing whether it was cancelled.
+    FiresAfterCancel,
+    /// A driver that goes to sleep only reads what was submitted.
+    WakeUpLost,
 }
 
 #[cfg(any(oncegate_loom, oncegate_shuttle))]
