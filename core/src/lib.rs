@@ -74,6 +74,7 @@ pub use retry::{
     JitterSource, Levels, RatioBudget, Receipt, RetryBudget, RetryPolicy, Stretch, Tick,
     TimerHandle, TimerWheel, TokenBucket, Withdrawal,
 };
+pub use retry::{Advanced, Rest, Submitted, Tick, TimerHandle, TimerWheel, Timers, TimersBuilder};
 
 #[cfg(any(oncegate_loom, oncegate_shuttle))]
 #[doc(hidden)]

@@ -10,6 +10,7 @@ mod support;
 mod adopt_vs_fire;
 mod begin_vs_begin;
 mod begin_vs_begin_across_sets;
+mod cancel_vs_fire;
 mod complete_vs_replay;
 mod complete_vs_takeover;
 #[cfg(oncegate_loom)]
@@ -37,6 +38,8 @@ mod rotate_vs_begin;
 mod set_quota_vs_new_scope;
 mod stale_complete_vs_begin;
 mod step_vs_takeover;
+mod submit_vs_advance;
+mod submit_vs_sleep;
 mod sweep_vs_begin;
 mod takeover_vs_takeover;
 mod wait_vs_complete_vs_fail;

@@ -305,6 +305,14 @@ bugs! {
     AdaptiveNeverRelaxes,
     /// The rate of retries may sink for ever.
     AdaptiveUnbounded,
+    /// A lane counts as drained up to wherever its submitter has come meanwhile.
+    TimerLost,
+    /// A submission is published without release.
+    RelaxedSubmission,
+    /// A timer fires without comparing whether it was cancelled.
+    FiresAfterCancel,
+    /// A driver that goes to sleep only reads what was submitted.
+    WakeUpLost,
 }
 
 #[cfg(any(oncegate_loom, oncegate_shuttle))]
