@@ -83,7 +83,8 @@ impl FailureKind {
 /// A budget that many requests share. Clones are the same budget.
 ///
 /// Any thread may use it: nothing locks, and nothing allocates after the budget was built. Time is
-/// an argument, counted from any one origin, and may step back: what happened at a later time stays.
+/// an argument, counted from any one origin. It may step back: what happened at a later time
+/// stays.
 ///
 /// ```
 /// use std::time::Duration;
@@ -114,7 +115,7 @@ struct Shared {
 /// The state of each kind, with the rules that it was built with.
 enum Rules {
     Bucket(Bucket),
-    Ratio(Ring),
+    Ratio(Box<Ring>),
     Concurrency(Gauge),
 }
 
