@@ -170,10 +170,11 @@ impl Ring {
             // Release: as below; the defect is that nothing is compared.
             return mark.store(own, Ordering::Release);
         }
-        // AcqRel: Release pairs with the Acquire above and in `mark_at`, and with itself where
-        // somebody gave back to the older mark; Acquire in failure, as above.
-        while let Err(other) = mark.compare_exchange(seen, own, Ordering::AcqRel, Ordering::Acquire)
-        {
+        // AcqRel: Release pairs with the Acquire above and in `mark_at`, so that nobody who sees the
+        // mark sees fewer deposits than it says; and with itself where somebody gave back to the
+        // older mark. Acquire in failure, as above.
+        let success = Bug::MarkUnordered.weakens(Ordering::AcqRel);
+        while let Err(other) = mark.compare_exchange(seen, own, success, Ordering::Acquire) {
             if !is_newer(slice, Stamp::of(other).slice) {
                 return;
             }
