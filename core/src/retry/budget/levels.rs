@@ -80,18 +80,7 @@ impl Levels {
         kind: FailureKind,
         now: Duration,
     ) -> Result<Withdrawal, BudgetExhausted> {
-        let mut taken = [0; Self::MOST];
-        for (at, budget) in self.own() {
-            match budget.take(kind, now) {
-                Ok(word) => taken[at] = word,
-                Err(shortage) => {
-                    let before = self.own().take_while(|(other, _)| *other < at);
-                    before.for_each(|(other, budget)| budget.give_back(taken[other]));
-                    let level = BudgetLevel::ALL[at];
-                    return Err(BudgetExhausted::new(&budget.shared.name, level, shortage));
-                }
-            }
-        }
+        let taken = self.take(kind, now)?;
         Ok(Withdrawal::of(self.clone(), taken))
     }
 
@@ -133,6 +122,27 @@ impl Levels {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.own().next().is_none()
+    }
+
+    /// Takes what a retry costs from every level, or nothing.
+    pub(super) fn take(
+        &self,
+        kind: FailureKind,
+        now: Duration,
+    ) -> Result<[u64; Self::MOST], BudgetExhausted> {
+        let mut taken = [0; Self::MOST];
+        for (at, budget) in self.own() {
+            match budget.take(kind, now) {
+                Ok(word) => taken[at] = word,
+                Err(shortage) => {
+                    let before = self.own().take_while(|(other, _)| *other < at);
+                    before.for_each(|(other, budget)| budget.give_back(taken[other]));
+                    let level = BudgetLevel::ALL[at];
+                    return Err(BudgetExhausted::new(&budget.shared.name, level, shortage));
+                }
+            }
+        }
+        Ok(taken)
     }
 
     pub(super) fn each(&self, mut act: impl FnMut(&RetryBudget, usize)) {

@@ -132,7 +132,8 @@ impl RetryBudget {
     /// # Ok::<(), oncegate::Error>(())
     /// ```
     pub fn deposit(&self, now: Duration) -> Deposit {
-        Levels::one(self).deposit(now)
+        self.first_started(now);
+        Deposit::of(Levels::one(self))
     }
 
     /// Pays for one retry after a failure of this kind.
@@ -155,7 +156,9 @@ impl RetryBudget {
         kind: FailureKind,
         now: Duration,
     ) -> Result<Withdrawal, BudgetExhausted> {
-        Levels::one(self).try_withdraw(kind, now)
+        let levels = Levels::one(self);
+        let taken = levels.take(kind, now)?;
+        Ok(Withdrawal::of(levels, taken))
     }
 
     /// An attempt failed and is not going to be retried, whatever the budget says, since the
