@@ -55,8 +55,8 @@ impl Levels {
     /// Pays for one retry from every level, or from none: the first that refuses ends it, and
     /// those before it get back what they gave. Without any budget it is free.
     ///
-    /// A bucket that charges failures ([`Charge::Failure`](crate::Charge::Failure)) and was asked
-    /// keeps its charge: the failure has happened, whoever refuses.
+    /// Buckets that charge failures ([`Charge::Failure`](crate::Charge::Failure)) are charged all
+    /// the same: the failure has happened, whoever refuses to pay for a retry.
     ///
     /// # Errors
     ///
@@ -137,6 +137,8 @@ impl Levels {
                 Err(shortage) => {
                     let before = self.own().take_while(|(other, _)| *other < at);
                     before.for_each(|(other, budget)| budget.give_back(taken[other]));
+                    let after = self.own().skip_while(|(other, _)| *other <= at);
+                    after.for_each(|(_, budget)| budget.failed_for_good(kind, now));
                     let level = BudgetLevel::ALL[at];
                     return Err(BudgetExhausted::new(&budget.shared.name, level, shortage));
                 }

@@ -227,8 +227,11 @@ impl Ring {
             let left = oldest.map_or(self.reserve, |from| self.balance_from(teller, from));
             left >= MILLI
         })?;
+        // Time may have stepped back since the teller came into its slice.
+        let behind = teller.slice.wrapping_sub(self.slice_at(now));
         let now = millis(now);
-        let then = (now / self.slice_ms).saturating_add(ahead.into()).saturating_mul(self.slice_ms);
+        let slices = (now / self.slice_ms).saturating_add(u64::from(ahead) + u64::from(behind));
+        let then = slices.saturating_mul(self.slice_ms);
         Some(Duration::from_millis(then - now))
     }
 
