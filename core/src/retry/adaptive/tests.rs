@@ -92,7 +92,7 @@ fn the_rate_is_added_to() {
         adaptive.observe_ready(depth);
         1.0 / adaptive.step(secs(now)).base
     };
-    assert_eq!([step(2_000), step(2_000)], [0.5, 0.25]);
+    assert_eq!([step(0), step(2_000), step(2_000)], [1.0, 0.5, 0.25]);
     assert_eq!([step(1_000), step(0), step(0)], [0.375, 0.5, 0.625]);
     assert_eq!(step(1_001), 0.3125);
     let stats = adaptive.stats();

@@ -170,9 +170,8 @@ impl Ring {
             // Release: as below; the defect is that nothing is compared.
             return mark.store(own, Ordering::Release);
         }
-        // AcqRel: Release pairs with the Acquire above and in `mark_at`, so that nobody who sees the
-        // mark sees fewer deposits than it says; and with itself where somebody gave back to the
-        // older mark. Acquire in failure, as above.
+        // AcqRel: Release pairs with the Acquire above and in `mark_at`, so that nobody who sees
+        // the mark sees fewer deposits than it says. Acquire in failure, as above.
         let success = Bug::MarkUnordered.weakens(Ordering::AcqRel);
         while let Err(other) = mark.compare_exchange(seen, own, success, Ordering::Acquire) {
             if !is_newer(slice, Stamp::of(other).slice) {
