@@ -103,6 +103,8 @@ fn entries_are_bounded() {
         let error = Budgets::new().max_entries(entries).expect_err("out of range");
         assert_eq!(error.field(), "retry_budgets.max_entries");
     }
+    assert!(budgets.remove_operation("op"));
+    budgets.set_operation(&"o".repeat(1_024), of_retries(1)).expect("the longest name");
     for operation in [String::new(), "o".repeat(1_025)] {
         let error = budgets.set_operation(&operation, of_retries(1)).expect_err("bad name");
         assert_eq!(error.code(), ErrorCode::InvalidOperation);
