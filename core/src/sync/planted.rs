@@ -295,6 +295,8 @@ bugs! {
     BudgetOverdrawn,
     /// A slice of a ratio budget is marked by everybody who comes first.
     SliceBegunTwice,
+    /// The beginning of a slice is seen before the deposits that came before it.
+    MarkUnordered,
     /// Deposits count for ever.
     DepositNeverExpires,
     /// A retry that succeeds brings back twice what it cost.
