@@ -71,10 +71,9 @@ pub use retry::{
     AdaptiveBackoff, AdaptiveConfig, AdaptiveStats, Advanced, AttemptHeaders, Attempted,
     BackoffPolicy, BudgetExhausted, BudgetLevel, Budgets, Charge, ConcurrencyBudget, Decision,
     Deposit, DownstreamKey, Exhaustion, FailureKind, Hint, HintLimits, InputStats, Jitter,
-    JitterSource, Levels, RatioBudget, Receipt, RetryBudget, RetryPolicy, Stretch, Tick,
-    TimerHandle, TimerWheel, TokenBucket, Withdrawal,
+    JitterSource, Levels, RatioBudget, Receipt, Rest, RetryBudget, RetryPolicy, Stretch, Submitted,
+    Tick, TimerHandle, TimerWheel, Timers, TimersBuilder, TokenBucket, Withdrawal,
 };
-pub use retry::{Advanced, Rest, Submitted, Tick, TimerHandle, TimerWheel, Timers, TimersBuilder};
 
 #[cfg(any(oncegate_loom, oncegate_shuttle))]
 #[doc(hidden)]

@@ -45,4 +45,3 @@ pub use policy::{Attempted, Decision, Exhaustion, RetryPolicy};
 pub use source::JitterSource;
 pub use stretch::Stretch;
 pub use wheel::{Advanced, Rest, Submitted, Tick, TimerHandle, TimerWheel, Timers, TimersBuilder};
-pub use wheel::{Advanced, Tick, TimerHandle, TimerWheel};

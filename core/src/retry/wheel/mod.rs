@@ -19,7 +19,6 @@ mod level;
 mod owned;
 mod pool;
 pub(crate) mod raw;
-mod raw;
 mod right;
 mod shared;
 mod shared_stamps;
