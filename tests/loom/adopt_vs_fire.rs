@@ -36,7 +36,7 @@ fn due() -> (Small, Arc<Engine>, Arc<Engine>) {
 
 fn one_fires() {
     let (world, home, other) = due();
-    let (one, two) = race(move || take(&home), move || take(&other));
+    let (one, two) = race_roomy(move || take(&home), move || take(&other));
     let got: Vec<_> = [one, two].into_iter().flatten().collect();
     assert_eq!(got.len(), 1, "{got:?}");
     assert_eq!((got[0].0, &got[0].2[..]), (2, &b"c"[..]));
@@ -46,12 +46,12 @@ fn one_fires() {
 /// Goal: whichever process scheduled it, one hands it out. Method: every schedule of both.
 #[test]
 fn one_of_two_processes_fires() {
-    model(one_fires);
+    roomy(2, one_fires);
 }
 
 /// Goal: the model bites. Method: a worker takes what it found due without comparing.
 #[cfg(oncegate_loom)]
 #[test]
 fn broken_taken_blindly() {
-    broken(oncegate::Bug::TakenBlindly, one_fires);
+    broken_roomy(oncegate::Bug::TakenBlindly, 2, one_fires);
 }

@@ -23,7 +23,7 @@ fn either() {
     let id = page.letters[0].id;
     let (one, two) = (Arc::clone(&engine), Arc::clone(&engine));
     let (redriven, discarded) =
-        race(move || one.redrive(id).is_ok(), move || two.discard(id).is_ok());
+        race_roomy(move || one.redrive(id).is_ok(), move || two.discard(id).is_ok());
     assert!(redriven != discarded, "redriven: {redriven}, discarded: {discarded}");
     let letters = engine.dead_letters(&LetterFilter::all(), None, 9).expect("answered").letters;
     assert!(letters.is_empty());
@@ -35,12 +35,12 @@ fn either() {
 /// Goal: a letter is redriven or discarded. Method: every schedule of both.
 #[test]
 fn redriven_or_discarded() {
-    model(either);
+    roomy(2, either);
 }
 
 /// Goal: the model bites. Method: whoever comes second does not notice.
 #[cfg(oncegate_loom)]
 #[test]
 fn broken_letter_settled_twice() {
-    broken(oncegate::Bug::LetterSettledTwice, either);
+    broken_roomy(oncegate::Bug::LetterSettledTwice, 2, either);
 }

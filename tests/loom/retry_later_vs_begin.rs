@@ -28,41 +28,38 @@ fn one_of_both() {
     let token = begin(&engine, "k").token().expect("new");
     clock.advance(LEASE);
     let other = Arc::clone(&engine);
-    let (kept, met) = race(move || later(&engine, &token), {
+    let (kept, met) = race_roomy(move || later(&engine, &token), {
         let engine = Arc::clone(&other);
         move || begin(&engine, "k")
     });
-    let retrying = other.stats().expect("not forked").retries.retrying;
+    let retrying = || other.stats().expect("not forked").retries.retrying;
     match met {
         Got::Admitted(next) => {
             assert_eq!(next.attempt(), 2);
             assert!(!kept, "the record waits, and another attempt runs");
-            assert_eq!(retrying, 0, "an entry for a lease that was lost");
+            // If it found the entry, it goes on with it; and so it ends with it.
+            other.complete(&next, &oncegate::Outcome::new(200, b"")).expect("holds the lease");
+            assert_eq!(retrying(), 0, "an entry for a lease that was lost");
         }
-        // It waits, or the holder was in the middle of saying so.
-        met => assert!(kept && retrying == 1, "{met:?}"),
+        // It waits; where the lapse was seen to first, for whoever asks next, or with the context.
+        met => assert!(retrying() == 1 || !kept, "{met:?}"),
     }
     clock.advance(Duration::from_secs(3600));
     let next = other.next_attempt(Duration::ZERO).expect("answered");
-    match next {
-        Some(next) => {
-            assert!(kept, "what was fenced is handed out");
-            assert_eq!((next.lease().attempt(), next.context()), (2, &b"c"[..]));
-            let _ = next.into_lease().into_token();
-        }
-        None => assert!(!kept, "what was left to the scheduler is lost"),
-    }
+    let next = next.map(|next| (next.lease().attempt(), next.context().to_vec()));
+    assert!(next.is_some() || !kept, "what was left to the scheduler is lost");
+    assert!(next.is_none_or(|next| next == (2, b"c".to_vec())));
 }
 
 /// Goal: of a takeover and a retry that is scheduled, one counts. Method: every schedule of both.
 #[test]
 fn takeover_or_schedule() {
-    model(one_of_both);
+    roomy(2, one_of_both);
 }
 
 /// Goal: the model bites. Method: the entry of a lease that was lost stays.
 #[cfg(oncegate_loom)]
 #[test]
 fn broken_entry_not_withdrawn() {
-    broken(oncegate::Bug::EntryNotWithdrawn, one_of_both);
+    broken_roomy(oncegate::Bug::EntryNotWithdrawn, 2, one_of_both);
 }

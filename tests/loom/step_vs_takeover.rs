@@ -15,7 +15,7 @@ fn noted_or_fenced(has_journal: bool) {
     }
     clock.advance(LEASE);
     let other = Arc::clone(&engine);
-    let (noted, next) = race(
+    let (noted, next) = race_roomy(
         move || match engine.finish_step(&token, "b", b"2") {
             Ok(()) => true,
             Err(error) => {
@@ -40,18 +40,18 @@ fn noted_or_fenced(has_journal: bool) {
 /// journal to change.
 #[test]
 fn step_is_known_or_fenced() {
-    model(|| noted_or_fenced(true));
+    roomy(2, || noted_or_fenced(true));
 }
 
 /// Goal: the same for the first step of a record. Method: there is no journal yet.
 #[test]
 fn first_step_is_known_or_fenced() {
-    model(|| noted_or_fenced(false));
+    roomy(2, || noted_or_fenced(false));
 }
 
 /// Goal: the model bites. Method: the journal is not sealed before the takeover.
 #[cfg(oncegate_loom)]
 #[test]
 fn broken_journal_unsealed() {
-    broken(oncegate::Bug::JournalUnsealed, || noted_or_fenced(true));
+    broken_roomy(oncegate::Bug::JournalUnsealed, 2, || noted_or_fenced(true));
 }

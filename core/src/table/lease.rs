@@ -212,6 +212,21 @@ impl Table {
         deadline.belongs_to(seen.fence()) && (deadline.kind == Kind::Lease || unknown)
     }
 
+    /// The same, and whoever closes the lease from now on sees what its holder did before this call:
+    /// the deadline is written, if only by what it was.
+    pub(crate) fn confirm_lease(&self, slot: usize, seen: Snapshot) -> bool {
+        let at = self.slot(slot);
+        loop {
+            let deadline = at.deadline();
+            if !self.holds_lease(slot, seen) || !deadline.belongs_to(seen.fence()) {
+                return false;
+            }
+            if at.change_deadline(deadline, deadline).is_ok() {
+                return true;
+            }
+        }
+    }
+
     /// Decides that the attempt `seen`, whose lease is closed, ends in `Waiting`, and when the next
     /// one is due. False: somebody has decided otherwise.
     pub(crate) fn set_due_lapsed(&self, slot: usize, seen: Snapshot, due_ms: u64) -> bool {

@@ -42,6 +42,8 @@
 //! 2. Before an attempt is taken that has ended or lapsed, the journal is sealed; whoever holds that
 //!    attempt can then no longer change it, since he compares with a word without the seal. So a
 //!    stale holder changes nothing.
+//!    A new entry is there before its maker knows that he still holds the lease. If he does not, he
+//!    takes it back, by the same word: unless a takeover has sealed it.
 //! 3. An entry that is sealed may be behind its record: whoever took the attempt has not come
 //!    further. One that is behind and not sealed is nobody's: its maker lost his lease.
 //! 4. The word of the journal names a place in the outcome store, which is never given twice, so
@@ -191,18 +193,35 @@ impl Table {
             return Ok(None);
         }
         for index in self.places_for(slot) {
+            if let Some(entry) = self.entry_if_current(index, slot, seen)? {
+                return Ok(Some(entry));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Entry `index`, if it is that of the record in `slot`, which was seen as `seen`.
+    fn entry_if_current(
+        &self,
+        index: usize,
+        slot: usize,
+        seen: Snapshot,
+    ) -> Result<Option<Entry>, Moved> {
+        for _ in 0..MOST_ROUNDS {
             let word = self.entry_word(index);
             if word.slot() != slot || !word.is_used() {
-                continue;
+                return Ok(None);
             }
             let entry = Entry { index, word };
             match self.standing(entry, seen) {
                 Standing::Current => return Ok(Some(entry)),
+                Standing::Nobodys => return Ok(None),
+                // It was the entry that changed: somebody makes it, or gives it up.
+                Standing::Changed if self.slot(slot).control().load().is_same_record(seen) => {}
                 Standing::Changed => return Err(Moved),
-                Standing::Nobodys => {}
             }
         }
-        Ok(None)
+        Err(Moved)
     }
 
     /// Whether the record in `slot`, which was seen as `seen`, has an entry.
@@ -227,6 +246,10 @@ impl Table {
         let own = step >> STEP_SHIFT == entry.word.generation() & STEP_GENERATION_MASK;
         if !same || !own {
             return Standing::Changed;
+        }
+        if journal.reference() == 0 {
+            // Its maker takes it back.
+            return Standing::Nobodys;
         }
         let fence = step & Fence::MAX;
         if fence == now.fence().get() {
@@ -282,6 +305,16 @@ impl Table {
         }
         let word = entry.word.with(EntryState::Live, self.region.me());
         self.swap_entry(entry.index, entry.word, word).then_some(Entry { word, ..entry })
+    }
+
+    /// Takes an entry back that was made for a lease which is lost. False: whoever took the next
+    /// attempt has found it before, and goes on with it.
+    pub(crate) fn withdraw_entry(&self, entry: Entry) -> bool {
+        let word = self.journal_of(entry);
+        let nothing = JournalWord::new(0, true);
+        // Against the seal of a takeover: one of both changes the word.
+        let alone = !word.is_sealed() && self.change_journal(entry, word, nothing);
+        alone && self.free_entry(entry)
     }
 
     /// Gives the entry up. False: somebody else has.
@@ -534,6 +567,8 @@ const JOURNAL: usize = 3;
 /// How many entries an insertion looks at: eight lines of control words. A table of entries that is
 /// filled at random refuses the first when it is some 0.95 full.
 const LOOKED_AT: usize = 64;
+/// Changes of an entry end, so that a few rounds do.
+const MOST_ROUNDS: u32 = 1_000;
 const SEAL: u64 = 1 << 63;
 const STEP_SHIFT: u32 = 44;
 const STEP_GENERATION_MASK: u64 = (1 << (u64::BITS - STEP_SHIFT)) - 1;

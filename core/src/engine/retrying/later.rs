@@ -260,8 +260,9 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// [`ErrorCode::Fenced`]: the lease is lost; nothing was changed. [`ErrorCode::InvalidOption`]:
-    /// a class, an operation or a context that is too long. [`ErrorCode::Full`], field
+    /// [`ErrorCode::Fenced`]: the lease is lost; nothing was changed. (Where it was lost in the midst
+    /// of this call, the next attempt may have the context that was given.)
+    /// [`ErrorCode::InvalidOption`]: a class, an operation or a context that is too long. [`ErrorCode::Full`], field
     /// `max_retrying` or `outcome_bytes`: there is no room; the lease lasts.
     /// [`ErrorCode::Forked`].
     ///
@@ -391,11 +392,12 @@ impl Engine {
         }
     }
 
-    /// Takes an entry back that was `made` for a lease which is lost.
-    pub(super) fn withdraw(&self, entry: Entry, made: bool) {
-        if made && !Bug::EntryNotWithdrawn.is_planted() {
-            self.table.free_entry(entry);
+    /// Takes an entry back that was `made` for a lease which is lost. False: the next attempt has it.
+    pub(super) fn withdraw(&self, entry: Entry, made: bool) -> bool {
+        if Bug::EntryNotWithdrawn.is_planted() {
+            return true;
         }
+        !made || self.table.withdraw_entry(entry)
     }
 
     /// The record fails for good, and becomes a dead letter if there is room for one.

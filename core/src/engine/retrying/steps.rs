@@ -396,9 +396,8 @@ impl Engine {
             change(&mut journal)?;
             let keeping = Keeping { found, entry, scope: token.scope, journal: &journal, rules };
             let Some((entry, made)) = self.keep_journal(&keeping)? else { continue };
-            // A new entry was there before anybody could seal it.
-            if made && !self.table.holds_lease(slot, seen) {
-                self.withdraw(entry, made);
+            // A new entry was there before anybody could seal it, or not in time.
+            if made && !self.table.confirm_lease(slot, seen) && self.withdraw(entry, made) {
                 return Err(self.fenced());
             }
             self.table.note_change(entry.index);
