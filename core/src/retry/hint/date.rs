@@ -78,7 +78,7 @@ impl Rest<'_> {
         let month = self.name(&MONTHS)? + 1;
         self.literal(b"-")?;
         let (latest, short) = (this_year + 50, self.number(2)?);
-        let year = latest - (latest + 100 - short) % 100;
+        let year = latest - (latest - short) % 100;
         self.literal(b" ")?;
         let time = self.time()?;
         self.literal(b" GMT")?;
