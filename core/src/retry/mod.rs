@@ -3,6 +3,6 @@
 //! Policies, budgets and the timer wheel know nothing of the table: they are given the time, and
 //! the randomness, and answer. The engine joins them to the record, which alone decides what runs.
 
-mod wheel;
+pub(crate) mod wheel;
 
 pub use wheel::{Advanced, Rest, Submitted, Tick, TimerHandle, TimerWheel, Timers, TimersBuilder};

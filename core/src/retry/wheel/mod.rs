@@ -18,7 +18,7 @@ mod lane;
 mod level;
 mod owned;
 mod pool;
-mod raw;
+pub(crate) mod raw;
 mod right;
 mod shared;
 mod shared_stamps;
