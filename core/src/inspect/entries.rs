@@ -236,3 +236,6 @@ fn slot_of(pages: &Pages<'_>, entry: &EntryImage) -> Result<Option<SlotImage>, E
 
 /// How often an entry that changes is read again.
 const TRIES: usize = 8;
+
+#[cfg(test)]
+mod tests;

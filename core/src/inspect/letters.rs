@@ -35,8 +35,8 @@ impl DeadLetters {
     /// # Errors
     ///
     /// As of [`EngineBuilder::build`](crate::EngineBuilder::build) with
-    /// [`Reach::Host`](crate::Reach::Host), also [`ErrorCode::Os`](crate::ErrorCode::Os) where there
-    /// is no table.
+    /// [`Reach::Host`](crate::Reach::Host); [`ErrorCode::Os`](crate::ErrorCode::Os) also where
+    /// there is no table.
     ///
     /// ```
     /// use oncegate::{DeadLetters, FileAccess};

@@ -1,9 +1,10 @@
 //! Inspection: what a region's file says, read from outside.
 //!
-//! Whoever inspects takes no part in the table, unless it is to change it: no entry of the registry, no mapping, no secret.
+//! Whoever inspects takes no part in the table: no entry of the registry, no mapping, no secret.
 //! The file is opened read-only and read piece by piece, so that a file on a read-only mount, one
 //! that is torn and one that is being written are all safe to look at. Whatever its bytes are, they
-//! give numbers or typed errors.
+//! give numbers or typed errors. Only who is to change something joins the table, and knows no
+//! secret either.
 //!
 //! | file | what it holds |
 //! |---|---|

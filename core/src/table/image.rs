@@ -1,4 +1,5 @@
-//! Images: plain copies of slots, of set lines and of the entries of retried records, read from a region's file from outside.
+//! Images: plain copies of slots, of set lines and of the entries of retried records, read from a
+//! region's file from outside.
 //!
 //! Whoever inspects a region reads words that others change meanwhile, or that an accident has
 //! changed: every one of them may say anything, and none of it leads anywhere.
