@@ -21,6 +21,7 @@ pub mod report;
 pub mod rng;
 pub mod rounds;
 pub mod store;
+pub mod storm;
 pub mod studies;
 pub mod suite;
 pub mod timestamp;

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::clock::{Clock, TimeSource};
 use crate::engine::Engine;
-use crate::engine::{FillEvent, FillWatch, OnConflict, OnDrop, OnFull, OnLapse, Quota};
+use crate::engine::{FillEvent, FillWatch, OnConflict, OnDrop, OnEvent, OnFull, OnLapse, Quota};
 use crate::error::Error;
 #[allow(unused_imports, reason = "links of the documentation")]
 use crate::error::ErrorCode;
@@ -64,6 +64,7 @@ pub struct EngineBuilder {
     pub(crate) max_waiters: u64,
     pub(crate) prefault: bool,
     pub(crate) fill: Option<FillWatch>,
+    pub(crate) on_event: Option<Box<OnEvent>>,
     pub(crate) retries: RetrySizes,
     pub(crate) retry_policy: RetryPolicy,
     pub(crate) max_in_flight: usize,
@@ -106,6 +107,7 @@ impl EngineBuilder {
             max_waiters: 16_384,
             prefault: false,
             fill: None,
+            on_event: None,
             retries: RetrySizes::new(),
             retry_policy: retries::default_policy(),
             max_in_flight: usize::MAX,

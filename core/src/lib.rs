@@ -49,10 +49,11 @@ pub use config::EngineBuilder;
 pub use engine::DueDescriptor;
 pub use engine::{
     Admission, Attempt, AttemptEnd, AttemptError, BeginOptions, Buried, Completed, DeadLetter,
-    Declined, Driven, Driver, Engine, Failure, FencingToken, FillEvent, GivenUp, Join, Later,
-    Lease, LeaseToken, LetterFilter, LetterId, LetterPage, NextAttempt, OnConflict, OnDrop, OnFull,
-    OnLapse, OnLettersFull, OperationSettings, PastAttempt, Prepared, Quota, Ran, Resolution,
-    Retried, RetryContext, RunOptions, Status, Swept, Ticker,
+    Declined, Driven, Driver, Engine, EngineEvent, Failure, FencingToken, FillEvent, FinishedStep,
+    GivenUp, Join, LapsedAttempt, Later, Lease, LeaseToken, LetterFilter, LetterId, LetterPage,
+    NextAttempt, OnConflict, OnDrop, OnFull, OnLapse, OnLettersFull, OperationSettings,
+    PastAttempt, Prepared, Quota, Ran, Reconciled, Reconciliation, Resolution, Retried,
+    RetryContext, RunOptions, Status, Step, StuckTransition, Swept, Ticker, Unresolved,
 };
 pub use error::{Error, ErrorCode};
 pub use fingerprint::{
@@ -63,15 +64,15 @@ pub use inspect::{
     Chunks, Collected, DeadLetters, Finding, Insertions, Inspection, KeyStatus, Leases,
     ProcessState, ProcessStatus, RegionFile, RetryEntries, ScopeStatus, Severity,
 };
-pub use observe::{Latency, Live, Stats};
+pub use observe::{Latency, Live, RetryStats, Stats};
 pub use outcome::{Outcome, OutcomePolicy, Verdict};
 pub use reach::{FileAccess, Reach};
 pub use retry::{
     AdaptiveBackoff, AdaptiveConfig, AdaptiveStats, Advanced, AttemptHeaders, Attempted,
     BackoffPolicy, BudgetExhausted, BudgetLevel, Budgets, Charge, ConcurrencyBudget, Decision,
     Deposit, DownstreamKey, Exhaustion, FailureKind, Hint, HintLimits, InputStats, Jitter,
-    JitterSource, Levels, RatioBudget, Receipt, RetryBudget, RetryPolicy, Stretch, Tick,
-    TimerHandle, TimerWheel, TokenBucket, Withdrawal,
+    JitterSource, Levels, RatioBudget, Receipt, Rest, RetryBudget, RetryPolicy, Stretch, Submitted,
+    Tick, TimerHandle, TimerWheel, Timers, TimersBuilder, TokenBucket, Withdrawal,
 };
 
 #[cfg(any(oncegate_loom, oncegate_shuttle))]

@@ -7,8 +7,10 @@
 
 mod support;
 
+mod adopt_vs_fire;
 mod begin_vs_begin;
 mod begin_vs_begin_across_sets;
+mod cancel_vs_fire;
 mod complete_vs_replay;
 mod complete_vs_takeover;
 #[cfg(oncegate_loom)]
@@ -27,12 +29,17 @@ mod expire_vs_begin;
 mod inline_read_vs_evict;
 mod inline_write_vs_takeover;
 mod lapse_vs_fail;
+mod redrive_vs_discard;
 mod renew_vs_lapse;
 mod resolve_vs_holder;
+mod retry_later_vs_begin;
 mod ring_wrap_vs_read;
 mod rotate_vs_begin;
 mod set_quota_vs_new_scope;
 mod stale_complete_vs_begin;
+mod step_vs_takeover;
+mod submit_vs_advance;
+mod submit_vs_sleep;
 mod sweep_vs_begin;
 mod takeover_vs_takeover;
 mod wait_vs_complete_vs_fail;

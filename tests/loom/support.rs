@@ -40,11 +40,51 @@ pub(crate) fn bounded(preemptions: usize, body: impl Fn() + Send + Sync + 'stati
     }
 }
 
+/// [`bounded`] for a body that takes more of the stack than a thread of the checker has: what looks
+/// after retries has more to carry than a look-up.
+pub(crate) fn roomy(preemptions: usize, body: impl Fn() + Send + Sync + 'static) {
+    let body = Arc::new(body);
+    bounded(preemptions, move || {
+        let body = Arc::clone(&body);
+        spawn_roomy(move || body()).join().expect("no panic");
+    });
+}
+
+fn spawn_roomy<T: Send + 'static>(
+    body: impl FnOnce() -> T + Send + 'static,
+) -> thread::JoinHandle<T> {
+    thread::Builder::new().stack_size(512 << 10).spawn(body).expect("a thread")
+}
+
+/// [`race`] with as much of the stack.
+pub(crate) fn race_roomy<A: Send + 'static, B: Send + 'static>(
+    one: impl FnOnce() -> A + Send + 'static,
+    two: impl FnOnce() -> B + Send + 'static,
+) -> (A, B) {
+    let other = spawn_roomy(two);
+    let first = one();
+    (first, other.join().expect("no panic"))
+}
+
+/// [`broken`] for a body that needs as much.
+#[cfg(oncegate_loom)]
+pub(crate) fn broken_roomy(
+    bug: oncegate::Bug,
+    preemptions: usize,
+    body: impl Fn() + Send + Sync + 'static,
+) {
+    broken_by(bug, move || roomy(preemptions, body));
+}
+
 /// Runs the broken twin of a model: with `bug` planted, `body` must fail under some schedule.
 #[cfg(oncegate_loom)]
 pub(crate) fn broken(bug: oncegate::Bug, body: impl Fn() + Send + Sync + 'static) {
+    broken_by(bug, || model(body));
+}
+
+#[cfg(oncegate_loom)]
+fn broken_by(bug: oncegate::Bug, search: impl FnOnce()) {
     bug.plant();
-    let search = || model(body);
     let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(search));
     oncegate::Bug::clear();
     let Err(panic) = caught else {
@@ -52,7 +92,7 @@ pub(crate) fn broken(bug: oncegate::Bug, body: impl Fn() + Send + Sync + 'static
     };
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or_default();
-    let by_checker = ["exploration", "maximum number of branches"];
+    let by_checker = ["exploration", "maximum number of branches", "overflowed its stack"];
     assert!(!by_checker.iter().any(|own| text.contains(own)), "the model itself failed: {text}");
 }
 

@@ -1,6 +1,6 @@
 //! Retries are paid for while others pay too, give back, succeed, or make deposits.
 //!
-//! Threads: two. Bound: two preemptions. Sizes:
+//! Threads: two, or three. Bound: two preemptions. Sizes:
 //! buckets of one or two retries, rings of two slices. Property: tokens are conserved; the last one
 //! is taken once; retries of any time-to-live are never more than its deposits and its minimum
 //! allow; a deposit counts once, in its slice or in the one that begins meanwhile. Left out: refill
@@ -181,5 +181,75 @@ fn giving_back_lends_nothing() {
         assert!(other != more, "one in this second, by whoever comes after the other was dropped");
         assert!(!runs(&budget, ms(1_000)), "and it counts for a second");
         assert!(runs(&budget, ms(1_500)));
+    });
+}
+
+/// Goal: what is given back is taken once. Method: three threads; two want it in the next slice.
+#[test]
+fn what_is_given_back_is_taken_once() {
+    model(|| {
+        let budget = ring(1);
+        let held = retry(&budget, START).expect("one a second");
+        let two = budget.clone();
+        let back = thread::spawn(move || drop(held));
+        let (one, other) = race(
+            {
+                let budget = budget.clone();
+                move || runs(&budget, ms(500))
+            },
+            move || runs(&two, ms(500)),
+        );
+        back.join().expect("no panic");
+        let more = runs(&budget, ms(500));
+        assert_eq!([one, other, more].into_iter().filter(|took| *took).count(), 1);
+        assert!(!runs(&budget, ms(1_000)), "and it counts for a second");
+    });
+}
+
+/// One makes a deposit. For the two others its time is over, and they begin a slice: one makes
+/// another deposit, and one retries.
+fn three_at_the_end_of_a_slice() {
+    let budget = ring(0);
+    let (one, two) = (budget.clone(), budget.clone());
+    let first = thread::spawn(move || one.deposit(START).failed());
+    let second = thread::spawn(move || two.deposit(ms(1_000)).failed());
+    let taken = f64::from(u8::from(runs(&budget, ms(1_000))));
+    let left = budget.left(ms(1_000));
+    assert!(taken + left <= 2.0, "{taken} taken of two, and {left} left");
+    first.join().expect("no panic");
+    second.join().expect("no panic");
+    // The first one is over, unless it was late.
+    let all = taken + budget.left(ms(1_000));
+    assert!((1.0..=2.0).contains(&all), "{taken} taken of {all}");
+}
+
+/// Goal: no retry without its deposit, and no deposit is lost. Method: three threads, whose times
+/// lie at both sides of a slice's end.
+#[test]
+fn deposits_are_conserved() {
+    model(three_at_the_end_of_a_slice);
+}
+
+/// Goal: the model bites. Method: a mark does not publish the deposits before it.
+#[cfg(oncegate_loom)]
+#[test]
+fn broken_mark_unordered() {
+    broken(oncegate::Bug::MarkUnordered, three_at_the_end_of_a_slice);
+}
+
+/// Goal: a caller whose time is long over takes nothing from those of now. Method: it retries while
+/// another one's time lies beyond the whole ring.
+#[test]
+fn a_straggler_is_harmless() {
+    model(|| {
+        let budget = ring(1);
+        let (one, two) = (budget.clone(), budget.clone());
+        let (late, now) = race(move || runs(&one, START), move || runs(&two, ms(5_000)));
+        assert!(late || now, "one a second");
+        // Either it came first, and is forgotten, or it is of now.
+        let more = runs(&budget, ms(5_000));
+        assert!(now != more || late, "late {late}, now {now}, more {more}");
+        assert!(!runs(&budget, ms(5_000)));
+        assert_eq!(budget.left(ms(6_000)), 1.0);
     });
 }

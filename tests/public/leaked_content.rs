@@ -13,10 +13,12 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use oncegate::{
-    Admission, BeginOptions, CoarseClock, Engine, EngineBuilder, Error, ErrorCode, Failure,
-    FileAccess, FillEvent, FingerprintMode, KeyCharset, KeyRules, LeaseToken, OnConflict, OnDrop,
-    OnFull, OnLapse, Outcome, OutcomePolicy, Payload, PreciseClock, Quota, Ran, Reach, RegionFile,
-    Request, Resolution, RunOptions, Scope, Secret, method_class,
+    Admission, AttemptHeaders, Attempted, BackoffPolicy, BeginOptions, CoarseClock, Decision,
+    DownstreamKey, Engine, EngineBuilder, Error, ErrorCode, Exhaustion, Failure, FencingToken,
+    FileAccess, FillEvent, Fingerprint, FingerprintMode, Hint, HintLimits, Jitter, JitterSource,
+    KeyCharset, KeyRules, LeaseToken, OnConflict, OnDrop, OnFull, OnLapse, Outcome, OutcomePolicy,
+    Payload, PreciseClock, Quota, Ran, Reach, RegionFile, Request, Resolution, RetryPolicy,
+    RunOptions, Scope, Secret, Stretch, method_class,
 };
 
 use crate::support::{Woken, build, done, poll};
@@ -243,6 +245,7 @@ fn answers(engine: &Engine, request: &Request<'_>, outcome: &Outcome, shown: &mu
     shown.debug(lease.token());
     shown.bytes(&lease.token().to_bytes());
     shown.display(&lease.fencing_token());
+    retries(prepared.fingerprint(), lease.fencing_token(), shown);
     shown.debug(&Failure::terminal(outcome.clone()));
     shown.debug(&engine.begin(request).expect("an answer"));
     let Ok(Ran::Declined(declined)) = engine.run(request, || Ok::<_, ()>(done("x"))) else {
@@ -261,6 +264,35 @@ fn answers(engine: &Engine, request: &Request<'_>, outcome: &Outcome, shown: &mu
     shown.debug(&engine.run(request, || Ok::<_, ()>(done("x"))).expect("an answer"));
     shown.debug(&Ran::<()>::Executed(outcome.clone()));
     shown.debug(&engine.begin(&request.payload(Payload::raw(CANARY.as_bytes()))));
+}
+
+/// What says when the next attempt starts, and what an attempt tells other services.
+fn retries(request: Fingerprint, token: FencingToken, shown: &mut Shown) {
+    let policy = RetryPolicy::aws_standard();
+    let source = JitterSource::new().expect("the system has randomness");
+    let hint = Hint::retry_after(CANARY, Duration::ZERO);
+    let attempted = Attempted::new(1, Duration::ZERO).hint(hint);
+    shown.debug(&policy);
+    shown.debug(&BackoffPolicy::constant(Duration::from_secs(1)));
+    shown.debug(&Jitter::Full);
+    shown.debug(&HintLimits::new());
+    shown.debug(&source);
+    shown.debug(&JitterSource::seeded(CANARY.parse().expect("a number")));
+    shown.debug(&attempted);
+    shown.debug(&Stretch::default());
+    shown.debug(&hint.expect("seconds"));
+    shown.debug::<Decision>(&policy.decide(&attempted, &source));
+    shown.debug(&Exhaustion::Refused);
+
+    let key = DownstreamKey::of_step(request, CANARY, CANARY).expect("short");
+    shown.debug(&key);
+    shown.bytes(key.as_str().as_bytes());
+    shown.debug(&AttemptHeaders::new(CANARY, 1, token).expect("printable"));
+    let long = CANARY.repeat(100);
+    shown.error(&AttemptHeaders::new(&long, 1, token).expect_err("too long"));
+    shown.error(&AttemptHeaders::new(format!("{CANARY}\n"), 1, token).expect_err("a line"));
+    shown.error(&DownstreamKey::new(request, &long).expect_err("too long"));
+    shown.error(&DownstreamKey::of_step(request, "x", &long).expect_err("too long"));
 }
 
 /// Errors before the engine is asked.

@@ -19,9 +19,11 @@ mod long_windows;
 mod many_tenants;
 mod noisy_tenant;
 mod outcomes;
+mod reconciled;
 mod refused_input;
 mod rotated_secret;
 mod scheduled_retries;
+mod steps;
 mod support;
 mod swapped_payload;
 #[cfg(target_os = "linux")]

@@ -18,7 +18,7 @@ pub fn plots(report: &Report) -> Vec<(String, String)> {
         (name.to_owned(), dots(&of_name.collect::<Vec<_>>()))
     });
     let lines = report.studies.iter().filter(|study| study.columns.len() > 1);
-    rates.chain(lines.map(|study| (study.name.to_owned(), lines_of(study)))).collect()
+    rates.chain(lines.map(|study| (study.name.to_owned(), of_study(study)))).collect()
 }
 
 /// A row for each contender, a dot for each number of threads.
@@ -68,8 +68,9 @@ fn dots(of_name: &[&Measured]) -> String {
     svg + "</svg>\n"
 }
 
-/// A line for each row, with its name at the side.
-fn lines_of(study: &Study) -> String {
+/// The plot of a study: a line for each row, with its name at the side.
+#[must_use]
+pub fn of_study(study: &Study) -> String {
     let figures = || study.rows.iter().flat_map(|row| row.figures.iter().flatten().copied());
     let least = figures().filter(|&figure| figure > 0.0).fold(f64::INFINITY, f64::min);
     let most = figures().fold(0.0, f64::max);

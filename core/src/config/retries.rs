@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::EngineBuilder;
-use crate::engine::OnLettersFull;
+use crate::engine::{EngineEvent, OnLettersFull};
 use crate::error::{Error, ErrorCode};
 use crate::region::geometry::MAX_RETRIES;
 use crate::retry::{AdaptiveConfig, BackoffPolicy, Jitter, RetryPolicy, journal};
@@ -124,6 +124,19 @@ impl EngineBuilder {
     /// ```
     pub fn adaptive_backoff(mut self, config: AdaptiveConfig) -> Self {
         self.adaptive = Some(config);
+        self
+    }
+
+    /// Calls `tell` for what the engine notices by itself: see [`EngineEvent`]. It runs in the call
+    /// that noticed, and must not panic.
+    ///
+    /// ```
+    /// # use oncegate::Engine;
+    /// let engine = Engine::builder().on_event(|event| eprintln!("{event}"));
+    /// # assert!(engine.build().is_ok());
+    /// ```
+    pub fn on_event(mut self, tell: impl Fn(&EngineEvent) + Send + Sync + 'static) -> Self {
+        self.on_event = Some(Box::new(tell));
         self
     }
 

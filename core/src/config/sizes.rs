@@ -146,7 +146,7 @@ pub(crate) fn check_duration(
 /// Number and words of the chunks of a tiny engine; a model needs even smaller ones.
 const TINY_CHUNKS: [usize; 2] = if MODELLED { [2, 8] } else { [4, 48] };
 /// The same where records are retried, whose journals need more room.
-const RETRYING_CHUNKS: [usize; 2] = if MODELLED { [2, 24] } else { [8, 64] };
+const RETRYING_CHUNKS: [usize; 2] = if MODELLED { [3, 32] } else { [8, 128] };
 pub(super) const TINY_OUTCOME: usize = if MODELLED { 8 } else { 64 };
 /// What a reference can tell, in whole lines.
 const MAX_INLINE: usize = 448;

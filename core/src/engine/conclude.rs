@@ -249,8 +249,9 @@ impl Engine {
         match policy {
             Lapse::Reclaim => {}
             Lapse::Unknown | Lapse::Other => {
-                if self.table.end(slot, seen, State::Unknown).is_ok() {
+                if let Ok(seen) = self.table.end(slot, seen, State::Unknown) {
                     self.counters.add(Event::Lapsed);
+                    self.note_unknown(Found { slot, seen });
                     if seen.waiters() {
                         self.waiters.wake_all(slot);
                     }

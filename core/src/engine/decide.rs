@@ -287,7 +287,16 @@ impl Engine {
         let Ok(entry) = self.table.entry_of(found.slot, found.seen) else {
             return Ok(Met::Changed);
         };
-        match (entry, policy) {
+        let scheduled = entry.filter(|entry| self.table.is_scheduled(*entry));
+        match (scheduled, policy) {
+            (Some(entry), _) if self.retries.is_hooked() => {
+                // Whoever looks after attempts sees to it.
+                self.announce(entry, rules.now_ms);
+                let (next_attempt, due_ms) = (self.attempt_of(found) + 1, rules.now_ms);
+                let look_ms = u64::MAX;
+                let answer = Answer::Scheduled { at: found, next_attempt, due_ms, look_ms };
+                return Ok(Met::Answer(answer));
+            }
             (Some(entry), _) => self.lapse_retried(found, entry, policy, rules),
             (None, Lapse::Reclaim) => {
                 let taken = self.take(found, home, rules, wish, Status::Expired)?;
@@ -324,7 +333,7 @@ impl Engine {
             return later(due_ms);
         }
         let Ok(entry) = self.table.entry_of(slot, seen) else { return Ok(Met::Changed) };
-        if entry.is_some() && !wish.runs_due {
+        if entry.is_some_and(|entry| self.table.is_scheduled(entry)) && !wish.runs_due {
             // A worker gets it, and whoever waits is woken by what becomes of it.
             return later(u64::MAX);
         }
@@ -342,8 +351,9 @@ impl Engine {
         self.watch_file(rules.now_ms)?;
         let Found { slot, seen } = found;
         let Ok(entry) = self.table.entry_of(slot, seen) else { return Ok(Met::Changed) };
+        let ended = if status == Status::Expired { End::Lapsed } else { End::Unnoted };
         if let Some(entry) = entry
-            && !self.seal(found, entry, End::Unnoted, rules)
+            && !self.seal(found, entry, ended, rules)
         {
             return Ok(Met::Changed);
         }

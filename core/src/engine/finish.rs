@@ -285,11 +285,12 @@ impl Engine {
                 return Ok(());
             }
             match self.table.end(slot, seen, State::Unknown) {
-                Ok(_) => {
+                Ok(unknown) => {
                     if seen.waiters() {
                         self.waiters.wake_all(slot);
                     }
                     self.note_token_over(token, slot);
+                    self.note_unknown(Found { slot, seen: unknown });
                     return Ok(());
                 }
                 Err(now) if now.fence() == seen.fence() && is_open(now.state()) => seen = now,

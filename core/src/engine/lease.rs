@@ -43,6 +43,8 @@ pub struct Lease<'e> {
     ended: bool,
     /// What retry budgets are told when it ends.
     paid: Option<Box<Paid>>,
+    /// Whether something was noted in the record's journal.
+    kept: bool,
 }
 
 /// What an attempt is to the retry budgets.
@@ -70,12 +72,17 @@ impl<'e> Lease<'e> {
         until_ms: u64,
     ) -> Self {
         let born = fork::generation();
-        Self { engine, token, status, until_ms, born, ended: false, paid: None }
+        Self { engine, token, status, until_ms, born, ended: false, paid: None, kept: false }
     }
 
     pub(super) fn paid(mut self, paid: Paid) -> Self {
         self.paid = Some(Box::new(paid));
         self
+    }
+
+    /// Something is noted in the record's journal from now on.
+    pub(super) fn keep(&mut self) {
+        self.kept = true;
     }
 
     pub(super) fn pay(&mut self, paid: Withdrawal) {
@@ -245,6 +252,9 @@ impl<'e> Lease<'e> {
         self.ended = true;
         let completed = self.engine.complete(&self.token, outcome);
         self.settle(completed.is_ok());
+        if self.kept {
+            self.engine.token_is_over(&self.token);
+        }
         completed
     }
 

@@ -37,10 +37,12 @@ pub use quota::Quota;
 pub use resolve::Resolution;
 #[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
 pub use retrying::DueDescriptor;
+pub(crate) use retrying::OnEvent;
 pub use retrying::{
-    Attempt, AttemptEnd, AttemptError, Buried, DeadLetter, Driven, Driver, GivenUp, Later,
-    LetterFilter, LetterId, LetterPage, NextAttempt, OnLettersFull, OperationSettings, PastAttempt,
-    Retried, RetryContext,
+    Attempt, AttemptEnd, AttemptError, Buried, DeadLetter, Driven, Driver, EngineEvent,
+    FinishedStep, GivenUp, LapsedAttempt, Later, LetterFilter, LetterId, LetterPage, NextAttempt,
+    OnLettersFull, OperationSettings, PastAttempt, Reconciled, Reconciliation, Retried,
+    RetryContext, Step, StuckTransition, Unresolved,
 };
 pub use run::{Declined, Ran};
 pub use tend::{Swept, Ticker};
@@ -63,6 +65,7 @@ use crate::table::control::State;
 use crate::table::{Rules, Table};
 use crate::wait::WaitQueue;
 
+use finish::is_open;
 use keys::KeyRing;
 #[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
 pub(crate) use keys::{KeyState, check_word};
@@ -118,6 +121,7 @@ pub struct Engine {
     capacity: usize,
     outcome_limit: usize,
     fill: Option<FillWatch>,
+    on_event: Option<Box<retrying::OnEvent>>,
     begin_latency: Histogram,
     complete_latency: Histogram,
     dispatch_lag: Histogram,
@@ -203,6 +207,7 @@ impl Engine {
             outcomes_carried: total(Event::OutcomesCarried),
             full: total(Event::Full),
             quota: total(Event::Quota),
+            retries: self.retry_stats(),
             waiters: self.waiters.len(),
             hand_offs: total(Event::HandOff),
             bytes: self.region.bytes(),
@@ -277,7 +282,7 @@ impl fmt::Debug for Engine {
     }
 }
 
-fn latency(histogram: &Histogram) -> Latency {
+pub(crate) fn latency(histogram: &Histogram) -> Latency {
     let [p50_ns, p99_ns, p999_ns] = histogram.quantiles([500, 990, 999]);
     Latency { p50_ns, p99_ns, p999_ns }
 }

@@ -155,6 +155,7 @@ impl Engine {
             capacity: config.capacity,
             outcome_limit: config.outcome_limit,
             fill: config.fill,
+            on_event: config.on_event,
             begin_latency: Histogram::new(),
             complete_latency: Histogram::new(),
             dispatch_lag: Histogram::new(),

@@ -161,6 +161,7 @@ impl Engine {
             Met::Nothing => {}
             Met::Cleared => swept.cleared += 1,
             Met::Due(found) => self.hand_over(found.slot),
+            Met::Unknown(found) => self.note_unknown(found),
             Met::Lapsed(found) => {
                 let closed = self.table.close_lease(found.slot, found.seen, rules);
                 swept.lapsed += usize::from(self.see_to_lapse(found, closed));
@@ -193,8 +194,15 @@ impl Engine {
         if self.finish_left(found) {
             return true;
         }
-        if let Ok(Some(entry)) = self.table.entry_of(found.slot, found.seen) {
-            self.lapse_retried(found, entry, policy, &self.rules());
+        if let Ok(Some(entry)) = self.table.entry_of(found.slot, found.seen)
+            && self.table.is_scheduled(entry)
+        {
+            if self.retries.is_hooked() {
+                // Whoever looks after attempts sees to it.
+                self.announce(entry, self.now_ms());
+            } else {
+                self.lapse_retried(found, entry, policy, &self.rules());
+            }
             return true;
         }
         self.lapse(found, policy);

@@ -8,4 +8,4 @@ mod stats;
 
 pub(crate) use counters::{Counters, Event, Mine, stripe_index};
 pub(crate) use histogram::Histogram;
-pub use stats::{Latency, Live, Stats};
+pub use stats::{Latency, Live, RetryStats, Stats};

@@ -1,5 +1,7 @@
 //! One snapshot of all counters.
 
+use crate::retry::AdaptiveStats;
+
 /// What an engine has done and holds, as far as all threads have told. Plain numbers.
 ///
 /// ```
@@ -57,6 +59,8 @@ pub struct Stats {
     pub full: u64,
     /// Calls refused by a quota.
     pub quota: u64,
+    /// What the scheduler does.
+    pub retries: RetryStats,
     /// Callers that wait now.
     pub waiters: u64,
     /// Attempts handed from a failed leader to a waiter.
@@ -73,6 +77,49 @@ pub struct Stats {
     pub begin: Latency,
     /// Sampled latency of `complete`.
     pub complete: Latency,
+}
+
+/// What the scheduler of an engine has done and holds, in this process; `retrying` and
+/// `dead_letters` are of all that share the table.
+///
+/// ```
+/// let engine = oncegate::Engine::builder().capacity(1_000).build()?;
+/// let retries = engine.stats()?.retries;
+/// assert_eq!((retries.retrying, retries.dead_letters, retries.in_flight), (0, 0, 0));
+/// # Ok::<(), oncegate::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct RetryStats {
+    /// Failed attempts whose next one was scheduled.
+    pub scheduled: u64,
+    /// Records that are retried, or whose steps are kept, or that are dead letters.
+    pub retrying: u64,
+    /// Attempts that are due, and wait for a worker.
+    pub ready: u64,
+    /// Attempts that workers of this process run.
+    pub in_flight: u64,
+    /// Dead letters that the table keeps.
+    pub dead_letters: u64,
+    /// Records that became dead letters.
+    pub buried: u64,
+    /// Dead letters that were redriven.
+    pub redriven: u64,
+    /// Dead letters that were discarded.
+    pub discarded: u64,
+    /// Records that failed for good and for which there was no room among the dead letters, or
+    /// whose letters gave way to newer ones.
+    pub letters_lost: u64,
+    /// Unknown records that the reconciler was asked about.
+    pub asked: u64,
+    /// Times that a hook cleaned up after a lapse, or undid a step.
+    pub compensated: u64,
+    /// Transitions that did not end.
+    pub stuck: u64,
+    /// How late attempts were handed out after they were due.
+    pub dispatch_lag: Latency,
+    /// What the adaptive backoff has measured, if the engine has one.
+    pub adaptive: Option<AdaptiveStats>,
 }
 
 /// Records by state.

@@ -24,7 +24,6 @@ pub(crate) mod lock;
 #[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
 mod mapping;
 mod memory;
-#[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
 pub(crate) mod prefetch;
 #[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
 pub(crate) mod registry;

@@ -61,7 +61,11 @@ pub enum Jitter {
     /// `initial / 1.4 × (f(k - 1 + u) - f(k - 2 + u'))` after the failure; retry 1 has no second
     /// term. The median of the first delay is nine tenths of `initial`. Polly keeps `u'` from the
     /// retry before; here it is drawn anew, so that nothing has to be kept: each delay is
-    /// distributed as there, but two that follow each other are independent.
+    /// distributed as there, but two that follow each other are independent. Polly's multiplier is
+    /// always 2.
+    ///
+    /// Powers and tangents are the platform's. It is the one jitter whose delays may differ by a
+    /// millisecond between platforms for one seed.
     DecorrelatedV2,
 }
 

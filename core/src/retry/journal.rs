@@ -9,10 +9,10 @@
 //! version (1) | notes (1) | steps (1) | length of the operation (1) | length of the context (4)
 //! first attempt began (8) | delay before this attempt (8) | dedup window (8)
 //! what budgets took for the next attempt (3 times 8) | attempts before the redrive (4)
-//! notes left out (4) | buried at (8) | reason (1)
+//! attempt that cleans up (4) | notes left out (4) | buried at (8) | reason (1)
 //! each note:  attempt (4) | end (1) | process (1) | fencing token (8) | began (8) | ended (8)
 //!             | length (1) and bytes of the error's class
-//! each step:  length (1) and bytes of its name | length (4) and bytes of its result
+//! each step:  undone (1) | length (1) and bytes of its name | length (4) and bytes of its result
 //! operation | context
 //! ```
 
@@ -33,6 +33,8 @@ pub(crate) struct Journal {
     pub(crate) receipt: [u64; 3],
     /// How many attempts came before the last redrive: they count no more.
     pub(crate) before: u32,
+    /// The last attempt that was none of the work, but cleaned up after a lapse; zero: none was.
+    pub(crate) cleaning: u32,
     pub(crate) notes: Vec<Note>,
     /// How many notes were left out, between the first and the last.
     pub(crate) left_out: u32,
@@ -71,6 +73,8 @@ pub(crate) enum End {
 /// A finished step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct StepNote {
+    /// Whether it was compensated.
+    pub(crate) undone: bool,
     pub(crate) name: String,
     pub(crate) result: Vec<u8>,
 }
@@ -108,6 +112,7 @@ impl Journal {
         bytes.extend(self.window_ms.to_le_bytes());
         self.receipt.iter().for_each(|word| bytes.extend(word.to_le_bytes()));
         bytes.extend(self.before.to_le_bytes());
+        bytes.extend(self.cleaning.to_le_bytes());
         bytes.extend(self.left_out.to_le_bytes());
         bytes.extend(self.buried_ms.to_le_bytes());
         bytes.push(self.reason);
@@ -121,7 +126,7 @@ impl Journal {
             bytes.extend(note.class.as_bytes());
         }
         for step in &self.steps {
-            bytes.push(step.name.len() as u8);
+            bytes.extend([u8::from(step.undone), step.name.len() as u8]);
             bytes.extend(step.name.as_bytes());
             bytes.extend((step.result.len() as u32).to_le_bytes());
             bytes.extend(&step.result);
@@ -145,6 +150,7 @@ impl Journal {
             window_ms: rest.word()?,
             receipt: [rest.word()?, rest.word()?, rest.word()?],
             before: u32::from_le_bytes(rest.array()?),
+            cleaning: u32::from_le_bytes(rest.array()?),
             left_out: u32::from_le_bytes(rest.array()?),
             buried_ms: rest.word()?,
             reason: rest.byte()?,
@@ -154,11 +160,12 @@ impl Journal {
             journal.notes.push(rest.note()?);
         }
         for _ in 0..steps {
-            let name = rest.byte()?;
+            let [undone, name] = rest.array()?;
+            let undone = undone != 0;
             let name = rest.text(usize::from(name))?;
             let result = u32::from_le_bytes(rest.array()?);
             let result = rest.bytes(usize::try_from(result).ok()?)?.to_vec();
-            journal.steps.push(StepNote { name, result });
+            journal.steps.push(StepNote { undone, name, result });
         }
         journal.operation = rest.text(usize::from(operation))?;
         journal.context = rest.bytes(usize::try_from(context).ok()?)?.to_vec();
@@ -212,9 +219,9 @@ impl<'a> Reader<'a> {
 }
 
 const VERSION: u8 = 1;
-const HEAD: usize = 77;
+const HEAD: usize = 81;
 const NOTE_HEAD: usize = 31;
-const STEP_HEAD: usize = 5;
+const STEP_HEAD: usize = 6;
 /// How many notes are kept.
 pub(crate) const MAX_NOTES: usize = 8;
 /// How many of them are the first ones.

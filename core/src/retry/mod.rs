@@ -44,4 +44,4 @@ pub use jitter::Jitter;
 pub use policy::{Attempted, Decision, Exhaustion, RetryPolicy};
 pub use source::JitterSource;
 pub use stretch::Stretch;
-pub use wheel::{Advanced, Tick, TimerHandle, TimerWheel};
+pub use wheel::{Advanced, Rest, Submitted, Tick, TimerHandle, TimerWheel, Timers, TimersBuilder};

@@ -115,11 +115,14 @@ fn system_seed() -> Option<u64> {
     if Bug::JitterSeedShared.is_planted() { Some(0) } else { getrandom::u64().ok() }
 }
 
-/// The seed of a forked child. A draw cannot fail: without randomness, what tells the child from
-/// its parent and its siblings is enough to keep them out of step.
 fn child_seed() -> u64 {
-    let told_apart = || u64::from(std::process::id()) << 32 ^ fork::generation();
-    system_seed().unwrap_or_else(|| mix(told_apart()))
+    system_seed().unwrap_or_else(|| seed_of(std::process::id(), fork::generation()))
+}
+
+/// A seed without randomness. A draw cannot fail, and what tells a child from its parent and its
+/// siblings is enough to keep them out of step.
+fn seed_of(process: u32, generation: u64) -> u64 {
+    mix(u64::from(process) << 32 | generation & u64::from(u32::MAX))
 }
 
 fn mix(state: u64) -> u64 {

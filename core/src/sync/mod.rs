@@ -25,6 +25,11 @@ mod words {
     pub(crate) use shuttle::sync::atomic::AtomicU64;
 }
 
+/// Words of this process alone: nobody sees them when it has died.
+pub(crate) mod own {
+    pub(crate) use super::words::AtomicU64;
+}
+
 #[cfg(any(oncegate_failpoints, oncegate_loom, oncegate_shuttle))]
 pub(crate) use mortal::AtomicU64;
 #[cfg(not(any(oncegate_failpoints, oncegate_loom, oncegate_shuttle)))]

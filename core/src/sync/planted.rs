@@ -50,6 +50,18 @@ bugs! {
     ScopesServedByDueTime,
     /// Whoever schedules an attempt wakes no worker.
     WorkersNotWoken,
+    /// Whoever finds a record due takes it, whether somebody else has or not.
+    TakenBlindly,
+    /// A dead letter is redriven and discarded.
+    LetterSettledTwice,
+    /// A transition that does not end is told to nobody.
+    StuckUnnoticed,
+    /// A step that is finished runs again.
+    StepForgotten,
+    /// Steps take more room than they may.
+    StepsUnbounded,
+    /// Steps are undone in the order in which they were done.
+    CompensatesInOrder,
     /// An attempt that has ended still counts against the limit of its operation.
     PermitLeaked,
     /// There are more dead letters than may be.
@@ -283,6 +295,8 @@ bugs! {
     BudgetOverdrawn,
     /// A slice of a ratio budget is marked by everybody who comes first.
     SliceBegunTwice,
+    /// The beginning of a slice is seen before the deposits that came before it.
+    MarkUnordered,
     /// Deposits count for ever.
     DepositNeverExpires,
     /// A retry that succeeds brings back twice what it cost.
@@ -293,6 +307,14 @@ bugs! {
     AdaptiveNeverRelaxes,
     /// The rate of retries may sink for ever.
     AdaptiveUnbounded,
+    /// A lane counts as drained up to wherever its submitter has come meanwhile.
+    TimerLost,
+    /// A submission is published without release.
+    RelaxedSubmission,
+    /// A timer fires without comparing whether it was cancelled.
+    FiresAfterCancel,
+    /// A driver that goes to sleep only reads what was submitted.
+    WakeUpLost,
 }
 
 #[cfg(any(oncegate_loom, oncegate_shuttle))]

@@ -222,6 +222,11 @@ impl Snapshot {
         Fence(self.0 & Fence::MAX)
     }
 
+    /// The word itself, to compare.
+    pub(crate) fn word(self) -> u64 {
+        self.0
+    }
+
     /// Whether `other` is the same state of the same attempt; waiters and writers may differ.
     #[inline]
     pub(crate) fn is_same_record(self, other: Self) -> bool {

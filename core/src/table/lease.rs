@@ -135,6 +135,7 @@ impl Table {
         let taken = at
             .control()
             .advance(seen, Step::Take { fence, owner: self.region.me() })
+            .or_else(|now| if Bug::TakenBlindly.is_planted() { Ok(now) } else { Err(now) })
             .map_err(|_| NotTaken::Changed)?;
         self.counters.moved(seen.state(), State::Running);
         at.raise_attempt(taken.fence(), attempt + 1);
@@ -211,6 +212,21 @@ impl Table {
         deadline.belongs_to(seen.fence()) && (deadline.kind == Kind::Lease || unknown)
     }
 
+    /// The same, and whoever closes the lease from now on sees what its holder did before this call:
+    /// the deadline is written, if only by what it was.
+    pub(crate) fn confirm_lease(&self, slot: usize, seen: Snapshot) -> bool {
+        let at = self.slot(slot);
+        loop {
+            let deadline = at.deadline();
+            if !self.holds_lease(slot, seen) || !deadline.belongs_to(seen.fence()) {
+                return false;
+            }
+            if at.change_deadline(deadline, deadline).is_ok() {
+                return true;
+            }
+        }
+    }
+
     /// Decides that the attempt `seen`, whose lease is closed, ends in `Waiting`, and when the next
     /// one is due. False: somebody has decided otherwise.
     pub(crate) fn set_due_lapsed(&self, slot: usize, seen: Snapshot, due_ms: u64) -> bool {
@@ -242,7 +258,8 @@ impl Table {
             && open.at_ms == Deadline::MAX_MS
             && seen.state() == State::Failed;
         let next = Deadline::new(at_ms.min(Deadline::MAX_MS - 1), open.lapse, kind, seen.fence());
-        is_letter && at.change_deadline(open, next).is_ok()
+        let settled = is_letter && at.change_deadline(open, next).is_ok();
+        settled || Bug::LetterSettledTwice.is_planted()
     }
 
     /// Makes a dead letter wait, whose deadline says that it runs again.

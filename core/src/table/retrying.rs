@@ -16,7 +16,8 @@
 //!
 //! ```text
 //! word 0   first word of the record's fingerprint
-//! word 1   operation (32), scope (32), by their hashes
+//! word 1   operation (32), scope (32), by their hashes; no operation: the journal is kept, and
+//!          nobody schedules
 //! word 2   generation, low bits (20) | fencing counter (44) of the attempt that it is in step with
 //! word 3   sealed (1) | where the journal lies (63)
 //! ```
@@ -41,6 +42,8 @@
 //! 2. Before an attempt is taken that has ended or lapsed, the journal is sealed; whoever holds that
 //!    attempt can then no longer change it, since he compares with a word without the seal. So a
 //!    stale holder changes nothing.
+//!    A new entry is there before its maker knows that he still holds the lease. If he does not, he
+//!    takes it back, by the same word: unless a takeover has sealed it.
 //! 3. An entry that is sealed may be behind its record: whoever took the attempt has not come
 //!    further. One that is behind and not sealed is nobody's: its maker lost his lease.
 //! 4. The word of the journal names a place in the outcome store, which is never given twice, so
@@ -91,6 +94,11 @@ impl EntryWord {
 
     pub(crate) fn slot(self) -> usize {
         (self.0 & SLOT_MASK) as usize
+    }
+
+    /// The word itself, to compare.
+    pub(crate) fn word(self) -> u64 {
+        self.0
     }
 
     /// Whether it stands for a record.
@@ -197,18 +205,35 @@ impl Table {
             return Ok(None);
         }
         for index in self.places_for(slot) {
+            if let Some(entry) = self.entry_if_current(index, slot, seen)? {
+                return Ok(Some(entry));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Entry `index`, if it is that of the record in `slot`, which was seen as `seen`.
+    fn entry_if_current(
+        &self,
+        index: usize,
+        slot: usize,
+        seen: Snapshot,
+    ) -> Result<Option<Entry>, Moved> {
+        for _ in 0..MOST_ROUNDS {
             let word = self.entry_word(index);
             if word.slot() != slot || !word.is_used() {
-                continue;
+                return Ok(None);
             }
             let entry = Entry { index, word };
             match self.standing(entry, seen) {
                 Standing::Current => return Ok(Some(entry)),
+                Standing::Nobodys => return Ok(None),
+                // It was the entry that changed: somebody makes it, or gives it up.
+                Standing::Changed if self.slot(slot).control().load().is_same_record(seen) => {}
                 Standing::Changed => return Err(Moved),
-                Standing::Nobodys => {}
             }
         }
-        Ok(None)
+        Err(Moved)
     }
 
     /// Whether the record in `slot`, which was seen as `seen`, has an entry.
@@ -233,6 +258,10 @@ impl Table {
         let own = step >> STEP_SHIFT == entry.word.generation() & STEP_GENERATION_MASK;
         if !same || !own {
             return Standing::Changed;
+        }
+        if journal.reference() == 0 {
+            // Its maker takes it back.
+            return Standing::Nobodys;
         }
         let fence = step & Fence::MAX;
         if fence == now.fence().get() {
@@ -288,6 +317,16 @@ impl Table {
         }
         let word = entry.word.with(EntryState::Live, self.region.me());
         self.swap_entry(entry.index, entry.word, word).then_some(Entry { word, ..entry })
+    }
+
+    /// Takes an entry back that was made for a lease which is lost. False: whoever took the next
+    /// attempt has found it before, and goes on with it.
+    pub(crate) fn withdraw_entry(&self, entry: Entry) -> bool {
+        let word = self.journal_of(entry);
+        let nothing = JournalWord::new(0, true);
+        // Against the seal of a takeover: one of both changes the word.
+        let alone = !word.is_sealed() && self.change_journal(entry, word, nothing);
+        alone && self.free_entry(entry)
     }
 
     /// Gives the entry up. False: somebody else has.
@@ -355,7 +394,25 @@ impl Table {
         }
     }
 
-    /// The operation of `entry`, by its hash.
+    /// Whether the scheduler looks after the record of `entry`, and not only its journal is kept.
+    pub(crate) fn is_scheduled(&self, entry: Entry) -> bool {
+        self.operation_of(entry) != 0
+    }
+
+    /// Gives `entry` an operation, if it has none.
+    pub(crate) fn name_entry(&self, entry: Entry, operation: u32) {
+        let word = &self.region.retry(entry.index)[WHOSE];
+        // Acquire: pairs with the Release of `publish_entry`.
+        let from = word.load(Ordering::Acquire);
+        if from >> 32 == 0 && operation != 0 {
+            // AcqRel: the journal with the context was referred to before. Relaxed on failure:
+            // another call of the same holder was faster.
+            let to = from | u64::from(operation) << 32;
+            let _ = word.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed);
+        }
+    }
+
+    /// The operation of `entry`, by its hash; zero: it has none.
     pub(crate) fn operation_of(&self, entry: Entry) -> u32 {
         // Acquire: pairs with the Release of `publish_entry`.
         (self.region.retry(entry.index)[WHOSE].load(Ordering::Acquire) >> 32) as u32
@@ -526,6 +583,8 @@ pub(super) const JOURNAL: usize = 3;
 /// How many entries an insertion looks at: eight lines of control words. A table of entries that is
 /// filled at random refuses the first when it is some 0.95 full.
 const LOOKED_AT: usize = 64;
+/// Changes of an entry end, so that a few rounds do.
+const MOST_ROUNDS: u32 = 1_000;
 const SEAL: u64 = 1 << 63;
 pub(super) const STEP_SHIFT: u32 = 44;
 pub(super) const STEP_GENERATION_MASK: u64 = (1 << (u64::BITS - STEP_SHIFT)) - 1;

@@ -171,6 +171,13 @@ impl<'a> Slot<'a> {
         self.words[0].load(Ordering::Acquire)
     }
 
+    /// What is stored of the fingerprint; the rest is zero. Believe it only under rule 1.
+    pub(crate) fn identity(self) -> [u64; 4] {
+        // Acquire: as in `holds`.
+        let [a, b, c, d] = [0, 1, 2, 3].map(|word: usize| self.words[word].load(Ordering::Acquire));
+        [a, b, c, d & IDENTITY_MASK]
+    }
+
     /// The payload digest. Believe it only under rule 1.
     #[inline]
     pub(crate) fn digest(self) -> DigestWord {

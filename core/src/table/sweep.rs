@@ -21,6 +21,8 @@ pub(crate) enum Met {
     Due(Found),
     /// A finished record whose window was never written.
     Unsettled(Found),
+    /// A record of which nobody knows whether its attempt took effect.
+    Unknown(Found),
 }
 
 impl Table {
@@ -74,6 +76,7 @@ impl Table {
             State::Running if passed || self.is_orphan(seen) => Met::Lapsed(found),
             State::Waiting if passed && seen.waiters() => Met::Due(found),
             State::Succeeded | State::Failed if passed => Met::Unsettled(found),
+            State::Unknown => Met::Unknown(found),
             _ => Met::Nothing,
         }
     }

@@ -1,16 +1,27 @@
 //! Care: the journal of a record that is retried, kept in step with its attempts.
 
-use super::super::{Engine, millis_up};
-use super::retries::{Asked, Granted};
+use super::super::{Engine, LeaseToken, millis_up};
+use super::retries::{Asked, Granted, hash_of};
+use crate::error::Error;
 use crate::observe::Event;
 use crate::outcome::Written;
 use crate::retry::FailureKind;
 use crate::retry::journal::{End, Journal, Note};
 use crate::sync::planted::Bug;
 use crate::table::control::State;
-use crate::table::retrying::{Entry, JournalWord};
+use crate::table::retrying::{Entry, EntryDraft, JournalWord};
 use crate::table::slot::Lapse;
 use crate::table::{Found, Rules};
+
+/// A journal that the holder of an attempt is about to put in the place of the one before, if there
+/// is one.
+pub(super) struct Keeping<'a> {
+    pub(super) found: Found,
+    pub(super) entry: Option<(Entry, JournalWord)>,
+    pub(super) scope: u32,
+    pub(super) journal: &'a Journal,
+    pub(super) rules: Rules,
+}
 
 impl Engine {
     /// The journal of `entry`, and the word that led to it. `None`: it cannot be read.
@@ -92,7 +103,7 @@ impl Engine {
     }
 
     /// The number of the attempt that was found.
-    pub(super) fn attempt_of(&self, found: Found) -> u32 {
+    pub(in super::super) fn attempt_of(&self, found: Found) -> u32 {
         found.seen.fence().attempt(self.table.slot(found.slot).attempt())
     }
 
@@ -107,6 +118,64 @@ impl Engine {
 }
 
 impl Engine {
+    /// The journal of the attempt that was found, for its holder, and where it is kept, if it is.
+    pub(super) fn open_journal(
+        &self,
+        found: Found,
+        token: &LeaseToken,
+        rules: &Rules,
+    ) -> Result<(Option<(Entry, JournalWord)>, Journal), Error> {
+        let entry = self.table.entry_of(found.slot, found.seen).map_err(|_| self.fenced())?;
+        let Some(entry) = entry else {
+            let (began_ms, window_ms) = (rules.now_ms, token.window_ms);
+            return Ok((None, Journal { began_ms, window_ms, ..Journal::default() }));
+        };
+        let (word, journal) = self.own_journal(found, entry).ok_or_else(|| self.fenced())?;
+        Ok((Some((entry, word)), journal))
+    }
+
+    /// Writes the journal, and makes an entry if there is none; says whether it did. `None`: the
+    /// journal was changed meanwhile.
+    pub(super) fn keep_journal(
+        &self,
+        keeping: &Keeping<'_>,
+    ) -> Result<Option<(Entry, bool)>, Error> {
+        let Keeping { found, entry, journal, ref rules, .. } = *keeping;
+        let written = self.write_journal(found, journal, rules);
+        let Some(written) = written else {
+            return Err(self.full("outcome_bytes"));
+        };
+        let reference = written.reference;
+        let kept = match entry {
+            Some((entry, word)) => {
+                let next = JournalWord::new(reference, false);
+                let changed = self.table.change_journal(entry, word, next);
+                if changed {
+                    // Where only steps were kept before, it is left to the scheduler now.
+                    self.table.name_entry(entry, hash_of(&journal.operation));
+                }
+                Ok(changed.then_some((entry, false)))
+            }
+            None => self.new_entry(keeping, reference).map(|entry| Some((entry, true))),
+        };
+        self.store.published(written);
+        kept
+    }
+
+    fn new_entry(&self, keeping: &Keeping<'_>, reference: u64) -> Result<Entry, Error> {
+        let Keeping { found, scope, journal, .. } = *keeping;
+        let claimed = self.table.claim_entry(found.slot);
+        let claimed = claimed.ok_or_else(|| self.full("max_retrying"))?;
+        let draft = EntryDraft {
+            operation: hash_of(&journal.operation),
+            scope,
+            fence: found.seen.fence(),
+            journal: reference,
+        };
+        // Nobody takes a claim from a live process.
+        self.table.publish_entry(claimed, draft).ok_or_else(|| self.full("max_retrying"))
+    }
+
     /// Sees to a record that is retried and whose lease is closed: by its policy, and where that
     /// lets it run again, by the retry policy.
     pub(in super::super) fn lapse_retried(
@@ -122,6 +191,9 @@ impl Engine {
         if policy != Lapse::Reclaim {
             return self.lapse(found, policy);
         }
+        if self.clean_up_lapse(found, entry, policy, rules) {
+            return;
+        }
         let Some((word, mut journal)) = self.journal(entry) else { return };
         if !journal.has_note(self.attempt_of(found)) {
             journal.note(self.note_of(found, End::Lapsed, 0, String::new(), rules));
@@ -130,7 +202,15 @@ impl Engine {
         let asked = Asked { found, journal: &journal, scope, kind, error: None };
         let granted = match self.ask(&asked, rules) {
             Ok(granted) => granted,
-            Err(_) => return self.bury_lapsed(found, entry, (word, journal), rules),
+            Err(_) => {
+                let led = self.lead_to_undo(found, entry, &journal, rules);
+                let word_and_journal = match led {
+                    Some(_) => self.journal(entry),
+                    None => Some((word, journal)),
+                };
+                let Some(read) = word_and_journal else { return };
+                return self.bury_lapsed(led.unwrap_or(found), entry, read, rules);
+            }
         };
         let Granted { delay, receipt } = granted;
         (journal.delay_ms, journal.receipt) = (millis_up(delay), receipt.to_words());
@@ -174,6 +254,13 @@ impl Engine {
         let ended = self.scheduler().index().ended(entry.index, None, self.now_ms());
         if ended && self.scheduler().index().ready.len() != 0 {
             self.scheduler().wake_one();
+        }
+    }
+
+    /// The same for an attempt whose holder noted something in its journal.
+    pub(in super::super) fn token_is_over(&self, token: &LeaseToken) {
+        if let Some((slot, _)) = self.locate(token) {
+            self.token_over(slot);
         }
     }
 

@@ -82,7 +82,8 @@ impl Engine {
         let seen = at.control().load();
         let deadline = at.deadline();
         let redriven = seen.state() == State::Failed && deadline.kind == Kind::Due;
-        let runs = matches!(seen.state(), State::Running | State::Waiting) || redriven;
+        let open = matches!(seen.state(), State::Running | State::Waiting | State::Unknown);
+        let runs = open || redriven;
         // One that is just being written, or whose process died, is looked at soon.
         let soon = !deadline.belongs_to(seen.fence()) || self.table.is_orphan(seen);
         runs.then(|| if soon { self.now_ms() } else { deadline.at_ms })
@@ -132,6 +133,11 @@ impl Engine {
                 }
             }
             self.note_end(entry, found);
+            let open = matches!(seen.state(), State::Running | State::Waiting | State::Unknown);
+            if open && !self.table.is_scheduled(entry) {
+                // Its journal is kept for whoever begins it next.
+                return Looked::Later(rules.now_ms.saturating_add(KEPT_MS));
+            }
             let deadline = at.deadline();
             let own = deadline.belongs_to(seen.fence());
             match seen.state() {
@@ -149,7 +155,10 @@ impl Engine {
                     Ok(Lapsed(policy)) => self.lapse_retried(found, entry, policy, rules),
                 },
                 State::Waiting | State::Vacant | State::Claimed | State::Inserting => {}
-                State::Unknown => return Looked::Nothing,
+                State::Unknown => {
+                    self.note_unknown(found);
+                    return Looked::Nothing;
+                }
                 State::Succeeded | State::Failed => match self.redriven(found) {
                     Some(dead) => self.carry_out_redrive(found, dead, rules),
                     None => {
@@ -219,7 +228,7 @@ impl Engine {
     }
 
     /// Tells whoever looks after attempts, in every process, that `entry` is due then.
-    pub(super) fn announce(&self, entry: Entry, due_ms: u64) {
+    pub(in super::super) fn announce(&self, entry: Entry, due_ms: u64) {
         self.table.note_change(entry.index);
         self.scheduler().tell(due_ms, self.now_ms());
         self.ring_for_attempts(due_ms);
@@ -230,3 +239,5 @@ impl Engine {
 const MOST_ROUNDS: u32 = 1_000;
 /// How many entries a worker looks at before it takes one.
 const RIPENED: usize = 1_024;
+/// How often a record is looked at whose journal is kept, and that nobody schedules.
+const KEPT_MS: u64 = 60_000;

@@ -65,6 +65,7 @@ impl Engine {
         self.look_at_changes();
         self.file_sweep(&rules);
         let looked_at = self.ripen(&rules, limit);
+        self.reconcile(limit)?;
         let (ready, first) = {
             let index = self.scheduler().index();
             (index.ready.len(), index.first_due_ms())
@@ -180,6 +181,10 @@ impl Engine {
     pub(super) fn sweep_in_turn(&self, rules: &Rules) {
         let turns = (SWEPT_WHOLE_MS / SWEPT_EVERY_MS) as usize;
         self.sweep_parts(self.table.parts().div_ceil(turns), rules);
+        // All of them at once, and as rarely.
+        if (rules.now_ms / SWEPT_EVERY_MS).is_multiple_of(STUCK_LOOKED_FOR_EVERY) {
+            self.look_for_stuck(rules.now_ms);
+        }
         self.file_sweep(rules);
     }
 }
@@ -227,4 +232,6 @@ const AT_ONCE: usize = 1_024;
 /// A part of the table is swept so often, and all of it in so long.
 const SWEPT_EVERY_MS: u64 = 1_000;
 const SWEPT_WHOLE_MS: u64 = 60_000;
+/// In how many turns of the sweep transitions that do not end are looked for once.
+const STUCK_LOOKED_FOR_EVERY: u64 = 5;
 const STACK_BYTES: usize = 256 << 10;

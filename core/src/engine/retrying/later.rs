@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::super::{Engine, Lease, LeaseToken, millis_up};
+use super::care::Keeping;
 use super::retries::{Asked, Denied, Granted, check_operation};
 use crate::error::{Error, ErrorCode};
 use crate::observe::Event;
@@ -12,7 +13,7 @@ use crate::retry::journal::{End, Journal, MAX_CLASS};
 use crate::retry::{BudgetExhausted, FailureKind, Hint};
 use crate::sync::planted::Bug;
 use crate::table::control::State;
-use crate::table::retrying::{Entry, EntryDraft, EntryState, JournalWord};
+use crate::table::retrying::{Entry, EntryState, JournalWord};
 use crate::table::slot::Deadline;
 use crate::table::{Found, Rules};
 
@@ -110,7 +111,14 @@ impl<'c> RetryContext<'c> {
         Self { operation, bytes: Some(bytes) }
     }
 
-    fn check(&self, limit: usize) -> Result<(), Error> {
+    pub(super) fn write(&self, journal: &mut Journal) {
+        journal.operation = self.operation.to_owned();
+        if let Some(bytes) = self.bytes {
+            journal.context = bytes.to_vec();
+        }
+    }
+
+    pub(super) fn check(&self, limit: usize) -> Result<(), Error> {
         let refuse = |field, found: usize, limit: String| {
             Err(Error::new(ErrorCode::InvalidOption, field, format!("{found} bytes"), limit))
         };
@@ -219,6 +227,13 @@ struct Failing<'a> {
     rules: Rules,
 }
 
+impl Failing<'_> {
+    fn keeping(&self) -> Keeping<'_> {
+        let Self { found, entry, scope, ref journal, rules, .. } = *self;
+        Keeping { found, entry, scope, journal, rules }
+    }
+}
+
 impl Lease<'_> {
     /// [`Engine::retry_later`] for this attempt.
     ///
@@ -261,8 +276,9 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// [`ErrorCode::Fenced`]: the lease is lost; nothing was changed. [`ErrorCode::InvalidOption`]:
-    /// a class, an operation or a context that is too long. [`ErrorCode::Full`], field
+    /// [`ErrorCode::Fenced`]: the lease is lost; nothing was changed. (Where it was lost in the midst
+    /// of this call, the next attempt may have the context that was given.)
+    /// [`ErrorCode::InvalidOption`]: a class, an operation or a context that is too long. [`ErrorCode::Full`], field
     /// `max_retrying` or `outcome_bytes`: there is no room; the lease lasts.
     /// [`ErrorCode::Forked`].
     ///
@@ -297,12 +313,22 @@ impl Engine {
             let (slot, seen) = self.held(token).ok_or_else(|| self.fenced())?;
             let found = Found { slot, seen };
             let mut failing = self.failing(found, token, error)?;
-            failing.journal.operation = context.operation.to_owned();
-            if let Some(bytes) = context.bytes {
-                failing.journal.context = bytes.to_vec();
-            }
-            if let Some(later) = self.decide_failing(failing)? {
+            context.write(&mut failing.journal);
+            if let Some(later) = self.decide_failing(failing, token)? {
                 return Ok(later);
+            }
+        }
+    }
+
+    /// Ends an attempt of the engine's own, and decides what follows.
+    pub(super) fn go_on_after(&self, token: &LeaseToken, class: &str) {
+        let error = AttemptError::new(class);
+        while let Some((slot, seen)) = self.held(token) {
+            let failing = self.failing(Found { slot, seen }, token, &error);
+            match failing.and_then(|failing| self.decide_failing(failing, token)) {
+                Ok(None) => {}
+                // What is refused for want of room is left to the lapse of its lease.
+                Ok(Some(_)) | Err(_) => return,
             }
         }
     }
@@ -315,25 +341,18 @@ impl Engine {
         error: &'a AttemptError,
     ) -> Result<Failing<'a>, Error> {
         let rules = self.rules();
-        let entry = self.table.entry_of(found.slot, found.seen).map_err(|_| self.fenced())?;
-        let (entry, mut journal) = match entry {
-            Some(entry) => {
-                let own = self.own_journal(found, entry).ok_or_else(|| self.fenced())?;
-                (Some((entry, own.0)), own.1)
-            }
-            None => {
-                let began_ms = rules.now_ms;
-                let window_ms = token.window_ms;
-                (None, Journal { began_ms, window_ms, ..Journal::default() })
-            }
-        };
+        let (entry, mut journal) = self.open_journal(found, token, &rules)?;
         journal.note(self.note_of(found, End::Failed, 0, error.class.clone(), &rules));
         Ok(Failing { found, entry, scope: token.scope, journal, error, rules })
     }
 
     /// Schedules the next attempt, or buries the record. `None`: somebody else has changed its
     /// journal, or the place of it; look again.
-    fn decide_failing(&self, failing: Failing<'_>) -> Result<Option<Later>, Error> {
+    fn decide_failing(
+        &self,
+        failing: Failing<'_>,
+        token: &LeaseToken,
+    ) -> Result<Option<Later>, Error> {
         let Failing { found, scope, error, .. } = failing;
         let asked =
             Asked { found, journal: &failing.journal, scope, kind: error.kind, error: Some(error) };
@@ -347,7 +366,15 @@ impl Engine {
                 }
                 scheduled
             }
-            Err(denied) => self.bury_failing(failing, denied),
+            Err(denied) => {
+                let Failing { found, error, journal: before, .. } = failing;
+                self.undo_steps(token, &before);
+                // What was undone is noted in a journal of its own.
+                let mut failing = self.failing(found, token, error)?;
+                (failing.journal.operation, failing.journal.context) =
+                    (before.operation, before.context);
+                self.bury_failing(failing, denied)
+            }
         }
     }
 
@@ -356,7 +383,7 @@ impl Engine {
         failing.journal.receipt = granted.receipt.to_words();
         let Failing { found, rules, .. } = failing;
         let due_ms = rules.now_ms.saturating_add(failing.journal.delay_ms);
-        let Some((entry, made)) = self.keep_journal(&failing)? else {
+        let Some((entry, made)) = self.keep_journal(&failing.keeping())? else {
             return Ok(None);
         };
         if !self.set_due_of(found, due_ms) {
@@ -381,45 +408,12 @@ impl Engine {
         }
     }
 
-    /// Writes the journal, and makes an entry if there is none; says whether it did. `None`: the
-    /// journal was changed meanwhile.
-    fn keep_journal(&self, failing: &Failing<'_>) -> Result<Option<(Entry, bool)>, Error> {
-        let Failing { found, journal, rules, .. } = failing;
-        let written = self.write_journal(*found, journal, rules);
-        let Some(written) = written else {
-            return Err(self.full("outcome_bytes"));
-        };
-        let reference = written.reference;
-        let kept = match failing.entry {
-            Some((entry, word)) => {
-                let next = JournalWord::new(reference, false);
-                Ok(self.table.change_journal(entry, word, next).then_some((entry, false)))
-            }
-            None => self.new_entry(failing, reference).map(|entry| Some((entry, true))),
-        };
-        self.store.published(written);
-        kept
-    }
-
-    fn new_entry(&self, failing: &Failing<'_>, reference: u64) -> Result<Entry, Error> {
-        let Failing { found, scope, journal, .. } = failing;
-        let claimed = self.table.claim_entry(found.slot);
-        let claimed = claimed.ok_or_else(|| self.full("max_retrying"))?;
-        let draft = EntryDraft {
-            operation: self.retries.hash_of(&journal.operation),
-            scope: *scope,
-            fence: found.seen.fence(),
-            journal: reference,
-        };
-        // Nobody takes a claim from a live process.
-        self.table.publish_entry(claimed, draft).ok_or_else(|| self.full("max_retrying"))
-    }
-
-    /// Takes an entry back that was `made` for a lease which is lost.
-    fn withdraw(&self, entry: Entry, made: bool) {
-        if made && !Bug::EntryNotWithdrawn.is_planted() {
-            self.table.free_entry(entry);
+    /// Takes an entry back that was `made` for a lease which is lost. False: the next attempt has it.
+    pub(super) fn withdraw(&self, entry: Entry, made: bool) -> bool {
+        if Bug::EntryNotWithdrawn.is_planted() {
+            return true;
         }
+        !made || self.table.withdraw_entry(entry)
     }
 
     /// The record fails for good, and becomes a dead letter if there is room for one.
@@ -444,7 +438,7 @@ impl Engine {
             }
             return Ok(Some(Later::Buried { reason, kept: false, budget }));
         }
-        let Some((entry, made)) = self.keep_journal(&failing)? else {
+        let Some((entry, made)) = self.keep_journal(&failing.keeping())? else {
             return Ok(None);
         };
         let Some((dead, _)) = self.table.mark_entry(entry, EntryState::Dead) else {

@@ -81,7 +81,7 @@ pub struct DeadLetter {
     pub history: Vec<PastAttempt>,
     /// How many were left out between those.
     pub left_out: u32,
-    /// The names of the steps that were finished.
+    /// The names of the steps that were finished, and were not undone.
     pub steps: Vec<String>,
     context: Vec<u8>,
 }
@@ -101,7 +101,12 @@ impl DeadLetter {
             attempts,
             history: journal.notes.into_iter().map(|n| PastAttempt::new(n, &unix)).collect(),
             left_out: journal.left_out,
-            steps: journal.steps.into_iter().map(|step| step.name).collect(),
+            steps: journal
+                .steps
+                .into_iter()
+                .filter(|step| !step.undone)
+                .map(|step| step.name)
+                .collect(),
             context: journal.context,
         }
     }

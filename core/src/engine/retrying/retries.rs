@@ -1,11 +1,12 @@
 //! What an engine knows of retries beside its table: policies, limits, budgets, its scheduler.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use dashmap::DashMap;
 
 use super::super::{Engine, millis_up};
+use super::hooks::ReconcileHook;
 use super::later::{AttemptError, Buried};
 use super::scheduler::Scheduler;
 use super::settings::{OnLettersFull, OperationSettings};
@@ -13,13 +14,15 @@ use crate::config::EngineBuilder;
 use crate::error::{Error, ErrorCode};
 use crate::fingerprint::Scope;
 use crate::fork::PerProcess;
+use crate::observe::{Event, RetryStats};
+use crate::region::header;
 use crate::retry::journal::{Journal, MAX_NAME};
 use crate::retry::{
     AdaptiveBackoff, AdaptiveStats, Attempted, BudgetExhausted, Budgets, Decision, Exhaustion,
     FailureKind, JitterSource, Levels, Receipt, RetryBudget, RetryPolicy, Stretch,
 };
 use crate::sync::Ordering;
-use crate::sync::plain::AtomicBool;
+use crate::sync::plain::{AtomicBool, Mutex, MutexGuard};
 use crate::table::{Found, Rules};
 
 /// The retries of one engine.
@@ -36,6 +39,9 @@ pub(in super::super) struct Retries {
     budgeted: AtomicBool,
     max_in_flight: usize,
     adaptive: Option<AdaptiveBackoff>,
+    reconciler: Mutex<Option<ReconcileHook>>,
+    /// Whether any operation was ever given a hook.
+    hooked: AtomicBool,
     scheduler: PerProcess<Arc<Scheduler>>,
 }
 
@@ -78,13 +84,10 @@ impl Retries {
             budgeted: AtomicBool::new(false),
             max_in_flight: config.max_in_flight,
             adaptive: config.adaptive.clone().map(|config| config.build()).transpose()?,
+            reconciler: Mutex::new(None),
+            hooked: AtomicBool::new(false),
             scheduler: PerProcess::new(Arc::new(Scheduler::new())),
         })
-    }
-
-    /// An operation as entries store it.
-    pub(super) fn hash_of(&self, operation: &str) -> u32 {
-        hash_of(operation)
     }
 
     /// Whether as many attempts are under way as may be.
@@ -98,10 +101,27 @@ impl Retries {
         settings.is_none_or(|own| running < own.max_in_flight)
     }
 
+    pub(super) fn settings_of(&self, operation: &str) -> Option<Arc<OperationSettings>> {
+        self.operations.get(&hash_of(operation)).map(|own| Arc::clone(&own))
+    }
+
+    pub(super) fn set_reconciler(&self, hook: Option<ReconcileHook>) {
+        *held(&self.reconciler) = hook;
+    }
+
+    pub(super) fn reconciler(&self) -> Option<ReconcileHook> {
+        held(&self.reconciler).clone()
+    }
+
     fn policy_of(&self, operation: &str) -> RetryPolicy {
-        let settings = self.operations.get(&hash_of(operation)).map(|own| Arc::clone(&own));
-        let own = settings.and_then(|settings| settings.policy.clone());
+        let own = self.settings_of(operation).and_then(|settings| settings.policy.clone());
         own.unwrap_or_else(|| self.policy.clone())
+    }
+
+    /// Whether a lapse may have to be cleaned up after, which is no work of a `begin`.
+    pub(in super::super) fn is_hooked(&self) -> bool {
+        // Relaxed: see `is_budgeted`.
+        self.hooked.load(Ordering::Relaxed)
     }
 
     /// Whether any budget was ever set.
@@ -193,6 +213,10 @@ impl Engine {
         if !known && self.retries.operations.len() >= MOST_OPERATIONS {
             let limit = format!("{MOST_OPERATIONS} operations");
             return Err(Error::new(ErrorCode::QuotaExceeded, "operations", "one more", limit));
+        }
+        if settings.has_hooks() {
+            // Relaxed: as for budgets.
+            self.retries.hooked.store(true, Ordering::Relaxed);
         }
         self.retries.operations.insert(hash, Arc::new(settings));
         Ok(())
@@ -295,6 +319,32 @@ impl Engine {
         self.retries.adaptive.as_ref().map(AdaptiveBackoff::stats)
     }
 
+    pub(in super::super) fn retry_stats(&self) -> RetryStats {
+        let total = |event: Event| self.counters.total(event);
+        let (ready, in_flight) = {
+            let index = self.scheduler().index();
+            (index.ready.len() as u64, index.in_flight() as u64)
+        };
+        // Relaxed: counts.
+        let of_all = |word: usize| self.region.header(word).load(Ordering::Relaxed);
+        RetryStats {
+            scheduled: total(Event::Later),
+            retrying: of_all(header::RETRYING),
+            ready,
+            in_flight,
+            dead_letters: of_all(header::DEAD_LETTERS),
+            buried: total(Event::Buried),
+            redriven: total(Event::Redriven),
+            discarded: total(Event::Discarded),
+            letters_lost: total(Event::LettersLost),
+            asked: total(Event::Asked),
+            compensated: total(Event::Compensated),
+            stuck: total(Event::Stuck),
+            dispatch_lag: super::super::latency(&self.dispatch_lag),
+            adaptive: self.adaptive_stats(),
+        }
+    }
+
     fn note_budgets(&self) {
         // Relaxed: see `is_budgeted`.
         self.retries.budgeted.store(true, Ordering::Relaxed);
@@ -320,6 +370,10 @@ impl Engine {
     }
 }
 
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 pub(super) fn check_operation(operation: &str) -> Result<(), Error> {
     if (1..=MAX_NAME).contains(&operation.len()) {
         return Ok(());
@@ -328,8 +382,10 @@ pub(super) fn check_operation(operation: &str) -> Result<(), Error> {
     Err(Error::new(ErrorCode::InvalidOption, "operation", found, limit))
 }
 
-fn hash_of(operation: &str) -> u32 {
-    xxhash_rust::xxh3::xxh3_64(operation.as_bytes()) as u32
+/// An operation as entries store it. Zero: none, and the record is not left to the scheduler.
+pub(super) fn hash_of(operation: &str) -> u32 {
+    let hash = xxhash_rust::xxh3::xxh3_64(operation.as_bytes()) as u32;
+    if operation.is_empty() { 0 } else { hash.max(1) }
 }
 
 const MOST_OPERATIONS: usize = 1_024;

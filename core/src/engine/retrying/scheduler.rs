@@ -12,6 +12,8 @@ use std::task::Waker;
 use std::time::Duration;
 
 use super::ready::{Due, Ready};
+use super::reconcile::Doubt;
+use super::stuck::UnderWay;
 use crate::retry::wheel::raw::Wheel;
 use crate::sync::planted::Bug;
 use crate::sync::{Mutex, MutexGuard, lock};
@@ -37,6 +39,9 @@ pub(super) struct Index {
     in_flight: HashMap<u32, usize>,
     /// How long attempts of each operation have taken of late, in milliseconds.
     expected: HashMap<u32, f64>,
+    /// Records that nobody knows the effect of, by slot.
+    doubts: HashMap<usize, Doubt>,
+    pub(super) under_way: UnderWay,
 }
 
 /// An attempt that was handed out.
@@ -177,6 +182,8 @@ impl Index {
             running: HashMap::new(),
             in_flight: HashMap::new(),
             expected: HashMap::new(),
+            doubts: HashMap::new(),
+            under_way: UnderWay::default(),
         }
     }
 
@@ -213,9 +220,10 @@ impl Index {
         }
     }
 
-    /// When it has to be looked at next, at the latest.
+    /// When something has to be looked at next, at the latest.
     pub(super) fn first_due_ms(&self) -> Option<u64> {
-        self.wheel.next_due()
+        let doubt = self.doubts.values().map(Doubt::ask_ms).min();
+        self.wheel.next_due().into_iter().chain(doubt).min()
     }
 
     /// Which blocks of entries have changed since the last call, of `blocks`; `entries` in all.
@@ -274,6 +282,30 @@ impl Index {
         true
     }
 
+    /// Notes that the record in `slot` is unknown. Beyond some thousands the sweep finds it later.
+    pub(super) fn doubt(&mut self, slot: usize, fence: u64, now_ms: u64) {
+        let known = self.doubts.get(&slot).is_some_and(|doubt| doubt.is_of(fence));
+        if !known && self.doubts.len() < MOST_DOUBTS {
+            self.doubts.insert(slot, Doubt::new(fence, now_ms));
+        }
+    }
+
+    /// The record that is to be asked about first, if its time has come.
+    pub(super) fn next_doubt(&mut self, now_ms: u64) -> Option<(usize, Doubt)> {
+        let (slot, doubt) =
+            self.doubts.iter().min_by_key(|(slot, doubt)| (doubt.ask_ms(), **slot))?;
+        let (slot, doubt) = (*slot, *doubt);
+        (doubt.ask_ms() <= now_ms).then(|| {
+            self.doubts.remove(&slot);
+            (slot, doubt)
+        })
+    }
+
+    /// Nobody knows it yet.
+    pub(super) fn doubt_again(&mut self, slot: usize, doubt: Doubt, now_ms: u64) {
+        self.doubts.insert(slot, doubt.later(now_ms));
+    }
+
     /// How long an attempt of `operation` is expected to take, as those before it did.
     pub(super) fn expected(&self, operation: u32) -> Option<Duration> {
         self.expected.get(&operation).map(|ms| Duration::from_millis(*ms as u64))
@@ -301,5 +333,7 @@ impl Index {
 /// By how much the newest attempt counts in the expected duration: as in the estimate of round
 /// trips of TCP (Jacobson 1988).
 const NEWEST_COUNTS: f64 = 0.125;
+/// How many unknown records are kept in mind.
+const MOST_DOUBTS: usize = 1_024;
 /// For how many operations durations are kept.
 const MOST_EXPECTED: usize = 4_096;

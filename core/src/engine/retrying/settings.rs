@@ -1,5 +1,9 @@
 //! What may be set for the retries of one operation, and of all.
 
+use std::sync::Arc;
+
+use super::hooks::{CleanUpHook, LapsedAttempt, UndoHook};
+use super::steps::FinishedStep;
 use crate::error::{Error, ErrorCode};
 use crate::retry::RetryPolicy;
 
@@ -30,12 +34,14 @@ pub enum OnLettersFull {
 pub struct OperationSettings {
     pub(super) policy: Option<RetryPolicy>,
     pub(super) max_in_flight: usize,
+    pub(super) clean_up: Option<CleanUpHook>,
+    pub(super) undo: Option<UndoHook>,
 }
 
 impl OperationSettings {
     /// The engine's own policy, and no limit.
     pub fn new() -> Self {
-        Self { policy: None, max_in_flight: usize::MAX }
+        Self { policy: None, max_in_flight: usize::MAX, clean_up: None, undo: None }
     }
 
     /// When attempts are tried again, and when no more.
@@ -50,6 +56,51 @@ impl OperationSettings {
     pub fn max_in_flight(mut self, attempts: usize) -> Self {
         self.max_in_flight = attempts;
         self
+    }
+
+    /// Has `hook` clean up after an attempt whose lease lapsed, before the next one: at most once
+    /// for each lapse, under a lease of its own, whose fencing token is higher. What it returns is
+    /// noted in the record's history; either way the record goes on by its policy. It is called by
+    /// whoever looks after attempts in this process, and must not block for longer than a lease.
+    ///
+    /// ```
+    /// use oncegate::OperationSettings;
+    /// let settings = OperationSettings::new().on_lapse(|lapsed| {
+    ///     println!("release what token {} reserved", lapsed.lapsed_token);
+    ///     Ok(())
+    /// });
+    /// # let _ = settings;
+    /// ```
+    pub fn on_lapse(
+        mut self,
+        hook: impl Fn(&LapsedAttempt<'_>) -> Result<(), String> + Send + Sync + 'static,
+    ) -> Self {
+        self.clean_up = Some(CleanUpHook(Arc::new(hook)));
+        self
+    }
+
+    /// Has `hook` undo the finished [steps](crate::Lease::step) of a record that fails for good,
+    /// the last one first, before it becomes a dead letter. Steps that it fails to undo are told
+    /// by the letter.
+    ///
+    /// ```
+    /// use oncegate::OperationSettings;
+    /// let settings = OperationSettings::new().undo(|step| {
+    ///     println!("undo {}", step.name);
+    ///     Ok(())
+    /// });
+    /// # let _ = settings;
+    /// ```
+    pub fn undo(
+        mut self,
+        hook: impl Fn(&FinishedStep<'_>) -> Result<(), String> + Send + Sync + 'static,
+    ) -> Self {
+        self.undo = Some(UndoHook(Arc::new(hook)));
+        self
+    }
+
+    pub(super) fn has_hooks(&self) -> bool {
+        self.clean_up.is_some() || self.undo.is_some()
     }
 
     pub(super) fn check(&self) -> Result<(), Error> {

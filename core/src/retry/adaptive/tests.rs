@@ -35,6 +35,7 @@ fn each_input_presses_above_its_target() {
                 assert_eq!(input.value.is_some(), other == at);
                 assert_eq!(input.pressed, above && other == at);
             }
+            assert_eq!(all.map(|input| input.target), [0.1, 1_000.0, 1_000.0, 0.8]);
             assert_eq!(stats.decreases, u64::from(above));
         }
     }
@@ -59,6 +60,21 @@ fn bursts_do_not_press() {
     assert_eq!(stats.ready.value, Some(70.0));
     assert_eq!(stats.in_flight.value, Some(9.0));
     assert_eq!(stats.load.value, Some(0.1));
+}
+
+/// Goal: no observation is taken for none. Method: the largest of each.
+#[test]
+fn the_largest_observations_press() {
+    let inputs: [fn(&AdaptiveBackoff); 3] = [
+        |a| a.observe_lag(Duration::MAX),
+        |a| a.observe_ready(usize::MAX),
+        |a| a.observe_in_flight(usize::MAX),
+    ];
+    for observe in inputs {
+        let adaptive = standard();
+        observe(&adaptive);
+        assert_eq!(adaptive.step(secs(1)).base, 2.0);
+    }
 }
 
 /// Goal: however long an input presses, each factor stays within its bound. Method: a hundred
@@ -92,7 +108,7 @@ fn the_rate_is_added_to() {
         adaptive.observe_ready(depth);
         1.0 / adaptive.step(secs(now)).base
     };
-    assert_eq!([step(2_000), step(2_000)], [0.5, 0.25]);
+    assert_eq!([step(0), step(2_000), step(2_000)], [1.0, 0.5, 0.25]);
     assert_eq!([step(1_000), step(0), step(0)], [0.375, 0.5, 0.625]);
     assert_eq!(step(1_001), 0.3125);
     let stats = adaptive.stats();

@@ -313,7 +313,7 @@ impl Bucket {
     /// Takes what a retry costs, or says what is missing.
     pub(super) fn take(&self, kind: FailureKind, now: Duration) -> Result<u32, Shortage> {
         let cost = self.costs[kind as usize];
-        let missing = |word| self.shortage(word, cost);
+        let missing = |word| self.shortage(word, cost, now);
         match self.charge {
             Charge::Failure => {
                 let charged = self.change(Some(now), |tokens| Some(tokens.saturating_sub(cost)));
@@ -404,8 +404,8 @@ impl Bucket {
         u128::from(ms) * u128::from(self.refill) / u128::from(MILLI)
     }
 
-    /// What is missing in `word` for a retry that costs so much.
-    fn shortage(&self, word: Word, cost: u32) -> Shortage {
+    /// What is missing in `word` for a retry that costs so much, and how long from `now` on.
+    fn shortage(&self, word: Word, cost: u32, now: Duration) -> Shortage {
         let needed = match self.charge {
             // The next failure is charged before anybody asks.
             Charge::Failure => self.threshold.saturating_add(cost).saturating_add(1),
@@ -419,7 +419,10 @@ impl Bucket {
             // The first millisecond by which time has brought that much.
             let then = (then * u128::from(MILLI)).div_ceil(self.refill.into());
             let wait = then.saturating_sub(word.until.into());
-            Duration::from_millis(u64::try_from(wait).unwrap_or(u64::MAX))
+            // Time may have stepped back since the word was changed.
+            let behind = word.until.wrapping_sub(millis(now)) & TIME;
+            let behind = if behind > TIME / 2 { 0 } else { behind };
+            Duration::from_millis(u64::try_from(wait).unwrap_or(u64::MAX).saturating_add(behind))
         };
         let left = word.tokens.into();
         Shortage { needed: needed.into(), left, refills_in: possible.then(refills_in) }

@@ -55,8 +55,8 @@ impl Levels {
     /// Pays for one retry from every level, or from none: the first that refuses ends it, and
     /// those before it get back what they gave. Without any budget it is free.
     ///
-    /// A bucket that charges failures ([`Charge::Failure`](crate::Charge::Failure)) and was asked
-    /// keeps its charge: the failure has happened, whoever refuses.
+    /// Buckets that charge failures ([`Charge::Failure`](crate::Charge::Failure)) are charged all
+    /// the same: the failure has happened, whoever refuses to pay for a retry.
     ///
     /// # Errors
     ///
@@ -80,18 +80,7 @@ impl Levels {
         kind: FailureKind,
         now: Duration,
     ) -> Result<Withdrawal, BudgetExhausted> {
-        let mut taken = [0; Self::MOST];
-        for (at, budget) in self.own() {
-            match budget.take(kind, now) {
-                Ok(word) => taken[at] = word,
-                Err(shortage) => {
-                    let before = self.own().take_while(|(other, _)| *other < at);
-                    before.for_each(|(other, budget)| budget.give_back(taken[other]));
-                    let level = BudgetLevel::ALL[at];
-                    return Err(BudgetExhausted::new(&budget.shared.name, level, shortage));
-                }
-            }
-        }
+        let taken = self.take(kind, now)?;
         Ok(Withdrawal::of(self.clone(), taken))
     }
 
@@ -133,6 +122,29 @@ impl Levels {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.own().next().is_none()
+    }
+
+    /// Takes what a retry costs from every level, or nothing.
+    pub(super) fn take(
+        &self,
+        kind: FailureKind,
+        now: Duration,
+    ) -> Result<[u64; Self::MOST], BudgetExhausted> {
+        let mut taken = [0; Self::MOST];
+        for (at, budget) in self.own() {
+            match budget.take(kind, now) {
+                Ok(word) => taken[at] = word,
+                Err(shortage) => {
+                    let before = self.own().take_while(|(other, _)| *other < at);
+                    before.for_each(|(other, budget)| budget.give_back(taken[other]));
+                    let after = self.own().skip_while(|(other, _)| *other <= at);
+                    after.for_each(|(_, budget)| budget.failed_for_good(kind, now));
+                    let level = BudgetLevel::ALL[at];
+                    return Err(BudgetExhausted::new(&budget.shared.name, level, shortage));
+                }
+            }
+        }
+        Ok(taken)
     }
 
     pub(super) fn each(&self, mut act: impl FnMut(&RetryBudget, usize)) {

@@ -83,7 +83,8 @@ impl FailureKind {
 /// A budget that many requests share. Clones are the same budget.
 ///
 /// Any thread may use it: nothing locks, and nothing allocates after the budget was built. Time is
-/// an argument, counted from any one origin, and may step back: what happened at a later time stays.
+/// an argument, counted from any one origin. It may step back: what happened at a later time
+/// stays.
 ///
 /// ```
 /// use std::time::Duration;
@@ -114,7 +115,7 @@ struct Shared {
 /// The state of each kind, with the rules that it was built with.
 enum Rules {
     Bucket(Bucket),
-    Ratio(Ring),
+    Ratio(Box<Ring>),
     Concurrency(Gauge),
 }
 
@@ -131,7 +132,8 @@ impl RetryBudget {
     /// # Ok::<(), oncegate::Error>(())
     /// ```
     pub fn deposit(&self, now: Duration) -> Deposit {
-        Levels::one(self).deposit(now)
+        self.first_started(now);
+        Deposit::of(Levels::one(self))
     }
 
     /// Pays for one retry after a failure of this kind.
@@ -154,7 +156,9 @@ impl RetryBudget {
         kind: FailureKind,
         now: Duration,
     ) -> Result<Withdrawal, BudgetExhausted> {
-        Levels::one(self).try_withdraw(kind, now)
+        let levels = Levels::one(self);
+        let taken = levels.take(kind, now)?;
+        Ok(Withdrawal::of(levels, taken))
     }
 
     /// An attempt failed and is not going to be retried, whatever the budget says, since the

@@ -54,6 +54,7 @@ fn debug_shows_the_beginning() {
     let key = DownstreamKey::new(request(1), "payments").unwrap();
     assert_eq!(format!("{key:?}"), format!("DownstreamKey({}..)", &key.as_str()[..8]));
     assert_ne!(key.as_ref() as &[u8], &base64url(&request(1).to_bytes()));
+    assert_eq!((key.as_ref() as &str, key.as_ref() as &[u8]), (key.as_str(), &key.0[..]));
 }
 
 /// Goal: the characters are base64url. Method: the test vectors of RFC 4648, filled up with zeros,

@@ -135,6 +135,8 @@ fn hints_are_clamped() {
     assert_eq!((apply(ignored, ms(7)), ignored.refuse(Some(Hint::Refused))), (drawn, false));
     assert!(limits.refuse(Some(Hint::Refused)) && !limits.refuse(None));
     assert_eq!(apply(HintLimits::new(), Duration::MAX), Duration::from_secs(3_600));
+    let longest = BackoffPolicy::LONGEST;
+    HintLimits::new().min(longest).max(longest).beyond_drawn(longest).check().expect("valid");
 }
 
 /// A date in each of the three forms, with its seconds since 1970, by counting days one by one.

@@ -91,6 +91,27 @@ fn decorrelated_goes_on_from_the_previous_delay() {
     assert_fits("decorrelated, cut", after(150 * SECOND), [25_000, 200_000], cut);
 }
 
+/// Goal: a stretched width widens every range upwards, and the ceiling holds all the same. Method:
+/// twice the width of the jitters that have no end in common with the plain delay.
+#[test]
+fn widths_are_stretched_upwards() {
+    let wide = Stretch { width: 2.0, ..Stretch::default() };
+    let proportional = doubling(Jitter::Proportional(0.2));
+    let samples = draws(&proportional, 3, Duration::ZERO, wide);
+    assert_fits("proportional", samples, [80_000, 160_000], even(80_000, 160_000));
+    let samples = draws(&doubling(Jitter::Decorrelated), 1, Duration::ZERO, wide);
+    assert_fits("decorrelated", samples, [25_000, 125_000], even(25_000, 125_000));
+
+    let v2 = doubling(Jitter::DecorrelatedV2);
+    let plain = draws(&v2, 3, Duration::ZERO, Stretch::default());
+    let wide = draws(&v2, 3, Duration::ZERO, wide);
+    for (plain, wide) in plain.into_iter().zip(wide) {
+        // One millisecond of the plain delay is its rounding.
+        let twice = (2 * plain).saturating_sub(2)..=2 * plain;
+        assert!(twice.contains(&wide) || wide == 200_000 && 2 * plain >= wide, "{plain} {wide}");
+    }
+}
+
 /// Goal: the formula of Polly. Method: its distribution for the first retry, by the inverse of the
 /// formula, and for the third, by its integral over the draw of the retry before.
 #[test]

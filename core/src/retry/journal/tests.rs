@@ -16,7 +16,11 @@ fn note() -> impl Strategy<Value = Note> {
 
 fn step() -> impl Strategy<Value = StepNote> {
     let result = proptest::collection::vec(any::<u8>(), 0..200);
-    ("[a-zäß]{1,20}", result).prop_map(|(name, result)| StepNote { name, result })
+    ("[a-zäß]{1,20}", result, any::<bool>()).prop_map(|(name, result, undone)| StepNote {
+        undone,
+        name,
+        result,
+    })
 }
 
 fn journal() -> impl Strategy<Value = Journal> {
@@ -24,9 +28,11 @@ fn journal() -> impl Strategy<Value = Journal> {
     let steps = proptest::collection::vec(step(), 0..8);
     let context = proptest::collection::vec(any::<u8>(), 0..500);
     let times = (any::<u64>(), any::<u64>(), any::<u64>(), any::<[u64; 3]>());
-    let words = (times, any::<u32>(), any::<u32>(), any::<u64>(), any::<u8>());
+    let counts = (any::<u32>(), any::<u32>(), any::<u32>());
+    let words = (times, counts, any::<u64>(), any::<u8>());
     ("[a-z/ ]{0,255}", context, notes, steps, words).prop_map(
-        |(operation, context, notes, steps, (times, before, left_out, buried_ms, reason))| {
+        |(operation, context, notes, steps, (times, counts, buried_ms, reason))| {
+            let (before, cleaning, left_out) = counts;
             let (began_ms, delay_ms, window_ms, receipt) = times;
             Journal {
                 operation,
@@ -36,6 +42,7 @@ fn journal() -> impl Strategy<Value = Journal> {
                 window_ms,
                 receipt,
                 before,
+                cleaning,
                 notes,
                 left_out,
                 steps,

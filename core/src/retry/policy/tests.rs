@@ -116,6 +116,7 @@ fn fields_are_checked() {
         assert_eq!((error.code(), error.field()), (ErrorCode::InvalidOption, field), "{error}");
     }
     each_second().max_attempts(u32::MAX).deadline(TEN_YEARS).check().expect("valid");
+    each_second().attempt_timeout(YEAR).expected_duration(YEAR).check().expect("valid");
 }
 
 /// Goal: one policy serves all threads. Method: the compiler.

@@ -74,14 +74,36 @@ fn two_instances_are_uncorrelated() {
     }
 }
 
-/// Goal: what tells forked children apart is enough where there is no randomness. Method: the
-/// fallback mixes all bits of its input: neighbours differ in about half of theirs.
+/// Goal: what tells forked children apart is enough where there is no randomness. Method: the seeds
+/// of siblings and of generations differ in about half of their bits.
 #[test]
-fn neighbours_are_mixed_apart() {
-    for n in 0..1_000_u64 {
-        let differ = (mix(n << 32) ^ mix((n + 1) << 32)).count_ones();
-        assert!((10..=54).contains(&differ), "{n}: {differ} bits");
+fn children_are_told_apart_without_randomness() {
+    for n in 0..1_000_u32 {
+        let seed = seed_of(n, u64::from(n));
+        for other in [seed_of(n + 1, u64::from(n)), seed_of(n, u64::from(n) + 1)] {
+            let differ = (seed ^ other).count_ones();
+            assert!((10..=54).contains(&differ), "{n}: {differ} bits");
+        }
     }
+}
+
+/// Goal: both ends of a range are drawn, and as often as the rest. Method: 60,000 throws of a die;
+/// each side is within five standard deviations of its share.
+#[test]
+fn ends_of_a_range_are_drawn() {
+    let source = JitterSource::seeded(SEED);
+    let mut thrown = [0_u32; 6];
+    (0..60_000).for_each(|_| thrown[source.within(1, 6) as usize - 1] += 1);
+    let within = |count: &u32| count.abs_diff(10_000) < 457;
+    assert!(thrown.iter().all(within), "{thrown:?}; seed {SEED:#x}");
+}
+
+/// Goal: no log shows what the next delays will be. Method: the texts of both kinds.
+#[test]
+fn debug_hides_the_seed() {
+    let system = JitterSource::new().expect("the system has randomness");
+    assert_eq!(format!("{system:?}"), "JitterSource(system)");
+    assert_eq!(format!("{:?}", JitterSource::seeded(SEED)), "JitterSource(seeded)");
 }
 
 proptest! {

@@ -140,7 +140,7 @@ impl RatioBudget {
         let slice_ms = ttl_ms.div_ceil(self.slices.into());
         let reserve = u64::from(self.min_per_second) * ttl_ms / 1_000;
         let ring = Ring::new(self.slices, slice_ms, reserve * MILLI, ratio.into());
-        RetryBudget::of(&self.name, Rules::Ratio(ring))
+        RetryBudget::of(&self.name, Rules::Ratio(Box::new(ring)))
     }
 }
 

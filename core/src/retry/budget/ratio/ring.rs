@@ -170,10 +170,10 @@ impl Ring {
             // Release: as below; the defect is that nothing is compared.
             return mark.store(own, Ordering::Release);
         }
-        // AcqRel: Release pairs with the Acquire above and in `mark_at`, and with itself where
-        // somebody gave back to the older mark; Acquire in failure, as above.
-        while let Err(other) = mark.compare_exchange(seen, own, Ordering::AcqRel, Ordering::Acquire)
-        {
+        // AcqRel: Release pairs with the Acquire above and in `mark_at`, so that nobody who sees
+        // the mark sees fewer deposits than it says. Acquire in failure, as above.
+        let success = Bug::MarkUnordered.weakens(Ordering::AcqRel);
+        while let Err(other) = mark.compare_exchange(seen, own, success, Ordering::Acquire) {
             if !is_newer(slice, Stamp::of(other).slice) {
                 return;
             }
@@ -226,8 +226,11 @@ impl Ring {
             let left = oldest.map_or(self.reserve, |from| self.balance_from(teller, from));
             left >= MILLI
         })?;
+        // Time may have stepped back since the teller came into its slice.
+        let behind = teller.slice.wrapping_sub(self.slice_at(now));
         let now = millis(now);
-        let then = (now / self.slice_ms).saturating_add(ahead.into()).saturating_mul(self.slice_ms);
+        let slices = (now / self.slice_ms).saturating_add(u64::from(ahead) + u64::from(behind));
+        let then = slices.saturating_mul(self.slice_ms);
         Some(Duration::from_millis(then - now))
     }
 

@@ -30,8 +30,9 @@ fn allowed(budget: &RetryBudget, kind: FailureKind, now: Duration, most: usize) 
 #[test]
 fn clones_are_one_budget() {
     fn shared<T: Send + Sync + 'static>(_: &T) {}
-    let budget = RetryBudget::aws_standard().build().expect("valid");
+    let budget = RetryBudget::aws_standard().name("one").build().expect("valid");
     shared(&budget);
+    assert_eq!(budget.name(), "one");
     let same = budget.clone();
     assert!(fails(&same, FailureKind::Transient, START));
     assert_eq!(budget.left(START), 495.0);

@@ -44,6 +44,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 trait Model {
     fn first(&mut self, _now: u64) {}
     fn first_ends(&mut self, _succeeded: bool, _now: u64) {}
+    /// Whether a retry would be allowed at that time, if nothing happens until then.
+    fn allows(&self, kind: FailureKind, now: u64) -> bool;
     /// Whether a retry is allowed; what it took is remembered under `id`.
     fn withdraw(&mut self, kind: FailureKind, id: usize, now: u64) -> bool;
     fn ends(&mut self, _id: usize, _succeeded: bool, _now: u64) {}
@@ -79,6 +81,13 @@ fn agree(budget: &RetryBudget, model: &mut impl Model, program: &[Step], origin:
             Step::Withdraw(kind) => {
                 let got = levels.try_withdraw(kind, now);
                 assert_eq!(got.is_ok(), model.withdraw(kind, id, time), "step {id}");
+                if let Err(refused) = &got {
+                    let wait = refused.refills_in().map(|wait| wait.as_millis() as u64);
+                    // Allowed then and not a millisecond before; or not in years.
+                    let then = time + wait.unwrap_or(1 << 37);
+                    assert_eq!(model.allows(kind, then), wait.is_some(), "step {id}: {wait:?}");
+                    assert!(!model.allows(kind, then - 1), "step {id}: {wait:?}");
+                }
                 retries.extend(got.ok().map(|retry| (id, retry)));
             }
             Step::Start => {
@@ -160,13 +169,17 @@ impl Model for Tokens {
         }
     }
 
-    fn withdraw(&mut self, kind: FailureKind, id: usize, now: u64) -> bool {
-        let cost = Self::COSTS[kind as usize];
-        let there = self.by(now);
-        let allowed = match self.charge {
+    fn allows(&self, kind: FailureKind, now: u64) -> bool {
+        let (cost, there) = (Self::COSTS[kind as usize], self.by(now));
+        match self.charge {
             Charge::Failure => there.saturating_sub(cost) > self.threshold,
             Charge::Retry => there > self.threshold && there >= cost,
-        };
+        }
+    }
+
+    fn withdraw(&mut self, kind: FailureKind, id: usize, now: u64) -> bool {
+        let cost = Self::COSTS[kind as usize];
+        let allowed = self.allows(kind, now);
         if allowed || self.charge == Charge::Failure {
             self.come(now);
             self.tokens = self.tokens.saturating_sub(cost);
@@ -214,8 +227,8 @@ struct Window {
 }
 
 impl Window {
-    /// Thousandths of a retry that are left.
-    fn milli(&mut self, now: u64) -> u64 {
+    /// Thousandths of a retry that are left at a time.
+    fn milli(&self, now: u64) -> u64 {
         let newest = self.slice(now);
         let counts = |slice: &u64| newest - slice < self.slices;
         let deposits = self.deposits.iter().filter(|slice| counts(slice)).count() as u64;
@@ -223,24 +236,27 @@ impl Window {
         (self.reserve * 1_000 + deposits * self.per_deposit).saturating_sub(retries * 1_000)
     }
 
-    /// The newest slice that anybody has come in.
-    fn slice(&mut self, now: u64) -> u64 {
-        self.newest = self.newest.max(now / self.slice_ms);
-        self.newest
+    /// The newest slice that anybody has come in by then.
+    fn slice(&self, now: u64) -> u64 {
+        self.newest.max(now / self.slice_ms)
     }
 }
 
 impl Model for Window {
     fn first(&mut self, now: u64) {
-        let slice = self.slice(now);
-        self.deposits.push(slice);
+        self.newest = self.slice(now);
+        self.deposits.push(self.newest);
     }
 
-    fn withdraw(&mut self, _kind: FailureKind, id: usize, now: u64) -> bool {
-        let allowed = self.milli(now) >= 1_000;
+    fn allows(&self, _kind: FailureKind, now: u64) -> bool {
+        self.milli(now) >= 1_000
+    }
+
+    fn withdraw(&mut self, kind: FailureKind, id: usize, now: u64) -> bool {
+        self.newest = self.slice(now);
+        let allowed = self.allows(kind, now);
         if allowed {
-            let slice = self.slice(now);
-            self.retries.push((id, slice));
+            self.retries.push((id, self.newest));
         }
         allowed
     }
@@ -250,6 +266,7 @@ impl Model for Window {
     }
 
     fn left(&mut self, now: u64) -> f64 {
+        self.newest = self.slice(now);
         (self.milli(now) / 1_000) as f64
     }
 }
@@ -277,8 +294,12 @@ impl Model for UnderWay {
         self.firsts -= 1;
     }
 
-    fn withdraw(&mut self, _kind: FailureKind, _id: usize, _now: u64) -> bool {
-        let allowed = self.retries < self.limit();
+    fn allows(&self, _kind: FailureKind, _now: u64) -> bool {
+        self.retries < self.limit()
+    }
+
+    fn withdraw(&mut self, kind: FailureKind, _id: usize, now: u64) -> bool {
+        let allowed = self.allows(kind, now);
         self.retries += u64::from(allowed);
         allowed
     }

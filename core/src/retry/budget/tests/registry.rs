@@ -37,20 +37,26 @@ fn all_levels_pay_or_none() {
     }
 }
 
-/// Goal: what is charged for a failure stays charged, whoever refuses the retry. Method: gRPC's
-/// bucket above an engine without anything left.
+/// Goal: a failure is charged once to each bucket that charges failures, whoever refuses the retry.
+/// Method: gRPC's bucket at each level in turn, beside one at each other level that is empty.
 #[test]
-fn a_failure_stays_charged() {
-    let (grpc, empty) = (RetryBudget::grpc(10, 0.1).build().expect("valid"), of_retries(1));
-    assert!(fails(&empty, KIND, START));
-    let budgets = Budgets::default();
-    budgets.set_scope(scope("acme"), grpc.clone()).expect("room");
-    budgets.set_engine(empty);
-    let levels = budgets.levels(scope("acme"), "any");
-    assert!(levels.try_withdraw(KIND, START).is_err());
-    assert_eq!(grpc.left(START), 9.0);
-    levels.failed_for_good(KIND, START);
-    assert_eq!(grpc.left(START), 8.0);
+fn a_failure_is_charged_whoever_refuses() {
+    for own in 0..3 {
+        for empty in (0..3).filter(|level| *level != own) {
+            let grpc = RetryBudget::grpc(10, 0.1).build().expect("valid");
+            let other = of_retries(1);
+            assert!(fails(&other, KIND, START));
+            let mut levels = [None, None, None];
+            levels[own] = Some(grpc.clone());
+            levels[empty] = Some(other);
+            let levels = Levels::new(levels);
+            let refused = levels.try_withdraw(KIND, START).expect_err("one is empty");
+            assert_eq!(refused.level(), BudgetLevel::ALL[empty]);
+            assert_eq!(grpc.left(START), 9.0, "{own} beside {empty}");
+            levels.failed_for_good(KIND, START);
+            assert_eq!(grpc.left(START), 8.0);
+        }
+    }
 }
 
 /// Goal: each request asks the budgets of its own scope and operation alone. Method: three scopes
@@ -97,6 +103,8 @@ fn entries_are_bounded() {
         let error = Budgets::new().max_entries(entries).expect_err("out of range");
         assert_eq!(error.field(), "retry_budgets.max_entries");
     }
+    assert!(budgets.remove_operation("op"));
+    budgets.set_operation(&"o".repeat(1_024), of_retries(1)).expect("the longest name");
     for operation in [String::new(), "o".repeat(1_025)] {
         let error = budgets.set_operation(&operation, of_retries(1)).expect_err("bad name");
         assert_eq!(error.code(), ErrorCode::InvalidOperation);

@@ -1,0 +1,294 @@
+//! Reconciling: records that nobody knows the effect of are resolved by a hook, and what lapsed or
+//! failed for good is cleaned up under a lease of its own.
+
+use super::super::{Engine, LeaseToken, is_open};
+use super::hooks::{CleanUpHook, LapsedAttempt, ReconcileHook, Reconciled, UndoHook, Unresolved};
+use crate::error::Error;
+use crate::observe::Event;
+use crate::retry::journal::{End, Journal};
+use crate::table::control::State;
+use crate::table::retrying::Entry;
+use crate::table::slot::Lapse;
+use crate::table::{Found, LeaseDraft, Rules};
+
+/// What one call of [`Engine::reconcile`] did.
+///
+/// ```
+/// let engine = oncegate::Engine::builder().capacity(1_000).build()?;
+/// assert_eq!(engine.reconcile(100)?.asked, 0);
+/// # Ok::<(), oncegate::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Reconciliation {
+    /// How many records the hook was asked about.
+    pub asked: usize,
+    /// How many of them it resolved.
+    pub resolved: usize,
+}
+
+/// A record to ask about.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Doubt {
+    fence: u64,
+    ask_ms: u64,
+    /// How long to wait if it is still unknown.
+    pause_ms: u64,
+}
+
+impl Engine {
+    /// Has `hook` decide about records that are unknown: whose attempt ended with
+    /// [`Failure::unknown`](crate::Failure::unknown), or lapsed under
+    /// [`OnLapse::Unknown`](crate::OnLapse::Unknown).
+    ///
+    /// It is called by [`advance`](Self::advance), and so by a driver or an event loop, and by
+    /// [`reconcile`](Self::reconcile), in this process alone; set it in each process that drives.
+    /// Two processes may ask about one record at once; one answer counts. A hook that panics knows
+    /// nothing. It must not block for long.
+    ///
+    /// ```
+    /// use oncegate::{Engine, Reconciled};
+    /// let engine = Engine::builder().capacity(1_000).build()?;
+    /// engine.set_reconciler(|record| {
+    ///     println!("attempt {} is in doubt", record.attempt);
+    ///     Reconciled::StillUnknown
+    /// });
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    pub fn set_reconciler(
+        &self,
+        hook: impl Fn(&Unresolved<'_>) -> Reconciled + Send + Sync + 'static,
+    ) {
+        self.retries.set_reconciler(Some(ReconcileHook(std::sync::Arc::new(hook))));
+        // What became unknown before is found by the sweep.
+        self.scheduler().forget_seen();
+    }
+
+    /// Asks the [reconciler](Self::set_reconciler) about records that are unknown, at most `limit`
+    /// of those that have been found; [`advance`](Self::advance) and the sweep find them.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::Forked`](crate::ErrorCode::Forked) in a forked child.
+    ///
+    /// ```
+    /// use oncegate::{Admission, Engine, Failure, Outcome, Reconciled, Request, Scope};
+    ///
+    /// let engine = Engine::builder().capacity(1_000).build()?;
+    /// engine.set_reconciler(|_| Reconciled::Succeeded(Outcome::new(200, b"it did")));
+    /// let request = Request::new(Scope::single_tenant(), "op", "key-1")?;
+    /// if let Admission::Admitted(lease) = engine.begin(&request)? {
+    ///     lease.fail(Failure::unknown())?;
+    /// }
+    /// let done = engine.reconcile(100)?;
+    /// assert_eq!((done.asked, done.resolved), (1, 1));
+    /// assert!(matches!(engine.begin(&request)?, Admission::Replayed(_)));
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    pub fn reconcile(&self, limit: usize) -> Result<Reconciliation, Error> {
+        self.enter()?;
+        let mut done = Reconciliation::default();
+        let Some(hook) = self.retries.reconciler() else { return Ok(done) };
+        let rules = self.rules();
+        for _ in 0..limit {
+            let doubt = self.scheduler().index().next_doubt(rules.now_ms);
+            let Some((slot, doubt)) = doubt else { break };
+            let seen = self.table.slot(slot).control().load();
+            let found = Found { slot, seen };
+            if seen.state() != State::Unknown || seen.fence().get() != doubt.fence {
+                continue;
+            }
+            if self.help(found) {
+                continue;
+            }
+            done.asked += 1;
+            self.counters.add(Event::Asked);
+            if self.ask_about(found, &hook, &rules) {
+                done.resolved += 1;
+            } else {
+                self.scheduler().index().doubt_again(slot, doubt, rules.now_ms);
+            }
+        }
+        Ok(done)
+    }
+
+    /// Asks about one record. False: it is still unknown.
+    fn ask_about(&self, found: Found, hook: &ReconcileHook, rules: &Rules) -> bool {
+        let Found { slot, seen } = found;
+        let entry = self.table.entry_of(slot, seen).ok().flatten();
+        let journal = entry.and_then(|entry| self.journal(entry)).map(|(_, journal)| journal);
+        let journal = journal.unwrap_or_default();
+        let record = Unresolved {
+            operation: &journal.operation,
+            context: &journal.context,
+            attempt: self.attempt_of(found),
+            fencing_token: self.fencing_token(seen.fence()).get(),
+        };
+        let window_ms = match journal.window_ms {
+            0 => self.longest_window_ms(),
+            window_ms => window_ms,
+        };
+        let resolved = match hook.ask(&record) {
+            Reconciled::StillUnknown => return false,
+            Reconciled::Succeeded(outcome) => {
+                self.finish_at(slot, seen, &outcome, State::Succeeded, window_ms).is_ok()
+            }
+            Reconciled::Failed(outcome) => {
+                self.finish_at(slot, seen, &outcome, State::Failed, window_ms).is_ok()
+            }
+            Reconciled::RunAgain => {
+                let decided = self.table.set_due_unknown(slot, seen, rules.now_ms);
+                self.help(found);
+                decided
+            }
+        };
+        if let Some(entry) = entry {
+            self.table.without_leavings(entry);
+            self.announce(entry, rules.now_ms);
+        }
+        resolved
+    }
+
+    /// Notes that the record which was found is unknown, if anybody is to be asked about it.
+    pub(in super::super) fn note_unknown(&self, found: Found) {
+        if self.retries.reconciler().is_some() {
+            let (fence, now_ms) = (found.seen.fence().get(), self.now_ms());
+            self.scheduler().index().doubt(found.slot, fence, now_ms);
+            self.scheduler().tell(now_ms, now_ms);
+        }
+    }
+
+    /// A lease of the engine's own on a record whose attempt has lapsed. `None`: somebody else has
+    /// it.
+    fn lead(
+        &self,
+        found: Found,
+        entry: Entry,
+        policy: Lapse,
+        rules: &Rules,
+    ) -> Option<(LeaseToken, Found)> {
+        let Found { slot, seen } = found;
+        if !self.seal(found, entry, End::Lapsed, rules) {
+            return None;
+        }
+        let until_ms = rules.now_ms.saturating_add(self.defaults.lease_ms);
+        let draft = LeaseDraft { until_ms, lapse: policy };
+        let (taken, attempt) = self.table.take(slot, seen, self.table.home_of(slot), draft).ok()?;
+        self.table.follow(entry, taken.fence());
+        self.table.note_change(entry.index);
+        let token = LeaseToken {
+            slot: slot as u64,
+            fencing: self.fencing_token(taken.fence()),
+            window_ms: self.longest_window_ms(),
+            attempt,
+            scope: self.table.scope_of(entry),
+        };
+        Some((token, Found { slot, seen: taken }))
+    }
+
+    /// Runs the hooks that clean up after the lapse of an attempt, under a lease of its own: once
+    /// for each lapse, since the lease is taken once. True: there are some, and somebody has done
+    /// it; what comes next is decided, too.
+    pub(super) fn clean_up_lapse(
+        &self,
+        found: Found,
+        entry: Entry,
+        policy: Lapse,
+        rules: &Rules,
+    ) -> bool {
+        let Some((_, journal)) = self.journal(entry) else { return false };
+        let Some(hook) = self.retries.clean_up_of(&journal.operation) else { return false };
+        // The lapse of a clean-up is cleaned up after no more.
+        if journal.cleaning == self.attempt_of(found) {
+            return false;
+        }
+        let Some((token, _)) = self.lead(found, entry, policy, rules) else { return true };
+        let cleaning = token.attempt;
+        let noted = self.change_journal_of(&token, |journal| {
+            journal.cleaning = cleaning;
+            // It is no attempt of the work.
+            journal.before = journal.before.saturating_add(1);
+            Ok(())
+        });
+        if noted.is_ok() {
+            let lapsed = LapsedAttempt {
+                operation: &journal.operation,
+                context: &journal.context,
+                attempt: self.attempt_of(found),
+                lapsed_token: self.fencing_token(found.seen.fence()).get(),
+                fencing_token: token.fencing_token().get(),
+            };
+            let class = if hook.run(&lapsed) { "cleaned up" } else { "not cleaned up" };
+            self.counters.add(Event::Compensated);
+            self.go_on_after(&token, class);
+        } else {
+            // Without room to note it, it is left to the next lapse.
+            let _ = self.renew(&token, std::time::Duration::from_millis(1));
+        }
+        true
+    }
+
+    /// Undoes the finished steps of a record that is about to fail for good, by the hook of its
+    /// operation, if it has one.
+    pub(super) fn undo_steps(&self, token: &LeaseToken, journal: &Journal) {
+        let Some(hook) = self.retries.undo_of(&journal.operation) else { return };
+        // What cannot be undone stays in the record, for whoever looks at the dead letter.
+        let _ = self.compensate_steps(token, |step| {
+            self.counters.add(Event::Compensated);
+            hook.run(step)
+        });
+    }
+
+    /// Takes a lease of the engine's own to undo the steps of a record whose last attempt lapsed.
+    /// `None`: nothing is to be undone, or somebody else does it.
+    pub(super) fn lead_to_undo(
+        &self,
+        found: Found,
+        entry: Entry,
+        journal: &Journal,
+        rules: &Rules,
+    ) -> Option<Found> {
+        let left = journal.steps.iter().any(|step| !step.undone);
+        if !left || self.retries.undo_of(&journal.operation).is_none() {
+            return None;
+        }
+        let (token, led) = self.lead(found, entry, Lapse::Reclaim, rules)?;
+        self.undo_steps(&token, journal);
+        let seen = self.table.slot(led.slot).control().load();
+        (seen.fence() == led.seen.fence() && is_open(seen.state()))
+            .then_some(Found { slot: led.slot, seen })
+    }
+}
+
+impl super::Retries {
+    pub(super) fn clean_up_of(&self, operation: &str) -> Option<CleanUpHook> {
+        self.settings_of(operation).and_then(|settings| settings.clean_up.clone())
+    }
+
+    pub(super) fn undo_of(&self, operation: &str) -> Option<UndoHook> {
+        self.settings_of(operation).and_then(|settings| settings.undo.clone())
+    }
+}
+
+impl Doubt {
+    pub(super) fn new(fence: u64, now_ms: u64) -> Self {
+        Self { fence, ask_ms: now_ms, pause_ms: FIRST_PAUSE_MS }
+    }
+
+    pub(super) fn is_of(&self, fence: u64) -> bool {
+        self.fence == fence
+    }
+
+    pub(super) fn ask_ms(&self) -> u64 {
+        self.ask_ms
+    }
+
+    pub(super) fn later(self, now_ms: u64) -> Self {
+        let ask_ms = now_ms.saturating_add(self.pause_ms);
+        Self { ask_ms, pause_ms: (self.pause_ms * 2).min(LONGEST_PAUSE_MS), ..self }
+    }
+}
+
+/// How long an answer that nobody knows is waited for, first and at most.
+const FIRST_PAUSE_MS: u64 = 1_000;
+const LONGEST_PAUSE_MS: u64 = 300_000;

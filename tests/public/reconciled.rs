@@ -1,0 +1,165 @@
+//! Failure of others: a timeout leaves it open whether the card was charged, and the request is
+//! either run again or stuck for a day.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::support::*;
+use oncegate::{
+    Admission, AttemptEnd, AttemptError, BackoffPolicy, Buried, Engine, EngineBuilder, Failure,
+    LapsedAttempt, LetterFilter, ManualClock, OnLapse, OperationSettings, Outcome, Reconciled,
+    RetryContext, RetryPolicy, Step,
+};
+
+fn builder() -> EngineBuilder {
+    let backoff = BackoffPolicy::constant(Duration::from_secs(10));
+    let policy = RetryPolicy::new(backoff).max_attempts(2);
+    Engine::builder().capacity(1_000).retry_policy(policy)
+}
+
+/// Hands the record of `key` to a worker, whose attempt nobody ends.
+fn lose_a_worker(engine: &Engine, clock: &ManualClock, key: &str) {
+    let context = RetryContext::new("charge", b"context");
+    let lease = admitted(engine, &request(key));
+    let _ = lease.retry_later(&AttemptError::new("503"), &context).expect("room");
+    clock.advance(Duration::from_secs(10));
+    let next = engine.next_attempt(Duration::ZERO).expect("answered").expect("due");
+    let _lost = next.into_lease().into_token();
+    clock.advance(LEASE);
+}
+
+/// Goal: a hook resolves what is unknown, by each of its answers, and nothing runs meanwhile.
+/// Method: four records, of which one is unknown by its lapse; what the hook is told.
+#[test]
+fn hook_resolves_unknown_records() {
+    let (engine, clock) = build(builder().on_lapse(OnLapse::Unknown));
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&asked);
+    engine.set_reconciler(move |record| {
+        seen.lock().unwrap().push((record.attempt, record.fencing_token));
+        match seen.lock().unwrap().len() {
+            1 => Reconciled::Succeeded(done("it did")),
+            2 => Reconciled::Failed(Outcome::new(402, b"declined")),
+            3 => Reconciled::RunAgain,
+            _ => Reconciled::StillUnknown,
+        }
+    });
+    let mut tokens = Vec::new();
+    for key in ["a", "b", "c"] {
+        let lease = admitted(&engine, &request(key));
+        tokens.push((1, lease.fencing_token().get()));
+        lease.fail(Failure::unknown()).expect("holds the lease");
+        assert!(matches!(engine.begin(&request(key)), Ok(Admission::Unresolved)));
+        let reconciled = engine.reconcile(10).expect("answered");
+        assert_eq!((reconciled.asked, reconciled.resolved), (1, 1), "{key}");
+    }
+    assert_eq!(*asked.lock().unwrap(), tokens);
+    assert_eq!(replayed(&engine, &request("a")).body(), b"it did");
+    assert_eq!(replayed(&engine, &request("b")).status(), 402);
+    assert_eq!(admitted(&engine, &request("c")).attempt(), 2);
+
+    let _lost = token(&engine, &request("d"));
+    clock.advance(LEASE);
+    engine.sweep(usize::MAX).expect("answered");
+    let count = || asked.lock().unwrap().len();
+    assert_eq!((engine.reconcile(10).expect("answered").resolved, count()), (0, 4));
+    assert_eq!(engine.reconcile(10).expect("answered").asked, 0, "not at once again");
+    clock.advance(Duration::from_secs(1));
+    assert_eq!((engine.reconcile(10).expect("answered").asked, count()), (1, 5));
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(engine.reconcile(10).expect("answered").asked, 0, "ever more rarely");
+    assert!(matches!(engine.begin(&request("d")), Ok(Admission::Unresolved)));
+}
+
+/// Goal: a hook that panics decides nothing, and costs nobody anything. Method: it panics; another
+/// one is set.
+#[test]
+fn panicking_hook_knows_nothing() {
+    let (engine, clock) = build(builder());
+    engine.set_reconciler(|_| panic!("in the hook"));
+    admitted(&engine, &request("key")).fail(Failure::unknown()).expect("holds the lease");
+    let driven = engine.advance(100).expect("answered");
+    assert!(driven.due_in.is_some(), "it is asked again");
+    assert!(matches!(engine.begin(&request("key")), Ok(Admission::Unresolved)));
+    engine.set_reconciler(|_| Reconciled::Succeeded(done("after all")));
+    clock.advance(Duration::from_secs(1));
+    engine.advance(100).expect("answered");
+    assert_eq!(replayed(&engine, &request("key")).body(), b"after all");
+}
+
+/// Goal: what a lapsed attempt left is cleaned up once, under a lease of its own, before the next
+/// attempt. Method: a worker is lost; the hook looks at what others may do meanwhile.
+#[test]
+fn lapse_is_cleaned_up_once_under_its_own_lease() {
+    let (engine, clock) = build(builder());
+    let engine = Arc::new(engine);
+    let runs = Arc::new(AtomicU32::new(0));
+    let (count, inside) = (Arc::clone(&runs), Arc::downgrade(&engine));
+    let hook = move |lapsed: &LapsedAttempt<'_>| {
+        count.fetch_add(1, Ordering::Relaxed);
+        assert_eq!((lapsed.attempt, lapsed.context), (2, &b"context"[..]));
+        assert!(lapsed.fencing_token > lapsed.lapsed_token);
+        let engine = inside.upgrade().expect("open");
+        let meanwhile = engine.begin(&request("key")).expect("answered");
+        assert!(matches!(meanwhile, Admission::InProgress { attempt: 3, .. }), "{meanwhile:?}");
+        assert!(engine.next_attempt(Duration::ZERO).expect("answered").is_none());
+        Ok(())
+    };
+    let settings = OperationSettings::new()
+        .policy(RetryPolicy::new(BackoffPolicy::constant(Duration::from_secs(10))).max_attempts(3))
+        .on_lapse(hook);
+    engine.set_operation("charge", settings).expect("valid");
+    lose_a_worker(&engine, &clock, "key");
+    engine.advance(100).expect("answered");
+    engine.advance(100).expect("answered");
+    assert_eq!(runs.load(Ordering::Relaxed), 1);
+    assert!(engine.next_attempt(Duration::ZERO).expect("answered").is_none(), "it backs off");
+    clock.advance(Duration::from_secs(10));
+    let next = engine.next_attempt(Duration::ZERO).expect("answered").expect("due");
+    // The clean-up was attempt 3, and none of the work: so this one is not one too many.
+    assert_eq!((next.lease().attempt(), next.context()), (4, &b"context"[..]));
+    next.into_lease().complete(&done("")).expect("holds the lease");
+    assert_eq!(runs.load(Ordering::Relaxed), 1);
+}
+
+/// Goal: a record that fails for good leaves no half of its work. Method: steps, then the last
+/// attempt fails, or lapses; the hook undoes them backwards, and the letter tells what is left.
+#[test]
+fn failing_for_good_undoes_the_steps() {
+    for lapses in [false, true] {
+        let (engine, clock) = build(builder());
+        let undone = Arc::new(Mutex::new(Vec::new()));
+        let list = Arc::clone(&undone);
+        let settings = OperationSettings::new().undo(move |step| {
+            list.lock().unwrap().push(step.name.to_owned());
+            if step.name == "reserve" { Err("not possible".to_owned()) } else { Ok(()) }
+        });
+        engine.set_operation("order", settings).expect("valid");
+        let context = RetryContext::new("order", b"context");
+        let mut lease = admitted(&engine, &request("key"));
+        for name in ["reserve", "charge", "ship"] {
+            let step = lease.step(name, || Ok::<_, String>(Vec::new())).expect("room");
+            assert!(matches!(step, Step::Ran(_)));
+        }
+        let _ = lease.retry_later(&AttemptError::new("503"), &context).expect("room");
+        clock.advance(Duration::from_secs(10));
+        let next = engine.next_attempt(Duration::ZERO).expect("answered").expect("due");
+        if lapses {
+            let _lost = next.into_lease().into_token();
+            clock.advance(LEASE);
+            engine.advance(100).expect("answered");
+        } else {
+            let lease = next.into_lease();
+            let _ = lease.retry_later(&AttemptError::new("503"), &context).expect("room");
+        }
+        assert_eq!(*undone.lock().unwrap(), ["ship", "charge", "reserve"], "lapses: {lapses}");
+        let page = engine.dead_letters(&LetterFilter::all(), None, 10).expect("answered");
+        let [letter] = &page.letters[..] else { panic!("{page:?}") };
+        let reason = if lapses { Buried::Lapsed } else { Buried::Attempts };
+        assert_eq!((letter.reason, letter.context()), (reason, &b"context"[..]));
+        assert_eq!(letter.steps, ["reserve"], "what could not be undone");
+        let lapsed = letter.history.iter().filter(|past| past.end == AttemptEnd::Lapsed).count();
+        assert_eq!(lapsed, usize::from(lapses));
+    }
+}

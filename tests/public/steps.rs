@@ -1,0 +1,168 @@
+//! Failure of others: a retry runs all of the work again, and charges the card a second time before
+//! it comes to the part that had failed.
+
+use std::time::Duration;
+
+use crate::support::*;
+use oncegate::{AttemptError, Engine, ErrorCode, Failure, FinishedStep, RetryContext, Step};
+
+fn ran(step: Step<String>) -> Vec<u8> {
+    match step {
+        Step::Ran(result) => result,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Goal: what is done is not done again, whoever goes on. Method: three attempts, by a caller and
+/// by workers, each of which comes further; the effects are counted.
+#[test]
+fn finished_steps_are_skipped() {
+    let (engine, clock) = build(Engine::builder().capacity(1_000));
+    let mut charges = 0;
+    let mut mails = 0;
+    let mut lease = admitted(&engine, &request("key"));
+    let key = lease.step_key("payments", "charge").expect("short");
+    let charge = lease.step("charge", || {
+        charges += 1;
+        Ok(b"charge-7".to_vec())
+    });
+    assert_eq!(ran(charge.expect("room")), b"charge-7");
+    let mail = lease.step("mail", || Err("no route".to_owned())).expect("room");
+    assert_eq!(mail, Step::Failed("no route".to_owned()));
+    let context = RetryContext::new("order", b"context");
+    let _ = lease.retry_later(&AttemptError::new("mail"), &context).expect("room");
+    for attempt in 2..=3 {
+        clock.advance(Duration::from_secs(120));
+        let mut next = engine.next_attempt(Duration::ZERO).expect("answered").expect("due");
+        assert_eq!((next.lease().attempt(), next.context()), (attempt, &b"context"[..]));
+        let lease = next.lease_mut();
+        assert_eq!(lease.step_key("payments", "charge").expect("short"), key);
+        let charge = lease.step("charge", || -> Result<_, String> { panic!("charged again") });
+        assert_eq!(charge.expect("room"), Step::Remembered(b"charge-7".to_vec()));
+        let mail = lease.step("mail", || {
+            mails += 1;
+            if attempt == 3 { Ok(b"sent".to_vec()) } else { Err("no route".to_owned()) }
+        });
+        let lease = next.into_lease();
+        if mail.expect("room").result().is_ok() {
+            lease.complete(&done("all")).expect("holds the lease");
+        } else {
+            let _ = lease.retry_later(&AttemptError::new("mail"), &context).expect("room");
+        }
+    }
+    assert_eq!((charges, mails), (1, 2));
+    assert_eq!(replayed(&engine, &request("key")).body(), b"all");
+}
+
+/// Goal: steps outlive their attempt however it ends. Method: an attempt that is given back, one
+/// whose lease lapses, and one that is dropped; plain callers, no worker.
+#[test]
+fn steps_outlive_every_end() {
+    let (engine, clock) = engine();
+    let step = |number: u32| {
+        let mut lease = admitted(&engine, &request("key"));
+        for known in 1..number {
+            let known = lease.step(&format!("step-{known}"), || -> Result<_, String> { panic!() });
+            assert!(matches!(known, Ok(Step::Remembered(_))), "{known:?}");
+        }
+        let name = format!("step-{number}");
+        let new = lease.step(&name, || Ok::<_, String>(vec![number as u8])).expect("room");
+        assert_eq!(new, Step::Ran(vec![number as u8]));
+        lease
+    };
+    step(1).fail(Failure::retryable()).expect("holds the lease");
+    let _lost = step(2).into_token();
+    clock.advance(LEASE);
+    drop(step(3));
+    step(4).complete(&done("")).expect("holds the lease");
+    // A new record of the same request knows nothing of it.
+    clock.advance(WINDOW);
+    let mut lease = admitted(&engine, &request("key"));
+    assert_eq!(ran(lease.step("step-1", || Ok(vec![9])).expect("room")), [9]);
+}
+
+/// Goal: a holder whose lease is lost notes nothing (I3). Method: a step of attempt 1 is noted
+/// after attempt 2 has begun, and after attempt 2 has noted its own.
+#[test]
+fn stale_holder_notes_no_step() {
+    let (engine, clock) = engine();
+    let stale = token(&engine, &request("key"));
+    engine.finish_step(&stale, "one", b"1").expect("holds the lease");
+    clock.advance(LEASE);
+    let mut lease = admitted(&engine, &request("key"));
+    let refused = engine.finish_step(&stale, "two", b"stale").unwrap_err();
+    assert!(refused.is_fenced());
+    assert!(engine.finished_step(&stale, "one").unwrap_err().is_fenced());
+    assert_eq!(ran(lease.step("two", || Ok(b"2".to_vec())).expect("room")), b"2");
+    assert!(engine.finish_step(&stale, "three", b"stale").unwrap_err().is_fenced());
+    assert_eq!(lease.step("one", || Err(())).expect("room"), Step::Remembered(b"1".to_vec()));
+    assert_eq!(lease.step("three", || Err(())).expect("room"), Step::Failed(()));
+}
+
+/// Goal: steps are bounded, and a refusal names the limit and loses nothing. Method: names, count
+/// and bytes at their limits and one beyond.
+#[test]
+fn steps_have_limits() {
+    let (engine, _clock) = build(Engine::builder().capacity(64).steps_limit(2_048));
+    let mut lease = admitted(&engine, &request("key"));
+    for name in ["", &"x".repeat(256)] {
+        let refused = lease.step(name, || -> Result<_, ()> { panic!("ran") }).unwrap_err();
+        assert_eq!((refused.code(), refused.field()), (ErrorCode::InvalidOption, "step"));
+    }
+    let refused = lease.step("large", || Ok::<_, ()>(vec![0; 2_048])).unwrap_err();
+    assert_eq!((refused.code(), refused.field()), (ErrorCode::Full, "steps_limit"));
+    for number in 0..64 {
+        let step = lease.step(&number.to_string(), || Ok::<_, ()>(vec![1]));
+        assert!(matches!(step, Ok(Step::Ran(_))), "{number}: {step:?}");
+    }
+    let refused = lease.step("one more", || -> Result<_, ()> { panic!("ran") }).unwrap_err();
+    assert_eq!((refused.code(), refused.field()), (ErrorCode::InvalidOption, "step"));
+    assert_eq!(lease.step("63", || Err(())).expect("known"), Step::Remembered(vec![1]));
+    lease.complete(&done("")).expect("holds the lease");
+}
+
+/// Goal: what is not going to be completed is undone, the last step first, and no step twice.
+/// Method: three steps, of which undoing the first fails once; another attempt goes on.
+#[test]
+fn compensation_goes_backwards_and_on() {
+    let (engine, _clock) = engine();
+    let mut lease = admitted(&engine, &request("key"));
+    for name in ["reserve", "charge", "ship"] {
+        let _ = lease.step(name, || Ok::<_, String>(name.as_bytes().to_vec())).expect("room");
+    }
+    let mut undone = Vec::new();
+    let mut undo = |step: &FinishedStep<'_>, fails: bool| {
+        assert_eq!(step.name.as_bytes(), step.result);
+        if fails && step.name == "reserve" {
+            return Err("not now");
+        }
+        undone.push(step.name.to_owned());
+        Ok(())
+    };
+    assert_eq!(lease.compensate(|step| undo(step, true)).expect("room"), Err("not now"));
+    lease.fail(Failure::retryable()).expect("holds the lease");
+    let mut lease = admitted(&engine, &request("key"));
+    assert_eq!(lease.compensate(|step| undo(step, false)).expect("room"), Ok(()));
+    assert_eq!(lease.compensate(|step| undo(step, false)).expect("room"), Ok(()));
+    assert_eq!(undone, ["ship", "charge", "reserve"]);
+    // What is undone may be done again.
+    assert_eq!(ran(lease.step("charge", || Ok(b"again".to_vec())).expect("room")), b"again");
+    lease.complete(&done("")).expect("holds the lease");
+}
+
+/// Goal: records with steps cost no room for good. Method: many more of them, one after the other,
+/// than there are entries; ended by guards and by tokens.
+#[test]
+fn finished_records_leave_no_entry() {
+    let (engine, _clock) = build(Engine::builder().capacity(64).max_retrying(4));
+    for number in 0..100 {
+        let key = format!("key-{number}");
+        let mut lease = admitted(&engine, &request(&key));
+        assert!(matches!(lease.step("one", || Ok::<_, ()>(vec![1])), Ok(Step::Ran(_))), "{number}");
+        if number % 2 == 0 {
+            lease.complete(&done("")).expect("holds the lease");
+        } else {
+            engine.complete(&lease.into_token(), &done("")).expect("holds the lease");
+        }
+    }
+}
