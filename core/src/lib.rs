@@ -61,8 +61,8 @@ pub use fingerprint::{
     Secret, method_class,
 };
 pub use inspect::{
-    Chunks, Collected, Finding, Insertions, Inspection, KeyStatus, Leases, ProcessState,
-    ProcessStatus, RegionFile, ScopeStatus, Severity,
+    Chunks, Collected, DeadLetters, Finding, Insertions, Inspection, KeyStatus, Leases,
+    ProcessState, ProcessStatus, RegionFile, RetryEntries, ScopeStatus, Severity,
 };
 pub use observe::{Latency, Live, RetryStats, Stats};
 pub use outcome::{Outcome, OutcomePolicy, Verdict};

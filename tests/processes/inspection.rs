@@ -74,7 +74,7 @@ fn the_geometry_is_told() {
         .build()
         .expect("made");
     let seen = inspect(&folder);
-    assert_eq!((seen.format, seen.capacity, seen.inline_outcome), (1, 1_000, 128));
+    assert_eq!((seen.format, seen.capacity, seen.inline_outcome), (2, 1_000, 128));
     assert_eq!((seen.outcome_limit, seen.max_processes, seen.max_scopes), (2_000, 7, 9));
     assert_eq!((seen.slots, seen.on_full), (seen.sets * 32, oncegate::OnFull::Reject));
     assert!((900_000..=1 << 20).contains(&(seen.chunks.total * seen.chunks.bytes_each)));

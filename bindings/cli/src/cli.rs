@@ -11,7 +11,10 @@ use crate::crew::{MAX_KILL_RATE, MOST_PROCESSES};
 use crate::input::DERIVATION;
 use crate::storm::{MAX_RATE, Shape, describe_sums};
 use crate::table;
-pub use crate::table::{DoctorArgs, GcArgs, InspectArgs, TableArgs, TopArgs};
+pub use crate::table::{
+    ContextAs, DlqArgs, DlqCommand, DoctorArgs, GcArgs, InspectArgs, LetterFilterArgs, LetterOnes,
+    LsArgs, Moment, Reason, ShowArgs, TableArgs, TopArgs,
+};
 
 /// Everything that the command line takes.
 #[derive(Debug, Parser)]
@@ -50,6 +53,9 @@ pub enum Command {
     /// Clear what dead processes left in a shared table, and what is over
     #[command(long_about = table::GC_ABOUT, after_long_help = table::GC_HELP)]
     Gc(GcArgs),
+    /// Look after dead letters: records that have failed for good
+    #[command(long_about = table::DLQ_ABOUT, after_long_help = table::DLQ_HELP)]
+    Dlq(DlqArgs),
     /// Print a completion script for a shell
     #[command(after_help = "Example:\n  oncegate completions bash > oncegate.bash")]
     Completions {

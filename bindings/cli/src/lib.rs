@@ -27,7 +27,7 @@ use self::cli::{BenchArgs, Cli, Command, StormArgs};
 use self::crew::CrewError;
 use self::input::InputError;
 use self::storm::{MAX_DELIVERIES, Storm};
-use self::table::{DoctorArgs, TableError};
+use self::table::{DlqArgs, DoctorArgs, TableError};
 
 /// Carries out the command that the process was started with.
 pub fn run() -> ExitCode {
@@ -40,6 +40,7 @@ pub fn run() -> ExitCode {
         Command::Top(args) => table::top(&args).map(|()| Exit::Done),
         Command::Doctor(args) => run_doctor(&args),
         Command::Gc(args) => answer(table::gc(&args), args.json),
+        Command::Dlq(args) => run_dlq(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut cli::shown(), "oncegate", &mut script);
@@ -173,6 +174,13 @@ fn run_doctor(args: &DoctorArgs) -> Result<Exit, Failure> {
     let diagnosis = table::doctor(args);
     print(diagnosis.text.as_bytes())?;
     Ok(if diagnosis.is_well { Exit::Done } else { Exit::Failed })
+}
+
+fn run_dlq(args: &DlqArgs) -> Result<Exit, Failure> {
+    let answered = table::dlq(args);
+    let is_whole = answered.as_ref().is_ok_and(|answered| answered.is_whole);
+    let exit = answer(answered.map(|answered| answered.text), args.command.is_json())?;
+    Ok(if is_whole { exit } else { Exit::Failed })
 }
 
 /// Prints what a command found, or why it found nothing: as JSON on standard output, if that was

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::{Collected, Finding, Insertions, Inspection, Severity};
+use crate::engine::Engine;
 use crate::error::{Error, ErrorCode};
 use crate::fingerprint::Scope;
 use crate::reach::FileAccess;
@@ -43,6 +44,10 @@ pub(super) fn explain(_path: &Path, _access: FileAccess, error: &Error) -> Findi
 }
 
 pub(super) fn remove_drafts(_path: &Path) -> Result<u64, Error> {
+    Err(unsupported())
+}
+
+pub(super) fn caretaker(_path: &Path, _access: FileAccess) -> Result<Engine, Error> {
     Err(unsupported())
 }
 

@@ -38,6 +38,7 @@ pub(super) fn explain(path: &Path, access: FileAccess, error: &Error) -> Finding
         }
         ErrorCode::RegistryFull => told("registry-full", GROW),
         ErrorCode::RegionInUse => told("table-in-use", END_THEM),
+        ErrorCode::NotFound => told("letter-missing", LIST_THEM),
         _ => told("call-refused", SEE_TEXT),
     }
 }
@@ -137,4 +138,6 @@ const OTHERS: &str = "whoever can write to a table can answer its requests";
 const MAKES_ONE: &str = "is it the right path? The first process that opens it makes one";
 const RUN_AS: &str = "run the command as the user of the processes";
 const END_THEM: &str = "end them first; `oncegate inspect` lists them";
+const LIST_THEM: &str = "it was redriven or discarded, or there never was one: `oncegate dlq ls` \
+                         lists those that there are";
 const SEE_TEXT: &str = "see what the text says; nothing was changed";

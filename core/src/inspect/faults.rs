@@ -4,6 +4,7 @@
 //! what looks impossible is read again, in an order in which a table at work cannot look like that,
 //! until it has stood still for one reading.
 
+use super::entries;
 use super::read::Pages;
 use crate::error::Error;
 use crate::outcome::ChunkImage;
@@ -47,7 +48,7 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    fn add(&mut self, at: usize, what: &'static str) {
+    pub(super) fn add(&mut self, at: usize, what: &'static str) {
         self.count += 1;
         if self.first.is_none() {
             self.first = Some((at, what));
@@ -62,6 +63,9 @@ pub(super) struct Faults {
     pub(super) tags: Tally,
     pub(super) sets: Tally,
     pub(super) chunks: Tally,
+    /// Entries of retried records, and the journals of those that are sound.
+    pub(super) retries: Tally,
+    pub(super) journals: Tally,
 }
 
 pub(super) fn find(pages: &Pages<'_>) -> Result<Faults, Error> {
@@ -98,6 +102,7 @@ pub(super) fn find(pages: &Pages<'_>) -> Result<Faults, Error> {
         }
         Ok(())
     })?;
+    (faults.retries, faults.journals) = entries::find(pages)?;
     Ok(faults)
 }
 

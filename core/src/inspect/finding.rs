@@ -46,6 +46,7 @@ impl Severity {
 /// | `file-refused` | error | what lies there is not safe to trust, or no file |
 /// | `file-unreadable` | error | the operating system does not let it be read |
 /// | `table-in-use` | error | processes use the table that was to be removed |
+/// | `letter-missing` | error | the dead letter is none any more, or never was |
 /// | `call-refused` | error | another error of a call; the text says which |
 /// | `not-oncegate` | error | the file does not begin as a table does |
 /// | `other-version` | error | another version of the engine made the table |
@@ -54,6 +55,8 @@ impl Severity {
 /// | `tags-wrong` | error | look-ups cannot find records that are there |
 /// | `sets-impossible` | error | sets name slots that do not exist |
 /// | `chunks-impossible` | error | chunks of outcomes say what no step of the engine leads to |
+/// | `retries-impossible` | error | entries of retried records say what no step leads to |
+/// | `journals-lost` | error | retried records, or dead letters, whose journals cannot be read |
 /// | `key-file-refused` | error | the key file is not safe to trust, or may not be read |
 /// | `key-file-damaged` | error | the key file does not hold what a key file does |
 /// | `key-file-wrong` | warning | the key file is another table's |
@@ -62,6 +65,8 @@ impl Severity {
 /// | `dead-processes` | info | processes ended without giving their entries up |
 /// | `registry-full` | warning | one more process would be refused |
 /// | `nearly-full` | warning | live records have come close to the capacity |
+/// | `retries-nearly-full` | warning | there is hardly room for one more record to be retried |
+/// | `dead-letters` | info | records have failed for good, and wait for somebody to look at them |
 /// | `other-boot` | info | the machine was started anew since the table was last used |
 /// | `torn-chunks` | info | room for outcomes waits for its turn after a death |
 /// | `drafts` | warning | files that somebody began and never finished |
@@ -87,12 +92,20 @@ pub struct Finding {
 }
 
 /// The codes of what only a new table helps against.
-const DAMAGE: [&str; 5] =
-    ["header-invalid", "slots-impossible", "tags-wrong", "sets-impossible", "chunks-impossible"];
+const DAMAGE: [&str; 7] = [
+    "header-invalid",
+    "slots-impossible",
+    "tags-wrong",
+    "sets-impossible",
+    "chunks-impossible",
+    "retries-impossible",
+    "journals-lost",
+];
 
 impl Finding {
     /// Whether the table itself is damaged, so that nothing but a new one helps: `header-invalid`,
-    /// `slots-impossible`, `tags-wrong`, `sets-impossible` or `chunks-impossible`.
+    /// `slots-impossible`, `tags-wrong`, `sets-impossible`, `chunks-impossible`,
+    /// `retries-impossible` or `journals-lost`.
     ///
     /// Whatever else is found, and be it an error, the table may be sound: its records are worth
     /// keeping, and something beside it has to change.

@@ -6,7 +6,7 @@ use super::explain::{explain, obstacle};
 use super::faults::{self, Faults, Tally};
 use super::read::{Image, Pages, begins_as_a_table, first_words};
 use super::remove::drafts;
-use super::report::{Inspection, ProcessState};
+use super::report::{Inspection, ProcessState, RetryEntries};
 use super::survey;
 use super::{Finding, Severity};
 use crate::engine::{KeyState, check_word};
@@ -87,7 +87,7 @@ fn impossible(faults: &Faults, found: &mut Vec<Finding>) {
             found.push(damage(code, text));
         }
     };
-    let Faults { slots, tags, sets, chunks } = faults;
+    let Faults { slots, tags, sets, chunks, retries, journals } = faults;
     let text = |tally: &Tally| {
         let (slot, fault) = tally.first.unwrap_or_default();
         let count = tally.count;
@@ -97,19 +97,19 @@ fn impossible(faults: &Faults, found: &mut Vec<Finding>) {
     };
     note("slots-impossible", slots.count, text(slots));
     note("tags-wrong", tags.count, text(tags));
-    let at = |tally: &Tally| tally.first.map_or(0, |(at, _)| at);
-    let text = format!(
-        "sets that name slots that do not exist: {}; the first is {}",
-        sets.count,
-        at(sets)
-    );
+    let at = |tally: &Tally, what: &str| {
+        let first = tally.first.map_or(0, |(at, _)| at);
+        format!("{what}: {}; the first is {first}", tally.count)
+    };
+    let text = at(sets, "sets that name slots that do not exist");
     note("sets-impossible", sets.count, text);
-    let text = format!(
-        "chunks that say what no step of the engine leads to: {}; the first is {}",
-        chunks.count,
-        at(chunks)
-    );
+    let text = at(chunks, "chunks that say what no step of the engine leads to");
     note("chunks-impossible", chunks.count, text);
+    let what = "entries of retried records that say what no step of the engine leads to";
+    let fault = retries.first.map_or("", |(_, fault)| fault);
+    note("retries-impossible", retries.count, format!("{}, which has {fault}", at(retries, what)));
+    let text = at(journals, "entries of retried records whose journals cannot be read");
+    note("journals-lost", journals.count, text);
 }
 
 /// What the registry, the fill and the machine's life tell.
@@ -138,12 +138,32 @@ fn people(seen: &Inspection, found: &mut Vec<Finding>) {
                   --recreate --force`, and start them with a higher `capacity`; its records are \
                   lost";
     note(seen.fill >= NEARLY_FULL, Severity::Warning, "nearly-full", text, advice);
+    retried(&seen.retries, &mut note);
     let text = "the machine was started anew since the table was last used".to_owned();
     let advice = "nothing has to be done: the next process that opens it moves its time on";
     note(!seen.same_boot, Severity::Info, "other-boot", text, advice);
     let text = format!("chunks that wait to be recycled after a death: {}", seen.chunks.torn);
     let advice = "nothing has to be done: their turn comes";
     note(seen.chunks.torn > 0, Severity::Info, "torn-chunks", text, advice);
+}
+
+/// What the entries of retried records tell.
+fn retried(
+    seen: &RetryEntries,
+    note: &mut impl FnMut(bool, Severity, &'static str, String, &'static str),
+) {
+    let text = format!("entries of retried records and dead letters: {} taken", seen.used());
+    let text = format!("{text}, of {}", seen.total);
+    let advice = "`retry_later` will be refused for want of room: redrive or discard dead letters \
+                  (`oncegate dlq`), or end all processes, remove the table with `oncegate doctor \
+                  PATH --recreate --force`, and start them with a higher `max_retrying`; its \
+                  records are lost";
+    let is_full = seen.total > 0 && seen.used() as f64 >= seen.total as f64 * NEARLY_FULL;
+    note(is_full, Severity::Warning, "retries-nearly-full", text, advice);
+    let letters = seen.dead_letters;
+    let text = format!("dead letters: {letters}, of {} that are kept", seen.max_dead_letters);
+    let advice = "`oncegate dlq ls` lists them; redrive what may run again, and discard the rest";
+    note(letters > 0, Severity::Info, "dead-letters", text, advice);
 }
 
 /// Whether whoever has no secret finds the region's beside it.

@@ -3,7 +3,8 @@
 //! Whoever inspects takes no part in the table: no entry of the registry, no mapping, no secret.
 //! The file is opened read-only and read piece by piece, so that a file on a read-only mount, one
 //! that is torn and one that is being written are all safe to look at. Whatever its bytes are, they
-//! give numbers or typed errors.
+//! give numbers or typed errors. Only who is to change something joins the table, and knows no
+//! secret either.
 //!
 //! | file | what it holds |
 //! |---|---|
@@ -11,16 +12,21 @@
 //! | `finding` | what a check found, and what to do about it |
 //! | `read` | a region's file, read word by word |
 //! | `survey` | the numbers, from one pass over the file |
+//! | `entries` | the same of records that are retried, and of their journals |
 //! | `faults` | what no step of the engine leads to |
 //! | `health` | the findings |
 //! | `explain` | why a file could not be used |
 //! | `remove` | removal of a region that nobody uses |
+//! | `letters` | dead letters, for whoever has no secret; takes part in the table |
 
 mod finding;
+mod letters;
 mod report;
 
 #[cfg(not(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle)))))]
 mod absent;
+#[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
+mod entries;
 #[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
 mod explain;
 #[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
@@ -35,9 +41,10 @@ mod remove;
 mod survey;
 
 pub use finding::{Finding, Severity};
+pub use letters::DeadLetters;
 pub use report::{
     Chunks, Collected, Insertions, Inspection, KeyStatus, Leases, ProcessState, ProcessStatus,
-    ScopeStatus,
+    RetryEntries, ScopeStatus,
 };
 
 use std::path::Path;

@@ -74,6 +74,13 @@ impl Pages<'_> {
         read_words(self.file, at)
     }
 
+    /// `count` words at word `at`.
+    pub(super) fn run(&self, at: usize, count: usize) -> Result<Vec<u64>, Error> {
+        let mut bytes = vec![0; count * WORD];
+        self.file.read_exact_at(&mut bytes, (at * WORD) as u64).map_err(cut_short)?;
+        Ok(bytes.as_chunks().0.iter().map(|word| u64::from_ne_bytes(*word)).collect())
+    }
+
     /// Shows the first `N` words of each of `count` rows of `stride` words, piece by piece.
     pub(super) fn each<const N: usize>(
         &self,

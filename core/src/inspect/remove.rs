@@ -16,6 +16,11 @@ use crate::region::file::{self, io_error};
 use crate::region::registry::UNSETTLED;
 use crate::region::{MAX_PROCESSES, header, keyfile, lock};
 
+/// An engine on the table at `path` that can begin nothing.
+pub(super) fn caretaker(path: &Path, access: FileAccess) -> Result<Engine, Error> {
+    Engine::caretaker(path, &access).map(|(engine, _)| engine)
+}
+
 pub(super) fn collect(path: &Path, access: FileAccess) -> Result<Collected, Error> {
     let empty = left_empty(path, access)?;
     let (engine, had_owner) = Engine::caretaker(path, &access)?;

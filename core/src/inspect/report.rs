@@ -70,6 +70,8 @@ pub struct Inspection {
     pub unlimited_records: u64,
     /// The memory of outcomes that are too large to lie beside their record.
     pub chunks: Chunks,
+    /// Records that the engine retries by itself, and dead letters: each has an entry.
+    pub retries: RetryEntries,
     /// The state of the secrets, without the secrets.
     pub keys: KeyStatus,
 }
@@ -152,7 +154,8 @@ pub struct ProcessStatus {
     pub since_unix_ms: u64,
     /// Leases that it holds, or held when it ended.
     pub leases: u64,
-    /// Slots that it claimed, chunks that it writes to, and outcomes that it is writing.
+    /// Slots and entries of retried records that it claimed, chunks that it writes to, and outcomes
+    /// that it is writing.
     pub half_done: u64,
 }
 
@@ -211,6 +214,57 @@ pub struct Chunks {
     pub live: u64,
     /// Bytes that are filled, whether their outcomes still count or not.
     pub filled_bytes: u64,
+}
+
+/// Entries of records that the engine retries by itself, by how the records stand. Those that are
+/// not counted here are free.
+///
+/// ```
+/// assert_eq!(oncegate::RetryEntries::default().retried(), 0);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RetryEntries {
+    /// All of them: how many records may be retried, or be dead letters, at a time.
+    pub total: u64,
+    /// An attempt runs.
+    pub running: u64,
+    /// The next attempt is to come.
+    pub waiting: u64,
+    /// Those of the waiting whose time has come.
+    pub due: u64,
+    /// Nobody knows how the last attempt ended.
+    pub unknown: u64,
+    /// They have failed for good, and stay until they are redriven or discarded.
+    pub dead_letters: u64,
+    /// How many of those there may be.
+    pub max_dead_letters: u64,
+    /// Somebody is making them.
+    pub claimed: u64,
+    /// Their record has ended or is gone, or their maker died: whoever meets one frees it.
+    pub left_over: u64,
+}
+
+impl RetryEntries {
+    /// How many records are retried.
+    ///
+    /// ```
+    /// assert_eq!(oncegate::RetryEntries::default().retried(), 0);
+    /// ```
+    #[must_use]
+    pub const fn retried(&self) -> u64 {
+        self.running + self.waiting + self.unknown
+    }
+
+    /// How many entries are taken.
+    ///
+    /// ```
+    /// assert_eq!(oncegate::RetryEntries::default().used(), 0);
+    /// ```
+    #[must_use]
+    pub const fn used(&self) -> u64 {
+        self.retried() + self.dead_letters + self.claimed + self.left_over
+    }
 }
 
 /// The state of a table's secrets.

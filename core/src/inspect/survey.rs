@@ -2,9 +2,10 @@
 
 use std::cmp::Reverse;
 
+use super::entries;
 use super::read::Pages;
 use super::report::{
-    Chunks, Inspection, KeyStatus, Leases, ProcessState, ProcessStatus, ScopeStatus,
+    Chunks, Inspection, KeyStatus, Leases, ProcessState, ProcessStatus, RetryEntries, ScopeStatus,
 };
 use crate::clock;
 use crate::engine::{KeyState, OnFull};
@@ -25,6 +26,7 @@ pub(super) fn inspect(pages: &Pages<'_>) -> Result<Inspection, Error> {
     let mut census = Census::new(pages);
     census.take()?;
     let chunks = census.count_chunks()?;
+    let retries = census.count_entries()?;
     let capacity = identity.option("capacity");
     let keys = KeyState::unpack(header[header::KEYS]);
     let reject = identity.option("on_full") == 0;
@@ -53,6 +55,7 @@ pub(super) fn inspect(pages: &Pages<'_>) -> Result<Inspection, Error> {
         scopes: census.scopes()?,
         unlimited_records: census.by_scope.first().copied().unwrap_or(0),
         chunks,
+        retries,
         keys: KeyStatus {
             generation: keys.generation,
             current: keys.current,
@@ -190,6 +193,16 @@ impl<'p> Census<'p> {
             Ok(())
         })?;
         Ok(chunks)
+    }
+
+    fn count_entries(&mut self) -> Result<RetryEntries, Error> {
+        let (pages, mut claims) = (self.pages, [0_u64; u8::MAX as usize + 1]);
+        let claimed = |owner: u8| claims[usize::from(owner)] += 1;
+        let seen = entries::count(pages, self.now_ms, claimed, |owner| self.is_alive(owner))?;
+        for (held, claims) in self.by_process.iter_mut().zip(claims) {
+            held.half_done += claims;
+        }
+        Ok(seen)
     }
 
     fn processes(&mut self) -> Result<Vec<ProcessStatus>, Error> {

@@ -98,6 +98,11 @@ impl Header {
         // Acquire: pairs with the Release of `write`; see `words::read`.
         let first = words.first()?.load(Ordering::Acquire);
         let second = words.get(1)?.load(Ordering::Acquire);
+        Self::of_words([first, second])
+    }
+
+    /// What the words of a header say, whatever they are.
+    pub(super) fn of_words([first, second]: [u64; HEADER_WORDS]) -> Option<Self> {
         Some(Self {
             fence: Fence::new(first >> 16)?,
             status: first as u16,
@@ -140,7 +145,7 @@ pub(super) fn words_for(data_len: usize) -> usize {
     (HEADER_WORDS + data_len.div_ceil(size_of::<u64>())).next_multiple_of(UNIT_WORDS)
 }
 
-const HEADER_WORDS: usize = 2;
+pub(super) const HEADER_WORDS: usize = 2;
 /// Blocks start at multiples of this many words.
 pub(super) const UNIT_WORDS: usize = 2;
 /// The most bytes of data that a header can tell.

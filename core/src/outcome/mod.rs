@@ -1,6 +1,8 @@
 //! Outcomes: what a finished attempt left, and what its duplicates get.
 
 mod block;
+#[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
+mod image;
 mod inline;
 mod policy;
 mod reference;
@@ -11,10 +13,10 @@ mod words;
 pub use policy::{OutcomePolicy, Verdict};
 
 pub(crate) use block::{Header, WindowCode};
+#[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
+pub(crate) use image::{ChunkImage, JOURNAL_HEADER_WORDS, JournalImage};
 pub(crate) use reference::{Bare, Inline, MAX_CHUNK_WORDS, MAX_CHUNKS, lapsed};
 pub(crate) use room::set_aside;
-#[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
-pub(crate) use store::ChunkImage;
 pub(crate) use store::{LiveBlock, OutcomeStore, References, Room, Written};
 
 use std::fmt;

@@ -361,59 +361,6 @@ impl Entry {
     }
 }
 
-/// A chunk's directory entry as it was read from a file, whatever it says.
-#[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct ChunkImage {
-    entry: Entry,
-    window_end: u64,
-}
-
-#[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
-impl ChunkImage {
-    pub(crate) fn read(words: &[u64; crate::region::geometry::CHUNK_ENTRY_WORDS]) -> Self {
-        Self { entry: Entry::unpack(words[ENTRY]), window_end: words[WINDOW_END] }
-    }
-
-    /// Whether it was ever written to.
-    pub(crate) fn is_used(&self) -> bool {
-        self.entry.sequence != 0
-    }
-
-    pub(crate) fn is_recycling(&self) -> bool {
-        self.entry.state == RECYCLING
-    }
-
-    pub(crate) fn is_torn(&self) -> bool {
-        self.entry.state == TORN
-    }
-
-    /// Whether it holds an outcome whose window is not over at `now_ms`.
-    pub(crate) fn is_live(&self, now_ms: u64) -> bool {
-        self.is_used() && self.window_end > now_ms
-    }
-
-    /// The process that writes to it or empties it; zero: none does.
-    pub(crate) fn busy_process(&self) -> u8 {
-        if self.is_recycling() || self.entry.writers != 0 { self.entry.owner } else { 0 }
-    }
-
-    pub(crate) fn filled_words(&self) -> usize {
-        self.entry.filled
-    }
-
-    /// Whether no step of the store leads to such an entry, where a chunk has `words` words and
-    /// `processes` may share the region.
-    pub(crate) fn is_impossible(&self, words: usize, processes: usize) -> bool {
-        let Entry { state, owner, writers, filled, .. } = self.entry;
-        state > TORN
-            || filled > words
-            || usize::from(owner) > processes
-            || state == TORN && writers != 0
-            || owner == 0 && writers != 0
-    }
-}
-
 fn no_hint() -> crate::sync::plain::AtomicU64 {
     crate::sync::plain::AtomicU64::new(NO_HINT)
 }

@@ -216,7 +216,7 @@ impl Geometry {
     }
 
     #[inline]
-    pub(super) fn chunk_at(&self, chunk: usize) -> usize {
+    pub(crate) fn chunk_at(&self, chunk: usize) -> usize {
         debug_assert!(chunk < self.chunks, "chunk {chunk} of {}", self.chunks);
         self.chunks_at + chunk * self.chunk_words
     }

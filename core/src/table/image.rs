@@ -1,12 +1,17 @@
-//! Images: plain copies of slots and of set lines, read from a region's file from outside.
+//! Images: plain copies of slots, of set lines and of the entries of retried records, read from a
+//! region's file from outside.
 //!
 //! Whoever inspects a region reads words that others change meanwhile, or that an accident has
 //! changed: every one of them may say anything, and none of it leads anywhere.
 
-use super::control::{Snapshot, State};
+use super::control::{Fence, Snapshot, State};
+use super::retrying::{
+    EntryWord, IDENTITY, JOURNAL, JournalWord, STEP, STEP_GENERATION_MASK, STEP_SHIFT, places_among,
+};
 use super::search;
 use super::set::{ARBITRATION, Arbitration, CLOCK, TAGS_PER_WORD};
 use super::slot::{CONTROL, DEADLINE, Deadline};
+use crate::region::geometry::RETRY_WORDS;
 use crate::region::{LINE_WORDS, SLOT_WORDS};
 
 /// A copy of one slot.
@@ -83,5 +88,57 @@ impl LineImage {
 
     fn arbitration(&self) -> Arbitration {
         Arbitration::of_word(self.words[ARBITRATION])
+    }
+}
+
+/// A copy of the entry of a record that is retried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct EntryImage {
+    word: EntryWord,
+    words: [u64; RETRY_WORDS],
+}
+
+impl EntryImage {
+    /// Its control word, and the words beside it.
+    pub(crate) fn new(control: u64, words: [u64; RETRY_WORDS]) -> Self {
+        Self { word: EntryWord::of_word(control), words }
+    }
+
+    pub(crate) fn word(&self) -> EntryWord {
+        self.word
+    }
+
+    /// Whether it is one that `Free` leaves: nobody's, and of no slot.
+    pub(crate) fn is_blank(&self) -> bool {
+        self.word.owner() == 0 && self.word.slot() == 0
+    }
+
+    /// Whether a record of its slot would look for it at `index`, of `count`.
+    pub(crate) fn is_found_at(&self, index: usize, count: usize) -> bool {
+        places_among(count, self.word.slot()).any(|place| place == index)
+    }
+
+    /// Whether the words beside it were written by whoever made it.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.words[STEP] >> STEP_SHIFT == self.word.generation() & STEP_GENERATION_MASK
+    }
+
+    /// Whether it is in step with an attempt that comes after the one in its slot.
+    pub(crate) fn is_ahead_of(&self, slot: &SlotImage) -> bool {
+        self.words[STEP] & Fence::MAX > slot.seen().fence().get()
+    }
+
+    /// Whether it belongs to the record in its slot.
+    pub(crate) fn belongs_to(&self, slot: &SlotImage) -> bool {
+        let fence = self.words[STEP] & Fence::MAX;
+        let now = slot.seen().fence().get();
+        let sealed = JournalWord::of_word(self.words[JOURNAL]).is_sealed();
+        let behind = fence < now && sealed && self.words[IDENTITY] == slot.words[0];
+        slot.state().is_record() && (fence == now || behind)
+    }
+
+    /// Where its journal lies, as a reference says it.
+    pub(crate) fn journal(&self) -> u64 {
+        JournalWord::of_word(self.words[JOURNAL]).reference()
     }
 }

@@ -73,6 +73,12 @@ pub(crate) enum EntryState {
 pub(crate) struct EntryWord(u64);
 
 impl EntryWord {
+    /// A word as it was read from a file, whatever it says.
+    #[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
+    pub(super) fn of_word(word: u64) -> Self {
+        Self(word)
+    }
+
     pub(crate) fn state(self) -> EntryState {
         match self.0 >> STATE_SHIFT {
             0 => EntryState::Free,
@@ -141,6 +147,12 @@ pub(crate) struct Entry {
 pub(crate) struct JournalWord(u64);
 
 impl JournalWord {
+    /// A word as it was read from a file, whatever it says.
+    #[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
+    pub(super) fn of_word(word: u64) -> Self {
+        Self(word)
+    }
+
     pub(crate) fn new(reference: u64, sealed: bool) -> Self {
         Self(reference & !SEAL | u64::from(sealed) << SEAL.trailing_zeros())
     }
@@ -549,10 +561,14 @@ impl Table {
 
     /// The entries in which a record of `slot` may be found.
     fn places_for(&self, slot: usize) -> impl Iterator<Item = usize> {
-        let count = self.retry_entries();
-        let first = if count == 0 { 0 } else { scatter(slot) as usize % count };
-        (0..count.min(LOOKED_AT)).map(move |step| (first + step) % count)
+        places_among(self.retry_entries(), slot)
     }
+}
+
+/// The entries, of `count`, in which a record of `slot` may be found.
+pub(super) fn places_among(count: usize, slot: usize) -> impl Iterator<Item = usize> {
+    let first = if count == 0 { 0 } else { scatter(slot) as usize % count };
+    (0..count.min(LOOKED_AT)).map(move |step| (first + step) % count)
 }
 
 /// Spreads slots over the entries.
@@ -560,18 +576,18 @@ fn scatter(slot: usize) -> u64 {
     (slot as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32
 }
 
-const IDENTITY: usize = 0;
+pub(super) const IDENTITY: usize = 0;
 const WHOSE: usize = 1;
-const STEP: usize = 2;
-const JOURNAL: usize = 3;
+pub(super) const STEP: usize = 2;
+pub(super) const JOURNAL: usize = 3;
 /// How many entries an insertion looks at: eight lines of control words. A table of entries that is
 /// filled at random refuses the first when it is some 0.95 full.
 const LOOKED_AT: usize = 64;
 /// Changes of an entry end, so that a few rounds do.
 const MOST_ROUNDS: u32 = 1_000;
 const SEAL: u64 = 1 << 63;
-const STEP_SHIFT: u32 = 44;
-const STEP_GENERATION_MASK: u64 = (1 << (u64::BITS - STEP_SHIFT)) - 1;
+pub(super) const STEP_SHIFT: u32 = 44;
+pub(super) const STEP_GENERATION_MASK: u64 = (1 << (u64::BITS - STEP_SHIFT)) - 1;
 const SLOT_MASK: u64 = (1 << GENERATION_SHIFT) - 1;
 const GENERATION_SHIFT: u32 = 28;
 const GENERATION_MASK: u64 = (1 << (OWNER_SHIFT - GENERATION_SHIFT)) - 1;

@@ -2,9 +2,11 @@
 //! is within its limits.
 //!
 //! An input that begins with the line `args` is an argument vector, one argument a line. After the
-//! line `options` a few bytes choose each option of a storm, and a value at the edge of its range.
+//! line `options` a few bytes choose each option of a storm, and a value at the edge of its range;
+//! after the line `letters`, those for dead letters.
 //! Everything else is a file of requests.
 
+mod letters;
 mod options;
 
 use std::ffi::OsStr;
@@ -23,6 +25,8 @@ pub fn run(data: &[u8]) {
         argument_vector(arguments);
     } else if let Some(choices) = data.strip_prefix(b"options\n") {
         options::run(choices);
+    } else if let Some(choices) = data.strip_prefix(b"letters\n") {
+        letters::run(choices);
     } else {
         file(data);
     }
@@ -46,6 +50,7 @@ fn argument_vector(lines: &[u8]) {
             }
             Command::Doctor(doctor) => assert!(doctor.recreate || !doctor.force, "{doctor:?}"),
             Command::Gc(gc) => drop(format!("{gc:?}")),
+            Command::Dlq(dlq) => letters::within_limits(&dlq),
             Command::StormWorker(worker) => drop(format!("{worker:?}")),
             Command::Completions { shell } => drop(format!("{shell:?}")),
         },

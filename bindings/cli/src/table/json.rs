@@ -47,7 +47,8 @@ fn made_for(seen: &Inspection) -> Value {
 }
 
 fn state(seen: &Inspection) -> Value {
-    let (records, leases, chunks) = (&seen.records, &seen.leases, &seen.chunks);
+    let (records, leases) = (&seen.records, &seen.leases);
+    let (chunks, retries) = (&seen.chunks, &seen.retries);
     json!({
         // Beyond what a double holds.
         "epoch": seen.epoch.to_string(),
@@ -82,6 +83,17 @@ fn state(seen: &Inspection) -> Value {
             "torn": chunks.torn,
             "live": chunks.live,
             "filled_bytes": chunks.filled_bytes,
+        },
+        "retries": {
+            "total": retries.total,
+            "running": retries.running,
+            "waiting": retries.waiting,
+            "due": retries.due,
+            "unknown": retries.unknown,
+            "dead_letters": retries.dead_letters,
+            "max_dead_letters": retries.max_dead_letters,
+            "claimed": retries.claimed,
+            "left_over": retries.left_over,
         },
         "keys": {
             "generation": seen.keys.generation,

@@ -1,11 +1,14 @@
-//! Commands for a table that processes share: look at it, watch it, check it, clear it.
+//! Commands for a table that processes share: look at it, watch it, check it, clear it, and see to
+//! its dead letters.
 
 mod args;
+mod dlq;
 mod doctor;
 mod gc;
 mod inspect;
 mod json;
 mod text;
+mod time;
 mod top;
 mod window;
 
@@ -13,15 +16,20 @@ pub(crate) use self::args::{
     DOCTOR_ABOUT, DOCTOR_HELP, GC_ABOUT, GC_HELP, INSPECT_ABOUT, INSPECT_HELP, TOP_ABOUT, TOP_HELP,
 };
 pub use self::args::{DoctorArgs, GcArgs, InspectArgs, TableArgs, TopArgs};
+pub use self::dlq::{
+    ContextAs, DlqArgs, DlqCommand, LetterFilterArgs, LetterOnes, LsArgs, Reason, ShowArgs,
+};
+pub(crate) use self::dlq::{DLQ_ABOUT, DLQ_HELP, dlq};
 pub(crate) use self::doctor::doctor;
 pub(crate) use self::gc::gc;
 pub(crate) use self::inspect::inspect;
+pub use self::time::Moment;
 pub(crate) use self::top::top;
 
 use std::fmt;
 use std::path::PathBuf;
 
-use oncegate::{Finding, RegionFile};
+use oncegate::{DeadLetters, Finding, RegionFile};
 use serde_json::{Value, json};
 
 /// Why a table could not be looked at or cleared, and what to do.
@@ -62,6 +70,11 @@ impl std::error::Error for TableError {}
 impl TableArgs {
     fn open(&self) -> Result<RegionFile, TableError> {
         RegionFile::open(&self.path, self.access()).map_err(|error| self.failed(error))
+    }
+
+    /// Its dead letters; takes part in the table.
+    fn letters(&self) -> Result<DeadLetters, TableError> {
+        DeadLetters::open(&self.path, self.access()).map_err(|error| self.failed(error))
     }
 
     fn failed(&self, error: oncegate::Error) -> TableError {

@@ -1,10 +1,10 @@
 //! A table for people: lines with a label each, at most 100 columns wide.
 
 use std::fmt::Write as _;
-use std::time::{Duration, SystemTime};
 
 use oncegate::{FingerprintMode, Inspection, OnFull, ProcessState, ProcessStatus, ScopeStatus};
 
+use super::time::utc;
 use crate::storm::report::count;
 
 /// What the table was made for.
@@ -81,6 +81,16 @@ pub(super) fn state(seen: &Inspection) -> String {
     ];
     let filled = format!("{} of {} written", bytes_of(chunks.filled_bytes), bytes_of(bytes));
     line(&mut text, "chunks", &format!("{filled}; {}", list(states)));
+    let retries = &seen.retries;
+    let states = [
+        ("running", retries.running),
+        ("waiting", retries.waiting),
+        ("due", retries.due),
+        ("unknown", retries.unknown),
+        ("dead letters", retries.dead_letters),
+        ("left over", retries.claimed + retries.left_over),
+    ];
+    line(&mut text, "retries", &format!("{}; of {}", list(states), count(retries.total)));
     let rotating = if seen.keys.is_rotating { "a rotation is under way" } else { "no rotation" };
     let (number, generation) = (seen.keys.current, seen.keys.generation);
     line(&mut text, "secret", &format!("number {number}, generation {generation}, {rotating}"));
@@ -215,37 +225,13 @@ pub(super) fn span(ms: u64) -> String {
     }
 }
 
-/// Date and time, by the civil calendar.
-fn utc(unix_ms: u64) -> String {
-    let seconds = unix_ms / 1_000;
-    let (days, second) = (seconds / 86_400, seconds % 86_400);
-    // Days since 0000-03-01, in eras of 400 years (H. Hinnant, chrono-compatible date algorithms).
-    let from_march = days + 719_468;
-    let (era, day_of_era) = (from_march / 146_097, from_march % 146_097);
-    let leaps = day_of_era / 1_460 - day_of_era / 36_524 + day_of_era / 146_096;
-    let year_of_era = (day_of_era - leaps) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    let (hour, minute) = (second / 3_600, second / 60 % 60);
-    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{:02}", second % 60)
-}
-
-/// The wall time now, as `utc` tells it.
-pub(super) fn now() -> String {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    utc(u64::try_from(since.unwrap_or(Duration::ZERO).as_millis()).unwrap_or(0))
-}
-
 const BAR: usize = 20;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Goal: sizes, spans and dates are easy to read. Method: each unit, leap days, both ends.
+    /// Goal: sizes and spans are easy to read. Method: each unit, both ends.
     #[test]
     fn numbers_are_told_with_their_units() {
         let sizes = [0, 1_023, 1_024, 1_536, 5 << 20, 3 << 30, u64::MAX].map(bytes_of);
@@ -255,15 +241,5 @@ mod tests {
         let spans = [0, 999, 1_500, 61_000, 3_660_000, 90_000_000, u64::MAX].map(span);
         let told = ["0 ms", "999 ms", "1.5 s", "1 min 1 s", "1 h 1 min", "1 d 1 h"];
         assert_eq!(spans[..6], told);
-        let dates = [0, 951_826_859_999, 1_709_164_800_000, 4_102_444_799_000].map(utc);
-        let told = [
-            "1970-01-01 00:00:00",
-            "2000-02-29 12:20:59",
-            "2024-02-29 00:00:00",
-            "2099-12-31 23:59:59",
-        ];
-        assert_eq!(dates, told);
-        // Whatever a damaged entry says.
-        assert!(!utc(u64::MAX).is_empty());
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use oncegate::{Insertions, Inspection};
 
 use super::window::Window;
-use super::{TableArgs, TableError, TopArgs, text};
+use super::{TableArgs, TableError, TopArgs, text, time};
 use crate::Failure;
 use crate::storm::report::count;
 
@@ -95,7 +95,7 @@ fn gone(table: &TableArgs) -> String {
 }
 
 fn title(table: &TableArgs) -> String {
-    format!("{}  {} UTC\n", table.path.display(), text::now())
+    format!("{}  {} UTC\n", table.path.display(), time::now())
 }
 
 /// Clears the terminal and goes to its first line.

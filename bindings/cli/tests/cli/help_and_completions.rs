@@ -48,6 +48,7 @@ fn completions_know_the_commands() {
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let script = stdout(&["completions", shell], b"");
         assert!(script.contains("storm") && script.contains("fail-rate"), "{shell}");
+        assert!(script.contains("redrive") && script.contains("discard"), "{shell}");
         assert!(script.contains("recreate") && !script.contains("storm-worker"), "{shell}");
     }
 }

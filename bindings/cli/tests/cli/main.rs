@@ -1,6 +1,7 @@
 //! Tests that run the real `oncegate` binary.
 
 mod common;
+mod dead_letters;
 mod doctor;
 mod help_and_completions;
 mod input_and_exit_status;

@@ -194,6 +194,22 @@ pub enum Buried {
 }
 
 impl Buried {
+    /// One word for it.
+    ///
+    /// ```
+    /// assert_eq!(oncegate::Buried::FinalError.name(), "final_error");
+    /// ```
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Attempts => "attempts",
+            Self::Deadline => "deadline",
+            Self::Budget => "budget",
+            Self::FinalError => "final_error",
+            Self::Lapsed => "lapsed",
+        }
+    }
+
     pub(super) fn from_number(number: u8) -> Option<Self> {
         [Self::Attempts, Self::Deadline, Self::Budget, Self::FinalError, Self::Lapsed]
             .into_iter()

@@ -47,6 +47,8 @@ impl FromStr for LetterId {
         let numbers = text.split_once('-').and_then(|(index, generation)| {
             Some(Self { index: index.parse().ok()?, generation: generation.parse().ok()? })
         });
+        // One letter has one name: no signs, and no zeros before it.
+        let numbers = numbers.filter(|id| id.to_string() == text);
         numbers.ok_or_else(|| {
             let found = format!("{} bytes", text.len());
             Error::new(ErrorCode::InvalidOption, "letter", found, "two numbers, as in 17-3")
@@ -196,6 +198,22 @@ pub enum AttemptEnd {
     Lapsed,
     /// It was given back without an error.
     GivenBack,
+}
+
+impl AttemptEnd {
+    /// One word for it.
+    ///
+    /// ```
+    /// assert_eq!(oncegate::AttemptEnd::GivenBack.name(), "given_back");
+    /// ```
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Lapsed => "lapsed",
+            Self::GivenBack => "given_back",
+        }
+    }
 }
 
 /// Which dead letters are meant. What is not set lets all through.

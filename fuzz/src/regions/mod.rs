@@ -1,21 +1,25 @@
 //! Regions: whatever a table's file holds, the engine answers or refuses, and comes to an end.
 //!
-//! The bytes change words of a table in which every kind of record lies, and then say what is asked
-//! of it. Which answers are right nobody can say any more; what is promised is that each call gives
+//! The bytes change words of a table in which every kind of record lies, retried ones and dead letters
+//! as well, and then say what is asked of it. Which answers are right nobody can say any more; what is promised is that each call gives
 //! one, or a typed error, that nothing outside the file is read, and that nothing goes on for ever.
+
+mod retries;
+mod template;
 
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use arbitrary::Unstructured;
 use oncegate::{
-    Admission, BeginOptions, Engine, EngineBuilder, ErrorCode, Failure, FileAccess, LeaseToken,
-    ManualClock, OnFull, Outcome, OutcomePolicy, Quota, Reach, RegionFile, Request, Resolution,
-    Scope, Secret,
+    Admission, BackoffPolicy, BeginOptions, Engine, EngineBuilder, ErrorCode, Failure, FileAccess,
+    LeaseToken, ManualClock, OnFull, Outcome, OutcomePolicy, Quota, Reach, RegionFile, Request,
+    Resolution, RetryPolicy, Scope, Secret,
 };
+
+use self::template::{ATTEMPTS, Words, template};
 
 /// Takes the changes and the calls.
 pub fn run(data: &[u8]) {
@@ -60,8 +64,15 @@ fn byte(bytes: &mut Unstructured<'_>) -> u8 {
 /// Changes one word.
 fn change(region: &mut Words, bytes: &mut Unstructured<'_>) {
     let [how, high, low] = [byte(bytes), byte(bytes), byte(bytes)];
-    let at = (usize::from(high) << 8 | usize::from(low)) % region.0.len();
-    let word = &mut region.0[at];
+    // A quarter of them among the words of the records that are retried, which are few.
+    let at = match high >> 6 {
+        3 if !region.retries.is_empty() => {
+            let at = usize::from(high & 0x3f) << 8 | usize::from(low);
+            region.retries[at % region.retries.len()]
+        }
+        _ => (usize::from(high) << 8 | usize::from(low)) % region.all.len(),
+    };
+    let word = &mut region.all[at];
     *word = match how % 8 {
         0..=2 => *word ^ 1 << (how >> 3),
         3 => *word ^ 1 << (32 + (how >> 3)),
@@ -82,7 +93,11 @@ fn call(
     let key = format!("key-{}", what >> 4);
     let request = request(&key);
     let options = BeginOptions::new();
-    let body = vec![7; usize::from(byte(bytes)) % 70];
+    let more = byte(bytes);
+    if more >= 0x80 {
+        return retries::call(engine, what, more & 0x7f, tokens);
+    }
+    let body = vec![7; usize::from(more) % 70];
     let token = tokens.get(usize::from(what >> 4)).copied();
     // Each of these may be refused, by an error that says why.
     match (what & 15, token) {
@@ -135,6 +150,7 @@ fn secret(byte: u8) -> Secret {
 /// stay.
 fn builder(kind: usize, clock: &ManualClock, place: &Place) -> EngineBuilder {
     let builder = Engine::builder();
+    let policy = RetryPolicy::new(BackoffPolicy::constant(Duration::from_secs(1)));
     let builder = match kind {
         0 => builder.tiny().inline_outcome(64),
         1 => builder.tiny(),
@@ -151,6 +167,11 @@ fn builder(kind: usize, clock: &ManualClock, place: &Place) -> EngineBuilder {
         .clock(clock.clone())
         .lease_duration(Duration::from_secs(30))
         .outcome_policy(OutcomePolicy::ietf())
+        .retry_policy(policy.max_attempts(ATTEMPTS))
+        .jitter_seed(7)
+        .context_limit(64)
+        .steps_limit(0)
+        .max_retrying(6)
         .secret(secret(7))
         .reach(Reach::Host(place.table()))
 }
@@ -184,50 +205,6 @@ impl Drop for Place {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.0);
     }
-}
-
-/// The words of a table, and nothing behind them.
-#[derive(Clone)]
-struct Words(Vec<u64>, usize);
-
-impl Words {
-    fn bytes(&self) -> Vec<u8> {
-        let mut bytes: Vec<u8> = self.0.iter().flat_map(|word| word.to_ne_bytes()).collect();
-        bytes.resize(self.1, 0);
-        bytes
-    }
-}
-
-/// A table in which every kind of record lies, each twice.
-fn template(kind: usize) -> &'static Words {
-    static TEMPLATES: [OnceLock<Words>; KINDS] = [const { OnceLock::new() }; KINDS];
-    TEMPLATES[kind].get_or_init(|| {
-        let (place, clock) = (Place::new(), ManualClock::new());
-        let engine = builder(kind, &clock, &place).build().expect("a table");
-        engine.set_quota(scope(0), Quota::unlimited().max_live(3).rate(1.0, 2)).expect("valid");
-        for number in 0..12 {
-            let key = format!("key-{number}");
-            let Ok(Admission::Admitted(lease)) = engine.begin(&request(&key)) else { continue };
-            let outcome = Outcome::new(200, vec![number; 5]);
-            let stored = Outcome::new(200, vec![number; 40]).with_metadata("name", "value");
-            let _ = match number % 6 {
-                0 => lease.complete(&outcome).map(|_| ()),
-                1 => lease.complete(&stored.expect("small")).map(|_| ()),
-                2 => lease.fail(Failure::terminal(outcome)),
-                3 => lease.fail(Failure::retryable_after(Duration::from_secs(9))),
-                4 => lease.fail(Failure::unknown()),
-                _ => {
-                    let _ = lease.into_token();
-                    Ok(())
-                }
-            };
-        }
-        let bytes = std::fs::read(place.table()).expect("own file");
-        let words: Vec<u64> = bytes.as_chunks().0.iter().map(|b| u64::from_ne_bytes(*b)).collect();
-        // What is mapped ends with the last word that the engine uses.
-        let used = engine.stats().expect("own").bytes as usize / size_of::<u64>();
-        Words(words[..used.min(words.len())].to_vec(), bytes.len())
-    })
 }
 
 const MOST_CALLS: usize = 64;
