@@ -51,6 +51,7 @@
 
 use super::Table;
 use super::control::{Fence, Snapshot, State};
+use super::slot::{Deadline, Kind};
 use crate::observe::Event;
 use crate::region::header;
 use crate::sync::Ordering;
@@ -442,12 +443,23 @@ impl Table {
         match self.standing(entry, seen) {
             Standing::Current => match seen.state() {
                 State::Succeeded => true,
-                State::Failed => entry.word.state() == EntryState::Live,
+                State::Failed => {
+                    entry.word.state() == EntryState::Live || self.window_ends(entry, seen)
+                }
                 _ => false,
             },
             Standing::Changed => !seen.state().is_record() && self.is_behind(entry, seen),
             Standing::Nobodys => true,
         }
+    }
+
+    /// Whether the record of `entry`, which has failed, answers duplicates for a while, and not for
+    /// as long as a dead letter does: somebody has discarded it, and did not live to free its entry.
+    fn window_ends(&self, entry: Entry, seen: Snapshot) -> bool {
+        let deadline = self.slot(entry.word.slot()).deadline();
+        deadline.belongs_to(seen.fence())
+            && deadline.kind == Kind::Window
+            && deadline.at_ms != Deadline::MAX_MS
     }
 
     /// Whether the slot has gone to another record, or none, since the entry was in step.
