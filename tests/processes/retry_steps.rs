@@ -52,7 +52,7 @@ const SCENES: &[Scene] = &[
     Scene {
         name: "a later attempt is left to the engine",
         options: MANY,
-        before: &["> begin k", "> later k", "> next 60000"],
+        before: &["< begin k", "< later k", "> next 60000"],
         act: "later k",
         ends: &[Handed],
     },
@@ -143,7 +143,7 @@ const SCENES: &[Scene] = &[
     Scene {
         name: "a retried attempt is given back",
         options: MANY,
-        before: &["> begin k", "> later k", "> next 60000"],
+        before: &["< begin k", "< later k", "> next 60000"],
         act: "fail k",
         ends: &[Handed],
     },
@@ -175,6 +175,10 @@ fn die(scene: &Scene, writes: u64) -> Option<End> {
         last = attempt_in(&answer).unwrap_or(last);
     }
     third.kill();
+    if scene.before.iter().all(|line| !line.starts_with('=')) {
+        // It has seen all that there is: what the dead one changes and does not tell is news.
+        assert!(survivor.ask("advance").starts_with("ready"));
+    }
     assert_eq!(victim.ask(&format!("doom {writes}")), "doomed");
     let said = victim.ask(scene.act);
     let died = said.is_empty();
@@ -187,32 +191,47 @@ fn die(scene: &Scene, writes: u64) -> Option<End> {
         victim.kill();
     }
     let mut late = Worker::of(&folder, scene.options);
-    // Some wait, and some only look now and then.
-    let waits = writes % 2 == 0;
-    let found = found(&mut survivor, waits, last, &about);
+    let how = [Look::Waits, Look::Buries, Look::Polls][writes as usize % 3];
+    let found = found(&mut survivor, how, last, &about);
     assert!(scene.ends.contains(&found), "{about}: {found:?}");
     run_to_its_end(&mut survivor, &mut late, found, last, &about);
     all_is_free(&mut late, &about);
     died.then_some(found)
 }
 
-/// What has become of the record.
-fn found(survivor: &mut Worker, waits: bool, last: (u32, u64), about: &str) -> End {
-    let next = |survivor: &mut Worker| {
-        if waits {
-            return survivor.ask("next 100");
+/// How others look for attempts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Look {
+    /// A thread waits for one.
+    Waits,
+    /// Somebody buries the dead, and asks now and then.
+    Buries,
+    /// Somebody asks now and then.
+    Polls,
+}
+
+impl Look {
+    fn next(self, worker: &mut Worker, about: &str, ms: u32) -> String {
+        if self == Look::Waits {
+            return worker.ask(&format!("next {ms}"));
         }
-        assert!(survivor.ask("bury").starts_with("buried"), "{about}");
-        for _ in 0..50 {
-            let answer = survivor.ask("next 0");
+        if self == Look::Buries {
+            assert!(worker.ask("bury").starts_with("buried"), "{about}");
+        }
+        for _ in 0..ms {
+            let answer = worker.ask("next 0");
             if answer != "none" {
                 return answer;
             }
-            survivor.ask("pass 1");
+            worker.ask("pass 1");
         }
         "none".to_owned()
-    };
-    let mut answer = next(survivor);
+    }
+}
+
+/// What has become of the record.
+fn found(survivor: &mut Worker, how: Look, last: (u32, u64), about: &str) -> End {
+    let mut answer = how.next(survivor, about, 100);
     if answer == "none" {
         if survivor.ask("letters").contains("k/") {
             return Letter;
@@ -223,11 +242,20 @@ fn found(survivor: &mut Worker, waits: bool, last: (u32, u64), about: &str) -> E
             return Free;
         }
         if begun.starts_with("replayed") {
-            return Finished;
+            // Whoever met it may have carried out what the dead one had decided.
+            if survivor.ask("letters").contains("k/") {
+                return Letter;
+            }
+            // A letter that the dead one was about to redrive answers as before until then.
+            answer = how.next(survivor, about, 1_500);
+            if answer == "none" {
+                return Finished;
+            }
+        } else {
+            // This machine may be slow, and nobody tells who only polls that another one has died.
+            assert!(begun.starts_with("scheduled"), "{about}: {begun}");
+            answer = how.next(survivor, about, 60_000);
         }
-        // This machine may be slow: somebody who waits gets it.
-        assert!(begun.starts_with("scheduled"), "{about}: {begun}");
-        answer = if waits { survivor.ask("next 60000") } else { next(survivor) };
     }
     let next = Next::parse(&answer).unwrap_or_else(|| panic!("{about}: nobody gets it: {answer}"));
     assert!(next.number > last.0 && next.fence > last.1, "{about}: {answer} after {last:?}");
