@@ -29,3 +29,5 @@ mod swapped_payload;
 #[cfg(target_os = "linux")]
 mod system_calls;
 mod threads;
+#[cfg(target_os = "linux")]
+mod waiting_workers;

@@ -54,6 +54,7 @@
 
 use super::Table;
 use super::control::{Fence, Snapshot, State};
+use super::slot::{Deadline, Kind};
 use crate::observe::Event;
 use crate::region::header;
 use crate::sync::Ordering;
@@ -511,12 +512,34 @@ impl Table {
         match self.standing(entry, seen) {
             Standing::Current => match seen.state() {
                 State::Succeeded => true,
-                State::Failed => entry.word.state() == EntryState::Live,
+                State::Failed if entry.word.state() == EntryState::Live => {
+                    !self.is_letter(entry.word.slot(), seen)
+                }
+                State::Failed => self.window_ends(entry, seen),
                 _ => false,
             },
             Standing::Changed => !seen.state().is_record() && self.is_behind(entry, seen),
             Standing::Nobodys => true,
         }
+    }
+
+    /// Whether the record in `slot`, which was seen as `seen`, is a dead letter: it has failed, and
+    /// its window never ends.
+    pub(crate) fn is_letter(&self, slot: usize, seen: Snapshot) -> bool {
+        let deadline = self.slot(slot).deadline();
+        seen.state() == State::Failed
+            && deadline.belongs_to(seen.fence())
+            && deadline.kind == Kind::Window
+            && deadline.at_ms == Deadline::MAX_MS
+    }
+
+    /// Whether the record of `entry`, which has failed, answers duplicates for a while, and not for
+    /// as long as a dead letter does: somebody has discarded it, and did not live to free its entry.
+    fn window_ends(&self, entry: Entry, seen: Snapshot) -> bool {
+        let deadline = self.slot(entry.word.slot()).deadline();
+        deadline.belongs_to(seen.fence())
+            && deadline.kind == Kind::Window
+            && deadline.at_ms != Deadline::MAX_MS
     }
 
     /// Whether the slot has gone to another record, or none, since the entry was in step.
@@ -527,7 +550,8 @@ impl Table {
         own && step & Fence::MAX < seen.fence().get()
     }
 
-    /// Takes the process of entry `dead` of the registry out of all entries.
+    /// Takes the process of entry `dead` of the registry out of all entries, and tells whoever
+    /// schedules that any of them may have changed: it did not live to tell of what it did last.
     pub(crate) fn bury_entries(&self, dead: u8) {
         for index in 0..self.retry_entries() {
             let word = self.entry_word(index);
@@ -538,11 +562,12 @@ impl Table {
                     // Whoever schedules looks after it next.
                     EntryState::Live | EntryState::Dead => {
                         self.swap_entry(index, word, word.with(word.state(), 0));
-                        self.note_change(index);
                     }
                 }
             }
         }
+        let blocks = crate::region::geometry::RETRIES_PER_CHANGE;
+        (0..self.retry_entries()).step_by(blocks).for_each(|first| self.note_change(first));
     }
 
     fn swap_entry(&self, index: usize, from: EntryWord, to: EntryWord) -> bool {

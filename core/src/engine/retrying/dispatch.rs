@@ -65,7 +65,11 @@ impl Engine {
         let entries = self.table.retry_entries();
         let blocks = entries.div_ceil(RETRIES_PER_CHANGE);
         let mut index = self.scheduler().index();
-        let changed = index.changed(in_all, blocks, entries, |block| self.table.changes_of(block));
+        let mut changed =
+            index.changed(in_all, blocks, entries, |block| self.table.changes_of(block));
+        if self.region.is_shared() {
+            changed.extend(index.in_turn(self.now_ms(), blocks));
+        }
         for block in changed {
             let first = block * RETRIES_PER_CHANGE;
             for number in first..(first + RETRIES_PER_CHANGE).min(entries) {
@@ -84,9 +88,13 @@ impl Engine {
         let redriven = seen.state() == State::Failed && deadline.kind == Kind::Due;
         let open = matches!(seen.state(), State::Running | State::Waiting | State::Unknown);
         let runs = open || redriven;
+        // One that failed for good and whose finisher died is no letter before its window is open.
+        let unsettled =
+            seen.state() == State::Failed && matches!(deadline.kind, Kind::Lease | Kind::Closed);
+        let runs = matches!(seen.state(), State::Running | State::Waiting) || redriven;
         // One that is just being written, or whose process died, is looked at soon.
         let soon = !deadline.belongs_to(seen.fence()) || self.table.is_orphan(seen);
-        runs.then(|| if soon { self.now_ms() } else { deadline.at_ms })
+        (runs || unsettled).then(|| if soon || unsettled { self.now_ms() } else { deadline.at_ms })
     }
 
     /// Moves what is due among what is ready, and sees to lapses: at most `limit` entries. Gives
@@ -162,6 +170,7 @@ impl Engine {
                 State::Succeeded | State::Failed => match self.redriven(found) {
                     Some(dead) => self.carry_out_redrive(found, dead, rules),
                     None => {
+                        self.settle_window(found);
                         self.table.without_leavings(entry);
                         return Looked::Nothing;
                     }
@@ -203,6 +212,7 @@ impl Engine {
             }
         };
         self.table.follow(entry, taken.fence());
+        self.no_letter_any_more(entry);
         // It is looked at again when its lease ends, here and elsewhere.
         self.table.note_change(entry.index);
         if taken.waiters() {

@@ -119,6 +119,7 @@ impl Engine {
             }
             self.scheduler().leave(ticket);
             if !goes_on || driven.is_err() {
+                self.relieve();
                 return;
             }
         }

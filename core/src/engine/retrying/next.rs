@@ -182,6 +182,16 @@ impl Engine {
         if woken || self.scheduler().index().ready.len() != 0 {
             self.scheduler().wake_one();
         }
+        self.relieve();
+    }
+
+    /// Sees to it that somebody looks when the next thing is due, of those who wait: they may have
+    /// left that to one who leaves now.
+    pub(super) fn relieve(&self) {
+        let first = self.scheduler().index().first_due_ms();
+        if let Some(due_ms) = first {
+            self.scheduler().tell(due_ms, self.now_ms());
+        }
     }
 }
 

@@ -33,6 +33,9 @@ pub(super) struct Index {
     /// How often each block of entries had changed when it was looked at.
     seen: Vec<u64>,
     seen_in_all: Option<u64>,
+    /// Which block is looked at next, whether it has changed or not, and when one was last.
+    turn: usize,
+    turned_ms: u64,
     /// Attempts that this process has handed out, by entry.
     running: HashMap<usize, Running>,
     /// How many of each operation.
@@ -179,6 +182,8 @@ impl Index {
             filed: Vec::new(),
             seen: Vec::new(),
             seen_in_all: None,
+            turn: 0,
+            turned_ms: 0,
             running: HashMap::new(),
             in_flight: HashMap::new(),
             expected: HashMap::new(),
@@ -251,6 +256,18 @@ impl Index {
             }
         }
         changed
+    }
+
+    /// Blocks of entries, of `blocks`, whose turn it is to be looked at without a change: a process
+    /// that died before it counted what it changed tells nobody.
+    pub(super) fn in_turn(&mut self, now_ms: u64, blocks: usize) -> Vec<usize> {
+        if blocks == 0 || now_ms < self.turned_ms.saturating_add(TURN_MS) {
+            return Vec::new();
+        }
+        self.turned_ms = now_ms;
+        let (first, most) = (self.turn, blocks.div_ceil(TURNS));
+        self.turn = (first + most) % blocks;
+        (first..first + most).map(|block| block % blocks).collect()
     }
 
     /// Notes that the attempt `fence` of entry `index` was handed out.
@@ -330,6 +347,9 @@ impl Index {
     }
 }
 
+/// All entries are looked at in so many turns, of so long.
+const TURNS: usize = 60;
+const TURN_MS: u64 = 1_000;
 /// By how much the newest attempt counts in the expected duration: as in the estimate of round
 /// trips of TCP (Jacobson 1988).
 const NEWEST_COUNTS: f64 = 0.125;
