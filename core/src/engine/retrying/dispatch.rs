@@ -86,12 +86,11 @@ impl Engine {
         let seen = at.control().load();
         let deadline = at.deadline();
         let redriven = seen.state() == State::Failed && deadline.kind == Kind::Due;
-        let open = matches!(seen.state(), State::Running | State::Waiting | State::Unknown);
-        let runs = open || redriven;
         // One that failed for good and whose finisher died is no letter before its window is open.
         let unsettled =
             seen.state() == State::Failed && matches!(deadline.kind, Kind::Lease | Kind::Closed);
-        let runs = matches!(seen.state(), State::Running | State::Waiting) || redriven;
+        let open = matches!(seen.state(), State::Running | State::Waiting | State::Unknown);
+        let runs = open || redriven;
         // One that is just being written, or whose process died, is looked at soon.
         let soon = !deadline.belongs_to(seen.fence()) || self.table.is_orphan(seen);
         (runs || unsettled).then(|| if soon || unsettled { self.now_ms() } else { deadline.at_ms })

@@ -19,6 +19,7 @@ mod letters;
 mod next;
 mod ready;
 mod reconcile;
+mod registry;
 mod retries;
 mod scheduler;
 mod settings;
