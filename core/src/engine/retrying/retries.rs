@@ -62,6 +62,7 @@ pub(super) struct Asked<'a> {
 impl Retries {
     pub(in super::super) fn new(config: &EngineBuilder, count: usize) -> Result<Self, Error> {
         let sizes = &config.retries;
+        let adaptive = config.adaptive.clone().map(AdaptiveConfig::build).transpose()?;
         let jitter = config
             .jitter_seed
             .map_or_else(JitterSource::new, |seed| Ok(JitterSource::seeded(seed)))?;
