@@ -24,7 +24,7 @@ use crate::table::{Found, Rules};
 /// let error = AttemptError::new("connection reset");
 /// # let _ = error;
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use]
 pub struct AttemptError {
     class: String,
@@ -81,6 +81,17 @@ impl AttemptError {
     pub fn outcome(mut self, outcome: Outcome) -> Self {
         self.outcome = Some(outcome);
         self
+    }
+}
+
+impl fmt::Debug for AttemptError {
+    /// Without the class, which is the caller's text.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AttemptError")
+            .field("kind", &self.kind)
+            .field("hint", &self.hint)
+            .field("outcome", &self.outcome)
+            .finish_non_exhaustive()
     }
 }
 
