@@ -4,11 +4,11 @@ mod keepers;
 mod pairs;
 mod runtimes;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{Row, Study};
 use crate::contender::Kind;
-use crate::process::{probe, resident_bytes};
+use crate::process::{probe, resident_bytes, waited};
 use crate::rng::Rng;
 use crate::rounds::{Figures, Rates, Settings};
 
@@ -150,11 +150,28 @@ impl Visitor for Board {
     }
 }
 
-/// Nanoseconds for each timer.
+/// Nanoseconds of a processor for each timer.
 fn timed(timers: usize, work: impl FnOnce()) -> f64 {
-    let start = Instant::now();
+    let watch = Watch::start();
     work();
-    start.elapsed().as_nanos() as f64 / timers as f64
+    watch.nanos() / timers as f64
+}
+
+/// Counts the time in which the calling thread has a processor.
+struct Watch {
+    began: Instant,
+    waited: Duration,
+}
+
+impl Watch {
+    fn start() -> Self {
+        Self { waited: waited(), began: Instant::now() }
+    }
+
+    fn nanos(&self) -> f64 {
+        let all = self.began.elapsed();
+        all.saturating_sub(waited().saturating_sub(self.waited)).as_nanos() as f64
+    }
 }
 
 fn kind(name: &str) -> Kind {

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Barrier, Mutex};
-use std::time::Instant;
 
 use oncegate::{TimerWheel, Timers};
 use tokio_util::time::DelayQueue;
 
 use super::runtimes::Paused;
-use super::{SPAN_MS, kind};
+use super::{SPAN_MS, Watch, kind};
 use crate::contender::Kind;
 use crate::pin;
 use crate::rng::Rng;
@@ -62,9 +61,9 @@ fn together(threads: usize, pair: &Pair<'_>, dues: &[Vec<u64>; 2], processors: &
     let work = |thread: usize| {
         pin::pin(processors, thread);
         barrier.wait();
-        let start = Instant::now();
+        let watch = Watch::start();
         pair(&dues[thread]);
-        start.elapsed().as_nanos() as f64
+        watch.nanos()
     };
     let times: Vec<f64> = std::thread::scope(|scope| {
         let work = &work;
@@ -81,7 +80,14 @@ fn shared<'p>(standing: &[u64]) -> Pair<'p> {
     }
     Box::new(move |dues| {
         for &due in dues {
-            let timer = timers.insert(due).expect("room");
+            // No room: the other thread has lost its processor while it drains a lane.
+            let timer = loop {
+                match timers.insert(due) {
+                    Ok(timer) => break timer,
+                    Err(error) => assert!(error.is_retriable(), "{error}"),
+                }
+                std::thread::yield_now();
+            };
             assert!(timers.cancel(timer.handle));
         }
     })

@@ -160,8 +160,9 @@ impl Timers {
     ///
     /// # Errors
     ///
-    /// [`ErrorCode::Full`] when as many timers are pending as there may be; and while somebody
-    /// advances, when every lane is either used up or busy.
+    /// [`ErrorCode::Full`] when as many timers are pending as there may be; and, rather than to
+    /// wait, when every lane is used up or busy while somebody else advances or drains one. The
+    /// second is over as soon as that thread goes on.
     ///
     /// ```
     /// # let timers = oncegate::Timers::builder().build()?;
