@@ -36,13 +36,14 @@ pub(crate) fn name_one_attempt(a: &LeaseToken, b: &LeaseToken) -> bool {
     a.to_bytes()[8..24] == b.to_bytes()[8..24]
 }
 
-/// The window of a token in 32 bytes: version, attempt, slot, fencing token, window.
+/// The window of a token in 32 bytes: version, scope, attempt, slot, fencing token, window.
 fn window_of(bytes: &[u8]) -> Option<u64> {
     let bytes: &[u8; LeaseToken::BYTES] = bytes.try_into().ok()?;
     let half = |at: usize| u32::from_le_bytes([0, 1, 2, 3].map(|offset| bytes[at + offset]));
     let whole = |at: usize| u64::from(half(at)) | u64::from(half(at + 4)) << 32;
-    let is_token = half(0) == 1
-        && (1..=0xffff).contains(&half(4))
+    // The scope may be any.
+    let is_token = half(0) & 0xffff == 2
+        && half(4) >> 16 != 0
         && whole(16) < 1 << 63
         && (1..=TEN_YEARS_MS).contains(&whole(24));
     is_token.then(|| whole(24))

@@ -105,7 +105,7 @@ fn group<'s>(
             seen.due += u64::from(is_due);
             &mut seen.waiting
         }
-        State::Failed if is_dead && stays => &mut seen.dead_letters,
+        State::Failed if stays => &mut seen.dead_letters,
         // It has ended, and its entry is to be freed yet.
         _ => &mut seen.left_over,
     }

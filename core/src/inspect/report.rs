@@ -70,7 +70,8 @@ pub struct Inspection {
     pub unlimited_records: u64,
     /// The memory of outcomes that are too large to lie beside their record.
     pub chunks: Chunks,
-    /// Records that the engine retries by itself, and dead letters: each has an entry.
+    /// Records that the engine retries by itself, those with steps, and dead letters: each has an
+    /// entry.
     pub retries: RetryEntries,
     /// The state of the secrets, without the secrets.
     pub keys: KeyStatus,
@@ -216,8 +217,8 @@ pub struct Chunks {
     pub filled_bytes: u64,
 }
 
-/// Entries of records that the engine retries by itself, by how the records stand. Those that are
-/// not counted here are free.
+/// Entries of records that the engine retries by itself or that have steps, by how the records
+/// stand. Those that are not counted here are free.
 ///
 /// ```
 /// assert_eq!(oncegate::RetryEntries::default().retried(), 0);

@@ -134,7 +134,8 @@ impl EntryImage {
         let now = slot.seen().fence().get();
         let sealed = JournalWord::of_word(self.words[JOURNAL]).is_sealed();
         let behind = fence < now && sealed && self.words[IDENTITY] == slot.words[0];
-        slot.state().is_record() && (fence == now || behind)
+        // Without a journal, its maker was about to take it back.
+        slot.state().is_record() && self.journal() != 0 && (fence == now || behind)
     }
 
     /// Where its journal lies, as a reference says it.

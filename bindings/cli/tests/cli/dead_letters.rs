@@ -23,13 +23,18 @@ fn request(key: &str) -> Request<'_> {
     Request::new(Scope::single_tenant(), "op", key).expect("a request")
 }
 
-/// Fails the attempts of `key`, each with the next of `classes`, until the record is given up.
+/// Fails the attempts of `key`, each with the next of `classes`, until the record is given up. A
+/// charge has done a step of two by then.
 pub(crate) fn bury(engine: &Engine, key: &str, operation: &str, classes: &[&str], context: &[u8]) {
     let context = RetryContext::new(operation, context);
     let Admission::Admitted(mut lease) = engine.begin(&request(key)).expect("room") else {
         panic!("{key} is new")
     };
     for class in classes.iter().cycle() {
+        if operation == "charge" {
+            let reserved = lease.step("reserve", || Ok::<_, String>(b"secret-step".to_vec()));
+            reserved.expect("room").result().expect("it cannot fail");
+        }
         let error = AttemptError::new(class).outcome(Outcome::new(502, b"given up"));
         match lease.retry_later(&error, &context).expect("room") {
             Later::Buried { kept, .. } => return assert!(kept),
@@ -129,7 +134,7 @@ fn people_can_read_the_list() {
 }
 
 /// Goal: one letter tells all about it, and its context only to whoever asks. Method: one of ten
-/// attempts, of which the first and the last are kept, with a step of text; every form of output.
+/// attempts, of which the first and the last are kept, with a step; every form of output.
 #[test]
 fn a_letter_tells_its_history() {
     let folder = Folder::new();
@@ -141,7 +146,7 @@ fn a_letter_tells_its_history() {
     let (text, exit, _) = show(&[]);
     assert_eq!(exit, 0, "{text}");
     for part in
-        [id.as_str(), "charge", "attempts: as many", " UTC\n", "timeout", "503", "… 4 left out"]
+        [id.as_str(), "charge", "attempts: as many", " UTC\n", "reserve", "503", "… 4 left out"]
     {
         assert!(text.contains(part), "{part:?} is missing in:\n{text}");
     }
@@ -151,6 +156,7 @@ fn a_letter_tells_its_history() {
     let object: Value = serde_json::from_str(&object).expect("an object");
     assert_eq!((number(&object, "attempts"), number(&object, "left_out")), (12, 4));
     assert_eq!((number(&object, "context_bytes"), &object["context"]), (21, &Value::Null));
+    assert_eq!(object["steps"], Value::from(["reserve"]));
     let history = object["history"].as_array().expect("a list");
     let attempts: Vec<u64> = history.iter().map(|past| number(past, "attempt")).collect();
     assert_eq!(attempts, [1, 2, 7, 8, 9, 10, 11, 12]);

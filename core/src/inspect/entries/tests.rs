@@ -196,7 +196,12 @@ fn impossible_entries_are_told() {
         assert_eq!(codes, ["retries-impossible"], "{told}");
         assert!(found[0].text.contains(told), "{told}: {}", found[0].text);
     }
-    for (at, word) in [(beside, !identity), (beside + 1, !whose), (beside + 3, journal | 1 << 63)] {
+    for (at, word) in [
+        (beside, !identity),
+        (beside + 1, !whose),
+        (beside + 3, journal | 1 << 63),
+        (beside + 3, 0),
+    ] {
         assert!(place.spoil(at, word).is_empty(), "word {at} may say that");
     }
     assert!(place.errors().is_empty());
@@ -233,7 +238,7 @@ fn lost_journals_are_told() {
     let [first, second, third]: [u64; 3] = pages.words(block).expect("it can be read");
     let reference = dead.journal();
     for (at, word) in [
-        (beside + 3, 0),
+        (beside + 3, 1),
         (beside + 3, reference + 1),
         (beside + 3, reference ^ 1 << 62),
         (beside + 3, reference | 0xffff << 28),
