@@ -194,7 +194,7 @@ impl Buried {
 }
 
 /// An attempt that failed, and what is to be written about it.
-struct Failing<'a> {
+pub(super) struct Failing<'a> {
     found: Found,
     entry: Option<(Entry, JournalWord)>,
     scope: u32,
@@ -292,7 +292,7 @@ impl Engine {
     }
 
     /// The attempt that was found, with its journal and the note of its failure.
-    fn failing<'a>(
+    pub(super) fn failing<'a>(
         &self,
         found: Found,
         token: &LeaseToken,
@@ -317,7 +317,7 @@ impl Engine {
 
     /// Schedules the next attempt, or buries the record. `None`: somebody else has changed its
     /// journal, or the place of it; look again.
-    fn decide_failing(&self, failing: Failing<'_>) -> Result<Option<Later>, Error> {
+    pub(super) fn decide_failing(&self, failing: Failing<'_>) -> Result<Option<Later>, Error> {
         let Failing { found, scope, error, .. } = failing;
         let asked =
             Asked { found, journal: &failing.journal, scope, kind: error.kind, error: Some(error) };

@@ -31,3 +31,6 @@ pub use next::{Attempt, NextAttempt};
 pub(super) use retries::Retries;
 pub(super) use scheduler::Scheduler;
 pub use settings::{OnLettersFull, OperationSettings};
+
+#[cfg(all(test, not(any(oncegate_loom, oncegate_shuttle))))]
+mod tests;
