@@ -297,9 +297,9 @@ fn all_is_free(worker: &mut Worker, about: &str) {
     assert_eq!(worker.ask("free-entries"), "free 4", "{about}: an entry is lost");
 }
 
-/// Goal: whoever is killed at any step of leaving an attempt to the engine, taking it, seeing to its
-/// lapse, burying, redriving, discarding and ending it: the others go on, no attempt overlaps
-/// another, no context is lost, and no entry leaks (I5, I8). Method: see the module's documentation.
+/// Goal: whoever is killed at any step of leaving an attempt to the engine, taking it, seeing to
+/// its lapse, burying, redriving, discarding and ending it: the others go on, no attempt overlaps
+/// another, no context is lost, and no entry leaks (I5, I8). Method: see the module.
 #[test]
 fn killed_before_every_write_of_a_retry() {
     let wanted = std::env::var("SCENE").unwrap_or_default();

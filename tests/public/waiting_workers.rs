@@ -1,5 +1,5 @@
-//! Failure of others: a pool whose workers poll for due work, each in its own rhythm; a wake-up that
-//! goes to a worker who is just leaving, and the work lies there until somebody comes by.
+//! Failure of others: a pool whose workers poll for due work, each in its own rhythm; a wake-up
+//! that goes to a worker who is just leaving, and the work lies there until somebody comes by.
 
 use std::pin::pin;
 use std::sync::Arc;

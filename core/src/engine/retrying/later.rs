@@ -229,7 +229,7 @@ impl Buried {
 }
 
 /// An attempt that failed, and what is to be written about it.
-struct Failing<'a> {
+pub(super) struct Failing<'a> {
     found: Found,
     entry: Option<(Entry, JournalWord)>,
     scope: u32,
@@ -345,7 +345,7 @@ impl Engine {
     }
 
     /// The attempt that was found, with its journal and the note of its failure.
-    fn failing<'a>(
+    pub(super) fn failing<'a>(
         &self,
         found: Found,
         token: &LeaseToken,
@@ -364,6 +364,7 @@ impl Engine {
         failing: Failing<'_>,
         token: &LeaseToken,
     ) -> Result<Option<Later>, Error> {
+    pub(super) fn decide_failing(&self, failing: Failing<'_>) -> Result<Option<Later>, Error> {
         let Failing { found, scope, error, .. } = failing;
         let asked =
             Asked { found, journal: &failing.journal, scope, kind: error.kind, error: Some(error) };

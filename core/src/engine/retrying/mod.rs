@@ -41,3 +41,6 @@ pub use settings::{OnLettersFull, OperationSettings};
 pub use steps::{FinishedStep, Step};
 pub(crate) use stuck::OnEvent;
 pub use stuck::{EngineEvent, StuckTransition};
+
+#[cfg(all(test, not(any(oncegate_loom, oncegate_shuttle))))]
+mod tests;

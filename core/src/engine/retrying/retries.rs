@@ -195,8 +195,8 @@ impl Engine {
     /// ```
     /// use oncegate::{Engine, OperationSettings, RetryPolicy};
     /// let engine = Engine::builder().capacity(1_000).build()?;
-    /// let settings = OperationSettings::new().policy(RetryPolicy::aws_standard()).max_in_flight(8);
-    /// engine.set_operation("charge", settings)?;
+    /// let settings = OperationSettings::new().max_in_flight(8);
+    /// engine.set_operation("charge", settings.policy(RetryPolicy::aws_standard()))?;
     /// # Ok::<(), oncegate::Error>(())
     /// ```
     pub fn set_operation(&self, operation: &str, settings: OperationSettings) -> Result<(), Error> {
