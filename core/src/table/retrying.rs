@@ -44,9 +44,6 @@
 //!    stale holder changes nothing.
 //!    A new entry is there before its maker knows that he still holds the lease. If he does not, he
 //!    takes it back, by the same word: unless a takeover has sealed it.
-//! 2. Before an attempt is taken that has ended or lapsed, the journal is sealed; whoever holds
-//!    that attempt can then no longer change it, since he compares with a word without the seal. So
-//!    a stale holder changes nothing.
 //! 3. An entry that is sealed may be behind its record: whoever took the attempt has not come
 //!    further. One that is behind and not sealed is nobody's: its maker lost his lease.
 //! 4. The word of the journal names a place in the outcome store, which is never given twice, so

@@ -359,12 +359,11 @@ impl Engine {
 
     /// Schedules the next attempt, or buries the record. `None`: somebody else has changed its
     /// journal, or the place of it; look again.
-    fn decide_failing(
+    pub(super) fn decide_failing(
         &self,
         failing: Failing<'_>,
         token: &LeaseToken,
     ) -> Result<Option<Later>, Error> {
-    pub(super) fn decide_failing(&self, failing: Failing<'_>) -> Result<Option<Later>, Error> {
         let Failing { found, scope, error, .. } = failing;
         let asked =
             Asked { found, journal: &failing.journal, scope, kind: error.kind, error: Some(error) };

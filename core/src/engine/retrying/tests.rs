@@ -1,3 +1,5 @@
+//! Holders that stall, step by step.
+
 use std::time::Duration;
 
 use super::{AttemptError, RetryContext};
@@ -115,7 +117,7 @@ fn lost_lease_leaves_no_entry() {
     clock.advance(LEASE);
     let other = begun(&engine);
     assert!(other.fencing > token.fencing);
-    let decided = engine.decide_failing(failing);
+    let decided = engine.decide_failing(failing, &token);
     assert!(decided.is_err_and(|error| error.is_fenced()));
     assert!(!engine.table.retries_any(), "an entry of nobody's stays");
 }
