@@ -12,8 +12,8 @@ use crate::outcome::{ChunkImage, JOURNAL_HEADER_WORDS, JournalImage};
 use crate::region::SLOT_WORDS;
 use crate::retry::journal::Journal;
 use crate::table::control::State;
+use crate::table::entry::EntryState;
 use crate::table::image::{EntryImage, SlotImage};
-use crate::table::retrying::EntryState;
 use crate::table::slot::{Deadline, Kind};
 
 /// What is impossible about an entry.

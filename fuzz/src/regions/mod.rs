@@ -1,8 +1,9 @@
 //! Regions: whatever a table's file holds, the engine answers or refuses, and comes to an end.
 //!
-//! The bytes change words of a table in which every kind of record lies, retried ones and dead letters
-//! as well, and then say what is asked of it. Which answers are right nobody can say any more; what is promised is that each call gives
-//! one, or a typed error, that nothing outside the file is read, and that nothing goes on for ever.
+//! The bytes change words of a table in which every kind of record lies, retried ones and dead
+//! letters as well, and then say what is asked of it. Which answers are right nobody can say any
+//! more; what is promised is that each call gives one, or a typed error, that nothing outside the
+//! file is read, and that nothing goes on for ever.
 
 mod retries;
 mod template;

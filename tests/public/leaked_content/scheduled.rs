@@ -55,6 +55,16 @@ pub(super) fn show(shown: &mut Shown) {
             clock.advance(Duration::from_secs(1));
         }
     }
+    shown_letters(&engine, shown);
+    workers(&engine, shown);
+    let long = CANARY.repeat(100);
+    let too_long = RetryContext::new(&long, b"");
+    let request = Request::new(scope, CANARY, "one more").expect("short");
+    let Ok(Admission::Admitted(lease)) = engine.begin(&request) else { panic!() };
+    shown.error(&lease.retry_later(&error, &too_long).expect_err("too long"));
+}
+
+fn shown_letters(engine: &Engine, shown: &mut Shown) {
     let filter = LetterFilter::all().operation(CANARY).class(CANARY);
     shown.debug(&filter);
     let page = engine.dead_letters(&filter, None, 10).expect("answered");
@@ -66,6 +76,10 @@ pub(super) fn show(shown: &mut Shown) {
     shown.debug(&letter.history[0].end);
     shown.error(&CANARY.parse::<LetterId>().expect_err("two numbers"));
     shown.error(&engine.discard("99-99".parse().expect("two numbers")).expect_err("no letter"));
+}
+
+fn workers(engine: &Arc<Engine>, shown: &mut Shown) {
+    let scope = Scope::new(CANARY).expect("short");
     shown.debug(&engine.next_attempt_async());
     shown.debug(&engine.driver().expect("a thread"));
     shown.debug(&engine.due_descriptor().expect("a descriptor"));
@@ -82,11 +96,6 @@ pub(super) fn show(shown: &mut Shown) {
     let adaptive = stats.adaptive.expect("configured");
     shown.debug(&adaptive);
     shown.debug(&adaptive.load);
-    let long = CANARY.repeat(100);
-    let too_long = RetryContext::new(&long, b"");
-    let request = Request::new(scope, CANARY, "one more").expect("short");
-    let Ok(Admission::Admitted(lease)) = engine.begin(&request) else { panic!() };
-    shown.error(&lease.retry_later(&error, &too_long).expect_err("too long"));
 }
 
 fn error() -> AttemptError {

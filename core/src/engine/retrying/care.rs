@@ -9,7 +9,8 @@ use crate::retry::FailureKind;
 use crate::retry::journal::{End, Journal, Note};
 use crate::sync::planted::Bug;
 use crate::table::control::State;
-use crate::table::retrying::{Entry, EntryDraft, JournalWord};
+use crate::table::entry::{Entry, JournalWord};
+use crate::table::retrying::EntryDraft;
 use crate::table::slot::Lapse;
 use crate::table::{Found, Rules};
 

@@ -10,7 +10,8 @@ use crate::region::geometry::RETRIES_PER_CHANGE;
 use crate::retry::Receipt;
 use crate::retry::journal::End;
 use crate::table::control::State;
-use crate::table::retrying::{Entry, Standing};
+use crate::table::entry::Entry;
+use crate::table::retrying::Standing;
 use crate::table::slot::{Kind, Lapse};
 use crate::table::{Found, Lapsed, LeaseDraft, NotTaken, Open, Rules};
 

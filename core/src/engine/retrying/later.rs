@@ -13,7 +13,7 @@ use crate::retry::journal::{End, Journal, MAX_CLASS};
 use crate::retry::{BudgetExhausted, FailureKind, Hint};
 use crate::sync::planted::Bug;
 use crate::table::control::State;
-use crate::table::retrying::{Entry, EntryState, JournalWord};
+use crate::table::entry::{Entry, EntryState, JournalWord};
 use crate::table::slot::Deadline;
 use crate::table::{Found, Rules};
 
@@ -287,11 +287,11 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// [`ErrorCode::Fenced`]: the lease is lost; nothing was changed. (Where it was lost in the midst
-    /// of this call, the next attempt may have the context that was given.)
-    /// [`ErrorCode::InvalidOption`]: a class, an operation or a context that is too long. [`ErrorCode::Full`], field
-    /// `max_retrying` or `outcome_bytes`: there is no room; the lease lasts.
-    /// [`ErrorCode::Forked`].
+    /// [`ErrorCode::Fenced`]: the lease is lost; nothing was changed. (Where it was lost in the
+    /// midst of this call, the next attempt may have the context that was given.)
+    /// [`ErrorCode::InvalidOption`]: a class, an operation or a context that is too long.
+    /// [`ErrorCode::Full`], field `max_retrying` or `outcome_bytes`: there is no room; the lease
+    /// lasts. [`ErrorCode::Forked`].
     ///
     /// ```
     /// use std::time::Duration;
@@ -419,7 +419,8 @@ impl Engine {
         }
     }
 
-    /// Takes an entry back that was `made` for a lease which is lost. False: the next attempt has it.
+    /// Takes an entry back that was `made` for a lease which is lost. False: the next attempt has
+    /// it.
     pub(super) fn withdraw(&self, entry: Entry, made: bool) -> bool {
         if Bug::EntryNotWithdrawn.is_planted() {
             return true;

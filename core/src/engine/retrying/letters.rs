@@ -18,7 +18,8 @@ use crate::retry::journal::Journal;
 use crate::sync::Ordering;
 use crate::sync::planted::Bug;
 use crate::table::control::State;
-use crate::table::retrying::{Entry, EntryState, JournalWord, Standing};
+use crate::table::entry::{Entry, EntryState, JournalWord};
+use crate::table::retrying::Standing;
 use crate::table::slot::{Deadline, Kind};
 use crate::table::{Found, Rules};
 

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::observe::Event;
 use crate::retry::journal::{End, Journal};
 use crate::table::control::State;
-use crate::table::retrying::Entry;
+use crate::table::entry::Entry;
 use crate::table::slot::Lapse;
 use crate::table::{Found, LeaseDraft, Rules};
 

@@ -10,7 +10,7 @@ use crate::fingerprint::{Request, Scope};
 use crate::retry::journal::End;
 use crate::retry::{BackoffPolicy, RetryPolicy};
 use crate::table::Found;
-use crate::table::retrying::{Entry, JournalWord};
+use crate::table::entry::{Entry, JournalWord};
 
 const LEASE: Duration = Duration::from_secs(30);
 
