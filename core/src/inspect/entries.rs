@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::outcome::{ChunkImage, JOURNAL_HEADER_WORDS, JournalImage};
 use crate::region::SLOT_WORDS;
 use crate::retry::journal::Journal;
+use crate::sync::planted::Bug;
 use crate::table::control::State;
 use crate::table::entry::EntryState;
 use crate::table::image::{EntryImage, SlotImage};
@@ -66,7 +67,7 @@ pub(super) fn count(
         let word = entry.word();
         if word.state() == EntryState::Claimed {
             claimed(word.owner());
-            let is_left = !is_alive(word.owner());
+            let is_left = !is_alive(word.owner()) || Bug::ClaimsMistaken.is_planted();
             *(if is_left { &mut seen.left_over } else { &mut seen.claimed }) += 1;
             return Ok(());
         }
@@ -171,7 +172,9 @@ fn fault(
     if entry.is_ahead_of(slot) {
         return Ok(Some(Fault::Fence));
     }
-    let is_lost = entry.belongs_to(slot) && !has_journal(pages, entry)?;
+    let is_lost = entry.belongs_to(slot)
+        && !Bug::LostJournalsUnnoticed.is_planted()
+        && !has_journal(pages, entry)?;
     Ok(is_lost.then_some(Fault::Journal))
 }
 

@@ -64,6 +64,14 @@ bugs! {
     CompensatesInOrder,
     /// An attempt that has ended still counts against the limit of its operation.
     PermitLeaked,
+    /// A record that is due and whose journal is lost is looked at again and again.
+    LostJournalsFiled,
+    /// A dead letter is on two pages.
+    LettersListedTwice,
+    /// A journal that cannot be read is not noticed from outside.
+    LostJournalsUnnoticed,
+    /// An entry that is being made counts as one that was left over.
+    ClaimsMistaken,
     /// There are more dead letters than may be.
     LettersUnbounded,
     /// A dead letter gives way to a new record.

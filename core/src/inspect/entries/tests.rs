@@ -11,7 +11,8 @@ use crate::inspect::Finding;
 use crate::inspect::read::Image;
 use crate::{
     Admission, AttemptError, BackoffPolicy, Engine, EngineBuilder, FileAccess, Later, LetterFilter,
-    OperationSettings, Outcome, Reach, RegionFile, Request, RetryContext, RetryPolicy, Scope,
+    ManualClock, OperationSettings, Outcome, Reach, RegionFile, Request, RetryContext, RetryPolicy,
+    Scope,
 };
 
 /// A table of its own, gone with this value.
@@ -254,6 +255,27 @@ fn lost_journals_are_told() {
         assert_eq!(codes, ["journals-lost"], "{word:x} at {at}");
     }
     assert!(place.errors().is_empty());
+}
+
+/// Goal: a due record whose journal is lost keeps no worker busy. Method: it is due, and the word
+/// that leads to its journal leads nowhere; a worker looks, and then when something is due again.
+#[test]
+fn lost_journals_keep_nobody_busy() {
+    let (place, clock) = (Place::new(), ManualClock::new());
+    let engine = engine(&place, |builder| builder.clock(clock.clone()));
+    let _ = fail(&engine, "a", "quick");
+    clock.advance(Duration::from_secs(1));
+    let (index, ..) = find(&place, EntryState::Live);
+    let image = place.image();
+    let at = image.pages().expect("a region").geometry().retry_at(index).start + 3;
+    let file = OpenOptions::new().write(true).open(&place.0).expect("own file");
+    file.write_all_at(&1_u64.to_ne_bytes(), at as u64 * 8).expect("own file");
+    for _ in 0..3 {
+        assert!(engine.next_attempt(Duration::ZERO).expect("answered").is_none());
+    }
+    let driven = engine.advance(10).expect("answered");
+    let is_soon = driven.due_in.is_some_and(|due_in| due_in < Duration::from_millis(100));
+    assert!(driven.ready == 0 && !is_soon, "{driven:?}");
 }
 
 /// Goal: a table at work is never taken for a broken one. Method: two threads that fail, redrive,
