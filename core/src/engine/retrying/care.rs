@@ -60,6 +60,11 @@ impl Engine {
                 continue;
             };
             let attempt = self.attempt_of(found);
+            // After both were read: whoever takes the next attempt seals the journal before, and
+            // the swaps below fail.
+            if !self.stands(found) {
+                return false;
+            }
             if journal.has_note(attempt) && !word.is_sealed() {
                 let sealed = JournalWord::new(word.reference(), true);
                 if self.table.change_journal(entry, word, sealed) {
@@ -75,6 +80,12 @@ impl Engine {
                 return true;
             }
         }
+    }
+
+    /// Whether the record is still in the attempt that was found: only then is the number of that
+    /// attempt what [`attempt_of`](Self::attempt_of) has just said.
+    fn stands(&self, found: Found) -> bool {
+        self.table.slot(found.slot).control().load().fence() == found.seen.fence()
     }
 
     /// What became of the attempt that was found.
@@ -125,6 +136,10 @@ impl Engine {
         let Some((word, mut journal)) = self.journal(entry) else { return };
         if !journal.has_note(self.attempt_of(found)) {
             journal.note(self.note_of(found, End::Lapsed, 0, String::new(), rules));
+        }
+        if !self.stands(found) {
+            // Somebody else has seen to it, and the next attempt has begun: it is not to be noted.
+            return;
         }
         let (scope, kind) = (self.table.scope_of(entry), FailureKind::Timeout);
         let asked = Asked { found, journal: &journal, scope, kind, error: None };

@@ -340,6 +340,8 @@ impl Engine {
         failing.journal.receipt = granted.receipt.to_words();
         let Failing { found, rules, .. } = failing;
         let due_ms = rules.now_ms.saturating_add(failing.journal.delay_ms);
+        // Before it is left: then the next attempt may begin at once.
+        let next_attempt = self.attempt_of(found) + 1;
         let Some((entry, made)) = self.keep_journal(&failing)? else {
             return Ok(None);
         };
@@ -351,7 +353,6 @@ impl Engine {
         self.attempt_over(entry);
         self.counters.add(Event::Later);
         self.announce(entry, due_ms);
-        let next_attempt = self.attempt_of(found) + 1;
         let due_in = Duration::from_millis(due_ms.saturating_sub(rules.now_ms));
         Ok(Some(Later::Scheduled { next_attempt, due_in }))
     }
