@@ -184,24 +184,29 @@ impl Engine {
         changed
     }
 
-    /// An attempt of `entry` has ended: its place is another's, if this process handed it out.
-    pub(super) fn attempt_over(&self, entry: Entry) {
+    /// An attempt of `entry` has ended: its place is another's, if this process handed it out. True:
+    /// it did.
+    pub(super) fn attempt_over(&self, entry: Entry) -> bool {
         let ended = self.scheduler().index().ended(entry.index, None, self.now_ms());
         if ended && self.scheduler().index().ready.len() != 0 {
             self.scheduler().wake_one();
         }
+        ended
     }
 
     /// The same for the attempt of a token, which has ended otherwise than by a retry.
     pub(in super::super) fn token_over(&self, slot: usize) {
         let seen = self.table.slot(slot).control().load();
         if let Ok(Some(entry)) = self.table.entry_of(slot, seen) {
-            self.attempt_over(entry);
+            let own = self.attempt_over(entry);
             self.table.without_leavings(entry);
             if seen.state() == State::Waiting {
                 // Given back: whoever looks after attempts has to hear when it is due.
                 let due_ms = self.table.slot(slot).deadline().at_ms;
                 self.announce(entry, due_ms);
+            } else if !own && self.region.is_shared() {
+                // Another process handed it out, perhaps, and has a place free now.
+                self.announce(entry, self.now_ms());
             }
         }
     }

@@ -32,14 +32,19 @@ impl Engine {
         self.look_at_changes();
         self.ripen(&rules, RIPENED);
         loop {
-            let popped = {
+            let (popped, held_up) = {
                 let mut index = self.scheduler().index();
-                if self.retries.is_full(index.in_flight()) {
-                    return Ok(None);
-                }
-                index.pop(|operation, running| self.retries.may_run(operation, running))
+                let full = self.retries.is_full(index.in_flight());
+                let may_run = |operation, running| self.retries.may_run(operation, running);
+                let popped = if full { None } else { index.pop(may_run) };
+                (popped, index.ready.len() != 0)
             };
-            let Some((operation, due)) = popped else { return Ok(None) };
+            let Some((operation, due)) = popped else {
+                if held_up && self.forget_ended(&rules) {
+                    continue;
+                }
+                return Ok(None);
+            };
             let number = due.index as usize;
             let Some(entry) = self.table.entry_at(number) else { continue };
             match self.look_at_entry(entry, &rules) {
@@ -57,6 +62,24 @@ impl Engine {
                 Looked::Nothing => {}
             }
         }
+    }
+
+    /// Gives the places free of attempts that this process handed out and that ended elsewhere:
+    /// their tokens crossed to another process, or it took their records over. False: there is
+    /// none.
+    fn forget_ended(&self, rules: &Rules) -> bool {
+        let running = self.scheduler().index().running();
+        let over = running.into_iter().filter(|(number, fence)| {
+            let record = self.table.entry_at(*number).map(|entry| entry.word.slot());
+            let seen = record.map(|slot| self.table.slot(slot).control().load());
+            !seen.is_some_and(|seen| {
+                seen.state() == State::Running && self.fencing_token(seen.fence()).get() == *fence
+            })
+        });
+        let over: Vec<_> = over.collect();
+        let mut index = self.scheduler().index();
+        let ended = |(number, fence)| index.ended_elsewhere(number, fence, rules.now_ms);
+        over.into_iter().map(ended).fold(false, |any, ended| any | ended)
     }
 
     /// Files what has changed about the entries since they were looked at last.

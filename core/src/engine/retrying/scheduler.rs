@@ -291,6 +291,17 @@ impl Index {
         true
     }
 
+    /// Attempts of which it is not known here that they have ended: their entries, and tokens.
+    pub(super) fn running(&self) -> Vec<(usize, u64)> {
+        self.running.iter().map(|(index, running)| (*index, running.fence)).collect()
+    }
+
+    /// Notes that the attempt `fence` of entry `index` has ended. True: it ran here.
+    pub(super) fn ended_elsewhere(&mut self, index: usize, fence: u64, now_ms: u64) -> bool {
+        let same = self.running.get(&index).is_some_and(|running| running.fence == fence);
+        same && self.ended(index, None, now_ms)
+    }
+
     /// How long an attempt of `operation` is expected to take, as those before it did.
     pub(super) fn expected(&self, operation: u32) -> Option<Duration> {
         self.expected.get(&operation).map(|ms| Duration::from_millis(*ms as u64))
