@@ -147,6 +147,42 @@ fn waiting_worker_is_woken_by_another_process() {
     }
 }
 
+/// Goal: an attempt that another process ended counts no more against the limit of the one that
+/// handed it out (it did, until its lease would have ended, or for good). Method: a limit of one.
+/// The other process ends the attempt by its token, while a worker of the first waits for another
+/// record, or before it asks; or takes the record over when the lease has lapsed, and ends it.
+#[test]
+fn places_become_free_wherever_attempts_end() {
+    for (lapses, waits) in [(false, false), (false, true), (true, false)] {
+        let folder = Folder::new();
+        let lease = if lapses { 200 } else { 3_600_000 };
+        let limited = format!("capacity=64 lease={lease} retry=1 in-flight=1");
+        let mut one = Worker::of(&folder, &limited);
+        let mut two = Worker::of(&folder, "capacity=64 lease=3600000 retry=1");
+        scheduled(&mut one, "a");
+        let first = Next::parse(&one.ask(NEXT)).expect("due");
+        assert_eq!((first.number, first.key.as_str()), (2, "a"));
+        let token = one.ask("token a");
+        if waits {
+            one.tell(NEXT);
+            assert!(!one.is_ready(Duration::from_millis(50)), "above the limit");
+        }
+        if lapses {
+            two.tell(NEXT);
+            assert_eq!(Next::of(&mut two).number, 3);
+        } else {
+            assert_eq!(two.ask(&format!("take-token a {token}")), "taken");
+        }
+        scheduled(&mut two, "b");
+        assert_eq!(two.ask("complete a done"), "stored");
+        if !waits {
+            assert_eq!(one.ask("pass 5"), "passed");
+            one.tell("next 0");
+        }
+        assert_eq!(Next::of(&mut one).key, "b", "lapses: {lapses}");
+    }
+}
+
 fn inherited() -> EngineBuilder {
     let backoff = BackoffPolicy::constant(Duration::from_millis(1));
     Engine::builder()

@@ -397,10 +397,10 @@ fn storm(seed: u64) -> u64 {
     match parent {
         Some(engine) => drop(engine.bury_dead().expect("own")),
         None => {
-            settled(seed, weather, &folder);
             if weather.retries {
                 retries::settled(seed, weather, &folder);
             }
+            settled(seed, weather, &folder);
         }
     }
     killed

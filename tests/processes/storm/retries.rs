@@ -133,8 +133,9 @@ pub(super) fn is_given_up(outcome: &Outcome) -> bool {
     outcome.body().is_empty() && [500, 504].contains(&outcome.status())
 }
 
-/// When all processes have ended: what is left of the retries runs to its end, one attempt at a
-/// time, and as many records can be retried as ever.
+/// When all processes have ended: what is left of the retries runs to its end, and as many records
+/// can be retried as ever. Before a collection, which would schedule what has lapsed by a policy of
+/// its own.
 pub(super) fn settled(seed: u64, weather: Weather, folder: &Folder) {
     let about = format!("seed {seed}, {weather:?}");
     let builder = weather.builder().reach(Reach::Host(folder.table()));
@@ -169,13 +170,6 @@ pub(super) fn settled(seed: u64, weather: Weather, folder: &Folder) {
             Err(error) if error.code() == ErrorCode::Full => return,
             Err(error) => panic!("{about}: {error:?}"),
         }
-    }
-    if free != RETRYING {
-        println!("{free} {:?}", engine.stats());
-        println!("{:?}", engine.dead_letters(&LetterFilter::all(), None, 100));
-        println!("{:?}", engine.sweep(10000));
-        println!("{:?}", engine.advance(10000));
-        println!("{:?}", engine.next_attempts(10, Duration::from_millis(2000)));
     }
     assert_eq!(free, RETRYING, "{about}: an entry is lost");
 }

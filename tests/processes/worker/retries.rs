@@ -109,6 +109,7 @@ pub(super) fn configure(
 ) -> Result<EngineBuilder, Refused> {
     Ok(match name {
         "retrying" => builder.max_retrying(number(value)? as usize),
+        "in-flight" => builder.max_in_flight(number(value)? as usize),
         "letters" => builder.max_dead_letters(number(value)? as usize),
         // Milliseconds between attempts, and how many there are.
         "retry" => {

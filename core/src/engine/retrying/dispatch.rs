@@ -34,14 +34,19 @@ impl Engine {
         self.look_at_changes();
         self.ripen(&rules, RIPENED);
         loop {
-            let popped = {
+            let (popped, held_up) = {
                 let mut index = self.scheduler().index();
-                if self.retries.is_full(index.in_flight()) {
-                    return Ok(None);
-                }
-                index.pop(|operation, running| self.retries.may_run(operation, running))
+                let full = self.retries.is_full(index.in_flight());
+                let may_run = |operation, running| self.retries.may_run(operation, running);
+                let popped = if full { None } else { index.pop(may_run) };
+                (popped, index.ready.len() != 0)
             };
-            let Some((operation, due)) = popped else { return Ok(None) };
+            let Some((operation, due)) = popped else {
+                if held_up && self.forget_ended(&rules) {
+                    continue;
+                }
+                return Ok(None);
+            };
             let number = due.index as usize;
             let Some(entry) = self.table.entry_at(number) else { continue };
             match self.look_at_entry(entry, &rules) {
@@ -65,6 +70,24 @@ impl Engine {
 
     fn has_lost_journal(&self, entry: Entry) -> bool {
         self.journal(entry).is_none() && !Bug::LostJournalsFiled.is_planted()
+    }
+
+    /// Gives the places free of attempts that this process handed out and that ended elsewhere:
+    /// their tokens crossed to another process, or it took their records over. False: there is
+    /// none.
+    fn forget_ended(&self, rules: &Rules) -> bool {
+        let running = self.scheduler().index().running();
+        let over = running.into_iter().filter(|(number, fence)| {
+            let record = self.table.entry_at(*number).map(|entry| entry.word.slot());
+            let seen = record.map(|slot| self.table.slot(slot).control().load());
+            !seen.is_some_and(|seen| {
+                seen.state() == State::Running && self.fencing_token(seen.fence()).get() == *fence
+            })
+        });
+        let over: Vec<_> = over.collect();
+        let mut index = self.scheduler().index();
+        let ended = |(number, fence)| index.ended(number, fence, rules.now_ms);
+        over.into_iter().map(ended).fold(false, |any, ended| any | ended)
     }
 
     /// Files what has changed about the entries since they were looked at last.
@@ -190,9 +213,10 @@ impl Engine {
 
     /// Gives the place of an attempt free that this process handed out, and that has ended.
     fn note_end(&self, entry: Entry, found: Found) {
-        let runs = found.seen.state() == State::Running;
-        let fence = runs.then(|| self.fencing_token(found.seen.fence()).get());
-        self.scheduler().index().ended(entry.index, fence, self.now_ms());
+        let runs = u64::from(found.seen.state() == State::Running);
+        // All before the one that runs.
+        let last = self.fencing_token(found.seen.fence()).get() - runs;
+        self.scheduler().index().ended(entry.index, last, self.now_ms());
     }
 
     /// Starts the next attempt of a record that is due. `None`: it has changed.

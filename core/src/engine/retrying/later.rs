@@ -394,6 +394,8 @@ impl Engine {
         failing.journal.receipt = granted.receipt.to_words();
         let Failing { found, rules, .. } = failing;
         let due_ms = rules.now_ms.saturating_add(failing.journal.delay_ms);
+        // Before it is left: then the next attempt may begin at once.
+        let next_attempt = self.attempt_of(found) + 1;
         let Some((entry, made)) = self.keep_journal(&failing.keeping())? else {
             return Ok(None);
         };
@@ -402,10 +404,9 @@ impl Engine {
             return Err(self.fenced());
         }
         self.end_failing(found, due_ms, &rules);
-        self.attempt_over(entry);
+        self.attempt_over(entry, self.fencing_token(found.seen.fence()));
         self.counters.add(Event::Later);
         self.announce(entry, due_ms);
-        let next_attempt = self.attempt_of(found) + 1;
         let due_in = Duration::from_millis(due_ms.saturating_sub(rules.now_ms));
         Ok(Some(Later::Scheduled { next_attempt, due_in }))
     }
@@ -445,7 +446,7 @@ impl Engine {
         if !self.room_for_letter() {
             self.finish_at(slot, seen, &outcome, State::Failed, window_ms)?;
             if let Some((entry, _)) = failing.entry {
-                self.attempt_over(entry);
+                self.attempt_over(entry, self.fencing_token(seen.fence()));
                 self.table.free_entry(entry);
             }
             return Ok(Some(Later::Buried { reason, kept: false, budget }));
@@ -459,7 +460,7 @@ impl Engine {
         // It stays until it is redriven or discarded.
         match self.finish_at(slot, seen, &outcome, State::Failed, Deadline::MAX_MS) {
             Ok(_) => {
-                self.attempt_over(dead);
+                self.attempt_over(dead, self.fencing_token(seen.fence()));
                 self.note_letter();
                 self.table.note_change(dead.index);
                 Ok(Some(Later::Buried { reason, kept: true, budget }))

@@ -272,15 +272,16 @@ impl Index {
 
     /// Notes that the attempt `fence` of entry `index` was handed out.
     pub(super) fn started(&mut self, index: usize, fence: u64, operation: u32, now_ms: u64) {
-        self.ended(index, None, now_ms);
+        self.ended(index, u64::MAX, now_ms);
         self.running.insert(index, Running { fence, operation, began_ms: now_ms });
         *self.in_flight.entry(operation).or_default() += 1;
     }
 
-    /// Notes that no attempt of entry `index` runs here but, perhaps, `fence`. True: one has ended.
-    pub(super) fn ended(&mut self, index: usize, fence: Option<u64>, now_ms: u64) -> bool {
+    /// Notes that the attempt `fence` of entry `index` has ended, and with it all before it. True:
+    /// one of them ran here. Whoever comes late with an old attempt ends none that follows.
+    pub(super) fn ended(&mut self, index: usize, fence: u64, now_ms: u64) -> bool {
         let Some(running) = self.running.get(&index).copied() else { return false };
-        if fence == Some(running.fence) || Bug::PermitLeaked.is_planted() {
+        if running.fence > fence || Bug::PermitLeaked.is_planted() {
             return false;
         }
         self.running.remove(&index);
@@ -321,6 +322,11 @@ impl Index {
     /// Nobody knows it yet.
     pub(super) fn doubt_again(&mut self, slot: usize, doubt: Doubt, now_ms: u64) {
         self.doubts.insert(slot, doubt.later(now_ms));
+    }
+
+    /// Attempts of which it is not known here that they have ended: their entries, and tokens.
+    pub(super) fn running(&self) -> Vec<(usize, u64)> {
+        self.running.iter().map(|(index, running)| (*index, running.fence)).collect()
     }
 
     /// How long an attempt of `operation` is expected to take, as those before it did.

@@ -121,3 +121,32 @@ fn lost_lease_leaves_no_entry() {
     assert!(decided.is_err_and(|error| error.is_fenced()));
     assert!(!engine.table.retries_any(), "an entry of nobody's stays");
 }
+
+/// Goal: whoever looks late at an attempt that is over notes nothing about it in the journal of the
+/// next one (he took the number of that for one that had not been, and noted it as given back).
+/// Method: by hand, what was seen before an attempt was taken, and before one lapsed, is seen to
+/// afterwards.
+#[test]
+fn late_look_notes_nothing() {
+    let (engine, clock) = engine();
+    let token = begun(&engine);
+    let context = RetryContext::new("op", b"");
+    let _ = engine.retry_later(&token, &AttemptError::new("503"), &context).expect("room");
+    clock.advance(Duration::from_secs(10));
+    let (waiting, ..) = seen(&engine, &token);
+    let second = next(&engine).expect("due").0;
+    let (running, entry, word) = seen(&engine, &second);
+    assert!(!engine.seal(waiting, entry, End::Unnoted, &engine.rules()), "it has gone on");
+    assert_eq!(engine.table.journal_of(entry), word);
+
+    clock.advance(LEASE);
+    assert!(next(&engine).is_none(), "it lapses, and backs off");
+    clock.advance(Duration::from_secs(10));
+    let third = next(&engine).expect("due").0;
+    let (_, entry, word) = seen(&engine, &third);
+    engine.lapse_retried(running, entry, crate::table::slot::Lapse::Reclaim, &engine.rules());
+    assert_eq!(engine.table.journal_of(entry), word);
+    let (_, journal) = engine.journal(entry).expect("whole");
+    let noted: Vec<_> = journal.notes.iter().map(|note| (note.attempt, note.end)).collect();
+    assert_eq!(noted, [(1, End::Failed), (2, End::Lapsed)]);
+}
