@@ -163,7 +163,8 @@ fn batches_are_what_is_due() {
     let sizes: Vec<usize> = (0..3)
         .map(|_| {
             let batch = engine.next_attempts(3, Duration::ZERO).expect("not forked");
-            batch.into_iter().map(|attempt| attempt.into_lease().complete(&done(""))).count()
+            let ends = batch.into_iter().map(|attempt| attempt.into_lease().complete(&done("")));
+            ends.filter(Result::is_ok).count()
         })
         .collect();
     assert_eq!(sizes, [3, 2, 0]);
