@@ -7,6 +7,7 @@ mod attack;
 mod batches;
 mod bulkheads;
 mod chosen_keys;
+mod costly_retries;
 mod crashed_holder;
 mod cross_tenant;
 mod dead_letters;

@@ -30,6 +30,7 @@ pub struct AttemptError {
     class: String,
     kind: FailureKind,
     hint: Option<Hint>,
+    terminal: bool,
     outcome: Option<Outcome>,
 }
 
@@ -42,7 +43,7 @@ impl AttemptError {
     /// ```
     pub fn new(class: &str) -> Self {
         let kind = FailureKind::Transient;
-        Self { class: class.to_owned(), kind, hint: None, outcome: None }
+        Self { class: class.to_owned(), kind, hint: None, terminal: false, outcome: None }
     }
 
     /// Why it failed, as far as the price of another attempt depends on it. Default: `Transient`.
@@ -66,6 +67,21 @@ impl AttemptError {
     pub fn hint(mut self, hint: Option<Hint>) -> Self {
         self.hint = hint;
         self
+    }
+
+    /// It is never tried again, whatever the policy says: the record has failed, and is a dead
+    /// letter.
+    ///
+    /// ```
+    /// let _ = oncegate::AttemptError::new("card declined").terminal();
+    /// ```
+    pub fn terminal(mut self) -> Self {
+        self.terminal = true;
+        self
+    }
+
+    pub(super) fn is_terminal(&self) -> bool {
+        self.terminal
     }
 
     pub(super) fn hint_given(&self) -> Option<Hint> {
@@ -198,7 +214,7 @@ pub enum Buried {
     Deadline = 2,
     /// The retry budget was spent.
     Budget = 3,
-    /// The error was final.
+    /// The error was terminal, or the service said not to retry.
     FinalError = 4,
     /// Its last attempt was given up by its lapse.
     Lapsed = 5,

@@ -36,6 +36,7 @@ pub use letter::{AttemptEnd, DeadLetter, LetterFilter, LetterId, LetterPage, Pas
 pub use next::{Attempt, NextAttempt};
 pub use reconcile::Reconciliation;
 pub(super) use retries::Retries;
+#[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
 pub(super) use scheduler::Scheduler;
 pub use settings::{OnLettersFull, OperationSettings};
 pub use steps::{FinishedStep, Step};

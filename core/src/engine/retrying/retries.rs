@@ -147,6 +147,9 @@ impl Engine {
     /// Whether there is a next attempt, and when; paid for, if there are budgets.
     pub(super) fn ask(&self, asked: &Asked<'_>, rules: &Rules) -> Result<Granted, Denied> {
         let Asked { found, journal, scope, kind, error } = *asked;
+        if error.is_some_and(AttemptError::is_terminal) {
+            return Err(Denied { reason: Buried::FinalError, budget: None });
+        }
         let attempt = self.attempt_of(found).saturating_sub(journal.before);
         let elapsed = Duration::from_millis(rules.now_ms.saturating_sub(journal.began_ms));
         let now = self.now();
