@@ -8,7 +8,7 @@ use hierarchical_hash_wheel_timer::IdOnlyTimerEntry;
 use hierarchical_hash_wheel_timer::wheels::cancellable::QuadWheelWithOverflow;
 use oncegate::{TimerHandle, TimerWheel, Timers};
 
-use super::Keeper;
+use super::{Keeper, arranged};
 
 /// Our wheel, with one owner.
 pub(super) struct Wheel {
@@ -31,9 +31,13 @@ impl Keeper for Wheel {
         }
     }
 
-    fn cancel(&mut self, order: &[u32]) {
-        for &nth in order {
-            assert!(self.wheel.cancel(self.handles[nth as usize]));
+    fn arrange(&mut self, order: &[u32]) {
+        self.handles = arranged(&self.handles, order);
+    }
+
+    fn cancel(&mut self) {
+        for handle in &self.handles {
+            assert!(self.wheel.cancel(*handle));
         }
     }
 
@@ -71,9 +75,13 @@ impl Keeper for Shared {
         }
     }
 
-    fn cancel(&mut self, order: &[u32]) {
-        for &nth in order {
-            assert!(self.timers.cancel(self.handles[nth as usize]));
+    fn arrange(&mut self, order: &[u32]) {
+        self.handles = arranged(&self.handles, order);
+    }
+
+    fn cancel(&mut self) {
+        for handle in &self.handles {
+            assert!(self.timers.cancel(*handle));
         }
     }
 
@@ -95,6 +103,7 @@ pub(super) struct Heap {
     heap: BinaryHeap<Reverse<(u64, u32, u32)>>,
     /// The use of each number that is pending.
     uses: Vec<u32>,
+    order: Vec<u32>,
     now: u64,
 }
 
@@ -102,7 +111,7 @@ impl Keeper for Heap {
     const NAME: &'static str = "BinaryHeap";
 
     fn open(timers: usize) -> Self {
-        Self { heap: BinaryHeap::new(), uses: vec![1; timers], now: 0 }
+        Self { heap: BinaryHeap::new(), uses: vec![1; timers], order: Vec::new(), now: 0 }
     }
 
     fn insert(&mut self, dues: &[u64]) {
@@ -111,9 +120,13 @@ impl Keeper for Heap {
         }
     }
 
-    fn cancel(&mut self, order: &[u32]) {
-        for &nth in order {
-            self.uses[nth as usize] += 1;
+    fn arrange(&mut self, order: &[u32]) {
+        self.order = order.to_vec();
+    }
+
+    fn cancel(&mut self) {
+        for nth in &self.order {
+            self.uses[*nth as usize] += 1;
         }
     }
 
@@ -138,7 +151,7 @@ impl Keeper for Heap {
 /// A tree by due time and number.
 pub(super) struct Tree {
     tree: BTreeMap<(u64, u32), ()>,
-    dues: Vec<u64>,
+    keys: Vec<(u64, u32)>,
     now: u64,
 }
 
@@ -146,19 +159,23 @@ impl Keeper for Tree {
     const NAME: &'static str = "BTreeMap";
 
     fn open(timers: usize) -> Self {
-        Self { tree: BTreeMap::new(), dues: vec![1; timers], now: 0 }
+        Self { tree: BTreeMap::new(), keys: vec![(1, 1); timers], now: 0 }
     }
 
     fn insert(&mut self, dues: &[u64]) {
         for (nth, &due) in dues.iter().enumerate() {
             self.tree.insert((due, nth as u32), ());
-            self.dues[nth] = due;
+            self.keys[nth] = (due, nth as u32);
         }
     }
 
-    fn cancel(&mut self, order: &[u32]) {
-        for &nth in order {
-            assert!(self.tree.remove(&(self.dues[nth as usize], nth)).is_some());
+    fn arrange(&mut self, order: &[u32]) {
+        self.keys = arranged(&self.keys, order);
+    }
+
+    fn cancel(&mut self) {
+        for key in &self.keys {
+            assert!(self.tree.remove(key).is_some());
         }
     }
 
@@ -180,6 +197,7 @@ impl Keeper for Tree {
 /// The cancellable wheel of the crate `hierarchical_hash_wheel_timer`.
 pub(super) struct HashWheel {
     wheel: QuadWheelWithOverflow<IdOnlyTimerEntry<u32>>,
+    ids: Vec<u32>,
     now: u64,
 }
 
@@ -187,7 +205,7 @@ impl Keeper for HashWheel {
     const NAME: &'static str = "hierarchical_hash_wheel_timer";
 
     fn open(_timers: usize) -> Self {
-        Self { wheel: QuadWheelWithOverflow::new(), now: 0 }
+        Self { wheel: QuadWheelWithOverflow::new(), ids: Vec::new(), now: 0 }
     }
 
     fn insert(&mut self, dues: &[u64]) {
@@ -198,9 +216,13 @@ impl Keeper for HashWheel {
         }
     }
 
-    fn cancel(&mut self, order: &[u32]) {
-        for nth in order {
-            assert!(self.wheel.cancel(nth).is_ok());
+    fn arrange(&mut self, order: &[u32]) {
+        self.ids = order.to_vec();
+    }
+
+    fn cancel(&mut self) {
+        for id in &self.ids {
+            assert!(self.wheel.cancel(id).is_ok());
         }
     }
 

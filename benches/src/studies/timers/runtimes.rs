@@ -10,7 +10,7 @@ use tokio::time::{Instant, Sleep, advance, sleep_until};
 use tokio_util::time::DelayQueue;
 use tokio_util::time::delay_queue::Key;
 
-use super::Keeper;
+use super::{Keeper, arranged};
 
 /// A runtime of this thread, and when its clock started.
 pub(super) struct Paused {
@@ -64,10 +64,14 @@ impl Keeper for Queue {
         }
     }
 
-    fn cancel(&mut self, order: &[u32]) {
+    fn arrange(&mut self, order: &[u32]) {
+        self.keys = arranged(&self.keys, order);
+    }
+
+    fn cancel(&mut self) {
         let _entered = self.paused.runtime.enter();
-        for &nth in order {
-            self.queue.remove(&self.keys[nth as usize]);
+        for key in &self.keys {
+            self.queue.remove(key);
         }
     }
 
@@ -108,10 +112,13 @@ impl Keeper for Sleeps {
         }
     }
 
-    fn cancel(&mut self, order: &[u32]) {
-        for &nth in order {
-            self.sleeps[nth as usize] = None;
-        }
+    fn arrange(&mut self, order: &[u32]) {
+        let sleeps = &mut self.sleeps;
+        self.sleeps = order.iter().map(|nth| sleeps[*nth as usize].take()).collect();
+    }
+
+    fn cancel(&mut self) {
+        self.sleeps.iter_mut().for_each(|sleep| *sleep = None);
     }
 
     fn fire(&mut self, until: u64) -> usize {
