@@ -87,6 +87,7 @@ fn letters_are_listed_and_filtered() {
         (&["--reason", "final_error"], 0),
         (&["--since", "1h"], 3),
         (&["--until", "1h"], 0),
+        (&["--since", "2999-01-01"], 0),
         (&["--since", "2026-01-01", "--until", "2999-01-01T00:00:00Z"], 3),
     ] {
         assert_eq!(count(filter), expected, "{filter:?}");
@@ -104,6 +105,7 @@ fn letters_are_listed_and_filtered() {
                 break;
             }
             paged.extend(page);
+            assert!(paged.len() <= all.len(), "pages of {size}: {paged:?}");
         }
         assert_eq!(paged, all, "pages of {size}");
     }
