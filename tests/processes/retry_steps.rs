@@ -71,6 +71,13 @@ const SCENES: &[Scene] = &[
         ends: &[Handed],
     },
     Scene {
+        name: "a duplicate runs what is due",
+        options: MANY,
+        before: &["< begin k", "< later k", "< pass 3"],
+        act: "begin k run-due",
+        ends: &[Handed],
+    },
+    Scene {
         name: "an attempt of a dead process is seen to",
         options: MANY,
         before: &["= begin k", "= later k", "= next 60000"],

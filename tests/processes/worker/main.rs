@@ -5,7 +5,7 @@
 //! open PATH [tiny] [capacity=N] [lease=MS] [secret=BYTE] [retiring=BYTE] [reject]
 //!           [lapse=unknown|failed] [window=MS] [quota=N] [processes=N] [inline=BYTES]
 //!           [retrying=N] [letters=N] [retry=MS[xATTEMPTS]] [in-flight=N]
-//! begin KEY [wait=MS]       admitted ATTEMPT FENCE STATUS | replayed BODY | …; `waits` before
+//! begin KEY [wait=MS|run-due]  admitted ATTEMPT FENCE STATUS | replayed BODY | …; `waits` before
 //! token KEY                 its lease as digits; take-token KEY DIGITS in another process
 //! complete KEY BODY         stored | without-bytes | error CODE
 //! fail KEY [after=MS]       ok | error CODE

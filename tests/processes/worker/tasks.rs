@@ -173,8 +173,12 @@ impl Worker {
 
     fn begin(&mut self, words: &mut Words<'_>) -> Result<String, Refused> {
         let key = words.next()?;
-        let wait = words.0.next().and_then(|word| word.strip_prefix("wait="));
+        let how = words.0.next();
+        let wait = how.and_then(|word| word.strip_prefix("wait="));
         let mut options = BeginOptions::new();
+        if how == Some("run-due") {
+            options = options.run_due();
+        }
         if let Some(ms) = wait {
             options = options.on_conflict(OnConflict::Wait(Duration::from_millis(number(ms)?)));
         }
