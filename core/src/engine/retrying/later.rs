@@ -420,7 +420,9 @@ impl Engine {
             return Err(self.fenced());
         }
         self.end_failing(found, due_ms, &rules);
-        self.attempt_over(entry, self.fencing_token(found.seen.fence()));
+        if next_attempt > 2 {
+            self.attempt_over(entry, self.fencing_token(found.seen.fence()));
+        }
         self.counters.add(Event::Later);
         self.announce(entry, due_ms);
         let due_in = Duration::from_millis(due_ms.saturating_sub(rules.now_ms));

@@ -162,6 +162,8 @@ impl Engine {
         if self.retries.reconciler().is_some() {
             let (fence, now_ms) = (found.seen.fence().get(), self.now_ms());
             self.scheduler().index().doubt(found.slot, fence, now_ms);
+            // Nothing has changed about any entry, and somebody has to look all the same.
+            let _ = self.table.changes_from_now();
             self.scheduler().tell(now_ms, now_ms);
         }
     }
