@@ -35,8 +35,8 @@ fn next(engine: &Engine, clock: &ManualClock, wait: u64, succeeds: bool) -> Late
     lease.retry_later(&error(), &RetryContext::new("charge", b"")).expect("room")
 }
 
-/// Goal: retries stop when their budget is spent, and whoever is refused hears whose it was. Method:
-/// a bucket of three retries; successes give back, failures do not, timeouts cost twice.
+/// Goal: retries stop when their budget is spent, and whoever is refused hears whose it was.
+/// Method: a bucket of three retries; successes give back, failures do not, timeouts cost twice.
 #[test]
 fn spent_budget_ends_retries() {
     let (engine, clock) = build(builder());

@@ -265,8 +265,8 @@ impl Engine {
         changed
     }
 
-    /// An attempt of `entry` has ended: its place is another's, if this process handed it out. True:
-    /// it did.
+    /// An attempt of `entry` has ended: its place is another's, if this process handed it out.
+    /// True: it did.
     pub(super) fn attempt_over(&self, entry: Entry, fencing: FencingToken) -> bool {
         let ended = self.scheduler().index().ended(entry.index, fencing.get(), self.now_ms());
         if ended && self.scheduler().index().ready.len() != 0 {

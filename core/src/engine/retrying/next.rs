@@ -189,8 +189,8 @@ impl Engine {
     pub(super) fn relieve(&self) {
         let first = self.scheduler().index().first_due_ms();
         if let Some(due_ms) = first {
-            // No change is counted: whoever goes to sleep looks at the index after he is queued, and
-            // so plans for this himself, or was queued before it was looked at here.
+            // No change is counted: whoever goes to sleep looks at the index after he is queued,
+            // and so plans for this himself, or was queued before it was looked at here.
             self.scheduler().tell(due_ms, self.now_ms());
         }
     }

@@ -156,8 +156,8 @@ impl Scheduler {
         first.map(|first| first.waker.wake()).is_some()
     }
 
-    /// Something is due at `due_ms`, and it is `now_ms`: somebody has to look by then. The caller has
-    /// counted a change before.
+    /// Something is due at `due_ms`, and it is `now_ms`: somebody has to look by then. The caller
+    /// has counted a change before.
     pub(in super::super) fn tell(&self, due_ms: u64, now_ms: u64) {
         // Relaxed: see `change`.
         if self.asleep.load(Ordering::Relaxed) == 0 || Bug::WorkersNotWoken.is_planted() {

@@ -96,8 +96,8 @@ fn due_attempts_are_met_by_who_waits() {
 }
 
 /// Goal: finished records are cleared at the end of their window; where it was never written, that
-/// is told; and records that nobody knows the effect of are told, however old. Method: both finished
-/// states, either side of the end, with a window and without; an unknown one.
+/// is told; and records that nobody knows the effect of are told, however old. Method: both
+/// finished states, either side of the end, with a window and without; an unknown one.
 #[test]
 fn finished_records_are_met() {
     for state in [State::Succeeded, State::Failed] {
