@@ -112,6 +112,10 @@ impl DeadLetter {
     }
 
     /// The context, as it was given: what the request needs to run again.
+    ///
+    /// ```
+    /// fn size(letter: &oncegate::DeadLetter) -> usize { letter.context().len() }
+    /// ```
     #[must_use]
     pub fn context(&self) -> &[u8] {
         &self.context
@@ -235,35 +239,62 @@ pub struct LetterFilter {
 
 impl LetterFilter {
     /// All of them.
+    ///
+    /// ```
+    /// let _ = oncegate::LetterFilter::all();
+    /// ```
     pub fn all() -> Self {
         Self::default()
     }
 
     /// Those of this operation.
+    ///
+    /// ```
+    /// let _ = oncegate::LetterFilter::all().operation("charge");
+    /// ```
     pub fn operation(mut self, operation: &str) -> Self {
         self.operation = Some(operation.to_owned());
         self
     }
 
     /// Those that were given up for this reason.
+    ///
+    /// ```
+    /// use oncegate::{Buried, LetterFilter};
+    /// let _ = LetterFilter::all().reason(Buried::Deadline);
+    /// ```
     pub fn reason(mut self, reason: Buried) -> Self {
         self.reason = Some(reason);
         self
     }
 
     /// Those whose last attempt ended with an error of this class.
+    ///
+    /// ```
+    /// let _ = oncegate::LetterFilter::all().class("timeout");
+    /// ```
     pub fn class(mut self, class: &str) -> Self {
         self.class = Some(class.to_owned());
         self
     }
 
     /// Those that were buried then or later: since 1970, by the wall clock.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// let _ = oncegate::LetterFilter::all().since(Duration::from_secs(1_700_000_000));
+    /// ```
     pub fn since(mut self, unix_time: Duration) -> Self {
         self.since = Some(unix_time);
         self
     }
 
     /// Those that were buried before then.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// let _ = oncegate::LetterFilter::all().until(Duration::from_secs(1_700_000_000));
+    /// ```
     pub fn until(mut self, unix_time: Duration) -> Self {
         self.until = Some(unix_time);
         self

@@ -42,27 +42,53 @@ pub struct Attempt<'e> {
 
 impl<'e> Attempt<'e> {
     /// The lease: pass its fencing token on.
+    ///
+    /// ```
+    /// fn token(attempt: &oncegate::Attempt<'_>) -> u64 {
+    ///     attempt.lease().fencing_token().get()
+    /// }
+    /// ```
     pub fn lease(&self) -> &Lease<'e> {
         &self.lease
     }
 
     /// The lease, to renew it while the attempt runs.
+    ///
+    /// ```
+    /// fn renew(attempt: &mut oncegate::Attempt<'_>) -> Result<(), oncegate::Error> {
+    ///     attempt.lease_mut().renew(std::time::Duration::from_secs(60))
+    /// }
+    /// ```
     pub fn lease_mut(&mut self) -> &mut Lease<'e> {
         &mut self.lease
     }
 
     /// The lease alone, to end it.
+    ///
+    /// ```
+    /// fn give_back(attempt: oncegate::Attempt<'_>) -> Result<(), oncegate::Error> {
+    ///     attempt.into_lease().abandon()
+    /// }
+    /// ```
     pub fn into_lease(self) -> Lease<'e> {
         self.lease
     }
 
     /// The operation that the context was given for.
+    ///
+    /// ```
+    /// fn is_charge(attempt: &oncegate::Attempt<'_>) -> bool { attempt.operation() == "charge" }
+    /// ```
     #[must_use]
     pub fn operation(&self) -> &str {
         &self.journal.operation
     }
 
     /// The context, as it was given.
+    ///
+    /// ```
+    /// fn size(attempt: &oncegate::Attempt<'_>) -> usize { attempt.context().len() }
+    /// ```
     #[must_use]
     pub fn context(&self) -> &[u8] {
         &self.journal.context

@@ -40,11 +40,20 @@ pub struct OperationSettings {
 
 impl OperationSettings {
     /// The engine's own policy, and no limit.
+    ///
+    /// ```
+    /// let _ = oncegate::OperationSettings::new();
+    /// ```
     pub fn new() -> Self {
         Self { policy: None, max_in_flight: usize::MAX, clean_up: None, undo: None }
     }
 
     /// When attempts are tried again, and when no more.
+    ///
+    /// ```
+    /// use oncegate::{OperationSettings, RetryPolicy};
+    /// let _ = OperationSettings::new().policy(RetryPolicy::aws_standard());
+    /// ```
     pub fn policy(mut self, policy: RetryPolicy) -> Self {
         self.policy = Some(policy);
         self
@@ -53,6 +62,10 @@ impl OperationSettings {
     /// How many attempts [`next_attempt`](crate::Engine::next_attempt) hands out at a time, in this
     /// process: a bulkhead, so that one operation whose service hangs does not take all workers.
     /// At least 1.
+    ///
+    /// ```
+    /// let _ = oncegate::OperationSettings::new().max_in_flight(8);
+    /// ```
     pub fn max_in_flight(mut self, attempts: usize) -> Self {
         self.max_in_flight = attempts;
         self
