@@ -158,12 +158,14 @@ impl EngineBuilder {
     ///
     /// Each takes 40 bytes, and what is kept of it, its context, its steps and its history, a part
     /// of the outcome budget that no outcome takes from it. So the largest of all of them together
-    /// must fit in half of that.
+    /// must fit in half of that; where [`outcome_bytes`](Self::outcome_bytes) is not set, it is
+    /// made as large.
     ///
     /// ```
     /// # use oncegate::Engine;
-    /// assert!(Engine::builder().capacity(1_000).max_retrying(20).build().is_ok());
-    /// let error = Engine::builder().capacity(1_000).max_retrying(1 << 20).build().unwrap_err();
+    /// let builder = || Engine::builder().capacity(1_000).max_retrying(100);
+    /// assert!(builder().build().is_ok());
+    /// let error = builder().outcome_bytes(100_000).build().unwrap_err();
     /// assert_eq!(error.field(), "max_retrying");
     /// ```
     pub fn max_retrying(mut self, records: usize) -> Self {

@@ -93,7 +93,8 @@ impl EngineBuilder {
         let asked = self.retries.most.map_or(self.outcome_bytes.is_none(), |most| most > 0);
         let journal = if asked { self.retries.largest() } else { 0 };
         let largest = Outcome::new(0, []).stored_bytes() + self.outcome_limit.max(journal) + SLACK;
-        let least = largest.saturating_mul(16);
+        let retried = self.retries.most.unwrap_or(0).saturating_mul(self.retries.largest());
+        let least = largest.saturating_mul(16).max(retried.saturating_mul(2));
         let budget = self.outcome_bytes.unwrap_or((self.capacity * 256).max(least));
         if budget < largest * 2 {
             let limit = format!("at least two outcomes of the largest size, {} bytes", largest * 2);
