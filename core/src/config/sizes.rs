@@ -94,7 +94,10 @@ impl EngineBuilder {
         let journal = if asked { self.retries.largest() } else { 0 };
         let largest = Outcome::new(0, []).stored_bytes() + self.outcome_limit.max(journal) + SLACK;
         let retried = self.retries.most.unwrap_or(0).saturating_mul(self.retries.largest());
-        let least = largest.saturating_mul(16).max(retried.saturating_mul(2));
+        // Cutting it into chunks loses less than one.
+        let retried =
+            if retried == 0 { 0 } else { retried.saturating_mul(2) + (64 << 10) + largest };
+        let least = largest.saturating_mul(16).max(retried);
         let budget = self.outcome_bytes.unwrap_or((self.capacity * 256).max(least));
         if budget < largest * 2 {
             let limit = format!("at least two outcomes of the largest size, {} bytes", largest * 2);
