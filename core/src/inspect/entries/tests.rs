@@ -258,8 +258,8 @@ fn lost_journals_are_told() {
 }
 
 /// Goal: a due record whose journal is lost keeps no worker busy. Method: it is due, and the word
-/// that leads to its journal leads nowhere; a worker looks, and then whether anything is left to look
-/// at.
+/// that leads to its journal leads nowhere; a worker looks, and then whether anything is left to
+/// look at.
 #[test]
 fn lost_journals_keep_nobody_busy() {
     let (place, clock) = (Place::new(), ManualClock::new());
