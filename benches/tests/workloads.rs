@@ -147,6 +147,21 @@ fn shared_memory_has_a_figure_for_every_kind() {
     }
 }
 
+/// Goal: timers are measured for every contender and phase, and each contender fires exactly what
+/// is pending. Method: the smallest run; phases assert their counts themselves, and all but the
+/// bytes, which a process of its own would answer, have a figure.
+#[test]
+fn timers_have_a_figure_for_everybody() {
+    let rates = Subject::timer_rates(Extent::Tiny, &settings(&[1, 2], false));
+    assert_eq!(rates.len(), 6);
+    for rates in &rates {
+        let least = if rates.name == "timers-pairs" { 8 } else { 7 };
+        assert_eq!(rates.figures.len(), least, "{}", rates.name);
+        assert!(rates.figures.iter().any(|figures| figures.name == "oncegate"));
+        assert!(rates.figures.iter().all(|figures| figures.median() > 0.0), "{}", rates.name);
+    }
+}
+
 /// Goal: an attacker's requests harm no victim with a reservation. Method: two short slices; the
 /// latencies of so few say nothing, but what was refused or run again must be none.
 #[test]

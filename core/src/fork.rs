@@ -270,6 +270,15 @@ impl<T> Once<T> {
     }
 }
 
+impl<T> Once<T> {
+    /// The value, if it was set; then it is not any more.
+    pub(crate) fn take(&mut self) -> Option<T> {
+        let value = std::mem::replace(self.0.get_mut(), std::ptr::null_mut());
+        // SAFETY: as in `get`; nobody has a reference any more, since this one is exclusive.
+        (!value.is_null()).then(|| *unsafe { Box::from_raw(value) })
+    }
+}
+
 impl<T> Drop for Once<T> {
     fn drop(&mut self) {
         let value = *self.0.get_mut();

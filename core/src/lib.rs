@@ -88,3 +88,8 @@ pub use sync::mortal::fate;
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 mod readme {}
+
+/// So are those of the guide to retries.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/retries.md")]
+mod retries_guide {}

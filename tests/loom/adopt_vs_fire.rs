@@ -1,8 +1,8 @@
 //! Workers of two processes find the same record due.
 //!
-//! Threads: two, of two processes. Sizes: one record, two entries. Bound: two preemptions. Property:
-//! one of them gets the next attempt, with the context, and the other gets nothing (I1, I5). Left
-//! out: waiting, lapses.
+//! Threads: two, of two processes. Sizes: one record, two entries. Bound: two preemptions.
+//! Property: one of them gets the next attempt, with the context, and the other gets nothing (I1,
+//! I5). Left out: waiting, lapses.
 
 use crate::support::*;
 use oncegate::{AttemptError, Engine, RetryContext};

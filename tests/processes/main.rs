@@ -11,6 +11,9 @@ mod isolated;
 mod quotas;
 mod reboot;
 mod restart;
+mod retries;
+#[cfg(oncegate_failpoints)]
+mod retry_steps;
 mod sharing;
 #[cfg(oncegate_failpoints)]
 mod steps;

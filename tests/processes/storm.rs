@@ -13,6 +13,10 @@ use oncegate::{
 use crate::crew::Folder;
 use crate::forked::Forked;
 
+mod retries;
+
+use retries::Ends;
+
 const KEYS: usize = 40;
 const QUOTA: Quota = Quota::unlimited().max_live(KEYS as u64);
 /// Processes of one table, three at a time.
@@ -28,6 +32,9 @@ struct Oracle {
     done: [AtomicU64; KEYS],
     /// The token of the attempt whose outcome was replayed.
     seen: [AtomicU64; KEYS],
+    /// The highest number of an attempt, and the highest token.
+    attempt: [AtomicU64; KEYS],
+    fence: [AtomicU64; KEYS],
     /// The first thing that may not be: what, and the key.
     wrong: AtomicU64,
     admitted: AtomicU64,
@@ -37,7 +44,7 @@ struct Oracle {
 const NO_BYTES: u64 = u64::MAX;
 
 /// What may not be, as numbers that fit beside a key.
-const WRONG: [&str; 9] = [
+const WRONG: [&str; 11] = [
     "nothing",
     "admitted beside a living holder",
     "admitted again to its own holder",
@@ -47,6 +54,8 @@ const WRONG: [&str; 9] = [
     "bytes other than those that were acknowledged",
     "two replays differ",
     "an error that nobody expects",
+    "an attempt whose number or token is not above those before",
+    "a context, or a history, that nobody made",
 ];
 
 impl Oracle {
@@ -97,13 +106,16 @@ struct Weather {
     /// Other scopes fill the table up, and the one that is watched has a reservation.
     crowded: bool,
     inherited: bool,
+    /// Attempts are left to the engine.
+    retries: bool,
 }
 
 impl Weather {
     fn new(number: u64) -> Self {
         let bit = |at: u64| number >> at & 1 == 1;
-        let [evicts, has_quota, inline, waits, crowded] = [0, 1, 2, 3, 4].map(bit);
-        Self { evicts, has_quota, inline, waits, crowded, inherited: number % 5 == 4 }
+        let [evicts, has_quota, inline, waits, crowded, retries] = [0, 1, 2, 3, 4, 5].map(bit);
+        let inherited = number % 5 == 4;
+        Self { evicts, has_quota, inline, waits, crowded, inherited, retries }
     }
 
     fn builder(self) -> EngineBuilder {
@@ -119,6 +131,7 @@ impl Weather {
             .lease_duration(hour)
             .on_drop(OnDrop::KeepLease)
             .on_full(if self.evicts { OnFull::EvictLru } else { OnFull::Reject });
+        let builder = if self.retries { retries::configure(builder) } else { builder };
         if self.has_quota { builder.default_quota(QUOTA) } else { builder }
     }
 }
@@ -171,6 +184,7 @@ impl Sailor<'_> {
                 3 => drop(self.engine.finish_rotation()),
                 4..=25 if self.weather.crowded => self.crowd(),
                 26 if self.weather.crowded => self.limit_the_crowd(),
+                27..=40 if self.weather.retries => self.tend_retries(),
                 _ => self.call(),
             }
         }
@@ -225,13 +239,17 @@ impl Sailor<'_> {
         let wait = OnConflict::Wait(Duration::from_secs(2));
         let options = BeginOptions::new();
         let options = if self.waits { options.on_conflict(wait) } else { options };
+        // Who waits, and all others with him, would wait for a worker.
+        let options =
+            if self.waits || self.dice.roll(2) == 0 { options.run_due() } else { options };
         let oracle = self.oracle;
         // The engine is lent to the lease, and the dice are not.
-        let Self { engine, dice, me, waits, .. } = self;
+        let Self { engine, dice, me, waits, weather, .. } = self;
+        let ends = Ends { waits: *waits, retries: weather.retries };
         match engine.begin_with(&request(&name), &options) {
             Ok(Admission::Admitted(lease)) => {
                 admitted(oracle, key, *me, done, &lease);
-                end(oracle, key, dice, *waits, lease);
+                end(oracle, engine, key, dice, ends, lease);
             }
             Ok(Admission::Replayed(outcome)) => replayed(oracle, key, done, &outcome),
             Ok(_) => {}
@@ -255,13 +273,29 @@ fn admitted(oracle: &Oracle, key: usize, me: u64, done: u64, lease: &Lease<'_>) 
     if done != 0 {
         oracle.wrong(3, key);
     }
-    assert!(lease.attempt() > 0);
+    // SeqCst, both: as in `call`. It is alive and holds the lease: nobody has a later one.
+    let number = oracle.attempt[key].fetch_max(lease.attempt().into(), Ordering::SeqCst);
+    let token = lease.fencing_token().get();
+    let fence = oracle.fence[key].fetch_max(token, Ordering::SeqCst);
+    if number >= lease.attempt().into() || fence >= token {
+        oracle.wrong(9, key);
+    }
     // Relaxed: for people.
     oracle.admitted.fetch_add(1, Ordering::Relaxed);
 }
 
 /// Ends the attempt in one way or another, or keeps it until this process's death.
-fn end(oracle: &Oracle, key: usize, dice: &mut Dice, waits: bool, lease: Lease<'_>) {
+fn end(
+    oracle: &Oracle,
+    engine: &Engine,
+    key: usize,
+    dice: &mut Dice,
+    ends: Ends,
+    lease: Lease<'_>,
+) {
+    if ends.retries && dice.roll(2) == 0 {
+        return retries::leave(oracle, engine, key, lease);
+    }
     let token = lease.fencing_token().get();
     let outcome = Outcome::new(200, body(key, token));
     let ended = match dice.roll(6) {
@@ -270,7 +304,7 @@ fn end(oracle: &Oracle, key: usize, dice: &mut Dice, waits: bool, lease: Lease<'
             lease.fail(Failure::retryable()).map(|()| 0)
         }
         // Who waits would wait for itself.
-        1 if !waits => {
+        1 if !ends.waits => {
             let _ = lease.into_token();
             return;
         }
@@ -287,6 +321,13 @@ fn end(oracle: &Oracle, key: usize, dice: &mut Dice, waits: bool, lease: Lease<'
 }
 
 fn replayed(oracle: &Oracle, key: usize, done: u64, outcome: &Outcome) {
+    if retries::is_given_up(outcome) {
+        // It may be redriven, and run again; what was completed may not.
+        if done != 0 && done != NO_BYTES {
+            oracle.wrong(6, key);
+        }
+        return;
+    }
     let token = outcome.body().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
     if outcome.body() != body(key, token) {
         oracle.wrong(5, key);
@@ -355,7 +396,12 @@ fn storm(seed: u64) -> u64 {
     assert_eq!(wrong, 0, "seed {seed}, {weather:?}: key {key}: {what}");
     match parent {
         Some(engine) => drop(engine.bury_dead().expect("own")),
-        None => settled(seed, weather, &folder),
+        None => {
+            if weather.retries {
+                retries::settled(seed, weather, &folder);
+            }
+            settled(seed, weather, &folder);
+        }
     }
     killed
 }
@@ -386,8 +432,9 @@ fn settled(seed: u64, weather: Weather, folder: &Folder) {
 /// end that was acknowledged, every outcome is whole, its own and always the same one, nothing of
 /// the dead is left, and quotas are right (I1, I3, I4, I7, I8). Method: many tables, each with 20
 /// processes, three at a time, that begin, end, sweep, bury, rotate and wait, in half of the tables
-/// beside other scopes that fill it up, each killed before a write of its own; an oracle in shared
-/// memory. `STORM=N` begins at another seed.
+/// beside other scopes that fill it up, and in half of them leave attempts to the engine, take
+/// them, redrive and discard, each killed before a write of its own; an oracle in shared memory.
+/// `STORM=N` begins at another seed.
 #[test]
 fn nothing_is_run_twice_or_lost_in_a_storm() {
     let from = std::env::var("STORM").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use oncegate::{
-    Admission, BeginOptions, Engine, Error, ErrorCode, Failure, JitterSource, Quota, Reach,
-    Resolution, Scope, Secret,
+    Admission, AttemptError, BeginOptions, Engine, Error, ErrorCode, Failure, JitterSource,
+    LetterFilter, Quota, Reach, Resolution, RetryContext, RetryPolicy, Scope, Secret,
 };
 
 use crate::support::{Woken, admitted, done, poll, replayed, request};
@@ -110,6 +110,60 @@ fn children_wait_for_no_lock_of_the_parent() {
     lease.complete(&done("parent")).expect("the parent's lease goes on");
 }
 
+/// Goal: what waits for attempts in the parent is the parent's: a child that drops its copies of a
+/// driver, a descriptor and a future joins no thread, waits for no lock, and takes nobody's turn.
+/// Method: parent threads schedule and wait; children drop what they got, and end on an alarm if
+/// they hang; then the parent's own still work.
+#[test]
+#[cfg(target_os = "linux")]
+fn children_have_no_part_in_what_waits() {
+    let backoff = oncegate::BackoffPolicy::constant(Duration::from_millis(1));
+    let builder = Engine::builder().capacity(1_000).precise_clock();
+    let builder = builder.retry_policy(RetryPolicy::new(backoff)).reach(Reach::HostInherited);
+    let engine = Arc::new(builder.build().expect("valid"));
+    let driver = engine.driver().expect("a thread");
+    let due = engine.due_descriptor().expect("a descriptor");
+    let woken = Arc::new(Woken::default());
+    let mut next = Box::pin(engine.next_attempt_async());
+    assert!(poll(next.as_mut(), &woken).is_pending());
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // Relaxed: the flag orders nothing.
+            while !stop.load(Ordering::Relaxed) {
+                let _ = engine.next_attempt(Duration::from_millis(1)).expect("not forked");
+                let _ = engine.advance(16).expect("not forked");
+            }
+        });
+        let copies = std::mem::ManuallyDrop::new((driver, due, next));
+        for _ in 0..FORKS / 3 {
+            // SAFETY: the child only drops what it holds, and ends by `_exit`.
+            match unsafe { libc::fork() } {
+                0 => {
+                    // SAFETY: an alarm in this process, whose default action ends it.
+                    unsafe { libc::alarm(20) };
+                    let (driver, due, next) = std::mem::ManuallyDrop::into_inner(copies);
+                    let forked = due.advance(1).is_err();
+                    drop((driver, due, next));
+                    // SAFETY: ends the child without running anything of the parent's.
+                    unsafe { libc::_exit(i32::from(!forked)) };
+                }
+                child => assert_eq!(exit_status(child), Some(0), "it hung, or drove"),
+            }
+        }
+        // Relaxed: as above.
+        stop.store(true, Ordering::Relaxed);
+        let (driver, due, mut next) = std::mem::ManuallyDrop::into_inner(copies);
+        let context = RetryContext::new("op", b"k");
+        let lease = admitted(&engine, &request("k"));
+        let _ = lease.retry_later(&AttemptError::new("503"), &context).expect("room");
+        crate::support::until("the parent's own future", || {
+            woken.times() > 0 && poll(next.as_mut(), &woken).is_ready()
+        });
+        drop((driver, due));
+    });
+}
+
 /// Goal: parent and children do not retry in step, and no engine has to be open for that. Method: a
 /// source that has been drawn from before the fork; what the parent, two children and a grandchild
 /// draw afterwards are all different numbers.
@@ -196,6 +250,18 @@ fn calls(engine: &Arc<Engine>, lease: &oncegate::Lease<'_>) -> Option<i32> {
         engine.finish_rotation(),
         engine.ticker(Duration::from_secs(1)).map(drop),
         engine.run(&asked, || Ok::<_, ()>(done("child"))).map(drop),
+        engine.retry_later(token, &AttemptError::new("x"), &RetryContext::new("op", b"")).map(drop),
+        engine.next_attempt(Duration::ZERO).map(drop),
+        engine.next_attempt(Duration::from_secs(60)).map(drop),
+        engine.next_attempts(2, Duration::ZERO).map(drop),
+        engine.advance(16).map(drop),
+        engine.driver().map(drop),
+        #[cfg(target_os = "linux")]
+        engine.due_descriptor().map(drop),
+        engine.dead_letters(&LetterFilter::all(), None, 1).map(drop),
+        engine.redrive_all(&LetterFilter::all(), 1).map(drop),
+        engine.discard_all(&LetterFilter::all(), 1).map(drop),
+        engine.run_with_retries(&asked, &RetryPolicy::aws_standard(), || Err(())).map(drop),
         match joined {
             std::task::Poll::Ready(answer) => answer.map(drop),
             std::task::Poll::Pending => Ok(()),

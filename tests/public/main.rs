@@ -5,10 +5,14 @@
 mod allocations;
 mod attack;
 mod batches;
+mod bulkheads;
 mod chosen_keys;
+mod costly_retries;
 mod crashed_holder;
 mod cross_tenant;
 mod dead_letters;
+#[cfg(target_os = "linux")]
+mod descriptors;
 mod dropped_lease;
 mod expired_holder;
 mod failed_leader;
@@ -21,6 +25,7 @@ mod noisy_tenant;
 mod outcomes;
 mod reconciled;
 mod refused_input;
+mod retried_calls;
 mod rotated_secret;
 mod scheduled_retries;
 mod steps;
@@ -29,3 +34,5 @@ mod swapped_payload;
 #[cfg(target_os = "linux")]
 mod system_calls;
 mod threads;
+#[cfg(target_os = "linux")]
+mod waiting_workers;

@@ -36,7 +36,7 @@ fn hook_resolves_unknown_records() {
     let (engine, clock) = build(builder().on_lapse(OnLapse::Unknown));
     let asked = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&asked);
-    engine.set_reconciler(move |record| {
+    let hooked = engine.set_reconciler(move |record| {
         seen.lock().unwrap().push((record.attempt, record.fencing_token));
         match seen.lock().unwrap().len() {
             1 => Reconciled::Succeeded(done("it did")),
@@ -45,6 +45,7 @@ fn hook_resolves_unknown_records() {
             _ => Reconciled::StillUnknown,
         }
     });
+    hooked.expect("set");
     let mut tokens = Vec::new();
     for key in ["a", "b", "c"] {
         let lease = admitted(&engine, &request(key));
@@ -77,12 +78,12 @@ fn hook_resolves_unknown_records() {
 #[test]
 fn panicking_hook_knows_nothing() {
     let (engine, clock) = build(builder());
-    engine.set_reconciler(|_| panic!("in the hook"));
+    engine.set_reconciler(|_| panic!("in the hook")).expect("set");
     admitted(&engine, &request("key")).fail(Failure::unknown()).expect("holds the lease");
     let driven = engine.advance(100).expect("answered");
     assert!(driven.due_in.is_some(), "it is asked again");
     assert!(matches!(engine.begin(&request("key")), Ok(Admission::Unresolved)));
-    engine.set_reconciler(|_| Reconciled::Succeeded(done("after all")));
+    engine.set_reconciler(|_| Reconciled::Succeeded(done("after all"))).expect("set");
     clock.advance(Duration::from_secs(1));
     engine.advance(100).expect("answered");
     assert_eq!(replayed(&engine, &request("key")).body(), b"after all");

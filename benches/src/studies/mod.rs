@@ -11,6 +11,7 @@ mod opening;
 mod placement;
 mod retention;
 mod shared_memory;
+mod timers;
 
 use std::time::Duration;
 
@@ -100,11 +101,13 @@ pub enum Subject {
     Host,
     /// Shared memory against memory of the process itself.
     SharedMemory,
+    /// The timer wheel beside other ways to remember when something is due.
+    Timers,
 }
 
 impl Subject {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::HitRate,
         Self::Retention,
         Self::EarlyEvictions,
@@ -116,6 +119,7 @@ impl Subject {
         Self::Placement,
         Self::Host,
         Self::SharedMemory,
+        Self::Timers,
     ];
 
     /// Its name on the command line and in reports.
@@ -133,6 +137,7 @@ impl Subject {
             Self::Placement => "placement",
             Self::Host => "host",
             Self::SharedMemory => "shared-memory",
+            Self::Timers => "timers",
         }
     }
 
@@ -148,13 +153,33 @@ impl Subject {
                 host::host(capacity, settings)
             }
             Self::SharedMemory => Ok(shared_memory::shared_memory(&Sizes::of(extent), settings)),
+            Self::Timers => {
+                let grids = vec![timers::memory(extent.choose(
+                    &[20_000],
+                    &[1_000_000],
+                    &[1_000_000, 10_000_000],
+                ))?];
+                Ok(Found { grids, rates: Self::timer_rates(extent, settings) })
+            }
             other => other.grid(extent, settings).map(Found::from),
         }
     }
 
+    /// The rates of [`Subject::Timers`], all of which this process measures itself.
+    #[must_use]
+    pub fn timer_rates(extent: Extent, settings: &Settings) -> Vec<Rates> {
+        let sizes = [(1_000_000, TIMERS_1M), (10_000_000, TIMERS_10M)];
+        let tiny = [(20_000, TIMERS_1M)];
+        let sizes = extent.choose(&tiny[..], &sizes[..1], &sizes[..]);
+        let pairs = extent.choose((10_000, 10_000), (1_000_000, 300_000), (1_000_000, 1_000_000));
+        timers::rates(sizes, pairs, settings)
+    }
+
     fn grid(self, extent: Extent, settings: &Settings) -> Result<Study, String> {
         match self {
-            Self::Host | Self::SharedMemory => unreachable!("`make` has rates for them"),
+            Self::Host | Self::SharedMemory | Self::Timers => {
+                unreachable!("`make` has rates for them")
+            }
             Self::HitRate => {
                 let requests = extent.choose(50_000, 1_000_000, 4_000_000);
                 let capacities: &[usize] = &[1 << 14, 1 << 16, 1 << 17, 1 << 18];
@@ -220,6 +245,7 @@ pub fn answer(question: &[&str]) -> Option<Vec<f64>> {
             let bytes = memory::answer(name, records.parse().ok()?)?;
             Some(bytes.map(|bytes| bytes as f64).to_vec())
         }
+        ["timers", name, timers] => Some(vec![timers::answer(name, timers.parse().ok()?)?]),
         ["endurance", capacity, operations] => {
             Some(endurance::answer(capacity.parse().ok()?, operations.parse().ok()?))
         }
@@ -238,3 +264,19 @@ fn prepared<'s>(engine: &Engine, scope: Scope<'s>, number: u64) -> Prepared<'s> 
     let fingerprint = Fingerprint::from_bytes(bytes);
     engine.prepare_hashed(scope, fingerprint, 0)
 }
+
+/// The names of what is timed, with a million timers and with ten.
+const TIMERS_1M: [&str; timers::PHASES] = [
+    "timers-insert-1m",
+    "timers-cancel-1m",
+    "timers-cancel-and-clear-1m",
+    "timers-insert-again-1m",
+    "timers-fire-1m",
+];
+const TIMERS_10M: [&str; timers::PHASES] = [
+    "timers-insert-10m",
+    "timers-cancel-10m",
+    "timers-cancel-and-clear-10m",
+    "timers-insert-again-10m",
+    "timers-fire-10m",
+];

@@ -362,6 +362,7 @@ impl Engine {
             Ok((taken, attempt)) => {
                 if let Some(entry) = entry {
                     self.table.follow(entry, taken.fence());
+                    self.no_letter_any_more(entry);
                     self.table.note_change(entry.index);
                 }
                 let until_ms = lease.until_ms;

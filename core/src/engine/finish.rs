@@ -270,7 +270,7 @@ impl Engine {
     #[inline]
     fn note_token_over(&self, token: &LeaseToken, slot: usize) {
         if token.attempt > 1 && self.table.retries_any() {
-            self.token_over(slot);
+            self.token_over(slot, token);
         }
     }
 

@@ -85,7 +85,7 @@ struct Ear {
     region: Arc<crate::region::Region>,
     waiters: Arc<crate::wait::WaitQueue>,
     life: super::life::Life,
-    scheduler: Arc<super::Scheduler>,
+    scheduler: Arc<super::retrying::Scheduler>,
     stop: Arc<AtomicBool>,
 }
 

@@ -76,7 +76,7 @@ use open::KeyFile;
 pub(crate) use open::scope_hasher;
 pub(crate) use open::unauthenticated_quota;
 use quota::Quotas;
-use retrying::{Retries, Scheduler};
+use retrying::Retries;
 
 /// Admits each request once.
 ///

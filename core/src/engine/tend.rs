@@ -12,7 +12,7 @@ use crate::observe::Event;
 use crate::region::WAYS;
 use crate::sync::Ordering;
 use crate::sync::plain::AtomicBool;
-use crate::table::slot::Lapse;
+use crate::table::slot::{Kind, Lapse};
 use crate::table::{Found, Lapsed, Met, Open, PART, Rules};
 
 /// What one call of [`Engine::sweep`] did.
@@ -170,17 +170,30 @@ impl Engine {
                 if let Some(entry) = self.redriven(found) {
                     return self.carry_out_redrive(found, entry, rules);
                 }
-                let reference = self.table.slot(found.slot).outcome();
-                let decided = self.decided(reference, found.slot, found.seen.fence());
-                let window = decided.map_or(self.longest_window_ms(), |(_, window)| window.ms());
-                let until_ms = rules.now_ms.saturating_add(window);
-                self.table.open_window(found.slot, found.seen, until_ms);
+                self.open_window(found, rules);
             }
         }
     }
 }
 
 impl Engine {
+    /// Writes the window of a finished record whose finisher was paused, or killed, before he did.
+    pub(super) fn settle_window(&self, found: Found) {
+        let Found { slot, seen } = found;
+        let deadline = self.table.slot(slot).deadline();
+        let unsettled = matches!(deadline.kind, Kind::Lease | Kind::Closed);
+        if seen.state().is_finished() && deadline.belongs_to(seen.fence()) && unsettled {
+            self.open_window(found, &self.rules());
+        }
+    }
+
+    fn open_window(&self, found: Found, rules: &Rules) {
+        let Found { slot, seen } = found;
+        let decided = self.decided(self.table.slot(slot).outcome(), slot, seen.fence());
+        let window = decided.map_or(self.longest_window_ms(), |(_, window)| window.ms());
+        self.table.open_window(slot, seen, rules.now_ms.saturating_add(window));
+    }
+
     /// Sees to an attempt whose lease was to be closed. True: it has lapsed.
     pub(super) fn see_to_lapse(&self, found: Found, closed: Result<Lapsed, Open>) -> bool {
         let policy = match closed {

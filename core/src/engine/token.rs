@@ -2,11 +2,12 @@
 
 use std::fmt;
 
-use super::{Engine, millis_up};
+use super::{Engine, Lease, Status, millis_up};
 use crate::config::TEN_YEARS;
 use crate::error::{Error, ErrorCode};
 use crate::sync::planted::Bug;
-use crate::table::control::Fence;
+use crate::table::control::{Fence, State};
+use crate::table::slot::Kind;
 
 /// An integer below 2^63 that grows with every attempt of a fingerprint, for ever.
 ///
@@ -185,6 +186,42 @@ impl LeaseToken {
 }
 
 impl Engine {
+    /// The lease of a token that crossed a queue, or a process, as a guard again.
+    ///
+    /// For whoever dispatches attempts by other means and starts them later: one whose attempt has
+    /// been followed by another, or has ended, is stale, and is refused here instead of at its end.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::Fenced`]: the attempt is stale. [`ErrorCode::Forked`].
+    ///
+    /// ```
+    /// use oncegate::{Admission, Engine, Failure, LeaseToken, Outcome, Request, Scope};
+    ///
+    /// let engine = Engine::builder().capacity(1_000).build()?;
+    /// let request = Request::new(Scope::single_tenant(), "op", "key-1")?;
+    /// let Admission::Admitted(lease) = engine.begin(&request)? else { unreachable!() };
+    /// let bytes = lease.into_token().to_bytes(); // to a worker elsewhere
+    ///
+    /// let token = LeaseToken::from_bytes(&bytes)?;
+    /// engine.take_up(&token)?.fail(Failure::retryable())?;
+    /// assert!(engine.take_up(&token).unwrap_err().is_fenced());
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    pub fn take_up(&self, token: &LeaseToken) -> Result<Lease<'_>, Error> {
+        self.enter()?;
+        let (slot, seen) = self.held(token).ok_or_else(|| self.fenced())?;
+        let deadline = self.table.slot(slot).deadline();
+        let runs = seen.state() == State::Running
+            && deadline.belongs_to(seen.fence())
+            && deadline.kind == Kind::Lease;
+        if !runs {
+            return Err(self.fenced());
+        }
+        let status = if token.attempt == 1 { Status::Created } else { Status::Retried };
+        Ok(Lease::new(self, *token, status, deadline.at_ms))
+    }
+
     pub(super) fn fencing_token(&self, fence: Fence) -> FencingToken {
         FencingToken(self.epoch + fence.get())
     }

@@ -14,8 +14,8 @@ use crate::region::geometry::RETRY_WORDS;
 use crate::retry::journal::Journal;
 use crate::sync::planted::Bug;
 use crate::table::control::State;
+use crate::table::entry::EntryState;
 use crate::table::image::{EntryImage, SlotImage};
-use crate::table::retrying::EntryState;
 use crate::table::slot::{Deadline, Kind};
 
 /// What is impossible about an entry.

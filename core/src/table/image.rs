@@ -5,9 +5,8 @@
 //! changed: every one of them may say anything, and none of it leads anywhere.
 
 use super::control::{Fence, Snapshot, State};
-use super::retrying::{
-    EntryWord, IDENTITY, JOURNAL, JournalWord, STEP, STEP_GENERATION_MASK, STEP_SHIFT, places_among,
-};
+use super::entry::{EntryWord, JournalWord};
+use super::retrying::{IDENTITY, JOURNAL, STEP, STEP_GENERATION_MASK, STEP_SHIFT, places_among};
 use super::search;
 use super::set::{ARBITRATION, Arbitration, CLOCK, TAGS_PER_WORD};
 use super::slot::{CONTROL, DEADLINE, Deadline};

@@ -212,8 +212,8 @@ impl Table {
         deadline.belongs_to(seen.fence()) && (deadline.kind == Kind::Lease || unknown)
     }
 
-    /// The same, and whoever closes the lease from now on sees what its holder did before this call:
-    /// the deadline is written, if only by what it was.
+    /// The same, and whoever closes the lease from now on sees what its holder did before this
+    /// call: the deadline is written, if only by what it was.
     pub(crate) fn confirm_lease(&self, slot: usize, seen: Snapshot) -> bool {
         let at = self.slot(slot);
         loop {

@@ -35,6 +35,7 @@
 
 pub(crate) mod control;
 mod debts;
+pub(crate) mod entry;
 #[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
 pub(crate) mod image;
 mod insert;

@@ -39,9 +39,9 @@
 //!
 //! 1. An entry belongs to the record in its slot when both have the same fencing counter. The
 //!    counter of the entry is only ever raised by compare-and-swap, in the same generation.
-//! 2. Before an attempt is taken that has ended or lapsed, the journal is sealed; whoever holds that
-//!    attempt can then no longer change it, since he compares with a word without the seal. So a
-//!    stale holder changes nothing.
+//! 2. Before an attempt is taken that has ended or lapsed, the journal is sealed; whoever holds
+//!    that attempt can then no longer change it, since he compares with a word without the seal. So
+//!    a stale holder changes nothing.
 //!    A new entry is there before its maker knows that he still holds the lease. If he does not, he
 //!    takes it back, by the same word: unless a takeover has sealed it.
 //! 3. An entry that is sealed may be behind its record: whoever took the attempt has not come
@@ -54,117 +54,11 @@
 
 use super::Table;
 use super::control::{Fence, Snapshot, State};
+use super::entry::{Entry, EntryState, EntryWord, JournalWord};
+use super::slot::{Deadline, Kind};
 use crate::observe::Event;
 use crate::region::header;
 use crate::sync::Ordering;
-
-/// What an entry is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum EntryState {
-    Free = 0,
-    Claimed = 1,
-    Live = 2,
-    Dead = 3,
-}
-
-/// A plain copy of an entry's control word.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct EntryWord(u64);
-
-impl EntryWord {
-    /// A word as it was read from a file, whatever it says.
-    #[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
-    pub(super) fn of_word(word: u64) -> Self {
-        Self(word)
-    }
-
-    pub(crate) fn state(self) -> EntryState {
-        match self.0 >> STATE_SHIFT {
-            0 => EntryState::Free,
-            1 => EntryState::Claimed,
-            2 => EntryState::Live,
-            _ => EntryState::Dead,
-        }
-    }
-
-    pub(crate) fn owner(self) -> u8 {
-        (self.0 >> OWNER_SHIFT) as u8
-    }
-
-    pub(crate) fn slot(self) -> usize {
-        (self.0 & SLOT_MASK) as usize
-    }
-
-    /// The word itself, to compare.
-    pub(crate) fn word(self) -> u64 {
-        self.0
-    }
-
-    /// Whether it stands for a record.
-    pub(crate) fn is_used(self) -> bool {
-        matches!(self.state(), EntryState::Live | EntryState::Dead)
-    }
-
-    /// How often the entry has changed hands, modulo 2^26.
-    pub(crate) fn generation(self) -> u64 {
-        self.0 >> GENERATION_SHIFT & GENERATION_MASK
-    }
-
-    fn with(self, state: EntryState, owner: u8) -> Self {
-        let kept = self.0 & (GENERATION_MASK << GENERATION_SHIFT | SLOT_MASK);
-        Self((state as u64) << STATE_SHIFT | u64::from(owner) << OWNER_SHIFT | kept)
-    }
-
-    /// The same in the hands of another record, or of none.
-    fn given(self, state: EntryState, owner: u8, slot: usize) -> Self {
-        let generation = (self.generation() + 1) & GENERATION_MASK;
-        let kept = generation << GENERATION_SHIFT | slot as u64 & SLOT_MASK;
-        Self((state as u64) << STATE_SHIFT | u64::from(owner) << OWNER_SHIFT | kept)
-    }
-}
-
-impl std::fmt::Debug for EntryWord {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("EntryWord")
-            .field("state", &self.state())
-            .field("owner", &self.owner())
-            .field("generation", &self.generation())
-            .field("slot", &self.slot())
-            .finish()
-    }
-}
-
-/// An entry, as it was seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Entry {
-    pub(crate) index: usize,
-    pub(crate) word: EntryWord,
-}
-
-/// What leads to a journal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct JournalWord(u64);
-
-impl JournalWord {
-    /// A word as it was read from a file, whatever it says.
-    #[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
-    pub(super) fn of_word(word: u64) -> Self {
-        Self(word)
-    }
-
-    pub(crate) fn new(reference: u64, sealed: bool) -> Self {
-        Self(reference & !SEAL | u64::from(sealed) << SEAL.trailing_zeros())
-    }
-
-    pub(crate) fn reference(self) -> u64 {
-        self.0 & !SEAL
-    }
-
-    pub(crate) fn is_sealed(self) -> bool {
-        self.0 & SEAL != 0
-    }
-}
 
 /// How an entry stands to the record in its slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -254,7 +148,7 @@ impl Table {
         // after the record and the journal: see the module's head.
         let step = words[STEP].load(Ordering::Acquire);
         let identity = words[IDENTITY].load(Ordering::Acquire);
-        let same = self.entry_word(entry.index).0 & !OWNER_MASK == entry.word.0 & !OWNER_MASK;
+        let same = self.entry_word(entry.index).is_same_but_owner(entry.word);
         let own = step >> STEP_SHIFT == entry.word.generation() & STEP_GENERATION_MASK;
         if !same || !own {
             return Standing::Changed;
@@ -309,7 +203,7 @@ impl Table {
         let step = entry.word.generation() << STEP_SHIFT | draft.fence.get();
         let identity = self.slot(entry.word.slot()).first_word();
         let whose = u64::from(draft.operation) << 32 | u64::from(draft.scope);
-        let values = [identity, whose, step, draft.journal & !SEAL];
+        let values = [identity, whose, step, JournalWord::new(draft.journal, false).word()];
         for (word, value) in words.iter().zip(values) {
             // Release: pairs with the Acquire loads of `standing` and `journal_of`; whoever sees
             // one of these words sees the claim that came before it.
@@ -366,7 +260,7 @@ impl Table {
     pub(crate) fn journal_of(&self, entry: Entry) -> JournalWord {
         // Acquire: pairs with the AcqRel of `change_journal`; the journal is written before it is
         // referred to.
-        JournalWord(self.region.retry(entry.index)[JOURNAL].load(Ordering::Acquire))
+        JournalWord::of_word(self.region.retry(entry.index)[JOURNAL].load(Ordering::Acquire))
     }
 
     /// Puts `to` in the place of `from`. False: somebody else was faster.
@@ -374,7 +268,7 @@ impl Table {
         // AcqRel: publishes the journal to `journal_of`, and orders seal and takeover for
         // `standing`. Acquire on failure: the journal that is there instead will be read.
         self.region.retry(entry.index)[JOURNAL]
-            .compare_exchange(from.0, to.0, Ordering::AcqRel, Ordering::Acquire)
+            .compare_exchange(from.word(), to.word(), Ordering::AcqRel, Ordering::Acquire)
             .is_ok()
     }
 
@@ -452,7 +346,7 @@ impl Table {
 
     pub(crate) fn entry_word(&self, index: usize) -> EntryWord {
         // Acquire: pairs with the AcqRel of `swap_entry`.
-        EntryWord(self.region.retry_controls()[index].load(Ordering::Acquire))
+        EntryWord::of_word(self.region.retry_controls()[index].load(Ordering::Acquire))
     }
 
     /// The entry of number `index`, if it stands for a record.
@@ -511,12 +405,35 @@ impl Table {
         match self.standing(entry, seen) {
             Standing::Current => match seen.state() {
                 State::Succeeded => true,
-                State::Failed => entry.word.state() == EntryState::Live,
+                State::Failed if entry.word.state() == EntryState::Live => {
+                    !self.is_letter(entry.word.slot(), seen)
+                }
+                State::Failed => self.window_ends(entry, seen),
                 _ => false,
             },
             Standing::Changed => !seen.state().is_record() && self.is_behind(entry, seen),
             Standing::Nobodys => true,
         }
+    }
+
+    /// Whether the record in `slot`, which was seen as `seen`, is a dead letter: it has failed, and
+    /// its window never ends.
+    pub(crate) fn is_letter(&self, slot: usize, seen: Snapshot) -> bool {
+        let deadline = self.slot(slot).deadline();
+        seen.state() == State::Failed
+            && deadline.belongs_to(seen.fence())
+            && deadline.kind == Kind::Window
+            && deadline.at_ms == Deadline::MAX_MS
+    }
+
+    /// Whether the record of `entry`, which has failed, answers duplicates for a while, and not for
+    /// as long as a dead letter does: somebody has discarded it, and did not live to free its
+    /// entry.
+    fn window_ends(&self, entry: Entry, seen: Snapshot) -> bool {
+        let deadline = self.slot(entry.word.slot()).deadline();
+        deadline.belongs_to(seen.fence())
+            && deadline.kind == Kind::Window
+            && deadline.at_ms != Deadline::MAX_MS
     }
 
     /// Whether the slot has gone to another record, or none, since the entry was in step.
@@ -527,7 +444,8 @@ impl Table {
         own && step & Fence::MAX < seen.fence().get()
     }
 
-    /// Takes the process of entry `dead` of the registry out of all entries.
+    /// Takes the process of entry `dead` of the registry out of all entries, and tells whoever
+    /// schedules that any of them may have changed: it did not live to tell of what it did last.
     pub(crate) fn bury_entries(&self, dead: u8) {
         for index in 0..self.retry_entries() {
             let word = self.entry_word(index);
@@ -538,11 +456,12 @@ impl Table {
                     // Whoever schedules looks after it next.
                     EntryState::Live | EntryState::Dead => {
                         self.swap_entry(index, word, word.with(word.state(), 0));
-                        self.note_change(index);
                     }
                 }
             }
         }
+        let blocks = crate::region::geometry::RETRIES_PER_CHANGE;
+        (0..self.retry_entries()).step_by(blocks).for_each(|first| self.note_change(first));
     }
 
     fn swap_entry(&self, index: usize, from: EntryWord, to: EntryWord) -> bool {
@@ -550,7 +469,7 @@ impl Table {
         // so, and whoever claims it sees that its last user has done with it. Relaxed on failure:
         // the word is loaded again.
         self.region.retry_controls()[index]
-            .compare_exchange(from.0, to.0, Ordering::AcqRel, Ordering::Relaxed)
+            .compare_exchange(from.word(), to.word(), Ordering::AcqRel, Ordering::Relaxed)
             .is_ok()
     }
 
@@ -585,16 +504,6 @@ pub(super) const JOURNAL: usize = 3;
 const LOOKED_AT: usize = 64;
 /// Changes of an entry end, so that a few rounds do.
 const MOST_ROUNDS: u32 = 1_000;
-const SEAL: u64 = 1 << 63;
 pub(super) const STEP_SHIFT: u32 = 44;
 pub(super) const STEP_GENERATION_MASK: u64 = (1 << (u64::BITS - STEP_SHIFT)) - 1;
-const SLOT_MASK: u64 = (1 << GENERATION_SHIFT) - 1;
-const GENERATION_SHIFT: u32 = 28;
-const GENERATION_MASK: u64 = (1 << (OWNER_SHIFT - GENERATION_SHIFT)) - 1;
-const OWNER_SHIFT: u32 = 54;
-const OWNER_MASK: u64 = 0xff << OWNER_SHIFT;
-const STATE_SHIFT: u32 = OWNER_SHIFT + u8::BITS;
-
-const _: () = assert!(STATE_SHIFT + 2 == u64::BITS, "the fields fill the word");
-const _: () = assert!(super::set::MAX_SLOTS <= 1 << GENERATION_SHIFT, "every slot has a number");
 const _: () = assert!(Fence::MAX < 1 << STEP_SHIFT, "a counter fits beside the generation");

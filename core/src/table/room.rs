@@ -325,8 +325,10 @@ impl Table {
         if !finished || !(over || self.may_evict(wanted.scope, slot)) {
             return None;
         }
-        if self.slot(slot).deadline().at_ms == Deadline::MAX_MS && !Bug::LettersEvicted.is_planted()
-        {
+        let deadline = self.slot(slot).deadline();
+        let is_letter = deadline.at_ms == Deadline::MAX_MS && !Bug::LettersEvicted.is_planted();
+        // One whose window is not written may become a letter, or is one that is being redriven.
+        if is_letter || deadline.kind != Kind::Window && self.retries_any() {
             // A dead letter stays until it is redriven or discarded.
             return None;
         }

@@ -4,11 +4,15 @@
 //! ```text
 //! open PATH [tiny] [capacity=N] [lease=MS] [secret=BYTE] [retiring=BYTE] [reject]
 //!           [lapse=unknown|failed] [window=MS] [quota=N] [processes=N] [inline=BYTES]
-//! begin KEY [wait=MS]       admitted ATTEMPT FENCE STATUS | replayed BODY | …; `waits` before
+//!           [retrying=N] [letters=N] [retry=MS[xATTEMPTS]] [in-flight=N]
+//! begin KEY [wait=MS|run-due]  admitted ATTEMPT FENCE STATUS | replayed BODY | …; `waits` before
 //! token KEY                 its lease as digits; take-token KEY DIGITS in another process
 //! complete KEY BODY         stored | without-bytes | error CODE
 //! fail KEY [after=MS]       ok | error CODE
 //! renew KEY MS              ok | error CODE
+//! later KEY [OPERATION]     scheduled ATTEMPT | buried REASON KEPT
+//! next MS                   attempt NUMBER FENCE OPERATION CONTEXT | none
+//! advance | letters | redrive | discard | free-entries
 //! mass FROM TO BODY         admitted N: begins and completes each key of the range
 //! sweep | bury | stats | rotate BYTE | retire | drop | exit
 //! pass MS | list FOLDER | go FOLDER | close-all
@@ -21,6 +25,8 @@
 
 #[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
 mod closing;
+#[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
+mod retries;
 #[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
 mod tasks;
 

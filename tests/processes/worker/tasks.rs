@@ -11,7 +11,7 @@ use oncegate::{
 };
 
 /// Why a command was not carried out.
-pub(crate) struct Refused(String);
+pub(crate) struct Refused(pub(super) String);
 
 impl Refused {
     pub(crate) fn name(&self) -> &str {
@@ -28,23 +28,23 @@ impl From<Error> for Refused {
 #[derive(Default)]
 pub(crate) struct Worker {
     engine: Option<Engine>,
-    tokens: HashMap<String, LeaseToken>,
+    pub(super) tokens: HashMap<String, LeaseToken>,
 }
 
 /// A line, word by word; `name=value` are options.
-struct Words<'l>(std::str::SplitWhitespace<'l>);
+pub(super) struct Words<'l>(pub(super) std::str::SplitWhitespace<'l>);
 
 impl<'l> Words<'l> {
-    fn next(&mut self) -> Result<&'l str, Refused> {
+    pub(super) fn next(&mut self) -> Result<&'l str, Refused> {
         self.0.next().ok_or_else(|| Refused("a word is missing".into()))
     }
 
-    fn number(&mut self) -> Result<u64, Refused> {
+    pub(super) fn number(&mut self) -> Result<u64, Refused> {
         number(self.next()?)
     }
 }
 
-fn number(text: &str) -> Result<u64, Refused> {
+pub(super) fn number(text: &str) -> Result<u64, Refused> {
     text.parse().map_err(|_| Refused(format!("{text} is no number")))
 }
 
@@ -93,6 +93,8 @@ impl Worker {
                 Ok("taken".into())
             }
             command @ ("complete" | "fail" | "renew") => self.end(command, &mut words),
+            command @ ("later" | "next" | "advance" | "letters" | "redrive" | "discard"
+            | "free-entries") => self.retry(command, &mut words),
             command => self.tend(command, &mut words),
         }
     }
@@ -130,11 +132,11 @@ impl Worker {
         Ok("ok".into())
     }
 
-    fn engine(&self) -> Result<&Engine, Refused> {
+    pub(super) fn engine(&self) -> Result<&Engine, Refused> {
         self.engine.as_ref().ok_or_else(|| Refused("nothing is open".into()))
     }
 
-    fn token(&self, key: &str) -> Result<LeaseToken, Refused> {
+    pub(super) fn token(&self, key: &str) -> Result<LeaseToken, Refused> {
         self.tokens.get(key).copied().ok_or_else(|| Refused(format!("{key} is not leased")))
     }
 
@@ -144,7 +146,9 @@ impl Worker {
         for word in words.0.by_ref() {
             builder = configure(builder, word)?;
         }
-        self.engine = Some(builder.build()?);
+        let engine = builder.build()?;
+        super::retries::opened(&engine)?;
+        self.engine = Some(engine);
         Ok("open".into())
     }
 
@@ -169,8 +173,12 @@ impl Worker {
 
     fn begin(&mut self, words: &mut Words<'_>) -> Result<String, Refused> {
         let key = words.next()?;
-        let wait = words.0.next().and_then(|word| word.strip_prefix("wait="));
+        let how = words.0.next();
+        let wait = how.and_then(|word| word.strip_prefix("wait="));
         let mut options = BeginOptions::new();
+        if how == Some("run-due") {
+            options = options.run_due();
+        }
         if let Some(ms) = wait {
             options = options.on_conflict(OnConflict::Wait(Duration::from_millis(number(ms)?)));
         }
@@ -278,7 +286,7 @@ fn configure(builder: EngineBuilder, word: &str) -> Result<EngineBuilder, Refuse
         "reject" => builder.on_full(OnFull::Reject),
         "lapse" if value == "failed" => builder.on_lapse(OnLapse::Failed),
         "lapse" => builder.on_lapse(OnLapse::Unknown),
-        _ => return Err(Refused(format!("no such option: {word}"))),
+        _ => super::retries::configure(builder, name, value)?,
     })
 }
 
@@ -286,7 +294,7 @@ fn secret(byte: u8) -> Result<Secret, Error> {
     Secret::from_bytes(&[byte; 32])
 }
 
-fn request(key: &str) -> Result<Request<'_>, Error> {
+pub(super) fn request(key: &str) -> Result<Request<'_>, Error> {
     let request = Request::new(Scope::single_tenant(), "POST /charges", key)?;
     Ok(request.payload(Payload::raw(b"{}")))
 }

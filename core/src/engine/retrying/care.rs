@@ -1,6 +1,6 @@
 //! Care: the journal of a record that is retried, kept in step with its attempts.
 
-use super::super::{Engine, LeaseToken, millis_up};
+use super::super::{Engine, FencingToken, LeaseToken, millis_up};
 use super::retries::{Asked, Granted, hash_of};
 use crate::error::Error;
 use crate::observe::Event;
@@ -9,7 +9,8 @@ use crate::retry::FailureKind;
 use crate::retry::journal::{End, Journal, Note};
 use crate::sync::planted::Bug;
 use crate::table::control::State;
-use crate::table::retrying::{Entry, EntryDraft, JournalWord};
+use crate::table::entry::{Entry, JournalWord};
+use crate::table::retrying::EntryDraft;
 use crate::table::slot::Lapse;
 use crate::table::{Found, Rules};
 
@@ -71,6 +72,11 @@ impl Engine {
                 continue;
             };
             let attempt = self.attempt_of(found);
+            // After both were read: whoever takes the next attempt seals the journal before, and
+            // the swaps below fail.
+            if !self.stands(found) {
+                return false;
+            }
             if journal.has_note(attempt) && !word.is_sealed() {
                 let sealed = JournalWord::new(word.reference(), true);
                 if self.table.change_journal(entry, word, sealed) {
@@ -86,6 +92,12 @@ impl Engine {
                 return true;
             }
         }
+    }
+
+    /// Whether the record is still in the attempt that was found: only then is the number of that
+    /// attempt what [`attempt_of`](Self::attempt_of) has just said.
+    fn stands(&self, found: Found) -> bool {
+        self.table.slot(found.slot).control().load().fence() == found.seen.fence()
     }
 
     /// What became of the attempt that was found.
@@ -198,6 +210,10 @@ impl Engine {
         if !journal.has_note(self.attempt_of(found)) {
             journal.note(self.note_of(found, End::Lapsed, 0, String::new(), rules));
         }
+        if !self.stands(found) {
+            // Somebody else has seen to it, and the next attempt has begun: it is not to be noted.
+            return;
+        }
         let (scope, kind) = (self.table.scope_of(entry), FailureKind::Timeout);
         let asked = Asked { found, journal: &journal, scope, kind, error: None };
         let granted = match self.ask(&asked, rules) {
@@ -220,7 +236,7 @@ impl Engine {
         {
             self.counters.add(Event::Lapsed);
             self.end_failing(found, due_ms, rules);
-            self.attempt_over(entry);
+            self.attempt_over(entry, self.fencing_token(found.seen.fence()));
             self.announce(entry, due_ms);
         } else {
             // Somebody else was faster.
@@ -249,31 +265,36 @@ impl Engine {
         changed
     }
 
-    /// An attempt of `entry` has ended: its place is another's, if this process handed it out.
-    pub(super) fn attempt_over(&self, entry: Entry) {
-        let ended = self.scheduler().index().ended(entry.index, None, self.now_ms());
+    /// An attempt of `entry` has ended: its place is another's, if this process handed it out. True:
+    /// it did.
+    pub(super) fn attempt_over(&self, entry: Entry, fencing: FencingToken) -> bool {
+        let ended = self.scheduler().index().ended(entry.index, fencing.get(), self.now_ms());
         if ended && self.scheduler().index().ready.len() != 0 {
             self.scheduler().wake_one();
         }
+        ended
     }
 
     /// The same for an attempt whose holder noted something in its journal.
     pub(in super::super) fn token_is_over(&self, token: &LeaseToken) {
         if let Some((slot, _)) = self.locate(token) {
-            self.token_over(slot);
+            self.token_over(slot, token);
         }
     }
 
     /// The same for the attempt of a token, which has ended otherwise than by a retry.
-    pub(in super::super) fn token_over(&self, slot: usize) {
+    pub(in super::super) fn token_over(&self, slot: usize, token: &LeaseToken) {
         let seen = self.table.slot(slot).control().load();
         if let Ok(Some(entry)) = self.table.entry_of(slot, seen) {
-            self.attempt_over(entry);
+            let own = self.attempt_over(entry, token.fencing);
             self.table.without_leavings(entry);
             if seen.state() == State::Waiting {
                 // Given back: whoever looks after attempts has to hear when it is due.
                 let due_ms = self.table.slot(slot).deadline().at_ms;
                 self.announce(entry, due_ms);
+            } else if !own && self.region.is_shared() {
+                // Another process handed it out, perhaps, and has a place free now.
+                self.announce(entry, self.now_ms());
             }
         }
     }

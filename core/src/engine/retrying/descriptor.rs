@@ -150,6 +150,7 @@ impl Drop for DueDescriptor {
             && let Some(ticket) = lock(&self.ticket).take()
         {
             self.engine.scheduler().leave(ticket);
+            self.engine.relieve();
         }
     }
 }

@@ -11,7 +11,8 @@ use crate::retry::Receipt;
 use crate::retry::journal::End;
 use crate::sync::planted::Bug;
 use crate::table::control::State;
-use crate::table::retrying::{Entry, Standing};
+use crate::table::entry::Entry;
+use crate::table::retrying::Standing;
 use crate::table::slot::{Kind, Lapse};
 use crate::table::{Found, Lapsed, LeaseDraft, NotTaken, Open, Rules};
 
@@ -33,14 +34,19 @@ impl Engine {
         self.look_at_changes();
         self.ripen(&rules, RIPENED);
         loop {
-            let popped = {
+            let (popped, held_up) = {
                 let mut index = self.scheduler().index();
-                if self.retries.is_full(index.in_flight()) {
-                    return Ok(None);
-                }
-                index.pop(|operation, running| self.retries.may_run(operation, running))
+                let full = self.retries.is_full(index.in_flight());
+                let may_run = |operation, running| self.retries.may_run(operation, running);
+                let popped = if full { None } else { index.pop(may_run) };
+                (popped, index.ready.len() != 0)
             };
-            let Some((operation, due)) = popped else { return Ok(None) };
+            let Some((operation, due)) = popped else {
+                if held_up && self.forget_ended(&rules) {
+                    continue;
+                }
+                return Ok(None);
+            };
             let number = due.index as usize;
             let Some(entry) = self.table.entry_at(number) else { continue };
             match self.look_at_entry(entry, &rules) {
@@ -66,13 +72,35 @@ impl Engine {
         self.journal(entry).is_none() && !Bug::LostJournalsFiled.is_planted()
     }
 
+    /// Gives the places free of attempts that this process handed out and that ended elsewhere:
+    /// their tokens crossed to another process, or it took their records over. False: there is
+    /// none.
+    fn forget_ended(&self, rules: &Rules) -> bool {
+        let running = self.scheduler().index().running();
+        let over = running.into_iter().filter(|(number, fence)| {
+            let record = self.table.entry_at(*number).map(|entry| entry.word.slot());
+            let seen = record.map(|slot| self.table.slot(slot).control().load());
+            !seen.is_some_and(|seen| {
+                seen.state() == State::Running && self.fencing_token(seen.fence()).get() == *fence
+            })
+        });
+        let over: Vec<_> = over.collect();
+        let mut index = self.scheduler().index();
+        let ended = |(number, fence)| index.ended(number, fence, rules.now_ms);
+        over.into_iter().map(ended).fold(false, |any, ended| any | ended)
+    }
+
     /// Files what has changed about the entries since they were looked at last.
     pub(super) fn look_at_changes(&self) {
         let in_all = self.table.changes();
         let entries = self.table.retry_entries();
         let blocks = entries.div_ceil(RETRIES_PER_CHANGE);
         let mut index = self.scheduler().index();
-        let changed = index.changed(in_all, blocks, entries, |block| self.table.changes_of(block));
+        let mut changed =
+            index.changed(in_all, blocks, entries, |block| self.table.changes_of(block));
+        if self.region.is_shared() {
+            changed.extend(index.in_turn(self.now_ms(), blocks));
+        }
         for block in changed {
             let first = block * RETRIES_PER_CHANGE;
             for number in first..(first + RETRIES_PER_CHANGE).min(entries) {
@@ -89,11 +117,14 @@ impl Engine {
         let seen = at.control().load();
         let deadline = at.deadline();
         let redriven = seen.state() == State::Failed && deadline.kind == Kind::Due;
+        // One that failed for good and whose finisher died is no letter before its window is open.
+        let unsettled =
+            seen.state() == State::Failed && matches!(deadline.kind, Kind::Lease | Kind::Closed);
         let open = matches!(seen.state(), State::Running | State::Waiting | State::Unknown);
         let runs = open || redriven;
         // One that is just being written, or whose process died, is looked at soon.
         let soon = !deadline.belongs_to(seen.fence()) || self.table.is_orphan(seen);
-        runs.then(|| if soon { self.now_ms() } else { deadline.at_ms })
+        (runs || unsettled).then(|| if soon || unsettled { self.now_ms() } else { deadline.at_ms })
     }
 
     /// Moves what is due among what is ready, and sees to lapses: at most `limit` entries. Gives
@@ -169,6 +200,7 @@ impl Engine {
                 State::Succeeded | State::Failed => match self.redriven(found) {
                     Some(dead) => self.carry_out_redrive(found, dead, rules),
                     None => {
+                        self.settle_window(found);
                         self.table.without_leavings(entry);
                         return Looked::Nothing;
                     }
@@ -181,9 +213,10 @@ impl Engine {
 
     /// Gives the place of an attempt free that this process handed out, and that has ended.
     fn note_end(&self, entry: Entry, found: Found) {
-        let runs = found.seen.state() == State::Running;
-        let fence = runs.then(|| self.fencing_token(found.seen.fence()).get());
-        self.scheduler().index().ended(entry.index, fence, self.now_ms());
+        let runs = u64::from(found.seen.state() == State::Running);
+        // All before the one that runs.
+        let last = self.fencing_token(found.seen.fence()).get() - runs;
+        self.scheduler().index().ended(entry.index, last, self.now_ms());
     }
 
     /// Starts the next attempt of a record that is due. `None`: it has changed.
@@ -210,6 +243,7 @@ impl Engine {
             }
         };
         self.table.follow(entry, taken.fence());
+        self.no_letter_any_more(entry);
         // It is looked at again when its lease ends, here and elsewhere.
         self.table.note_change(entry.index);
         if taken.waiters() {

@@ -46,8 +46,9 @@ impl Engine {
     /// them, sees to leases that have lapsed, and sweeps a part of the table now and then.
     ///
     /// Bounded work: however much is due at once, a call looks at `limit` records, and `begin`
-    /// never waits for it. Needed only where no worker waits in [`next_attempt`](Self::next_attempt)
-    /// with a timeout, and neither a [`Driver`] nor a [descriptor](Self::due_descriptor) calls it.
+    /// never waits for it. Needed only where no worker waits in
+    /// [`next_attempt`](Self::next_attempt) with a timeout, and neither a [`Driver`] nor a
+    /// [descriptor](Self::due_descriptor) calls it.
     ///
     /// # Errors
     ///
@@ -119,6 +120,7 @@ impl Engine {
             }
             self.scheduler().leave(ticket);
             if !goes_on || driven.is_err() {
+                self.relieve();
                 return;
             }
         }

@@ -13,7 +13,7 @@ use crate::retry::journal::{End, Journal, MAX_CLASS};
 use crate::retry::{BudgetExhausted, FailureKind, Hint};
 use crate::sync::planted::Bug;
 use crate::table::control::State;
-use crate::table::retrying::{Entry, EntryState, JournalWord};
+use crate::table::entry::{Entry, EntryState, JournalWord};
 use crate::table::slot::Deadline;
 use crate::table::{Found, Rules};
 
@@ -24,12 +24,13 @@ use crate::table::{Found, Rules};
 /// let error = AttemptError::new("connection reset");
 /// # let _ = error;
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use]
 pub struct AttemptError {
     class: String,
     kind: FailureKind,
     hint: Option<Hint>,
+    terminal: bool,
     outcome: Option<Outcome>,
 }
 
@@ -42,7 +43,7 @@ impl AttemptError {
     /// ```
     pub fn new(class: &str) -> Self {
         let kind = FailureKind::Transient;
-        Self { class: class.to_owned(), kind, hint: None, outcome: None }
+        Self { class: class.to_owned(), kind, hint: None, terminal: false, outcome: None }
     }
 
     /// Why it failed, as far as the price of another attempt depends on it. Default: `Transient`.
@@ -68,6 +69,21 @@ impl AttemptError {
         self
     }
 
+    /// It is never tried again, whatever the policy says: the record has failed, and is a dead
+    /// letter.
+    ///
+    /// ```
+    /// let _ = oncegate::AttemptError::new("card declined").terminal();
+    /// ```
+    pub fn terminal(mut self) -> Self {
+        self.terminal = true;
+        self
+    }
+
+    pub(super) fn is_terminal(&self) -> bool {
+        self.terminal
+    }
+
     pub(super) fn hint_given(&self) -> Option<Hint> {
         self.hint
     }
@@ -81,6 +97,17 @@ impl AttemptError {
     pub fn outcome(mut self, outcome: Outcome) -> Self {
         self.outcome = Some(outcome);
         self
+    }
+}
+
+impl fmt::Debug for AttemptError {
+    /// Without the class, which is the caller's text.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AttemptError")
+            .field("kind", &self.kind)
+            .field("hint", &self.hint)
+            .field("outcome", &self.outcome)
+            .finish_non_exhaustive()
     }
 }
 
@@ -187,7 +214,7 @@ pub enum Buried {
     Deadline = 2,
     /// The retry budget was spent.
     Budget = 3,
-    /// The error was final.
+    /// The error was terminal, or the service said not to retry.
     FinalError = 4,
     /// Its last attempt was given up by its lapse.
     Lapsed = 5,
@@ -218,7 +245,7 @@ impl Buried {
 }
 
 /// An attempt that failed, and what is to be written about it.
-struct Failing<'a> {
+pub(super) struct Failing<'a> {
     found: Found,
     entry: Option<(Entry, JournalWord)>,
     scope: u32,
@@ -276,11 +303,11 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// [`ErrorCode::Fenced`]: the lease is lost; nothing was changed. (Where it was lost in the midst
-    /// of this call, the next attempt may have the context that was given.)
-    /// [`ErrorCode::InvalidOption`]: a class, an operation or a context that is too long. [`ErrorCode::Full`], field
-    /// `max_retrying` or `outcome_bytes`: there is no room; the lease lasts.
-    /// [`ErrorCode::Forked`].
+    /// [`ErrorCode::Fenced`]: the lease is lost; nothing was changed. (Where it was lost in the
+    /// midst of this call, the next attempt may have the context that was given.)
+    /// [`ErrorCode::InvalidOption`]: a class, an operation or a context that is too long.
+    /// [`ErrorCode::Full`], field `max_retrying` or `outcome_bytes`: there is no room; the lease
+    /// lasts. [`ErrorCode::Forked`].
     ///
     /// ```
     /// use std::time::Duration;
@@ -334,7 +361,7 @@ impl Engine {
     }
 
     /// The attempt that was found, with its journal and the note of its failure.
-    fn failing<'a>(
+    pub(super) fn failing<'a>(
         &self,
         found: Found,
         token: &LeaseToken,
@@ -348,7 +375,7 @@ impl Engine {
 
     /// Schedules the next attempt, or buries the record. `None`: somebody else has changed its
     /// journal, or the place of it; look again.
-    fn decide_failing(
+    pub(super) fn decide_failing(
         &self,
         failing: Failing<'_>,
         token: &LeaseToken,
@@ -383,6 +410,8 @@ impl Engine {
         failing.journal.receipt = granted.receipt.to_words();
         let Failing { found, rules, .. } = failing;
         let due_ms = rules.now_ms.saturating_add(failing.journal.delay_ms);
+        // Before it is left: then the next attempt may begin at once.
+        let next_attempt = self.attempt_of(found) + 1;
         let Some((entry, made)) = self.keep_journal(&failing.keeping())? else {
             return Ok(None);
         };
@@ -391,10 +420,11 @@ impl Engine {
             return Err(self.fenced());
         }
         self.end_failing(found, due_ms, &rules);
-        self.attempt_over(entry);
+        if next_attempt > 2 {
+            self.attempt_over(entry, self.fencing_token(found.seen.fence()));
+        }
         self.counters.add(Event::Later);
         self.announce(entry, due_ms);
-        let next_attempt = self.attempt_of(found) + 1;
         let due_in = Duration::from_millis(due_ms.saturating_sub(rules.now_ms));
         Ok(Some(Later::Scheduled { next_attempt, due_in }))
     }
@@ -408,7 +438,8 @@ impl Engine {
         }
     }
 
-    /// Takes an entry back that was `made` for a lease which is lost. False: the next attempt has it.
+    /// Takes an entry back that was `made` for a lease which is lost. False: the next attempt has
+    /// it.
     pub(super) fn withdraw(&self, entry: Entry, made: bool) -> bool {
         if Bug::EntryNotWithdrawn.is_planted() {
             return true;
@@ -433,7 +464,7 @@ impl Engine {
         if !self.room_for_letter() {
             self.finish_at(slot, seen, &outcome, State::Failed, window_ms)?;
             if let Some((entry, _)) = failing.entry {
-                self.attempt_over(entry);
+                self.attempt_over(entry, self.fencing_token(seen.fence()));
                 self.table.free_entry(entry);
             }
             return Ok(Some(Later::Buried { reason, kept: false, budget }));
@@ -447,7 +478,7 @@ impl Engine {
         // It stays until it is redriven or discarded.
         match self.finish_at(slot, seen, &outcome, State::Failed, Deadline::MAX_MS) {
             Ok(_) => {
-                self.attempt_over(dead);
+                self.attempt_over(dead, self.fencing_token(seen.fence()));
                 self.note_letter();
                 self.table.note_change(dead.index);
                 Ok(Some(Later::Buried { reason, kept: true, budget }))

@@ -18,7 +18,8 @@ use crate::retry::journal::Journal;
 use crate::sync::Ordering;
 use crate::sync::planted::Bug;
 use crate::table::control::State;
-use crate::table::retrying::{Entry, EntryState, JournalWord, Standing};
+use crate::table::entry::{Entry, EntryState, JournalWord};
+use crate::table::retrying::Standing;
 use crate::table::slot::{Deadline, Kind};
 use crate::table::{Found, Rules};
 
@@ -116,6 +117,11 @@ impl Engine {
         let (_, (found, entry)) = self.letter(id)?;
         let rules = self.rules();
         let Found { slot, seen } = found;
+        if entry.word.state() != EntryState::Dead {
+            // By that others know what its deadline means, should this process die on the way. It
+            // was marked as live by whoever was late to say so of a redrive before.
+            self.table.mark_entry(entry, EntryState::Dead).ok_or_else(no_letter)?;
+        }
         if !self.table.settle_letter(slot, seen, Kind::Due, rules.now_ms) {
             return Err(no_letter());
         }
@@ -212,17 +218,13 @@ impl Engine {
     /// The dead letter of entry `index`, if it is one.
     fn letter_at(&self, index: usize) -> Option<(DeadLetter, (Found, Entry))> {
         let entry = self.table.entry_at(index)?;
-        if entry.word.state() != EntryState::Dead {
-            return None;
-        }
         let slot = entry.word.slot();
         let seen = self.table.slot(slot).control().load();
-        let deadline = self.table.slot(slot).deadline();
-        let is_letter = seen.state() == State::Failed
-            && deadline.kind == Kind::Window
-            && deadline.at_ms == Deadline::MAX_MS
-            && self.table.standing(entry, seen) == Standing::Current;
-        if !is_letter {
+        if entry.word.state() == EntryState::Dead {
+            self.settle_window(Found { slot, seen });
+        }
+        let is_current = || self.table.standing(entry, seen) == Standing::Current;
+        if !(self.table.is_letter(slot, seen) && is_current()) {
             return None;
         }
         let (_, journal) = self.journal(entry)?;
@@ -261,11 +263,21 @@ impl Engine {
                 break;
             }
         }
-        if let Some((_, true)) = self.table.mark_entry(entry, EntryState::Live) {
+        // Before the entry says that it is no letter: whoever finds a live one beside a record that
+        // has failed frees it.
+        if self.table.redrive(found.slot, found.seen) {
+            self.no_letter_any_more(entry);
+        }
+        self.announce(entry, rules.now_ms);
+    }
+
+    /// Notes that `entry`, if it was one of a dead letter, is one of a record that runs again.
+    pub(in super::super) fn no_letter_any_more(&self, entry: Entry) {
+        if self.table.entry_word(entry.index).state() == EntryState::Dead
+            && let Some((_, true)) = self.table.mark_entry(entry, EntryState::Live)
+        {
             self.uncount_letter();
         }
-        self.table.redrive(found.slot, found.seen);
-        self.announce(entry, rules.now_ms);
     }
 
     /// The entry of a dead letter whose deadline says that it runs again, if what was found is one.
@@ -300,7 +312,7 @@ impl Engine {
             return true;
         }
         // What died processes counted and did not bury is found out here.
-        let count = || (0..self.table.retry_entries()).filter(|at| self.is_letter(*at)).count();
+        let count = || (0..self.table.retry_entries()).filter(|at| self.has_letter(*at)).count();
         // Relaxed: a count; entries decide.
         self.region.header(header::DEAD_LETTERS).store(count() as u64, Ordering::Relaxed);
         if self.letters() < most {
@@ -320,8 +332,11 @@ impl Engine {
         true
     }
 
-    fn is_letter(&self, index: usize) -> bool {
-        self.table.entry_word(index).state() == EntryState::Dead
+    fn has_letter(&self, index: usize) -> bool {
+        self.table.entry_at(index).is_some_and(|entry| {
+            let slot = entry.word.slot();
+            self.table.is_letter(slot, self.table.slot(slot).control().load())
+        })
     }
 
     fn letters(&self) -> u64 {
@@ -365,7 +380,7 @@ impl Engine {
         let dead = dead.map(|(dead, _)| dead);
         let window_ms = if dead.is_some() { Deadline::MAX_MS } else { window_ms };
         let ended = self.finish_at(slot, seen, &outcome, State::Failed, window_ms).is_ok();
-        self.attempt_over(entry);
+        self.attempt_over(entry, self.fencing_token(seen.fence()));
         match (ended, dead) {
             (true, Some(dead)) => {
                 self.note_letter();

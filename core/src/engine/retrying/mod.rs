@@ -19,6 +19,7 @@ mod letters;
 mod next;
 mod ready;
 mod reconcile;
+mod registry;
 mod retries;
 mod scheduler;
 mod settings;
@@ -35,8 +36,12 @@ pub use letter::{AttemptEnd, DeadLetter, LetterFilter, LetterId, LetterPage, Pas
 pub use next::{Attempt, NextAttempt};
 pub use reconcile::Reconciliation;
 pub(super) use retries::Retries;
+#[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
 pub(super) use scheduler::Scheduler;
 pub use settings::{OnLettersFull, OperationSettings};
 pub use steps::{FinishedStep, Step};
 pub(crate) use stuck::OnEvent;
 pub use stuck::{EngineEvent, StuckTransition};
+
+#[cfg(all(test, not(any(oncegate_loom, oncegate_shuttle))))]
+mod tests;

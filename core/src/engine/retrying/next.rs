@@ -42,7 +42,6 @@ pub struct Attempt<'e> {
 
 impl<'e> Attempt<'e> {
     /// The lease: pass its fencing token on.
-    #[must_use]
     pub fn lease(&self) -> &Lease<'e> {
         &self.lease
     }
@@ -181,6 +180,18 @@ impl Engine {
     fn pass_on(&self, woken: bool) {
         if woken || self.scheduler().index().ready.len() != 0 {
             self.scheduler().wake_one();
+        }
+        self.relieve();
+    }
+
+    /// Sees to it that somebody looks when the next thing is due, of those who wait: they may have
+    /// left that to one who leaves now.
+    pub(super) fn relieve(&self) {
+        let first = self.scheduler().index().first_due_ms();
+        if let Some(due_ms) = first {
+            // No change is counted: whoever goes to sleep looks at the index after he is queued, and
+            // so plans for this himself, or was queued before it was looked at here.
+            self.scheduler().tell(due_ms, self.now_ms());
         }
     }
 }

@@ -1,13 +1,16 @@
 //! Reconciling: records that nobody knows the effect of are resolved by a hook, and what lapsed or
 //! failed for good is cleaned up under a lease of its own.
 
+use std::sync::Arc;
+
 use super::super::{Engine, LeaseToken, is_open};
 use super::hooks::{CleanUpHook, LapsedAttempt, ReconcileHook, Reconciled, UndoHook, Unresolved};
+use super::registry::Setting;
 use crate::error::Error;
 use crate::observe::Event;
 use crate::retry::journal::{End, Journal};
 use crate::table::control::State;
-use crate::table::retrying::Entry;
+use crate::table::entry::Entry;
 use crate::table::slot::Lapse;
 use crate::table::{Found, LeaseDraft, Rules};
 
@@ -46,22 +49,27 @@ impl Engine {
     /// Two processes may ask about one record at once; one answer counts. A hook that panics knows
     /// nothing. It must not block for long.
     ///
+    /// # Errors
+    ///
+    /// As [`set_retry_budget`](Self::set_retry_budget).
+    ///
     /// ```
     /// use oncegate::{Engine, Reconciled};
     /// let engine = Engine::builder().capacity(1_000).build()?;
     /// engine.set_reconciler(|record| {
     ///     println!("attempt {} is in doubt", record.attempt);
     ///     Reconciled::StillUnknown
-    /// });
+    /// })?;
     /// # Ok::<(), oncegate::Error>(())
     /// ```
     pub fn set_reconciler(
         &self,
         hook: impl Fn(&Unresolved<'_>) -> Reconciled + Send + Sync + 'static,
-    ) {
-        self.retries.set_reconciler(Some(ReconcileHook(std::sync::Arc::new(hook))));
+    ) -> Result<(), Error> {
+        self.retries.set(Setting::Reconciler(ReconcileHook(Arc::new(hook))))?;
         // What became unknown before is found by the sweep.
         self.scheduler().forget_seen();
+        Ok(())
     }
 
     /// Asks the [reconciler](Self::set_reconciler) about records that are unknown, at most `limit`
@@ -75,7 +83,7 @@ impl Engine {
     /// use oncegate::{Admission, Engine, Failure, Outcome, Reconciled, Request, Scope};
     ///
     /// let engine = Engine::builder().capacity(1_000).build()?;
-    /// engine.set_reconciler(|_| Reconciled::Succeeded(Outcome::new(200, b"it did")));
+    /// engine.set_reconciler(|_| Reconciled::Succeeded(Outcome::new(200, b"it did")))?;
     /// let request = Request::new(Scope::single_tenant(), "op", "key-1")?;
     /// if let Admission::Admitted(lease) = engine.begin(&request)? {
     ///     lease.fail(Failure::unknown())?;
@@ -154,6 +162,8 @@ impl Engine {
         if self.retries.reconciler().is_some() {
             let (fence, now_ms) = (found.seen.fence().get(), self.now_ms());
             self.scheduler().index().doubt(found.slot, fence, now_ms);
+            // Nothing has changed about any entry, and somebody has to look all the same.
+            let _ = self.table.changes_from_now();
             self.scheduler().tell(now_ms, now_ms);
         }
     }

@@ -1,13 +1,12 @@
 //! What an engine knows of retries beside its table: policies, limits, budgets, its scheduler.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
-
-use dashmap::DashMap;
 
 use super::super::{Engine, millis_up};
 use super::hooks::ReconcileHook;
 use super::later::{AttemptError, Buried};
+use super::registry::{Registry, Setting};
 use super::scheduler::Scheduler;
 use super::settings::{OnLettersFull, OperationSettings};
 use crate::config::EngineBuilder;
@@ -18,11 +17,10 @@ use crate::observe::{Event, RetryStats};
 use crate::region::header;
 use crate::retry::journal::{Journal, MAX_NAME};
 use crate::retry::{
-    AdaptiveBackoff, AdaptiveStats, Attempted, BudgetExhausted, Budgets, Decision, Exhaustion,
-    FailureKind, JitterSource, Levels, Receipt, RetryBudget, RetryPolicy, Stretch,
+    AdaptiveBackoff, AdaptiveConfig, AdaptiveStats, Attempted, BudgetExhausted, Decision,
+    Exhaustion, FailureKind, JitterSource, Levels, Receipt, RetryBudget, RetryPolicy, Stretch,
 };
 use crate::sync::Ordering;
-use crate::sync::plain::{AtomicBool, Mutex, MutexGuard};
 use crate::table::{Found, Rules};
 
 /// The retries of one engine.
@@ -33,15 +31,10 @@ pub(in super::super) struct Retries {
     pub(super) on_letters_full: OnLettersFull,
     policy: RetryPolicy,
     pub(super) jitter: JitterSource,
-    operations: DashMap<u32, Arc<OperationSettings>>,
-    budgets: Budgets,
-    /// Whether any budget was ever set.
-    budgeted: AtomicBool,
+    registry: Registry,
     max_in_flight: usize,
-    adaptive: Option<AdaptiveBackoff>,
-    reconciler: Mutex<Option<ReconcileHook>>,
-    /// Whether any operation was ever given a hook.
-    hooked: AtomicBool,
+    adaptive_config: Option<AdaptiveConfig>,
+    adaptive: PerProcess<Option<AdaptiveBackoff>>,
     scheduler: PerProcess<Arc<Scheduler>>,
 }
 
@@ -69,6 +62,7 @@ pub(super) struct Asked<'a> {
 impl Retries {
     pub(in super::super) fn new(config: &EngineBuilder, count: usize) -> Result<Self, Error> {
         let sizes = &config.retries;
+        let adaptive = config.adaptive.clone().map(AdaptiveConfig::build).transpose()?;
         let jitter = config
             .jitter_seed
             .map_or_else(JitterSource::new, |seed| Ok(JitterSource::seeded(seed)))?;
@@ -79,13 +73,10 @@ impl Retries {
             on_letters_full: sizes.on_letters_full,
             policy: config.retry_policy.clone(),
             jitter,
-            operations: DashMap::new(),
-            budgets: Budgets::new(),
-            budgeted: AtomicBool::new(false),
+            registry: Registry::new(),
             max_in_flight: config.max_in_flight,
-            adaptive: config.adaptive.clone().map(|config| config.build()).transpose()?,
-            reconciler: Mutex::new(None),
-            hooked: AtomicBool::new(false),
+            adaptive_config: config.adaptive.clone(),
+            adaptive: PerProcess::new(adaptive),
             scheduler: PerProcess::new(Arc::new(Scheduler::new())),
         })
     }
@@ -97,20 +88,15 @@ impl Retries {
 
     /// Whether one more attempt of `operation` may be handed out, of which so many run.
     pub(super) fn may_run(&self, operation: u32, running: usize) -> bool {
-        let settings = self.operations.get(&operation).map(|own| Arc::clone(&own));
-        settings.is_none_or(|own| running < own.max_in_flight)
+        self.registry.operation(operation).is_none_or(|own| running < own.max_in_flight)
     }
 
     pub(super) fn settings_of(&self, operation: &str) -> Option<Arc<OperationSettings>> {
-        self.operations.get(&hash_of(operation)).map(|own| Arc::clone(&own))
-    }
-
-    pub(super) fn set_reconciler(&self, hook: Option<ReconcileHook>) {
-        *held(&self.reconciler) = hook;
+        self.registry.operation(hash_of(operation))
     }
 
     pub(super) fn reconciler(&self) -> Option<ReconcileHook> {
-        held(&self.reconciler).clone()
+        self.registry.reconciler()
     }
 
     fn policy_of(&self, operation: &str) -> RetryPolicy {
@@ -120,25 +106,33 @@ impl Retries {
 
     /// Whether a lapse may have to be cleaned up after, which is no work of a `begin`.
     pub(in super::super) fn is_hooked(&self) -> bool {
-        // Relaxed: see `is_budgeted`.
-        self.hooked.load(Ordering::Relaxed)
+        self.registry.is_hooked()
     }
 
     /// Whether any budget was ever set.
     #[inline]
     pub(in super::super) fn is_budgeted(&self) -> bool {
-        // Relaxed: whoever sets a budget before he begins a request has done so in this thread, or
-        // synchronised by other means.
-        self.budgeted.load(Ordering::Relaxed)
+        self.registry.is_budgeted()
     }
 
     /// The budgets that an attempt of `operation` in `scope` has to ask.
     pub(in super::super) fn levels(&self, scope: u32, operation: &str) -> Levels {
-        self.budgets.levels_of(scope, operation)
+        self.registry.levels(scope, operation)
+    }
+
+    pub(super) fn set(&self, setting: Setting) -> Result<(), Error> {
+        self.registry.set(setting)
     }
 
     pub(super) fn stretch(&self, now: Duration) -> Stretch {
-        self.adaptive.as_ref().map_or(Stretch::NONE, |adaptive| adaptive.step(now))
+        self.adaptive().map_or(Stretch::NONE, |adaptive| adaptive.step(now))
+    }
+
+    /// What this process has measured, if it is to slow retries down by that.
+    pub(super) fn adaptive(&self) -> Option<&AdaptiveBackoff> {
+        // It was built of the same settings before.
+        let fresh = || self.adaptive_config.clone().and_then(|config| config.build().ok());
+        self.adaptive.get(fresh).as_ref()
     }
 
     /// How long the lease of the next attempt lasts.
@@ -153,6 +147,9 @@ impl Engine {
     /// Whether there is a next attempt, and when; paid for, if there are budgets.
     pub(super) fn ask(&self, asked: &Asked<'_>, rules: &Rules) -> Result<Granted, Denied> {
         let Asked { found, journal, scope, kind, error } = *asked;
+        if error.is_some_and(AttemptError::is_terminal) {
+            return Err(Denied { reason: Buried::FinalError, budget: None });
+        }
         let attempt = self.attempt_of(found).saturating_sub(journal.before);
         let elapsed = Duration::from_millis(rules.now_ms.saturating_sub(journal.began_ms));
         let now = self.now();
@@ -201,38 +198,30 @@ impl Engine {
     /// ```
     /// use oncegate::{Engine, OperationSettings, RetryPolicy};
     /// let engine = Engine::builder().capacity(1_000).build()?;
-    /// let settings = OperationSettings::new().policy(RetryPolicy::aws_standard()).max_in_flight(8);
-    /// engine.set_operation("charge", settings)?;
+    /// let settings = OperationSettings::new().max_in_flight(8);
+    /// engine.set_operation("charge", settings.policy(RetryPolicy::aws_standard()))?;
     /// # Ok::<(), oncegate::Error>(())
     /// ```
     pub fn set_operation(&self, operation: &str, settings: OperationSettings) -> Result<(), Error> {
         check_operation(operation)?;
         settings.check()?;
-        let hash = hash_of(operation);
-        let known = self.retries.operations.contains_key(&hash);
-        if !known && self.retries.operations.len() >= MOST_OPERATIONS {
-            let limit = format!("{MOST_OPERATIONS} operations");
-            return Err(Error::new(ErrorCode::QuotaExceeded, "operations", "one more", limit));
-        }
-        if settings.has_hooks() {
-            // Relaxed: as for budgets.
-            self.retries.hooked.store(true, Ordering::Relaxed);
-        }
-        self.retries.operations.insert(hash, Arc::new(settings));
-        Ok(())
+        self.retries.set(Setting::Operation(operation.into(), Arc::new(settings)))
     }
 
     /// Sets the retry budget of all attempts of this engine, in this process.
     ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::QuotaExceeded`], field `settings`: settings were changed 65,536 times.
+    ///
     /// ```
     /// use oncegate::{Engine, RetryBudget};
     /// let engine = Engine::builder().capacity(1_000).build()?;
-    /// engine.set_retry_budget(RetryBudget::finagle().build()?);
+    /// engine.set_retry_budget(RetryBudget::finagle().build()?)?;
     /// # Ok::<(), oncegate::Error>(())
     /// ```
-    pub fn set_retry_budget(&self, budget: RetryBudget) {
-        self.retries.budgets.set_engine(budget);
-        self.note_budgets();
+    pub fn set_retry_budget(&self, budget: RetryBudget) -> Result<(), Error> {
+        self.retries.set(Setting::EngineBudget(budget))
     }
 
     /// Sets the retry budget of one scope, in this process.
@@ -248,21 +237,23 @@ impl Engine {
     /// # Ok::<(), oncegate::Error>(())
     /// ```
     pub fn set_scope_budget(&self, scope: Scope<'_>, budget: RetryBudget) -> Result<(), Error> {
-        self.retries.budgets.set_tag(self.scope_tag(scope), budget)?;
-        self.note_budgets();
-        Ok(())
+        self.retries.set(Setting::ScopeBudget(self.scope_tag(scope), budget))
     }
 
-    /// Takes the retry budget of a scope away. False: it had none.
+    /// Takes the retry budget of a scope away, if it has one.
+    ///
+    /// # Errors
+    ///
+    /// As [`set_retry_budget`](Self::set_retry_budget).
     ///
     /// ```
     /// use oncegate::{Engine, Scope};
     /// let engine = Engine::builder().capacity(1_000).build()?;
-    /// assert!(!engine.remove_scope_budget(Scope::new("acme")?));
+    /// engine.remove_scope_budget(Scope::new("acme")?)?;
     /// # Ok::<(), oncegate::Error>(())
     /// ```
-    pub fn remove_scope_budget(&self, scope: Scope<'_>) -> bool {
-        self.retries.budgets.remove_tag(self.scope_tag(scope))
+    pub fn remove_scope_budget(&self, scope: Scope<'_>) -> Result<(), Error> {
+        self.retries.set(Setting::NoScopeBudget(self.scope_tag(scope)))
     }
 
     /// Sets the retry budget of one operation, in this process: that of a
@@ -279,9 +270,7 @@ impl Engine {
     /// # Ok::<(), oncegate::Error>(())
     /// ```
     pub fn set_operation_budget(&self, operation: &str, budget: RetryBudget) -> Result<(), Error> {
-        self.retries.budgets.set_operation(operation, budget)?;
-        self.note_budgets();
-        Ok(())
+        self.retries.set(Setting::OperationBudget(operation.into(), budget))
     }
 
     /// Tells the adaptive backoff how loaded this process is, or what it calls: from 0 to 1, as by
@@ -300,7 +289,7 @@ impl Engine {
     /// # Ok::<(), oncegate::Error>(())
     /// ```
     pub fn set_load(&self, load: f64) -> Result<(), Error> {
-        match &self.retries.adaptive {
+        match self.retries.adaptive() {
             Some(adaptive) => adaptive.set_load(load),
             None => Err(Error::of(ErrorCode::InvalidConfig, "adaptive_backoff")),
         }
@@ -316,7 +305,7 @@ impl Engine {
     /// ```
     #[must_use]
     pub fn adaptive_stats(&self) -> Option<AdaptiveStats> {
-        self.retries.adaptive.as_ref().map(AdaptiveBackoff::stats)
+        self.retries.adaptive().map(AdaptiveBackoff::stats)
     }
 
     pub(in super::super) fn retry_stats(&self) -> RetryStats {
@@ -345,16 +334,11 @@ impl Engine {
         }
     }
 
-    fn note_budgets(&self) {
-        // Relaxed: see `is_budgeted`.
-        self.retries.budgeted.store(true, Ordering::Relaxed);
-    }
-
     /// An attempt that was due at `due_ms` was handed out.
     pub(super) fn note_dispatch(&self, due_ms: u64, rules: &Rules) {
         let lag = Duration::from_millis(rules.now_ms.saturating_sub(due_ms));
         self.dispatch_lag.record(super::super::begin::nanos(lag));
-        if let Some(adaptive) = &self.retries.adaptive {
+        if let Some(adaptive) = self.retries.adaptive() {
             let (ready, in_flight) = {
                 let index = self.scheduler().index();
                 (index.ready.len(), index.in_flight())
@@ -370,10 +354,6 @@ impl Engine {
     }
 }
 
-fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 pub(super) fn check_operation(operation: &str) -> Result<(), Error> {
     if (1..=MAX_NAME).contains(&operation.len()) {
         return Ok(());
@@ -387,5 +367,3 @@ pub(super) fn hash_of(operation: &str) -> u32 {
     let hash = xxhash_rust::xxh3::xxh3_64(operation.as_bytes()) as u32;
     if operation.is_empty() { 0 } else { hash.max(1) }
 }
-
-const MOST_OPERATIONS: usize = 1_024;

@@ -4,8 +4,9 @@
 //! a record out of it asks the record. What is filed too early is filed again; what is missing is
 //! found when the entries change, which the region counts for all.
 //!
-//! Whoever schedules something touches no lock of another thread's: it changes the region, counts
-//! the change, and wakes a sleeper who would look too late.
+//! Whoever schedules something changes the region and counts the change; he takes a lock where
+//! somebody sleeps who may have to be woken, or where his attempt was handed out here and its place
+//! is another's now.
 
 use std::collections::{HashMap, VecDeque};
 use std::task::Waker;
@@ -16,12 +17,14 @@ use super::reconcile::Doubt;
 use super::stuck::UnderWay;
 use crate::retry::wheel::raw::Wheel;
 use crate::sync::planted::Bug;
-use crate::sync::{Mutex, MutexGuard, lock};
+use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, lock};
 
 /// What one process knows of the records that are retried.
 pub(in super::super) struct Scheduler {
     index: Mutex<Index>,
     sleepers: Mutex<Sleepers>,
+    /// How many there are: where nobody sleeps, nobody has to be woken.
+    asleep: AtomicU64,
 }
 
 /// What is due when, what is ready, and what runs.
@@ -33,6 +36,9 @@ pub(super) struct Index {
     /// How often each block of entries had changed when it was looked at.
     seen: Vec<u64>,
     seen_in_all: Option<u64>,
+    /// Which block is looked at next, whether it has changed or not, and when one was last.
+    turn: usize,
+    turned_ms: u64,
     /// Attempts that this process has handed out, by entry.
     running: HashMap<usize, Running>,
     /// How many of each operation.
@@ -80,7 +86,19 @@ pub(super) enum Kind {
 
 impl Scheduler {
     pub(in super::super) fn new() -> Self {
-        Self { index: Mutex::new(Index::new()), sleepers: Mutex::default() }
+        let asleep = AtomicU64::new(0);
+        Self { index: Mutex::new(Index::new()), sleepers: Mutex::default(), asleep }
+    }
+
+    /// Changes who sleeps.
+    fn change<T>(&self, change: impl FnOnce(&mut Sleepers) -> T) -> T {
+        let mut sleepers = lock(&self.sleepers);
+        let changed = change(&mut sleepers);
+        // Relaxed: published by the read-modify-write of the count of changes that whoever goes to
+        // sleep makes after it (see `Engine::will_hear`), and whoever has something to tell before
+        // he reads this.
+        self.asleep.store(sleepers.waiting.len() as u64, Ordering::Relaxed);
+        changed
     }
 
     pub(super) fn index(&self) -> MutexGuard<'_, Index> {
@@ -89,11 +107,12 @@ impl Scheduler {
 
     /// Queues somebody who is about to look, and is then woken when there may be something for him.
     pub(super) fn enter(&self, waker: Waker, kind: Kind) -> u64 {
-        let mut sleepers = lock(&self.sleepers);
-        sleepers.tickets += 1;
-        let ticket = sleepers.tickets;
-        sleepers.waiting.push_back(Sleeper { ticket, waker, kind, until_ms: u64::MAX });
-        ticket
+        self.change(|sleepers| {
+            sleepers.tickets += 1;
+            let ticket = sleepers.tickets;
+            sleepers.waiting.push_back(Sleeper { ticket, waker, kind, until_ms: u64::MAX });
+            ticket
+        })
     }
 
     /// Notes until when the owner of `ticket` sleeps. False: it was woken meanwhile.
@@ -105,9 +124,10 @@ impl Scheduler {
 
     /// Takes somebody out. False: he was woken.
     pub(super) fn leave(&self, ticket: u64) -> bool {
-        let mut sleepers = lock(&self.sleepers);
-        let at = sleepers.waiting.iter().position(|sleeper| sleeper.ticket == ticket);
-        at.map(|at| sleepers.waiting.remove(at)).is_some()
+        self.change(|sleepers| {
+            let at = sleepers.waiting.iter().position(|sleeper| sleeper.ticket == ticket);
+            at.map(|at| sleepers.waiting.remove(at)).is_some()
+        })
     }
 
     /// The waker of somebody who is queued, for when he is polled with another.
@@ -120,7 +140,7 @@ impl Scheduler {
     /// Wakes the one that waits the longest. It looks what there is, and wakes the next if there is
     /// more.
     pub(super) fn wake_one(&self) {
-        let first = lock(&self.sleepers).waiting.pop_front();
+        let first = self.change(|sleepers| sleepers.waiting.pop_front());
         if let Some(first) = first {
             first.waker.wake();
         }
@@ -129,21 +149,21 @@ impl Scheduler {
     /// Wakes the one that waits the longest of those who take attempts, and do not only look after
     /// them. False: there is none.
     pub(super) fn wake_worker(&self) -> bool {
-        let first = {
-            let mut sleepers = lock(&self.sleepers);
+        let first = self.change(|sleepers| {
             let at = sleepers.waiting.iter().position(|sleeper| sleeper.kind != Kind::Driver);
             at.and_then(|at| sleepers.waiting.remove(at))
-        };
+        });
         first.map(|first| first.waker.wake()).is_some()
     }
 
-    /// Something is due at `due_ms`, and it is `now_ms`: somebody has to look by then.
+    /// Something is due at `due_ms`, and it is `now_ms`: somebody has to look by then. The caller has
+    /// counted a change before.
     pub(in super::super) fn tell(&self, due_ms: u64, now_ms: u64) {
-        if Bug::WorkersNotWoken.is_planted() {
+        // Relaxed: see `change`.
+        if self.asleep.load(Ordering::Relaxed) == 0 || Bug::WorkersNotWoken.is_planted() {
             return;
         }
-        let told = {
-            let mut sleepers = lock(&self.sleepers);
+        let told = self.change(|sleepers| {
             let waiting = &mut sleepers.waiting;
             let first = |is: fn(&Sleeper) -> bool| waiting.iter().position(is);
             let at = if due_ms <= now_ms {
@@ -154,7 +174,7 @@ impl Scheduler {
                 first(|sleeper| sleeper.kind != Kind::Future)
             };
             at.and_then(|at| waiting.remove(at))
-        };
+        });
         if let Some(told) = told {
             told.waker.wake();
         }
@@ -179,6 +199,8 @@ impl Index {
             filed: Vec::new(),
             seen: Vec::new(),
             seen_in_all: None,
+            turn: 0,
+            turned_ms: 0,
             running: HashMap::new(),
             in_flight: HashMap::new(),
             expected: HashMap::new(),
@@ -253,17 +275,30 @@ impl Index {
         changed
     }
 
+    /// Blocks of entries, of `blocks`, whose turn it is to be looked at without a change: a process
+    /// that died before it counted what it changed tells nobody.
+    pub(super) fn in_turn(&mut self, now_ms: u64, blocks: usize) -> Vec<usize> {
+        if blocks == 0 || now_ms < self.turned_ms.saturating_add(TURN_MS) {
+            return Vec::new();
+        }
+        self.turned_ms = now_ms;
+        let (first, most) = (self.turn, blocks.div_ceil(TURNS));
+        self.turn = (first + most) % blocks;
+        (first..first + most).map(|block| block % blocks).collect()
+    }
+
     /// Notes that the attempt `fence` of entry `index` was handed out.
     pub(super) fn started(&mut self, index: usize, fence: u64, operation: u32, now_ms: u64) {
-        self.ended(index, None, now_ms);
+        self.ended(index, u64::MAX, now_ms);
         self.running.insert(index, Running { fence, operation, began_ms: now_ms });
         *self.in_flight.entry(operation).or_default() += 1;
     }
 
-    /// Notes that no attempt of entry `index` runs here but, perhaps, `fence`. True: one has ended.
-    pub(super) fn ended(&mut self, index: usize, fence: Option<u64>, now_ms: u64) -> bool {
+    /// Notes that the attempt `fence` of entry `index` has ended, and with it all before it. True:
+    /// one of them ran here. Whoever comes late with an old attempt ends none that follows.
+    pub(super) fn ended(&mut self, index: usize, fence: u64, now_ms: u64) -> bool {
         let Some(running) = self.running.get(&index).copied() else { return false };
-        if fence == Some(running.fence) || Bug::PermitLeaked.is_planted() {
+        if running.fence > fence || Bug::PermitLeaked.is_planted() {
             return false;
         }
         self.running.remove(&index);
@@ -306,6 +341,11 @@ impl Index {
         self.doubts.insert(slot, doubt.later(now_ms));
     }
 
+    /// Attempts of which it is not known here that they have ended: their entries, and tokens.
+    pub(super) fn running(&self) -> Vec<(usize, u64)> {
+        self.running.iter().map(|(index, running)| (*index, running.fence)).collect()
+    }
+
     /// How long an attempt of `operation` is expected to take, as those before it did.
     pub(super) fn expected(&self, operation: u32) -> Option<Duration> {
         self.expected.get(&operation).map(|ms| Duration::from_millis(*ms as u64))
@@ -330,6 +370,9 @@ impl Index {
     }
 }
 
+/// All entries are looked at in so many turns, of so long.
+const TURNS: usize = 60;
+const TURN_MS: u64 = 1_000;
 /// By how much the newest attempt counts in the expected duration: as in the estimate of round
 /// trips of TCP (Jacobson 1988).
 const NEWEST_COUNTS: f64 = 0.125;

@@ -159,7 +159,7 @@ impl Engine {
         }
         for index in 0..self.table.retry_entries() {
             let word = self.table.entry_word(index);
-            let claimed = word.state() == crate::table::retrying::EntryState::Claimed;
+            let claimed = word.state() == crate::table::entry::EntryState::Claimed;
             let transition = claimed.then_some(StuckTransition::RetryEntry);
             let place = self.table.slots() + index;
             self.note_standing(place, transition, word.word(), word.owner(), now_ms);
@@ -196,3 +196,6 @@ impl Engine {
 const STUCK_MS: u64 = 10_000;
 /// How many are kept in mind.
 const MOST_SEEN: usize = 1_024;
+
+#[cfg(all(test, not(any(oncegate_loom, oncegate_shuttle))))]
+mod tests;

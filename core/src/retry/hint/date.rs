@@ -78,7 +78,7 @@ impl Rest<'_> {
         let month = self.name(&MONTHS)? + 1;
         self.literal(b"-")?;
         let (latest, short) = (this_year + 50, self.number(2)?);
-        let year = latest - (latest + 100 - short) % 100;
+        let year = latest - (latest - short) % 100;
         self.literal(b" ")?;
         let time = self.time()?;
         self.literal(b" GMT")?;
@@ -137,10 +137,10 @@ fn days_of(year: u64, month: u64) -> Option<u64> {
     }
 }
 
-/// How many days there are in the years before this one, from the year 0 on, which has a leap day.
+/// How many days lie before the year, counted from some day that is the same for all years.
 fn days_before(year: u64) -> u64 {
     let Some(past) = year.checked_sub(1) else { return 0 };
-    year * 365 + past / 4 - past / 100 + past / 400 + 1
+    year * 365 + past / 4 - past / 100 + past / 400
 }
 
 fn is_leap(year: u64) -> bool {

@@ -67,7 +67,9 @@ pub enum Rest {
 /// told which. It does not matter which threads the two calls are made on: a cancellation can never
 /// come before its insertion.
 ///
-/// A thread that stalls or dies in the middle of a call keeps a lane; nobody waits for it.
+/// A thread that stalls in the middle of a submission keeps a lane, and while it drains one, the
+/// right to advance; nobody waits for it. A forked child needs timers of its own: threads that it
+/// does not have may keep these.
 ///
 /// ```
 /// use oncegate::{Clock, CoarseClock, Tick, Timers};
@@ -153,13 +155,14 @@ impl Timers {
     /// this call has ended; in the next one, if the tick has passed.
     ///
     /// Waits for nobody. Two atomic changes of a line that is the thread's own, as a rule; once in
-    /// as many calls as a lane has slots it drains the lane itself, if nobody advances. It allocates
-    /// only when there are more entries than ever before.
+    /// as many calls as a lane has slots it drains the lane itself, if nobody advances. It
+    /// allocates only when there are more entries than ever before.
     ///
     /// # Errors
     ///
-    /// [`ErrorCode::Full`] when as many timers are pending as there may be; and while somebody
-    /// advances, when every lane is either used up or busy.
+    /// [`ErrorCode::Full`] when as many timers are pending as there may be; and, rather than to
+    /// wait, when every lane is used up or busy while somebody else advances or drains one. The
+    /// second is over as soon as that thread goes on.
     ///
     /// ```
     /// # let timers = oncegate::Timers::builder().build()?;

@@ -96,7 +96,8 @@ fn due_attempts_are_met_by_who_waits() {
 }
 
 /// Goal: finished records are cleared at the end of their window; where it was never written, that
-/// is told. Method: both finished states, either side of the end, with a window and without.
+/// is told; and records that nobody knows the effect of are told, however old. Method: both finished
+/// states, either side of the end, with a window and without; an unknown one.
 #[test]
 fn finished_records_are_met() {
     for state in [State::Succeeded, State::Failed] {
@@ -109,8 +110,9 @@ fn finished_records_are_met() {
         assert_eq!(met(&table, UNTIL), [Met::Unsettled(unsettled)]);
     }
     let table = table();
-    ended(&table, 1, State::Unknown, UNTIL, Kind::Closed);
-    assert_eq!(met(&table, 1 << 39), []);
+    let unknown = ended(&table, 1, State::Unknown, UNTIL, Kind::Closed);
+    assert_eq!(met(&table, UNTIL), [Met::Unknown(unknown)]);
+    assert_eq!(met(&table, 1 << 39), [Met::Unknown(unknown)]);
 }
 
 /// Goal: records are counted under the key they were made with, wherever they lie, while they are

@@ -11,7 +11,8 @@ use crate::retry::wheel::tests::seeded;
 /// at random beside a set, in levels of one, of several and of 64 words.
 #[test]
 fn the_bitmap_says_what_is_full() {
-    proptest!(seeded(256), |(bits in 1_u32..=12, steps in prop::collection::vec((any::<bool>(), any::<u16>()), 1..100))| {
+    let steps = prop::collection::vec((any::<bool>(), any::<u16>()), 1..100);
+    proptest!(seeded(256), |(bits in 1_u32..=12, steps in steps)| {
         let (mut pool, mut level, mut model) =
             (Pool::default(), Level::new(3, bits), BTreeSet::new());
         for (fills, at) in steps {

@@ -11,8 +11,8 @@ use crate::retry::wheel::tests::seeded;
 #[test]
 fn ticks_round_away_from_early() {
     let seconds = 0..400 * 366 * 24 * 3_600_u64;
-    proptest!(seeded(256), |(length in SHORTEST..=LONGEST, exact in any::<bool>(), seconds in seconds,
-        nanos in 0..1_000_000_000_u32)| {
+    proptest!(seeded(256), |(length in SHORTEST..=LONGEST, exact in any::<bool>(),
+        seconds in seconds, nanos in 0..1_000_000_000_u32)| {
         let length = if exact { MILLISECOND } else { length };
         let tick = Tick::new(Duration::from_nanos(length)).expect("within limits");
         let time = Duration::new(seconds, nanos);

@@ -3,6 +3,8 @@
 //! Seen where keys and payloads are logged as they are: card numbers and credentials end up in
 //! log files and metrics.
 
+mod scheduled;
+
 use std::any::type_name;
 use std::collections::BTreeSet;
 use std::fmt::{Debug, Display};
@@ -109,6 +111,7 @@ fn card_number_is_shown_nowhere() {
     refused_input(scope, &mut shown);
     refusals(&engine, &request, &mut shown);
     shared(&mut shown);
+    scheduled::show(&mut shown);
     clock.advance(Duration::MAX);
     shown.error(&engine.begin(&request).expect_err("no time is left"));
     let stats = engine.stats().expect("not forked");
@@ -125,7 +128,7 @@ fn secret() -> Secret {
 
 /// Every public type was shown, and every error that can be provoked.
 fn complete(shown: &Shown) {
-    let page = include_str!("../../core/src/lib.rs");
+    let page = include_str!("../../../core/src/lib.rs");
     let exported = page.split("pub use ").skip(1).filter_map(|rest| rest.split(';').next());
     let names = exported.flat_map(|list| list.split(|c: char| !c.is_alphanumeric() && c != '_'));
     let is_type = |name: &&str| name.starts_with(|c: char| c.is_ascii_uppercase());
@@ -165,6 +168,7 @@ fn shared(shown: &mut Shown) {
     refused(at(&folder.join("missing").join("table")), shown);
     looked_at(&engine, &path, shown);
     drop(engine);
+    shown.debug(&oncegate::DeadLetters::open(&path, FileAccess::owner_only()).expect("a table"));
     let collected = RegionFile::collect(&path, FileAccess::owner_only());
     shown.debug(&collected.expect("nobody uses it"));
     std::fs::write(&path, CANARY).expect("own file");
@@ -192,10 +196,13 @@ fn looked_at(engine: &Engine, path: &Path, shown: &mut Shown) {
     shown.debug(&seen);
     shown.debug(&seen.leases);
     shown.debug(&seen.chunks);
+    shown.debug(&seen.retries);
     shown.debug(&seen.keys);
     shown.debug(&seen.processes[0]);
     shown.debug(&seen.processes[0].state);
     shown.debug(seen.scopes.iter().find(|scope| scope.records > 0).expect("with a quota"));
+    let letters = oncegate::DeadLetters::open(path, FileAccess::owner_only());
+    shown.error(&letters.expect_err("the registry is full"));
     for finding in file.check().expect("a table") {
         shown.debug(&finding);
         shown.debug(&finding.severity);

@@ -1,0 +1,191 @@
+//! The registry: what was set for operations, scopes and the engine, in one process.
+//!
+//! A child that forks while another thread changes a setting would find a lock that nobody opens.
+//! So each process has a registry of its own, and what was set is noted in a list that only grows,
+//! without a lock: the first look in a child makes its registry from that list. What is set in a
+//! child is the child's alone.
+
+use std::sync::Arc;
+
+use dashmap::DashMap;
+
+use super::hooks::ReconcileHook;
+use super::retries::hash_of;
+use super::settings::OperationSettings;
+use crate::error::{Error, ErrorCode};
+use crate::fork::{Once, PerProcess};
+use crate::retry::{Budgets, Levels, RetryBudget};
+use crate::sync::Ordering;
+use crate::sync::plain::{AtomicBool, AtomicU64, Mutex};
+
+/// Something that was set.
+#[derive(Clone)]
+pub(super) enum Setting {
+    Operation(Box<str>, Arc<OperationSettings>),
+    Reconciler(ReconcileHook),
+    EngineBudget(RetryBudget),
+    ScopeBudget(u32, RetryBudget),
+    NoScopeBudget(u32),
+    OperationBudget(Box<str>, RetryBudget),
+}
+
+/// Settings of all processes.
+pub(super) struct Registry {
+    own: PerProcess<InForce>,
+    /// All settings, in the order in which they were made.
+    log: Entry,
+    noted: AtomicU64,
+    /// Whether any budget was ever set, and any hook.
+    budgeted: AtomicBool,
+    hooked: AtomicBool,
+}
+
+/// A place in the list, and the rest of it.
+struct Entry(Once<(Setting, Box<Entry>)>);
+
+/// Settings of one process.
+struct InForce {
+    operations: DashMap<u32, Arc<OperationSettings>>,
+    reconciler: Mutex<Option<ReconcileHook>>,
+    budgets: Budgets,
+}
+
+impl Registry {
+    pub(super) fn new() -> Self {
+        Self {
+            own: PerProcess::new(InForce::new()),
+            log: Entry(Once::new()),
+            noted: AtomicU64::new(0),
+            budgeted: AtomicBool::new(false),
+            hooked: AtomicBool::new(false),
+        }
+    }
+
+    fn in_force(&self) -> &InForce {
+        self.own.get(|| {
+            let fresh = InForce::new();
+            let mut at = &self.log;
+            while let Some((setting, next)) = at.0.get() {
+                // It was accepted before.
+                let _ = fresh.apply(setting.clone());
+                at = next;
+            }
+            fresh
+        })
+    }
+
+    /// Applies `setting`, and notes it for children.
+    pub(super) fn set(&self, setting: Setting) -> Result<(), Error> {
+        // Relaxed: a count that keeps the list from growing for ever.
+        if self.noted.fetch_add(1, Ordering::Relaxed) >= MOST_SETTINGS {
+            let limit = format!("{MOST_SETTINGS} changes of settings");
+            return Err(Error::new(ErrorCode::QuotaExceeded, "settings", "one more", limit));
+        }
+        let flag = match &setting {
+            Setting::Operation(_, settings) if settings.has_hooks() => Some(&self.hooked),
+            Setting::EngineBudget(_) | Setting::ScopeBudget(..) | Setting::OperationBudget(..) => {
+                Some(&self.budgeted)
+            }
+            _ => None,
+        };
+        self.in_force().apply(setting.clone())?;
+        if let Some(flag) = flag {
+            // Relaxed: whoever sets something before he begins a request has done so in this
+            // thread, or synchronised by other means.
+            flag.store(true, Ordering::Relaxed);
+        }
+        self.log.append(setting);
+        Ok(())
+    }
+
+    /// Whether any budget was ever set.
+    #[inline]
+    pub(super) fn is_budgeted(&self) -> bool {
+        // Relaxed: see `set`.
+        self.budgeted.load(Ordering::Relaxed)
+    }
+
+    /// Whether an operation was ever given a hook.
+    pub(super) fn is_hooked(&self) -> bool {
+        // Relaxed: see `set`.
+        self.hooked.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn operation(&self, hash: u32) -> Option<Arc<OperationSettings>> {
+        self.in_force().operations.get(&hash).map(|own| Arc::clone(&own))
+    }
+
+    pub(super) fn reconciler(&self) -> Option<ReconcileHook> {
+        held(&self.in_force().reconciler).clone()
+    }
+
+    /// The budgets that an attempt of `operation` in `scope` has to ask.
+    pub(super) fn levels(&self, scope: u32, operation: &str) -> Levels {
+        self.in_force().budgets.levels_of(scope, operation)
+    }
+}
+
+impl InForce {
+    fn new() -> Self {
+        let reconciler = Mutex::new(None);
+        Self { operations: DashMap::new(), reconciler, budgets: Budgets::new() }
+    }
+
+    fn apply(&self, setting: Setting) -> Result<(), Error> {
+        match setting {
+            Setting::Operation(operation, settings) => {
+                let hash = hash_of(&operation);
+                let known = self.operations.contains_key(&hash);
+                if !known && self.operations.len() >= MOST_OPERATIONS {
+                    let limit = format!("{MOST_OPERATIONS} operations");
+                    let code = ErrorCode::QuotaExceeded;
+                    return Err(Error::new(code, "operations", "one more", limit));
+                }
+                self.operations.insert(hash, settings);
+            }
+            Setting::Reconciler(hook) => *held(&self.reconciler) = Some(hook),
+            Setting::EngineBudget(budget) => self.budgets.set_engine(budget),
+            Setting::ScopeBudget(scope, budget) => self.budgets.set_tag(scope, budget)?,
+            Setting::NoScopeBudget(scope) => _ = self.budgets.remove_tag(scope),
+            Setting::OperationBudget(operation, budget) => {
+                self.budgets.set_operation(&operation, budget)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Entry {
+    fn append(&self, setting: Setting) {
+        let mut at = self;
+        let mut mine = Some(setting);
+        while let Some(setting) = mine.take() {
+            let mut kept = Some(setting);
+            let (_, next) = at.0.get_or_set(|| {
+                let setting = kept.take().unwrap_or_else(|| unreachable!("it is made once"));
+                (setting, Box::new(Entry(Once::new())))
+            });
+            // Somebody else's stands there: mine comes after it.
+            mine = kept;
+            at = next;
+        }
+    }
+}
+
+impl Drop for Entry {
+    /// One after the other: a long list would take as much of the stack.
+    fn drop(&mut self) {
+        let mut next = self.0.take();
+        while let Some((_, mut entry)) = next {
+            next = entry.0.take();
+        }
+    }
+}
+
+fn held<T>(mutex: &Mutex<T>) -> crate::sync::plain::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+const MOST_OPERATIONS: usize = 1_024;
+/// How often something may be set in the life of an engine.
+const MOST_SETTINGS: u64 = 65_536;

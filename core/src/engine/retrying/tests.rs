@@ -1,0 +1,152 @@
+//! Holders that stall, step by step.
+
+use std::time::Duration;
+
+use super::{AttemptError, RetryContext};
+use crate::clock::ManualClock;
+use crate::config::EngineBuilder;
+use crate::engine::{Admission, Engine, LeaseToken};
+use crate::fingerprint::{Request, Scope};
+use crate::retry::journal::End;
+use crate::retry::{BackoffPolicy, RetryPolicy};
+use crate::table::Found;
+use crate::table::entry::{Entry, JournalWord};
+
+const LEASE: Duration = Duration::from_secs(30);
+
+fn engine() -> (Engine, ManualClock) {
+    let clock = ManualClock::new();
+    let backoff = BackoffPolicy::constant(Duration::from_secs(10));
+    let builder: EngineBuilder = Engine::builder().capacity(64).lease_duration(LEASE);
+    let builder =
+        builder.clock(clock.clone()).retry_policy(RetryPolicy::new(backoff).max_attempts(9));
+    (builder.build().expect("a valid configuration"), clock)
+}
+
+fn request() -> Request<'static> {
+    Request::new(Scope::single_tenant(), "op", "key").expect("valid")
+}
+
+fn begun(engine: &Engine) -> LeaseToken {
+    let Ok(Admission::Admitted(lease)) = engine.begin(&request()) else { panic!("not admitted") };
+    lease.into_token()
+}
+
+fn next(engine: &Engine) -> Option<(LeaseToken, Vec<u8>)> {
+    let attempt = engine.next_attempt(Duration::ZERO).expect("answered")?;
+    let context = attempt.context().to_vec();
+    Some((attempt.into_lease().into_token(), context))
+}
+
+/// The record of `token` as it is now, its entry, and the word of its journal.
+fn seen(engine: &Engine, token: &LeaseToken) -> (Found, Entry, JournalWord) {
+    let slot = token.slot as usize;
+    let found = Found { slot, seen: engine.table.slot(slot).control().load() };
+    let entry = engine.table.entry_of(slot, found.seen).expect("at rest").expect("one");
+    (found, entry, engine.table.journal_of(entry))
+}
+
+/// Goal: whoever held an attempt before changes nothing once the next one may be taken. Method: by
+/// hand, a holder that has looked at the journal stalls; his attempt is given back, and another
+/// worker takes the next one; then the stalled holder goes on, with the word that he saw.
+#[test]
+fn stale_holder_changes_no_journal() {
+    let (engine, clock) = engine();
+    let context = RetryContext::new("op", b"what it needs");
+    let first = begun(&engine);
+    let _ = engine.retry_later(&first, &AttemptError::new("503"), &context).expect("room");
+    clock.advance(Duration::from_secs(10));
+    let (second, _) = next(&engine).expect("due");
+    let (found, entry, word) = seen(&engine, &second);
+    let (stalled, mut journal) = engine.own_journal(found, entry).expect("he holds it");
+    assert_eq!(stalled, word);
+    engine.abandon(&second).expect("he holds it");
+    let (third, context) = next(&engine).expect("given back");
+    assert_eq!(context, b"what it needs");
+    assert!(third.fencing > second.fencing);
+
+    journal.context = b"something else".to_vec();
+    let rules = engine.rules();
+    let written = engine.write_journal(found, &journal, &rules).expect("room");
+    let changed =
+        engine.table.change_journal(entry, stalled, JournalWord::new(written.reference, false));
+    engine.store.published(written);
+    assert!(!changed, "a stale holder changed the journal");
+    clock.advance(LEASE);
+    assert!(next(&engine).is_none(), "it lapses, and backs off");
+    clock.advance(Duration::from_secs(10));
+    assert_eq!(next(&engine).expect("due").1, b"what it needs");
+}
+
+/// Goal: an entry whose record has gone on belongs to it all the same while whoever took the
+/// attempt has not come further. Method: by hand, the journal is sealed and the attempt taken, and
+/// nothing after that; others look.
+#[test]
+fn sealed_entry_may_be_behind() {
+    let (engine, clock) = engine();
+    let token = begun(&engine);
+    let context = RetryContext::new("op", b"what it needs");
+    let _ = engine.retry_later(&token, &AttemptError::new("503"), &context).expect("room");
+    clock.advance(Duration::from_secs(10));
+    let (found, entry, _) = seen(&engine, &token);
+    let rules = engine.rules();
+    assert!(engine.seal(found, entry, End::Unnoted, &rules));
+    let home = engine.table.home_of(found.slot);
+    let until_ms = rules.now_ms + 1_000;
+    let lapse = crate::table::slot::Lapse::Reclaim;
+    let draft = crate::table::LeaseDraft { until_ms, lapse };
+    engine.table.take(found.slot, found.seen, home, draft).expect("due");
+    assert!(next(&engine).is_none(), "it runs");
+    assert_eq!(seen(&engine, &token).1.index, entry.index, "the entry is still its own");
+    clock.advance(Duration::from_secs(1));
+    assert!(next(&engine).is_none(), "it lapses, and backs off");
+    clock.advance(Duration::from_secs(10));
+    assert_eq!(next(&engine).expect("due").1, b"what it needs");
+}
+
+/// Goal: an attempt that is lost while it is left to the engine leaves no entry behind. Method: by
+/// hand, the lease lapses and another caller takes the record between the look at the attempt and
+/// the decision.
+#[test]
+fn lost_lease_leaves_no_entry() {
+    let (engine, clock) = engine();
+    let token = begun(&engine);
+    let (slot, seen) = engine.held(&token).expect("held");
+    let error = AttemptError::new("503");
+    let failing = engine.failing(Found { slot, seen }, &token, &error).expect("held");
+    clock.advance(LEASE);
+    let other = begun(&engine);
+    assert!(other.fencing > token.fencing);
+    let decided = engine.decide_failing(failing, &token);
+    assert!(decided.is_err_and(|error| error.is_fenced()));
+    assert!(!engine.table.retries_any(), "an entry of nobody's stays");
+}
+
+/// Goal: whoever looks late at an attempt that is over notes nothing about it in the journal of the
+/// next one (he took the number of that for one that had not been, and noted it as given back).
+/// Method: by hand, what was seen before an attempt was taken, and before one lapsed, is seen to
+/// afterwards.
+#[test]
+fn late_look_notes_nothing() {
+    let (engine, clock) = engine();
+    let token = begun(&engine);
+    let context = RetryContext::new("op", b"");
+    let _ = engine.retry_later(&token, &AttemptError::new("503"), &context).expect("room");
+    clock.advance(Duration::from_secs(10));
+    let (waiting, ..) = seen(&engine, &token);
+    let second = next(&engine).expect("due").0;
+    let (running, entry, word) = seen(&engine, &second);
+    assert!(!engine.seal(waiting, entry, End::Unnoted, &engine.rules()), "it has gone on");
+    assert_eq!(engine.table.journal_of(entry), word);
+
+    clock.advance(LEASE);
+    assert!(next(&engine).is_none(), "it lapses, and backs off");
+    clock.advance(Duration::from_secs(10));
+    let third = next(&engine).expect("due").0;
+    let (_, entry, word) = seen(&engine, &third);
+    engine.lapse_retried(running, entry, crate::table::slot::Lapse::Reclaim, &engine.rules());
+    assert_eq!(engine.table.journal_of(entry), word);
+    let (_, journal) = engine.journal(entry).expect("whole");
+    let noted: Vec<_> = journal.notes.iter().map(|note| (note.attempt, note.end)).collect();
+    assert_eq!(noted, [(1, End::Failed), (2, End::Lapsed)]);
+}
