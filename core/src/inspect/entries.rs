@@ -10,6 +10,7 @@ use super::report::RetryEntries;
 use crate::error::Error;
 use crate::outcome::{ChunkImage, JOURNAL_HEADER_WORDS, JournalImage};
 use crate::region::SLOT_WORDS;
+use crate::region::geometry::RETRY_WORDS;
 use crate::retry::journal::Journal;
 use crate::sync::planted::Bug;
 use crate::table::control::State;
@@ -208,7 +209,7 @@ fn each(
     let first = pages.geometry().retry_controls().start;
     pages.each::<1>(first, 1, pages.geometry().retries(), |index, [control]| {
         // Most are free: nothing else is read of those.
-        let free = EntryImage::new(*control, [0; _]).word().state() == EntryState::Free;
+        let free = EntryImage::new(*control, [0; RETRY_WORDS]).word().state() == EntryState::Free;
         if free { Ok(()) } else { see(index, entry(pages, index)?) }
     })
 }

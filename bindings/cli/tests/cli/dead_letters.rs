@@ -4,13 +4,13 @@
 use std::time::Duration;
 
 use oncegate::{
-    Admission, AttemptError, BackoffPolicy, Engine, Later, Outcome, Reach, Request, RetryContext,
-    RetryPolicy, Scope,
+    Admission, AttemptError, BackoffPolicy, Engine, Later, OperationSettings, Outcome, Reach,
+    Request, RetryContext, RetryPolicy, Scope,
 };
 use serde_json::Value;
 
 use crate::common::{Folder, number};
-use crate::shared_tables::{json, run};
+use crate::shared_tables::{codes, json, run};
 
 /// An engine that gives a record up after so many attempts.
 pub(crate) fn engine(folder: &Folder, attempts: u32) -> Engine {
@@ -264,6 +264,64 @@ fn discarded_letters_are_over() {
         assert_eq!(outcome.body(), b"given up");
     }
     assert!(engine.next_attempt(Duration::ZERO).expect("answered").is_none());
+}
+
+/// Goal: whoever looks at a table sees that there are dead letters, and what is retried. Method:
+/// three letters and a record that waits, then one letter redriven; each command that looks.
+#[test]
+fn tables_tell_of_their_letters() {
+    let folder = Folder::new();
+    let engine = three(&folder);
+    let hour = RetryPolicy::new(BackoffPolicy::constant(Duration::from_secs(3_600)));
+    let settings = OperationSettings::new().policy(hour.max_attempts(2));
+    engine.set_operation("slow", settings).expect("valid");
+    let Admission::Admitted(lease) = engine.begin(&request("d")).expect("room") else {
+        panic!("it is new")
+    };
+    let context = RetryContext::new("slow", b"secret-context");
+    let _ = lease.retry_later(&AttemptError::new("503"), &context).expect("room");
+    let table = folder.table();
+    for args in [&["inspect", table.as_str()][..], &["top", &table, "--once"]] {
+        let (text, exit, _) = run(args);
+        let told = "running 0, waiting 1, due 0, unknown 0, dead letters 3, left over 0; of 16";
+        assert!(exit == 0 && text.contains(told), "{told} is missing in:\n{text}");
+        assert!(!text.contains("secret-"), "{text}");
+    }
+    let id = ids(&[&table]).remove(0);
+    assert_eq!(run(&["dlq", "redrive", &table, &id]).1, 0);
+    let (seen, _) = json(&["inspect", &table, "--json"]);
+    let retries = &seen["retries"];
+    let counts = ["waiting", "due", "dead_letters", "max_dead_letters"];
+    assert_eq!(counts.map(|name| number(retries, name)), [2, 1, 2, 8], "{retries}");
+    let (found, exit) = json(&["doctor", &table, "--json"]);
+    assert_eq!((exit, codes(&found)), (0, vec!["dead-letters"]));
+    let finding = &found["findings"][0];
+    assert_eq!(finding["severity"], "info");
+    assert!(finding["advice"].as_str().is_some_and(|it| it.contains("`oncegate dlq ls`")));
+}
+
+/// Goal: who needs more room for retries is told before it is refused. Method: a table with as
+/// many letters as it keeps, and more that wait.
+#[test]
+fn little_room_for_retries_is_told() {
+    let folder = Folder::new();
+    let policy = RetryPolicy::new(BackoffPolicy::constant(Duration::from_secs(3_600)));
+    let builder = Engine::builder().capacity(1_000).retry_policy(policy).max_retrying(20);
+    let builder = builder.context_limit(0);
+    let engine = builder.reach(Reach::Host(folder.table().into())).build().expect("a table");
+    for number in 0..19 {
+        let (found, _) = json(&["doctor", &folder.table(), "--json"]);
+        assert!(codes(&found).is_empty(), "{number} of 20: {found}");
+        let key = number.to_string();
+        let Admission::Admitted(lease) = engine.begin(&request(&key)).expect("room") else {
+            panic!("it is new")
+        };
+        let context = RetryContext::new("op", b"");
+        let _ = lease.retry_later(&AttemptError::new("503"), &context).expect("room");
+    }
+    let (found, exit) = json(&["doctor", &folder.table(), "--json"]);
+    assert_eq!((exit, codes(&found)), (0, vec!["retries-nearly-full"]));
+    assert!(found["findings"][0]["text"].as_str().is_some_and(|it| it.contains("19 taken, of 20")));
 }
 
 /// Goal: nobody changes all letters by accident, and wrong usage is told before the table is
