@@ -68,11 +68,19 @@ impl Engine {
                 let decided = self.table.set_due_unknown(slot, seen, rules.now_ms);
                 // Whoever decided it, and how: it is carried out before this is answered.
                 self.help(Found { slot, seen });
+                self.note_resolved(slot);
                 return if decided { Ok(()) } else { Err(not_found()) };
             }
         }
-        .map(|_| ())
+        .map(|_| self.note_resolved(slot))
         .map_err(|_| not_found())
+    }
+
+    /// The engine may retry the record: whoever looks after that has to hear of it.
+    fn note_resolved(&self, slot: usize) {
+        if self.table.retries_any() {
+            self.token_over(slot);
+        }
     }
 
     /// The record of `request`, under whichever key it was made.

@@ -184,8 +184,8 @@ impl Engine {
         changed
     }
 
-    /// An attempt of `entry` has ended: its place is another's, if this process handed it out. True:
-    /// it did.
+    /// An attempt of `entry` has ended: its place is another's, if this process handed it out.
+    /// True: it did.
     pub(super) fn attempt_over(&self, entry: Entry) -> bool {
         let ended = self.scheduler().index().ended(entry.index, None, self.now_ms());
         if ended && self.scheduler().index().ready.len() != 0 {
@@ -194,7 +194,15 @@ impl Engine {
         ended
     }
 
-    /// The same for the attempt of a token, which has ended otherwise than by a retry.
+    /// The lease of an attempt, which others look at when it was to end, ends sooner.
+    pub(in super::super) fn ends_sooner(&self, found: Found, until_ms: u64) {
+        if let Ok(Some(entry)) = self.table.entry_of(found.slot, found.seen) {
+            self.look_when_it_ends(entry, until_ms);
+            self.ring_for_attempts(until_ms);
+        }
+    }
+
+    /// [`attempt_over`](Self::attempt_over) for the attempt of a token, which has ended otherwise than by a retry.
     pub(in super::super) fn token_over(&self, slot: usize) {
         let seen = self.table.slot(slot).control().load();
         if let Ok(Some(entry)) = self.table.entry_of(slot, seen) {

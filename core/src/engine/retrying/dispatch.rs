@@ -226,8 +226,7 @@ impl Engine {
         };
         self.table.follow(entry, taken.fence());
         self.no_letter_any_more(entry);
-        // It is looked at again when its lease ends, here and elsewhere.
-        self.table.note_change(entry.index);
+        self.look_when_it_ends(entry, until_ms);
         if taken.waiters() {
             self.waiters.wake_sooner(slot, until_ms);
         }
@@ -248,6 +247,14 @@ impl Engine {
         paid.start();
         let lease = Lease::new(self, token, Status::Retried, until_ms).paid(Paid::Retry(paid));
         Ok(Some(Attempt { lease, journal }))
+    }
+
+    /// Sees to it that `entry`, whose next attempt was just taken, is looked at when its lease ends:
+    /// here, by whoever sleeps, and elsewhere by whoever looks.
+    pub(in super::super) fn look_when_it_ends(&self, entry: Entry, until_ms: u64) {
+        self.table.note_change(entry.index);
+        self.scheduler().index().file(entry.index, until_ms);
+        self.scheduler().tell(until_ms, self.now_ms());
     }
 
     /// Tells whoever looks after attempts, in every process, that `entry` is due then.

@@ -42,7 +42,6 @@ pub struct Attempt<'e> {
 
 impl<'e> Attempt<'e> {
     /// The lease: pass its fencing token on.
-    #[must_use]
     pub fn lease(&self) -> &Lease<'e> {
         &self.lease
     }
