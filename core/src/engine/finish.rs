@@ -274,7 +274,9 @@ impl Engine {
     #[inline]
     fn note_token_over(&self, token: &LeaseToken, slot: usize) {
         if token.attempt > 1 && self.table.retries_any() {
-            self.token_over(slot);
+            if let Some((_, fence)) = self.locate(token) {
+                self.token_over(slot, fence);
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use crate::outcome::Written;
 use crate::retry::FailureKind;
 use crate::retry::journal::{End, Journal, Note};
 use crate::sync::planted::Bug;
-use crate::table::control::State;
+use crate::table::control::{Fence, State};
 use crate::table::retrying::{Entry, JournalWord};
 use crate::table::slot::Lapse;
 use crate::table::{Found, Rules};
@@ -155,7 +155,7 @@ impl Engine {
         {
             self.counters.add(Event::Lapsed);
             self.end_failing(found, due_ms, rules);
-            self.attempt_over(entry);
+            self.attempt_over(entry, found.seen.fence());
             self.announce(entry, due_ms);
         } else {
             // Somebody else was faster.
@@ -184,29 +184,24 @@ impl Engine {
         changed
     }
 
-    /// An attempt of `entry` has ended: its place is another's, if this process handed it out.
-    /// True: it did.
-    pub(super) fn attempt_over(&self, entry: Entry) -> bool {
-        let ended = self.scheduler().index().ended(entry.index, None, self.now_ms());
+    /// The attempt `fence` of `entry` has ended: its place is another's, if this process handed it
+    /// out. True: it did. The next one may run already.
+    pub(super) fn attempt_over(&self, entry: Entry, fence: Fence) -> bool {
+        let token = self.fencing_token(fence).get();
+        let is_over = |one| one == token;
+        let ended = self.scheduler().index().ended(entry.index, self.now_ms(), is_over);
         if ended && self.scheduler().index().ready.len() != 0 {
             self.scheduler().wake_one();
         }
         ended
     }
 
-    /// The lease of an attempt, which others look at when it was to end, ends sooner.
-    pub(in super::super) fn ends_sooner(&self, found: Found, until_ms: u64) {
-        if let Ok(Some(entry)) = self.table.entry_of(found.slot, found.seen) {
-            self.look_when_it_ends(entry, until_ms);
-            self.ring_for_attempts(until_ms);
-        }
-    }
-
-    /// [`attempt_over`](Self::attempt_over) for the attempt of a token, which has ended otherwise than by a retry.
-    pub(in super::super) fn token_over(&self, slot: usize) {
+    /// The same for the attempt `fence` of the record in `slot`, which has ended otherwise than by
+    /// being left to the engine.
+    pub(in super::super) fn token_over(&self, slot: usize, fence: Fence) {
         let seen = self.table.slot(slot).control().load();
         if let Ok(Some(entry)) = self.table.entry_of(slot, seen) {
-            let own = self.attempt_over(entry);
+            let own = self.attempt_over(entry, fence);
             self.table.without_leavings(entry);
             if seen.state() == State::Waiting {
                 // Given back: whoever looks after attempts has to hear when it is due.
@@ -216,6 +211,14 @@ impl Engine {
                 // Another process handed it out, perhaps, and has a place free now.
                 self.announce(entry, self.now_ms());
             }
+        }
+    }
+
+    /// The lease of an attempt, which others look at when it was to end, ends sooner.
+    pub(in super::super) fn ends_sooner(&self, found: Found, until_ms: u64) {
+        if let Ok(Some(entry)) = self.table.entry_of(found.slot, found.seen) {
+            self.look_when_it_ends(entry, until_ms);
+            self.ring_for_attempts(until_ms);
         }
     }
 }

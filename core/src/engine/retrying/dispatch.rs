@@ -78,7 +78,7 @@ impl Engine {
         });
         let over: Vec<_> = over.collect();
         let mut index = self.scheduler().index();
-        let ended = |(number, fence)| index.ended_elsewhere(number, fence, rules.now_ms);
+        let ended = |(number, fence)| index.ended(number, rules.now_ms, |one| one == fence);
         over.into_iter().map(ended).fold(false, |any, ended| any | ended)
     }
 
@@ -195,10 +195,12 @@ impl Engine {
     }
 
     /// Gives the place of an attempt free that this process handed out, and that has ended.
-    fn note_end(&self, entry: Entry, found: Found) {
+    pub(super) fn note_end(&self, entry: Entry, found: Found) {
         let runs = found.seen.state() == State::Running;
-        let fence = runs.then(|| self.fencing_token(found.seen.fence()).get());
-        self.scheduler().index().ended(entry.index, fence, self.now_ms());
+        let fence = self.fencing_token(found.seen.fence()).get();
+        // One that was handed out since the record was looked at has a higher token.
+        let is_over = |one| one < fence || one == fence && !runs;
+        self.scheduler().index().ended(entry.index, self.now_ms(), is_over);
     }
 
     /// Starts the next attempt of a record that is due. `None`: it has changed.

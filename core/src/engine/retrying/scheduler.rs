@@ -264,15 +264,21 @@ impl Index {
 
     /// Notes that the attempt `fence` of entry `index` was handed out.
     pub(super) fn started(&mut self, index: usize, fence: u64, operation: u32, now_ms: u64) {
-        self.ended(index, None, now_ms);
+        self.ended(index, now_ms, |_| true);
         self.running.insert(index, Running { fence, operation, began_ms: now_ms });
         *self.in_flight.entry(operation).or_default() += 1;
     }
 
-    /// Notes that no attempt of entry `index` runs here but, perhaps, `fence`. True: one has ended.
-    pub(super) fn ended(&mut self, index: usize, fence: Option<u64>, now_ms: u64) -> bool {
+    /// Notes that the attempt of entry `index` that this process handed out has ended, if its token
+    /// `is_over`. True: it has.
+    pub(super) fn ended(
+        &mut self,
+        index: usize,
+        now_ms: u64,
+        is_over: impl Fn(u64) -> bool,
+    ) -> bool {
         let Some(running) = self.running.get(&index).copied() else { return false };
-        if fence == Some(running.fence) || Bug::PermitLeaked.is_planted() {
+        if !is_over(running.fence) || Bug::PermitLeaked.is_planted() {
             return false;
         }
         self.running.remove(&index);
@@ -294,12 +300,6 @@ impl Index {
     /// Attempts of which it is not known here that they have ended: their entries, and tokens.
     pub(super) fn running(&self) -> Vec<(usize, u64)> {
         self.running.iter().map(|(index, running)| (*index, running.fence)).collect()
-    }
-
-    /// Notes that the attempt `fence` of entry `index` has ended. True: it ran here.
-    pub(super) fn ended_elsewhere(&mut self, index: usize, fence: u64, now_ms: u64) -> bool {
-        let same = self.running.get(&index).is_some_and(|running| running.fence == fence);
-        same && self.ended(index, None, now_ms)
     }
 
     /// How long an attempt of `operation` is expected to take, as those before it did.
