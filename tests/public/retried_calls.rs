@@ -39,6 +39,9 @@ fn call_backs_off_and_nobody_comes_between() {
                 if call < 2 { Err("503") } else { Ok(done("at last")) }
             })
         });
+        // Whoever asks before the call does is admitted in its place.
+        // Relaxed: the count orders nothing.
+        until("the first attempt", || calls.load(Ordering::Relaxed) >= 1);
         for attempt in 2..=3 {
             until("a backoff", || {
                 let answer = engine.begin(&request("k")).expect("answered");
@@ -66,9 +69,19 @@ fn call_backs_off_and_nobody_comes_between() {
 #[test]
 fn call_gives_up() {
     let (engine, clock) = engine();
+    let calls = AtomicU32::new(0);
     std::thread::scope(|scope| {
-        let call = || engine.run_with_retries(&request("k"), &policy(2), || Err("503"));
+        let call = || {
+            engine.run_with_retries(&request("k"), &policy(2), || {
+                // Relaxed: the count orders nothing.
+                calls.fetch_add(1, Ordering::Relaxed);
+                Err("503")
+            })
+        };
         let retried = scope.spawn(call);
+        // Whoever asks before the call does is admitted in its place.
+        // Relaxed: as above.
+        until("the first attempt", || calls.load(Ordering::Relaxed) >= 1);
         until("a backoff", || {
             let answer = engine.begin(&request("k")).expect("answered");
             matches!(answer, Admission::Scheduled { next_attempt: 2, .. })

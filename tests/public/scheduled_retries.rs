@@ -111,3 +111,40 @@ fn used_up_attempts_end_in_failure() {
         "{failed:?}"
     );
 }
+
+/// Goal: an attempt whose effect nobody knows is a worker's again when it is resolved so, and never
+/// before (nobody told the workers of it). Method: attempt 2 is given up as unknown; a look; the
+/// resolution; a look.
+#[test]
+fn resolved_attempt_runs_again() {
+    let clock = ManualClock::new();
+    let engine = engine(&clock);
+    let _ = fail_later(&engine, "key", b"context");
+    clock.advance(Duration::from_secs(10));
+    let second = next(&engine).expect("due").into_lease();
+    second.fail(oncegate::Failure::unknown()).expect("held");
+    clock.advance(Duration::from_secs(3600));
+    assert!(next(&engine).is_none(), "nobody knows");
+    engine.resolve(&request("key"), oncegate::Resolution::RunAgain).expect("unknown");
+    let third = next(&engine).expect("resolved");
+    assert_eq!((third.lease().attempt(), third.context()), (3, &b"context"[..]));
+}
+
+/// Goal: a lease that its holder makes shorter lapses when it says (workers looked when it was to
+/// end before). Method: attempt 2 is renewed for less than it had, and lapses; attempt 3 comes
+/// after the backoff.
+#[test]
+fn shorter_lease_lapses_in_time() {
+    let clock = ManualClock::new();
+    let engine = engine(&clock);
+    let _ = fail_later(&engine, "key", b"context");
+    clock.advance(Duration::from_secs(10));
+    let mut second = next(&engine).expect("due").into_lease();
+    assert!(next(&engine).is_none(), "it runs");
+    second.renew(Duration::from_secs(5)).expect("held");
+    let _lost = second.into_token();
+    clock.advance(Duration::from_secs(5));
+    assert!(next(&engine).is_none(), "it backs off");
+    clock.advance(Duration::from_secs(10));
+    assert_eq!(next(&engine).expect("due again").lease().attempt(), 3);
+}

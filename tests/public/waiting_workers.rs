@@ -129,6 +129,21 @@ fn worker_that_takes_one_is_relieved() {
     });
 }
 
+/// Goal: an attempt whose worker hangs comes again, to a worker that has slept since before it was
+/// taken (nobody told it when to look). Method: one of two workers takes an attempt and never ends
+/// it; its lease lapses.
+#[test]
+fn lapse_is_seen_by_a_sleeper() {
+    let builder = Engine::builder().capacity(1_000).precise_clock();
+    let engine = builder.lease_duration(Duration::from_millis(200)).build();
+    let engine = Arc::new(engine.expect("a valid configuration"));
+    std::thread::scope(|scope| {
+        let tells = [1, 2].map(|n| worker(scope, &engine, &format!("hangs-{n}"), LONG));
+        leave(&engine, "k", 1);
+        assert_eq!(tells.map(|tell| got(&tell)), ["k", "k"]);
+    });
+}
+
 /// Goal: a future gets an attempt when it is due, by whoever looks after what is due: a driver, or
 /// a caller of `advance`. Method: it is polled when it was woken, and then only.
 #[test]

@@ -363,7 +363,7 @@ impl Engine {
                 if let Some(entry) = entry {
                     self.table.follow(entry, taken.fence());
                     self.no_letter_any_more(entry);
-                    self.table.note_change(entry.index);
+                    self.look_when_it_ends(entry, lease.until_ms);
                 }
                 let until_ms = lease.until_ms;
                 if taken.waiters() {

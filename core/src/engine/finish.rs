@@ -206,8 +206,12 @@ impl Engine {
             .filter(|(_, seen)| seen.state() == State::Running)
             .ok_or_else(|| self.fenced())?;
         let until_ms = self.now_ms().saturating_add(millis_up(duration));
+        let sooner = until_ms < self.table.slot(slot).deadline().at_ms;
         if !self.table.renew(slot, seen, until_ms) {
             return Err(self.fenced());
+        }
+        if sooner && token.attempt > 1 && self.table.retries_any() {
+            self.ends_sooner(Found { slot, seen }, until_ms);
         }
         if self.table.slot(slot).control().load().waiters() {
             // They count on the lease as it was.
@@ -270,7 +274,9 @@ impl Engine {
     #[inline]
     fn note_token_over(&self, token: &LeaseToken, slot: usize) {
         if token.attempt > 1 && self.table.retries_any() {
-            self.token_over(slot, token);
+            if let Some((_, fence)) = self.locate(token) {
+                self.token_over(slot, fence);
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use crate::error::{Error, ErrorCode};
 use crate::fingerprint::Request;
 use crate::outcome::Outcome;
 use crate::table::Found;
-use crate::table::control::State;
+use crate::table::control::{Snapshot, State};
 
 /// What a reconciler found out about an unknown record.
 ///
@@ -68,11 +68,19 @@ impl Engine {
                 let decided = self.table.set_due_unknown(slot, seen, rules.now_ms);
                 // Whoever decided it, and how: it is carried out before this is answered.
                 self.help(Found { slot, seen });
+                self.note_resolved(slot, seen);
                 return if decided { Ok(()) } else { Err(not_found()) };
             }
         }
-        .map(|_| ())
+        .map(|_| self.note_resolved(slot, seen))
         .map_err(|_| not_found())
+    }
+
+    /// The engine may retry the record: whoever looks after that has to hear of it.
+    fn note_resolved(&self, slot: usize, seen: Snapshot) {
+        if self.table.retries_any() {
+            self.token_over(slot, seen.fence());
+        }
     }
 
     /// The record of `request`, under whichever key it was made.

@@ -46,7 +46,11 @@
 //!    takes it back, by the same word: unless a takeover has sealed it.
 //! 3. An entry that is sealed may be behind its record: whoever took the attempt has not come
 //!    further. One that is behind and not sealed is nobody's: its maker lost his lease.
-//! 4. The word of the journal names a place in the outcome store, which is never given twice, so
+//! 4. Whether a record is a dead letter, it says itself: it has failed, and its window has no end.
+//!    `Dead` says beforehand that it will be one, and of a failed record that is due that it is
+//!    being redriven. Whoever takes its next attempt makes the entry `Live` again; one that is late
+//!    to do so after a redrive does no harm.
+//! 5. The word of the journal names a place in the outcome store, which is never given twice, so
 //!    that its compare-and-swaps meet no old value either.
 //!
 //! Whoever looks reads the record's control word first, then word 3, then word 2, and the entry's

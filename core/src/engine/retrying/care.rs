@@ -1,6 +1,6 @@
 //! Care: the journal of a record that is retried, kept in step with its attempts.
 
-use super::super::{Engine, FencingToken, LeaseToken, millis_up};
+use super::super::{Engine, LeaseToken, millis_up};
 use super::retries::{Asked, Granted, hash_of};
 use crate::error::Error;
 use crate::observe::Event;
@@ -8,7 +8,7 @@ use crate::outcome::Written;
 use crate::retry::FailureKind;
 use crate::retry::journal::{End, Journal, Note};
 use crate::sync::planted::Bug;
-use crate::table::control::State;
+use crate::table::control::{Fence, State};
 use crate::table::entry::{Entry, JournalWord};
 use crate::table::retrying::EntryDraft;
 use crate::table::slot::Lapse;
@@ -236,7 +236,7 @@ impl Engine {
         {
             self.counters.add(Event::Lapsed);
             self.end_failing(found, due_ms, rules);
-            self.attempt_over(entry, self.fencing_token(found.seen.fence()));
+            self.attempt_over(entry, found.seen.fence());
             self.announce(entry, due_ms);
         } else {
             // Somebody else was faster.
@@ -265,10 +265,12 @@ impl Engine {
         changed
     }
 
-    /// An attempt of `entry` has ended: its place is another's, if this process handed it out.
-    /// True: it did.
-    pub(super) fn attempt_over(&self, entry: Entry, fencing: FencingToken) -> bool {
-        let ended = self.scheduler().index().ended(entry.index, fencing.get(), self.now_ms());
+    /// The attempt `fence` of `entry` has ended: its place is another's, if this process handed it
+    /// out. True: it did. The next one may run already.
+    pub(super) fn attempt_over(&self, entry: Entry, fence: Fence) -> bool {
+        let token = self.fencing_token(fence).get();
+        let is_over = |one| one == token;
+        let ended = self.scheduler().index().ended(entry.index, self.now_ms(), is_over);
         if ended && self.scheduler().index().ready.len() != 0 {
             self.scheduler().wake_one();
         }
@@ -277,16 +279,17 @@ impl Engine {
 
     /// The same for an attempt whose holder noted something in its journal.
     pub(in super::super) fn token_is_over(&self, token: &LeaseToken) {
-        if let Some((slot, _)) = self.locate(token) {
-            self.token_over(slot, token);
+        if let Some((slot, fence)) = self.locate(token) {
+            self.token_over(slot, fence);
         }
     }
 
-    /// The same for the attempt of a token, which has ended otherwise than by a retry.
-    pub(in super::super) fn token_over(&self, slot: usize, token: &LeaseToken) {
+    /// The same for the attempt `fence` of the record in `slot`, which has ended otherwise than by
+    /// being left to the engine.
+    pub(in super::super) fn token_over(&self, slot: usize, fence: Fence) {
         let seen = self.table.slot(slot).control().load();
         if let Ok(Some(entry)) = self.table.entry_of(slot, seen) {
-            let own = self.attempt_over(entry, token.fencing);
+            let own = self.attempt_over(entry, fence);
             self.table.without_leavings(entry);
             if seen.state() == State::Waiting {
                 // Given back: whoever looks after attempts has to hear when it is due.
@@ -296,6 +299,14 @@ impl Engine {
                 // Another process handed it out, perhaps, and has a place free now.
                 self.announce(entry, self.now_ms());
             }
+        }
+    }
+
+    /// The lease of an attempt, which others look at when it was to end, ends sooner.
+    pub(in super::super) fn ends_sooner(&self, found: Found, until_ms: u64) {
+        if let Ok(Some(entry)) = self.table.entry_of(found.slot, found.seen) {
+            self.look_when_it_ends(entry, until_ms);
+            self.ring_for_attempts(until_ms);
         }
     }
 }

@@ -129,10 +129,15 @@ impl DueDescriptor {
         let until_ms = left.map_or(u64::MAX, |left| {
             self.engine.now_ms().saturating_add(super::super::millis_up(left))
         });
-        if scheduler.plan(ticket, until_ms) {
+        // Before the plan: whoever schedules something earlier after it sets the timer again, and
+        // whoever did so before it has taken the ticket.
+        self.timer.set(left)?;
+        let planned = scheduler.plan(ticket, until_ms);
+        if planned {
             self.engine.life.time().wake_on_jump(&waker);
-            let again = self.engine.will_hear();
-            self.timer.set(if again { Some(Duration::ZERO) } else { left })?;
+        }
+        if !planned || self.engine.will_hear() {
+            self.timer.set(Some(Duration::ZERO))?;
         }
         Ok(driven)
     }

@@ -86,7 +86,7 @@ impl Engine {
         });
         let over: Vec<_> = over.collect();
         let mut index = self.scheduler().index();
-        let ended = |(number, fence)| index.ended(number, fence, rules.now_ms);
+        let ended = |(number, fence)| index.ended(number, rules.now_ms, |one| one == fence);
         over.into_iter().map(ended).fold(false, |any, ended| any | ended)
     }
 
@@ -212,11 +212,12 @@ impl Engine {
     }
 
     /// Gives the place of an attempt free that this process handed out, and that has ended.
-    fn note_end(&self, entry: Entry, found: Found) {
-        let runs = u64::from(found.seen.state() == State::Running);
-        // All before the one that runs.
-        let last = self.fencing_token(found.seen.fence()).get() - runs;
-        self.scheduler().index().ended(entry.index, last, self.now_ms());
+    pub(super) fn note_end(&self, entry: Entry, found: Found) {
+        let runs = found.seen.state() == State::Running;
+        let fence = self.fencing_token(found.seen.fence()).get();
+        // One that was handed out since the record was looked at has a higher token.
+        let is_over = |one| one < fence || one == fence && !runs;
+        self.scheduler().index().ended(entry.index, self.now_ms(), is_over);
     }
 
     /// Starts the next attempt of a record that is due. `None`: it has changed.
@@ -244,8 +245,7 @@ impl Engine {
         };
         self.table.follow(entry, taken.fence());
         self.no_letter_any_more(entry);
-        // It is looked at again when its lease ends, here and elsewhere.
-        self.table.note_change(entry.index);
+        self.look_when_it_ends(entry, until_ms);
         if taken.waiters() {
             self.waiters.wake_sooner(slot, until_ms);
         }
@@ -266,6 +266,14 @@ impl Engine {
         paid.start();
         let lease = Lease::new(self, token, Status::Retried, until_ms).paid(Paid::Retry(paid));
         Ok(Some(Attempt { lease, journal }))
+    }
+
+    /// Sees to it that `entry`, whose next attempt was just taken, is looked at when its lease ends:
+    /// here, by whoever sleeps, and elsewhere by whoever looks.
+    pub(in super::super) fn look_when_it_ends(&self, entry: Entry, until_ms: u64) {
+        self.table.note_change(entry.index);
+        self.scheduler().index().file(entry.index, until_ms);
+        self.scheduler().tell(until_ms, self.now_ms());
     }
 
     /// Tells whoever looks after attempts, in every process, that `entry` is due then.

@@ -421,7 +421,7 @@ impl Engine {
         }
         self.end_failing(found, due_ms, &rules);
         if next_attempt > 2 {
-            self.attempt_over(entry, self.fencing_token(found.seen.fence()));
+            self.attempt_over(entry, found.seen.fence());
         }
         self.counters.add(Event::Later);
         self.announce(entry, due_ms);
@@ -464,7 +464,7 @@ impl Engine {
         if !self.room_for_letter() {
             self.finish_at(slot, seen, &outcome, State::Failed, window_ms)?;
             if let Some((entry, _)) = failing.entry {
-                self.attempt_over(entry, self.fencing_token(seen.fence()));
+                self.attempt_over(entry, seen.fence());
                 self.table.free_entry(entry);
             }
             return Ok(Some(Later::Buried { reason, kept: false, budget }));
@@ -478,7 +478,7 @@ impl Engine {
         // It stays until it is redriven or discarded.
         match self.finish_at(slot, seen, &outcome, State::Failed, Deadline::MAX_MS) {
             Ok(_) => {
-                self.attempt_over(dead, self.fencing_token(seen.fence()));
+                self.attempt_over(dead, seen.fence());
                 self.note_letter();
                 self.table.note_change(dead.index);
                 Ok(Some(Later::Buried { reason, kept: true, budget }))

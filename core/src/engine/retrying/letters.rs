@@ -380,7 +380,7 @@ impl Engine {
         let dead = dead.map(|(dead, _)| dead);
         let window_ms = if dead.is_some() { Deadline::MAX_MS } else { window_ms };
         let ended = self.finish_at(slot, seen, &outcome, State::Failed, window_ms).is_ok();
-        self.attempt_over(entry, self.fencing_token(seen.fence()));
+        self.attempt_over(entry, seen.fence());
         match (ended, dead) {
             (true, Some(dead)) => {
                 self.note_letter();

@@ -289,16 +289,21 @@ impl Index {
 
     /// Notes that the attempt `fence` of entry `index` was handed out.
     pub(super) fn started(&mut self, index: usize, fence: u64, operation: u32, now_ms: u64) {
-        self.ended(index, u64::MAX, now_ms);
+        self.ended(index, now_ms, |_| true);
         self.running.insert(index, Running { fence, operation, began_ms: now_ms });
         *self.in_flight.entry(operation).or_default() += 1;
     }
 
-    /// Notes that the attempt `fence` of entry `index` has ended, and with it all before it. True:
-    /// one of them ran here. Whoever comes late with an old attempt ends none that follows.
-    pub(super) fn ended(&mut self, index: usize, fence: u64, now_ms: u64) -> bool {
+    /// Notes that the attempt of entry `index` that this process handed out has ended, if its token
+    /// `is_over`. True: it has.
+    pub(super) fn ended(
+        &mut self,
+        index: usize,
+        now_ms: u64,
+        is_over: impl Fn(u64) -> bool,
+    ) -> bool {
         let Some(running) = self.running.get(&index).copied() else { return false };
-        if running.fence > fence || Bug::PermitLeaked.is_planted() {
+        if !is_over(running.fence) || Bug::PermitLeaked.is_planted() {
             return false;
         }
         self.running.remove(&index);

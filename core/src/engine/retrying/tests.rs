@@ -150,3 +150,30 @@ fn late_look_notes_nothing() {
     let noted: Vec<_> = journal.notes.iter().map(|note| (note.attempt, note.end)).collect();
     assert_eq!(noted, [(1, End::Failed), (2, End::Lapsed)]);
 }
+
+/// Goal: the end of an attempt gives its own place free, and not that of the next one (whoever was
+/// late to say so gave that one free, and more ran at once than may). Method: by hand, an attempt
+/// is given back, another worker takes the next one, and then the end of the first is noted; and
+/// what was seen of the record before is looked at once more.
+#[test]
+fn late_end_gives_no_other_place_free() {
+    let (engine, clock) = engine();
+    let token = begun(&engine);
+    let context = RetryContext::new("op", b"");
+    let _ = engine.retry_later(&token, &AttemptError::new("503"), &context).expect("room");
+    clock.advance(Duration::from_secs(10));
+    let (waiting, entry, _) = seen(&engine, &token);
+    let second = next(&engine).expect("due").0;
+    let in_flight = || engine.scheduler().index().in_flight();
+    engine.note_end(entry, waiting);
+    assert_eq!(in_flight(), 1, "a late look at it");
+    engine.abandon(&second).expect("held");
+    assert_eq!(in_flight(), 0);
+    let third = next(&engine).expect("given back").0;
+    let slot = usize::try_from(second.slot).expect("small");
+    let (_, fence) = engine.locate(&second).expect("its own");
+    engine.token_over(slot, fence);
+    assert_eq!(in_flight(), 1, "a late end of the one before");
+    engine.complete(&third, &crate::outcome::Outcome::new(200, [])).expect("held");
+    assert_eq!(in_flight(), 0);
+}
