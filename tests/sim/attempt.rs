@@ -212,7 +212,7 @@ pub(crate) fn befall(world: &mut World, job: &Job, fate: Fate) {
         Fate::Unknown => State::Unknown,
         Fate::Fails(outcome) => return finish(world, job, outcome, false),
     };
-    world.model.record(job.id).state = state;
+    world.model.record(job.id).becomes(state);
     world.ledger.lasts(job.id, job.token, now);
 }
 
@@ -221,7 +221,7 @@ pub(crate) fn finish(world: &mut World, job: &Job, outcome: Outcome, may_be_gone
     let now = world.now();
     let record = world.model.record(job.id);
     let ends = record.window.after(now);
-    record.state = State::Finished(Finished { outcome, ends, may_be_gone, letter: None });
+    record.becomes(State::Finished(Finished { outcome, ends, may_be_gone, letter: None }));
     (record.scheduled, record.journal) = (false, false);
     world.ledger.lasts(job.id, job.token, now);
 }
@@ -243,7 +243,7 @@ fn renew<'e>(site: &mut Site<'e>, number: u32, job: &Job, mut holding: Holding<'
         world.kinds.add(Kind::Renewed);
         let now = world.now();
         let home = Some((site.index, site.life));
-        world.model.record(job.id).state = State::Running { until: now + lasts_ms, home };
+        world.model.record(job.id).becomes(State::Running { until: now + lasts_ms, home });
         world.ledger.lasts(job.id, job.token, now + lasts_ms);
     }
     drop(world);
@@ -254,8 +254,8 @@ fn renew<'e>(site: &mut Site<'e>, number: u32, job: &Job, mut holding: Holding<'
 fn pause<'e>(site: &mut Site<'e>, number: u32, job: &Job, holding: Holding<'e>) {
     let mut world = site.shared.world();
     let now = world.now();
-    let until = match world.model.record(job.id).state {
-        State::Running { until, .. } => until.saturating_sub(now),
+    let until = match world.model.record(job.id).states[..] {
+        [State::Running { until, .. }] => until.saturating_sub(now),
         _ => 0,
     };
     let most = world.plan.lease_ms + 1_000;

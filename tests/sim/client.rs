@@ -50,7 +50,8 @@ pub(crate) fn resend(site: &mut Site<'_>) {
     let ids: Vec<u32> = site.shared.world().model.records.keys().copied().collect();
     for id in ids {
         let mut world = site.shared.world();
-        if let State::Finished(_) | State::Absent = world.model.record(id).state {
+        let record = world.model.record(id);
+        if record.has_finished() || record.states == [State::Absent] {
             continue;
         }
         let payload = world.model.record(id).payload;
@@ -75,7 +76,7 @@ pub(crate) fn ask_after(site: &mut Site<'_>, id: u32) {
     let lease = begin(site, "client", id, &ask);
     let mut world = site.shared.world();
     let is_new = lease.as_ref().is_some_and(|lease| lease.attempt() == 1);
-    let ended = is_new || matches!(world.model.record(id).state, State::Finished(_));
+    let ended = is_new || world.model.record(id).has_finished();
     world.expect(ended, || format!("request {id} has not ended"));
     let outcome = small_outcome(&mut world.random);
     drop(world);

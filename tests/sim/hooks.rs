@@ -71,7 +71,7 @@ fn clean_up(shared: &Shared, index: usize, lapsed: &LapsedAttempt<'_>) -> Result
     record.cleaned = lapsed_token;
     (record.attempt, record.token, record.untold) = (lapsed.attempt + 1, token, 0);
     // It ends before the hook's caller does anything else.
-    record.state = State::Running { until: now, home: None };
+    record.becomes(State::Running { until: now, home: None });
     world.ledger.begin(id, lapsed.attempt + 1, token, now, now);
     world.expect(has_lapsed && is_first && same, || {
         format!("request {id}: {lapsed:?} is cleaned up, from {states:?} of {seen}")
@@ -97,7 +97,7 @@ fn undo(shared: &Shared, index: usize, step: &FinishedStep<'_>) -> Result<(), St
         // Nobody is told of the attempt under which the engine does it.
         record.led_in = orders;
         record.untold += 1;
-        record.state = State::Running { until: now, home: None };
+        record.becomes(State::Running { until: now, home: None });
     }
     let undone = record.undoes(name, step.result);
     world.judge(id, undone);
@@ -109,6 +109,9 @@ fn reconcile(shared: &Shared, index: usize, asked: &Unresolved<'_>) -> Reconcile
     world.kinds.add(Kind::Asked);
     let candidates = candidates(&world.model, world.now(), asked);
     let who = format!("node {index} hook");
+    for id in &candidates {
+        world.model.record(*id).asked = true;
+    }
     let [id] = candidates[..] else {
         let (attempt, token) = (asked.attempt, short(asked.fencing_token));
         let line = format!("attempt {attempt} token {token} may be one of {candidates:?}");
@@ -134,7 +137,7 @@ fn reconcile(shared: &Shared, index: usize, asked: &Unresolved<'_>) -> Reconcile
         }
         _ => (State::Waiting { due: Span::exactly(now) }, "run again".to_owned()),
     };
-    world.model.record(id).state = state;
+    world.model.record(id).becomes(state);
     world.tell(&who, &format!("request {id}: {line}"));
     answer
 }

@@ -92,7 +92,7 @@ fn follow(world: &mut World, job: &Job, told: &Told, later: &Later) {
                 format!("{} {later:?}, at least {least} ms", called(job))
             });
             let record = world.model.record(job.id);
-            record.state = State::Waiting { due: Span::exactly(now + due_in) };
+            record.becomes(State::Waiting { due: Span::exactly(now + due_in) });
             (record.scheduled, record.journal) = (true, true);
             record.context.clone_from(&told.context);
             world.ledger.lasts(job.id, job.token, now);
@@ -124,10 +124,10 @@ fn bury(world: &mut World, job: &Job, told: &Told, now: u64) {
     let record = world.model.record(job.id);
     record.context.clone_from(&told.context);
     (record.scheduled, record.journal) = (true, true);
-    record.state = State::Finished(Finished {
+    record.becomes(State::Finished(Finished {
         outcome: told.outcome.clone(),
         ends: Span::exactly(u64::MAX),
         may_be_gone: false,
         letter: Some(now),
-    });
+    }));
 }

@@ -27,6 +27,7 @@ mod model;
 mod node;
 mod operator;
 mod plan;
+mod possible;
 #[path = "../histories/random.rs"]
 mod random;
 mod record;

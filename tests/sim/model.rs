@@ -6,10 +6,11 @@
 
 use std::collections::BTreeMap;
 
-use oncegate::{OnFull, OnLapse, OnLettersFull, Outcome, Status};
+use oncegate::{OnLapse, Status};
 
 use crate::plan::{OPERATIONS, Plan};
-use crate::record::{Finished, Home, Record, Span, State};
+use crate::possible::distinct;
+use crate::record::{Home, Record, Span, State};
 use crate::told::Told;
 
 /// All requests.
@@ -22,7 +23,7 @@ pub(crate) struct Model {
     evictions: u64,
     /// What workers of each process got.
     handed_out: Vec<((usize, u64), u32, u64)>,
-    plan: Plan,
+    pub(crate) plan: Plan,
 }
 
 /// One call of `begin`.
@@ -98,15 +99,15 @@ impl Model {
 
     /// The requests that the engine looks after, and that are not known to have ended.
     pub(crate) fn scheduled(&self) -> Vec<u32> {
-        let open = |record: &Record| !matches!(record.state, State::Finished(_));
-        let all = self.records.iter().filter(|(_, record)| record.scheduled && open(record));
+        let open = |record: &Record| record.scheduled && !record.has_finished();
+        let all = self.records.iter().filter(|(_, record)| open(record));
         all.map(|(id, _)| *id).collect()
     }
 
     /// How long it is until no lease of now lasts, nor any delay.
     pub(crate) fn longest_lease(&self, now: u64) -> u64 {
-        let ends = self.records.values().map(|record| match record.state {
-            State::Running { until, .. } => until,
+        let ends = self.records.values().flat_map(|record| &record.states).map(|state| match state {
+            State::Running { until, .. } => *until,
             State::Waiting { due } => due.most,
             _ => 0,
         });
@@ -116,7 +117,9 @@ impl Model {
     /// The requests and tokens that a process leases.
     pub(crate) fn leases_of(&self, of: (usize, u64)) -> Vec<(u32, u64)> {
         let leased = |record: &Record| {
-            matches!(record.state, State::Running { home: Some(home), .. } if home == of)
+            let is_its =
+                |state: &State| matches!(state, State::Running { home, .. } if *home == Some(of));
+            record.states.iter().any(is_its)
         };
         let all = self.records.iter().filter(|(_, record)| leased(record));
         all.map(|(id, record)| (*id, record.token)).collect()
@@ -125,97 +128,6 @@ impl Model {
     /// A private table is gone with its process.
     pub(crate) fn lose_all(&mut self) {
         self.records.values_mut().for_each(Record::begin_anew);
-    }
-
-    /// When the lease of a record that runs lapsed, if it has by `now`.
-    fn lapsed_at(&self, until: u64, home: Home, now: u64) -> Option<u64> {
-        let died = home.and_then(|home| self.died.get(&home).copied());
-        let at = died.map_or(until, |died| died.min(until));
-        (at <= now).then_some(at)
-    }
-
-    /// What the record of `id` may be by now.
-    pub(crate) fn possible(&self, id: u32, now: u64) -> Vec<State> {
-        let Some(record) = self.records.get(&id) else { return vec![State::Absent] };
-        let mut states = vec![record.state.clone()];
-        match &record.state {
-            State::Running { until, home } => {
-                if let Some(at) = self.lapsed_at(*until, *home, now) {
-                    self.lapsed(id, record, at, now, &mut states);
-                }
-            }
-            State::Waiting { due } => {
-                let kept = record.scheduled || record.journal;
-                if !kept && due.most.saturating_add(self.plan.window_ms) <= now {
-                    states.push(State::Absent);
-                }
-            }
-            State::Finished(finished) => self.finished(finished, now, &mut states),
-            State::Absent | State::Unknown => {}
-        }
-        // One that is surely over is met no more.
-        if matches!(&record.state, State::Finished(finished) if finished.ends.most <= now) {
-            states.remove(0);
-        }
-        states
-    }
-
-    fn finished(&self, finished: &Finished, now: u64, states: &mut Vec<State>) {
-        let window_ms = self.plan.window_ms;
-        let evicts = self.plan.on_full == OnFull::EvictLru;
-        if let Some(since) = finished.letter {
-            if self.plan.on_letters_full == OnLettersFull::DropOldest {
-                let ends = Span::new(since, now).after(window_ms);
-                let finished = Finished { ends, letter: None, ..finished.clone() };
-                self.finished(&finished, now, states);
-                states.push(State::Finished(finished));
-            }
-            return;
-        }
-        if finished.ends.least <= now || evicts {
-            states.push(State::Absent);
-        }
-    }
-
-    /// What may have become of a record whose lease lapsed.
-    fn lapsed(&self, id: u32, record: &Record, at: u64, now: u64, states: &mut Vec<State>) {
-        let window_ms = self.plan.window_ms;
-        let timed_out = |ends, letter| Finished {
-            outcome: Outcome::new(504, b""),
-            ends,
-            may_be_gone: false,
-            letter,
-        };
-        let noticed = Span::new(at, now);
-        match record.lapse {
-            OnLapse::Unknown => states.push(State::Unknown),
-            OnLapse::Failed => {
-                let finished = timed_out(noticed.after(window_ms), None);
-                self.finished(&finished, now, states);
-                states.push(State::Finished(finished));
-            }
-            OnLapse::Reclaim if record.scheduled => {
-                let rhythm = &self.plan.rhythms[operation_of(id)];
-                let due = Span::new(
-                    at.saturating_add(rhythm.least_ms),
-                    now.saturating_add(rhythm.most_ms),
-                );
-                states.push(State::Waiting { due });
-                let letter = timed_out(Span::exactly(u64::MAX), Some(at));
-                self.finished(&letter, now, states);
-                states.push(State::Finished(letter));
-                let (least, most) = (record.window.least, record.window.most);
-                let ends = Span::new(at.saturating_add(least), now.saturating_add(most));
-                let failed = timed_out(ends, None);
-                self.finished(&failed, now, states);
-                states.push(State::Finished(failed));
-            }
-            OnLapse::Reclaim => {
-                if !record.journal && at.saturating_add(window_ms) <= now {
-                    states.push(State::Absent);
-                }
-            }
-        }
     }
 
     /// `begin` was answered with `told`. What the record was, if that explains it.
@@ -227,22 +139,21 @@ impl Model {
         told: &Told,
     ) -> Result<(), String> {
         let states = self.possible(id, now);
-        let explains = |state: &State| self.explains(id, state, now, ask, told);
-        let found = states.iter().find_map(|state| Some((state.clone(), explains(state)?)));
-        let Some((was, is)) = found else {
+        let after: Vec<State> =
+            states.iter().filter_map(|state| self.explains(id, state, now, ask, told)).collect();
+        if after.is_empty() {
             let record = &self.records.get(&id);
             return Err(format!("begin answered {told}, from {states:?} of {record:?}"));
-        };
-        let inside = matches!(&self.record(id).state, State::Finished(finished)
-            if finished.ends.least > now && finished.letter.is_none());
-        if was == State::Absent && inside {
-            self.evicted += 1;
         }
+        let is_new = matches!(told, Told::Admitted { attempt: 1, .. });
         let record = self.record(id);
-        if was == State::Absent && matches!(told, Told::Admitted { .. }) {
+        let inside = |state: &State| matches!(state, State::Finished(finished)
+            if finished.ends.least > now && finished.letter.is_none());
+        let evicted = is_new && record.states.iter().all(inside);
+        if is_new {
             record.begin_anew();
         }
-        record.state = is;
+        record.states = distinct(after);
         if let Told::Admitted { attempt, token, .. } = told {
             if *token <= record.token {
                 let before = record.token;
@@ -258,6 +169,7 @@ impl Model {
                 ),
             };
         }
+        self.evicted += u64::from(evicted);
         Ok(())
     }
 
@@ -334,10 +246,12 @@ impl Model {
         given: &HandedOut,
     ) -> Result<(u64, bool), String> {
         let states = self.possible(id, now);
-        let due = states.iter().find_map(|state| match state {
+        // Of several the latest: nobody says that it was late.
+        let due = states.iter().filter_map(|state| match state {
             State::Waiting { due } if due.least <= now => Some(*due),
             _ => None,
         });
+        let due = due.max_by_key(|due| due.most);
         let record = self.record(id);
         let is_its = record.scheduled
             && record.is_next(given.attempt)
@@ -346,8 +260,9 @@ impl Model {
         let Some(due) = due.filter(|_| is_its && given.token > record.token) else {
             return Err(format!("handed out {given:?}, from {states:?} of {record:?}"));
         };
-        let lapsed = matches!(record.state, State::Running { .. });
-        record.state = State::Running { until: now + given.lasts_ms, home: given.home };
+        let ran = |state: &State| matches!(state, State::Running { .. });
+        let lapsed = record.states.iter().all(ran);
+        record.becomes(State::Running { until: now + given.lasts_ms, home: given.home });
         (record.attempt, record.token, record.untold) = (given.attempt, given.token, 0);
         Ok((now.saturating_sub(due.most), lapsed))
     }
@@ -357,13 +272,20 @@ impl Model {
         let Some(record) = self.records.get(&id).filter(|record| record.token == token) else {
             return Hold::Lost;
         };
-        match record.state {
-            State::Running { until, home } => match self.lapsed_at(until, home, now) {
-                None => Hold::Live,
-                Some(_) => Hold::Lapsed,
-            },
-            State::Unknown => Hold::Unknown,
-            _ => Hold::Lost,
+        let lasts = |state: &State| match state {
+            State::Running { until, home } => self.lapsed_at(*until, *home, now).is_none(),
+            _ => false,
+        };
+        let is_open =
+            |state: &State| matches!(state, State::Running { .. } | State::Unknown);
+        if record.states.iter().all(lasts) {
+            Hold::Live
+        } else if record.states.iter().all(|state| *state == State::Unknown) {
+            Hold::Unknown
+        } else if record.states.iter().any(is_open) {
+            Hold::Lapsed
+        } else {
+            Hold::Lost
         }
     }
 }

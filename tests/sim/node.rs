@@ -49,6 +49,8 @@ pub(crate) enum Order {
     AskAfter { id: u32 },
     /// The same for every request.
     AskAll,
+    /// The operator resolves what is unknown.
+    ResolveAll,
     /// The operator takes all quotas back.
     LiftQuotas,
     /// It is looked at, now that all is done.
@@ -133,6 +135,7 @@ async fn live(
             Order::Resend => client::resend(&mut site),
             Order::AskAfter { id } => client::ask_after(&mut site, id),
             Order::AskAll => client::ask_all(&mut site),
+            Order::ResolveAll => operator::resolve_all(&mut site),
             Order::LiftQuotas => operator::lift_quotas(&mut site),
             Order::Inspect => driver::inspect(&mut site),
             Order::Leave => return site.leave(),

@@ -82,7 +82,7 @@ fn judge_letter(site: &mut Site<'_>, letter: &DeadLetter) -> Option<u32> {
     };
     (record.attempt, record.untold) = (letter.attempts, 0);
     let found = buried.is_some();
-    record.state = buried.unwrap_or(State::Absent);
+    record.becomes(buried.unwrap_or(State::Absent));
     world.expect(found && same && steps && in_order, || {
         format!("request {id}: {letter:?} with steps {:?}, from {states:?} of {seen}", letter.steps)
     });
@@ -96,7 +96,7 @@ fn redrive(site: &mut Site<'_>, id: u32, letter: &DeadLetter) {
     world.expect(redriven.is_ok(), || format!("request {id} was listed, and is no letter"));
     world.kinds.add(Kind::Redriven);
     let now = world.now();
-    world.model.record(id).state = State::Waiting { due: Span::exactly(now) };
+    world.model.record(id).becomes(State::Waiting { due: Span::exactly(now) });
 }
 
 fn discard(site: &mut Site<'_>, id: u32, letter: &DeadLetter) {
@@ -111,9 +111,17 @@ fn discard(site: &mut Site<'_>, id: u32, letter: &DeadLetter) {
     let ends = Span::exactly(world.now() + world.plan.window_ms);
     let record = world.model.record(id);
     (record.scheduled, record.journal) = (false, false);
-    if let State::Finished(finished) = &mut record.state {
-        (finished.ends, finished.letter) = (ends, None);
+    for state in &mut record.states {
+        if let State::Finished(finished) = state {
+            (finished.ends, finished.letter) = (ends, None);
+        }
     }
+}
+
+/// Resolves what the reconciler was asked about, and could not tell from another record.
+pub(crate) fn resolve_all(site: &mut Site<'_>) {
+    let records = site.shared.world().model.records.len();
+    (0..records).for_each(|_| resolve(site));
 }
 
 /// Resolves a record that is unknown, or may be.
@@ -136,6 +144,9 @@ pub(crate) fn resolve(site: &mut Site<'_>) {
         }
         _ => State::Waiting { due: Span::exactly(now) },
     };
+    let asked = world.model.record(id).asked;
+    let calm = world.calm;
+    world.expect(asked || !calm, || format!("nobody was asked about request {id}"));
     drop(world);
     let resolution = match verdict {
         Reconciled::Succeeded(outcome) => Resolution::Succeeded(outcome),
@@ -152,7 +163,7 @@ pub(crate) fn resolve(site: &mut Site<'_>) {
             if let State::Finished(_) = state {
                 (record.scheduled, record.journal) = (false, false);
             }
-            record.state = state;
+            record.becomes(state);
         }
         Err(ErrorCode::WrongSecret) if world.unlearned.contains(&site.index) => {}
         Err(ErrorCode::NotFound) if !certain => {}

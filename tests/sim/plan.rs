@@ -143,10 +143,13 @@ impl Rhythm {
         let most_ms = initial_ms * 20;
         let (initial, most) = (Duration::from_millis(initial_ms), Duration::from_millis(most_ms));
         let (backoff, least_ms) = match random.below(5) {
-            0 => (BackoffPolicy::constant(initial), initial_ms),
+            0 => (BackoffPolicy::constant(initial).jitter(Jitter::None), initial_ms),
             1 => (BackoffPolicy::exponential(initial, 2.0, most).jitter(Jitter::Full), 0),
             2 => (BackoffPolicy::exponential(initial, 3.0, most).jitter(Jitter::Equal), 0),
-            3 => (BackoffPolicy::linear(initial, initial, most), initial_ms),
+            3 => {
+                let backoff = BackoffPolicy::linear(initial, initial, most);
+                (backoff.jitter(Jitter::None), initial_ms)
+            }
             _ => {
                 let jitter = Jitter::Decorrelated;
                 (BackoffPolicy::exponential(initial, 2.0, most).jitter(jitter), initial_ms)

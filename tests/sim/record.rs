@@ -64,7 +64,8 @@ pub(crate) struct Step {
 /// One request.
 #[derive(Clone, Debug)]
 pub(crate) struct Record {
-    pub(crate) state: State,
+    /// What it may be, as far as anybody was told: one of these.
+    pub(crate) states: Vec<State>,
     /// The latest attempt that anybody was told of.
     pub(crate) attempt: u32,
     /// How many attempts of the engine's own may have come since.
@@ -82,6 +83,8 @@ pub(crate) struct Record {
     pub(crate) context: Vec<u8>,
     /// The finished steps, in the order in which they were done.
     pub(crate) steps: Vec<Step>,
+    /// Whether the reconciler was asked about it since it became unknown.
+    pub(crate) asked: bool,
     /// In which order of the simulation the engine took an attempt of its own.
     pub(crate) led_in: u64,
     /// The token of the last lapse that was cleaned up after.
@@ -91,7 +94,7 @@ pub(crate) struct Record {
 impl Record {
     pub(crate) fn new() -> Self {
         Self {
-            state: State::Absent,
+            states: vec![State::Absent],
             attempt: 0,
             untold: 0,
             token: 0,
@@ -102,9 +105,20 @@ impl Record {
             journal: false,
             context: Vec::new(),
             steps: Vec::new(),
+            asked: false,
             led_in: 0,
             cleaned: 0,
         }
+    }
+
+    /// It is `state` for certain.
+    pub(crate) fn becomes(&mut self, state: State) {
+        self.states = vec![state];
+    }
+
+    /// Whether it certainly has finished.
+    pub(crate) fn has_finished(&self) -> bool {
+        self.states.iter().all(|state| matches!(state, State::Finished(_)))
     }
 
     /// Whether `attempt` may be the latest one.

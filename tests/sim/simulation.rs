@@ -322,8 +322,9 @@ impl Simulation {
         // What the engine looks after ends by itself, in the time that a last attempt may take.
         let wait_ms = self.longest_wait();
         self.rounds(wait_ms);
+        self.obey(0, Order::ResolveAll);
+        self.rounds(wait_ms / 4);
         let left = self.shared.world().model.scheduled();
-        self.each(Order::Learn);
         for id in left {
             self.obey(0, Order::AskAfter { id });
         }

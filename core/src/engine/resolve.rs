@@ -56,23 +56,26 @@ impl Engine {
         let unknown = found.filter(|found| found.seen.state() == State::Unknown);
         let Found { slot, seen } = unknown.ok_or_else(not_found)?;
         let window_ms = self.longest_window_ms();
-        match resolution {
-            Resolution::Succeeded(outcome) => {
-                self.finish_at(slot, seen, &outcome, State::Succeeded, window_ms)
-            }
-            Resolution::Failed(outcome) => {
-                self.finish_at(slot, seen, &outcome, State::Failed, window_ms)
-            }
+        let finish = |outcome: &Outcome, state: State| {
+            self.finish_at(slot, seen, outcome, state, window_ms).is_ok()
+        };
+        let resolved = match resolution {
+            Resolution::Succeeded(outcome) => finish(&outcome, State::Succeeded),
+            Resolution::Failed(outcome) => finish(&outcome, State::Failed),
             Resolution::RunAgain => {
                 let rules = self.rules();
                 let decided = self.table.set_due_unknown(slot, seen, rules.now_ms);
                 // Whoever decided it, and how: it is carried out before this is answered.
                 self.help(Found { slot, seen });
-                return if decided { Ok(()) } else { Err(not_found()) };
+                decided
             }
+        };
+        if !resolved {
+            return Err(not_found());
         }
-        .map(|_| ())
-        .map_err(|_| not_found())
+        // Where it is retried, or its steps are kept, whoever looks after it has to hear.
+        self.token_over(slot);
+        Ok(())
     }
 
     /// The record of `request`, under whichever key it was made.

@@ -69,8 +69,16 @@ impl Engine {
         for block in changed {
             let first = block * RETRIES_PER_CHANGE;
             for number in first..(first + RETRIES_PER_CHANGE).min(entries) {
-                if let Some(due_ms) = self.table.entry_at(number).and_then(|e| self.due_of(e)) {
-                    index.file(number, due_ms);
+                let entry = self.table.entry_at(number);
+                if index.runs(number) {
+                    // Another process may have ended it, and given its entry up.
+                    index.ended(number, entry.and_then(|e| self.running_of(e)), self.now_ms());
+                }
+                match entry.map(|entry| (entry, self.due_of(entry))) {
+                    Some((_, Some(due_ms))) => index.file(number, due_ms),
+                    // Its record has ended, perhaps in a process that did not come further.
+                    Some((entry, None)) => _ = self.table.without_leavings(entry),
+                    None => {}
                 }
             }
         }
@@ -177,6 +185,12 @@ impl Engine {
         let runs = found.seen.state() == State::Running;
         let fence = runs.then(|| self.fencing_token(found.seen.fence()).get());
         self.scheduler().index().ended(entry.index, fence, self.now_ms());
+    }
+
+    /// The fencing token of the attempt that the record of `entry` runs, if it runs one.
+    fn running_of(&self, entry: Entry) -> Option<u64> {
+        let seen = self.table.slot(entry.word.slot()).control().load();
+        (seen.state() == State::Running).then(|| self.fencing_token(seen.fence()).get())
     }
 
     /// Starts the next attempt of a record that is due. `None`: it has changed.

@@ -260,6 +260,11 @@ impl Index {
         *self.in_flight.entry(operation).or_default() += 1;
     }
 
+    /// Whether an attempt of entry `index` was handed out here, and has not ended as far as is known.
+    pub(super) fn runs(&self, index: usize) -> bool {
+        self.running.contains_key(&index)
+    }
+
     /// Notes that no attempt of entry `index` runs here but, perhaps, `fence`. True: one has ended.
     pub(super) fn ended(&mut self, index: usize, fence: Option<u64>, now_ms: u64) -> bool {
         let Some(running) = self.running.get(&index).copied() else { return false };
