@@ -196,11 +196,17 @@ pub(crate) fn dropped(world: &mut World, job: &Job, hold: Hold) {
     if hold == Hold::Lost {
         return;
     }
+    let before = world.model.record(job.id).states.clone();
     match world.plan.on_drop {
         OnDrop::Retry => befall(world, job, Fate::Waits(0)),
         OnDrop::Unknown => befall(world, job, Fate::Unknown),
         OnDrop::Failed => befall(world, job, Fate::Fails(Outcome::new(500, b""))),
         OnDrop::KeepLease => {}
+    }
+    if hold == Hold::Lapsed {
+        // Or somebody had noticed the lapse, and it led to nothing.
+        let record = world.model.record(job.id);
+        record.states.extend(before);
     }
 }
 
@@ -222,7 +228,6 @@ pub(crate) fn finish(world: &mut World, job: &Job, outcome: Outcome, may_be_gone
     let record = world.model.record(job.id);
     let ends = record.window.after(now);
     record.becomes(State::Finished(Finished { outcome, ends, may_be_gone, letter: None }));
-    (record.scheduled, record.journal) = (false, false);
     world.ledger.lasts(job.id, job.token, now);
 }
 

@@ -62,13 +62,13 @@ fn clean_up(shared: &Shared, index: usize, lapsed: &LapsedAttempt<'_>) -> Result
     let line = format!("request {id}: clean up after token {}", short(lapsed_token));
     world.tell(&format!("node {index} hook"), &line);
     world.kinds.add(Kind::CleanedUp);
-    let states = world.model.possible(id, now);
+    let (states, orders) = (world.model.possible(id, now), world.orders);
     let record = world.model.record(id);
     let has_lapsed = states.len() > 1 && record.token == lapsed_token;
     let is_first = record.cleaned != lapsed_token && token > lapsed_token;
     let same = record.context == lapsed.context && record.is_this(lapsed.attempt);
     let seen = format!("{record:?}");
-    record.cleaned = lapsed_token;
+    (record.cleaned, record.led_in) = (lapsed_token, orders);
     (record.attempt, record.token, record.untold) = (lapsed.attempt + 1, token, 0);
     // It ends before the hook's caller does anything else.
     record.becomes(State::Running { until: now, home: None });
@@ -88,9 +88,7 @@ fn undo(shared: &Shared, index: usize, step: &FinishedStep<'_>) -> Result<(), St
     };
     world.tell(&format!("node {index} hook"), &format!("request {id}: undo step {name}"));
     world.kinds.add(Kind::UndoneByHook);
-    if world.random.chance(8) {
-        return Err("not possible".to_owned());
-    }
+    let fails = world.random.chance(8);
     let (now, orders, calling) = (world.now(), world.orders, world.calling);
     let record = world.model.record(id);
     if calling != Some(id) && record.led_in != orders {
@@ -98,6 +96,9 @@ fn undo(shared: &Shared, index: usize, step: &FinishedStep<'_>) -> Result<(), St
         record.led_in = orders;
         record.untold += 1;
         record.becomes(State::Running { until: now, home: None });
+    }
+    if fails {
+        return Err("not possible".to_owned());
     }
     let undone = record.undoes(name, step.result);
     world.judge(id, undone);

@@ -61,10 +61,9 @@ fn judge_letter(site: &mut Site<'_>, letter: &DeadLetter) -> Option<u32> {
         return None;
     };
     let states = world.model.possible(id, now);
-    let buried = states.iter().find_map(|state| match state {
-        State::Finished(Finished { letter: Some(_), .. }) => Some(state.clone()),
-        _ => None,
-    });
+    let is_letter =
+        |state: &&State| matches!(state, State::Finished(Finished { letter: Some(_), .. }));
+    let buried: Vec<State> = states.iter().filter(is_letter).cloned().collect();
     let in_order = letter.history.windows(2).all(|pair| {
         pair[0].attempt < pair[1].attempt && pair[0].fencing_token < pair[1].fencing_token
     });
@@ -81,8 +80,8 @@ fn judge_letter(site: &mut Site<'_>, letter: &DeadLetter) -> Option<u32> {
         letter.steps.iter().all(|name| names.contains(name))
     };
     (record.attempt, record.untold) = (letter.attempts, 0);
-    let found = buried.is_some();
-    record.becomes(buried.unwrap_or(State::Absent));
+    let found = !buried.is_empty();
+    record.states = buried;
     world.expect(found && same && steps && in_order, || {
         format!("request {id}: {letter:?} with steps {:?}, from {states:?} of {seen}", letter.steps)
     });
@@ -110,7 +109,6 @@ fn discard(site: &mut Site<'_>, id: u32, letter: &DeadLetter) {
     world.kinds.add(Kind::Discarded);
     let ends = Span::exactly(world.now() + world.plan.window_ms);
     let record = world.model.record(id);
-    (record.scheduled, record.journal) = (false, false);
     for state in &mut record.states {
         if let State::Finished(finished) = state {
             (finished.ends, finished.letter) = (ends, None);
@@ -144,9 +142,6 @@ pub(crate) fn resolve(site: &mut Site<'_>) {
         }
         _ => State::Waiting { due: Span::exactly(now) },
     };
-    let asked = world.model.record(id).asked;
-    let calm = world.calm;
-    world.expect(asked || !calm, || format!("nobody was asked about request {id}"));
     drop(world);
     let resolution = match verdict {
         Reconciled::Succeeded(outcome) => Resolution::Succeeded(outcome),
@@ -159,14 +154,18 @@ pub(crate) fn resolve(site: &mut Site<'_>) {
     match result.map_err(|error| error.code()) {
         Ok(()) => {
             world.kinds.add(Kind::Resolved);
-            let record = world.model.record(id);
-            if let State::Finished(_) = state {
-                (record.scheduled, record.journal) = (false, false);
-            }
-            record.becomes(state);
+            // A reconciler that cannot tell two records apart leaves them to the operator.
+            let asked = world.model.record(id).asked;
+            let calm = world.calm;
+            world.expect(asked || !calm, || format!("nobody was asked about request {id}"));
+            world.model.record(id).becomes(state);
         }
         Err(ErrorCode::WrongSecret) if world.unlearned.contains(&site.index) => {}
-        Err(ErrorCode::NotFound) if !certain => {}
+        Err(ErrorCode::NotFound) if !certain => {
+            let mut states = world.model.possible(id, now);
+            states.retain(|state| *state != State::Unknown);
+            world.model.record(id).states = states;
+        }
         Err(code) => world.blame(format!("request {id} is unknown, and resolve says {code:?}")),
     }
 }

@@ -251,7 +251,9 @@ impl Engine {
 
     /// An attempt of `entry` has ended: its place is another's, if this process handed it out.
     pub(super) fn attempt_over(&self, entry: Entry) {
-        let ended = self.scheduler().index().ended(entry.index, None, self.now_ms());
+        // Unless it is another attempt that runs by now, perhaps one that was handed out here, too.
+        let runs = self.running_of(entry);
+        let ended = self.scheduler().index().ended(entry.index, runs, self.now_ms());
         if ended && self.scheduler().index().ready.len() != 0 {
             self.scheduler().wake_one();
         }

@@ -188,7 +188,7 @@ impl Engine {
     }
 
     /// The fencing token of the attempt that the record of `entry` runs, if it runs one.
-    fn running_of(&self, entry: Entry) -> Option<u64> {
+    pub(super) fn running_of(&self, entry: Entry) -> Option<u64> {
         let seen = self.table.slot(entry.word.slot()).control().load();
         (seen.state() == State::Running).then(|| self.fencing_token(seen.fence()).get())
     }
