@@ -133,8 +133,14 @@ impl Engine {
             let found = Found { slot, seen };
             match self.table.standing(entry, seen) {
                 Standing::Current => {}
-                Standing::Changed if self.table.entry_word(entry.index) == entry.word => continue,
-                Standing::Changed => return Looked::Nothing,
+                Standing::Changed => {
+                    // A slot without a record is what has become of one that has ended.
+                    self.table.without_leavings(entry);
+                    if self.table.entry_word(entry.index) == entry.word {
+                        continue;
+                    }
+                    return Looked::Nothing;
+                }
                 Standing::Nobodys => {
                     self.table.without_leavings(entry);
                     return Looked::Nothing;
