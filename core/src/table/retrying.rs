@@ -125,7 +125,11 @@ impl Table {
             let entry = Entry { index, word };
             match self.standing(entry, seen) {
                 Standing::Current => return Ok(Some(entry)),
-                Standing::Nobodys => return Ok(None),
+                Standing::Nobodys => {
+                    // Before there is another attempt, after which it would seem to be behind.
+                    self.free_entry(entry);
+                    return Ok(None);
+                }
                 // It was the entry that changed: somebody makes it, or gives it up.
                 Standing::Changed if self.slot(slot).control().load().is_same_record(seen) => {}
                 Standing::Changed => return Err(Moved),
@@ -168,7 +172,10 @@ impl Table {
         if fence > now.fence().get() {
             return Standing::Changed;
         }
-        let behind = journal.is_sealed() && identity == at.first_word() && now.state().is_record();
+        // A first attempt follows none: what is sealed is of a record that the same request had.
+        let follows = now.fence().attempt(at.attempt()) > 1;
+        let same_record = identity == at.first_word() && now.state().is_record();
+        let behind = journal.is_sealed() && same_record && follows;
         let still = at.control().load().fence() == now.fence();
         match (behind, still) {
             (true, true) => Standing::Current,
@@ -234,6 +241,8 @@ impl Table {
             let free = word.given(EntryState::Free, 0, 0);
             if self.swap_entry(entry.index, word, free) {
                 self.uncount_entry();
+                // Another process may have handed its attempt out.
+                self.note_change(entry.index);
                 return true;
             }
             // Its owner, or whether it is dead, may have changed.

@@ -104,8 +104,17 @@ impl Engine {
         for block in changed {
             let first = block * RETRIES_PER_CHANGE;
             for number in first..(first + RETRIES_PER_CHANGE).min(entries) {
-                if let Some(due_ms) = self.table.entry_at(number).and_then(|e| self.due_of(e)) {
-                    index.file(number, due_ms);
+                let entry = self.table.entry_at(number);
+                if index.runs(number) {
+                    // Another process may have ended it, and given its entry up.
+                    let runs = entry.and_then(|entry| self.running_of(entry));
+                    index.ended(number, self.now_ms(), |one| runs != Some(one));
+                }
+                match entry.map(|entry| (entry, self.due_of(entry))) {
+                    Some((_, Some(due_ms))) => index.file(number, due_ms),
+                    // Its record has ended, perhaps in a process that did not come further.
+                    Some((entry, None)) => _ = self.table.without_leavings(entry),
+                    None => {}
                 }
             }
         }
@@ -163,8 +172,14 @@ impl Engine {
             let found = Found { slot, seen };
             match self.table.standing(entry, seen) {
                 Standing::Current => {}
-                Standing::Changed if self.table.entry_word(entry.index) == entry.word => continue,
-                Standing::Changed => return Looked::Nothing,
+                Standing::Changed => {
+                    // A slot without a record is what has become of one that has ended.
+                    self.table.without_leavings(entry);
+                    if self.table.entry_word(entry.index) == entry.word {
+                        continue;
+                    }
+                    return Looked::Nothing;
+                }
                 Standing::Nobodys => {
                     self.table.without_leavings(entry);
                     return Looked::Nothing;
@@ -218,6 +233,12 @@ impl Engine {
         // One that was handed out since the record was looked at has a higher token.
         let is_over = |one| one < fence || one == fence && !runs;
         self.scheduler().index().ended(entry.index, self.now_ms(), is_over);
+    }
+
+    /// The fencing token of the attempt that the record of `entry` runs, if it runs one.
+    fn running_of(&self, entry: Entry) -> Option<u64> {
+        let seen = self.table.slot(entry.word.slot()).control().load();
+        (seen.state() == State::Running).then(|| self.fencing_token(seen.fence()).get())
     }
 
     /// Starts the next attempt of a record that is due. `None`: it has changed.

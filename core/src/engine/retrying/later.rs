@@ -284,9 +284,12 @@ impl Lease<'_> {
         context: &RetryContext<'_>,
     ) -> Result<Later, Error> {
         self.own()?;
-        let later = self.engine().retry_later(self.token(), error, context)?;
-        self.ended();
-        Ok(later)
+        let later = self.engine().retry_later(self.token(), error, context);
+        if later.as_ref().map_or_else(Error::is_fenced, |_| true) {
+            // A lease that is lost is not given back either.
+            self.ended();
+        }
+        later
     }
 }
 

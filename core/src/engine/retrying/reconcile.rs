@@ -208,8 +208,10 @@ impl Engine {
     ) -> bool {
         let Some((_, journal)) = self.journal(entry) else { return false };
         let Some(hook) = self.retries.clean_up_of(&journal.operation) else { return false };
+        // Before the lease of its own, which raises the number that lies beside the record.
+        let attempt = self.attempt_of(found);
         // The lapse of a clean-up is cleaned up after no more.
-        if journal.cleaning == self.attempt_of(found) {
+        if journal.cleaning == attempt {
             return false;
         }
         let Some((token, _)) = self.lead(found, entry, policy, rules) else { return true };
@@ -224,7 +226,7 @@ impl Engine {
             let lapsed = LapsedAttempt {
                 operation: &journal.operation,
                 context: &journal.context,
-                attempt: self.attempt_of(found),
+                attempt,
                 lapsed_token: self.fencing_token(found.seen.fence()).get(),
                 fencing_token: token.fencing_token().get(),
             };

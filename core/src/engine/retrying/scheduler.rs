@@ -294,6 +294,11 @@ impl Index {
         *self.in_flight.entry(operation).or_default() += 1;
     }
 
+    /// Whether an attempt of entry `index` was handed out here, and has not ended as far as is known.
+    pub(super) fn runs(&self, index: usize) -> bool {
+        self.running.contains_key(&index)
+    }
+
     /// Notes that the attempt of entry `index` that this process handed out has ended, if its token
     /// `is_over`. True: it has.
     pub(super) fn ended(
