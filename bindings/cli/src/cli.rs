@@ -9,6 +9,7 @@ use clap_complete::Shell;
 use crate::bench::MAX_ROUNDS;
 use crate::crew::{MAX_KILL_RATE, MOST_PROCESSES};
 use crate::input::DERIVATION;
+use crate::storm::outage::Asked;
 use crate::storm::{MAX_RATE, Shape, describe_sums};
 use crate::table;
 pub use crate::table::{
@@ -125,6 +126,19 @@ pub struct StormArgs {
     /// With --processes: the file that they share, made if absent; else a temporary one in memory
     #[arg(long, value_name = "FILE", requires = "processes", value_hint = ValueHint::FilePath)]
     pub path: Option<PathBuf>,
+    /// Deliver to a downstream that is down for so long, in milliseconds, 200 to 20000: retried at
+    /// once, with backoff alone, and through the engine
+    #[arg(long, value_name = "MS", conflicts_with_all = ["baseline", "compare", "processes"],
+        value_parser = whole::<u64>(200, 20_000), allow_negative_numbers = true)]
+    pub outage_ms: Option<u64>,
+    /// With --outage-ms: calls that the downstream works on at once when it is up, 1 to 1024; else
+    /// so many that the deliveries take up 60 % of it
+    #[arg(long, value_name = "N", requires = "outage_ms",
+        value_parser = whole::<u16>(1, 1_024), allow_negative_numbers = true)]
+    pub capacity: Option<u16>,
+    /// With --outage-ms: write a picture of the calls over time
+    #[arg(long, value_name = "FILE", requires = "outage_ms", value_hint = ValueHint::FilePath)]
+    pub svg: Option<PathBuf>,
     /// Run without the engine: retry with backoff, no coordination
     #[arg(long, conflicts_with = "compare")]
     pub baseline: bool,
@@ -149,6 +163,12 @@ pub struct BenchArgs {
 }
 
 impl StormArgs {
+    /// The outage that the options ask for, if they do.
+    pub(crate) fn outage(&self) -> Option<Asked> {
+        let outage = Duration::from_millis(self.outage_ms?);
+        Some(Asked { outage, capacity: self.capacity.map(usize::from) })
+    }
+
     /// The storm that the options ask for.
     pub(crate) fn shape(&self) -> Shape {
         Shape {
