@@ -158,11 +158,7 @@ fn run_outage(args: &StormArgs) -> Result<Exit, Failure> {
     let (input, Some(asked)) = (load(args, MAX_DELIVERIES_IN_OUTAGE)?, args.outage()) else {
         return Ok(Exit::Done);
     };
-    let has_skipped = !input.skipped.is_empty();
-    let outage = Outage::storm(input, args.shape(), asked)?;
-    for (line, reason) in &outage.refused {
-        warn(format_args!("line {line}: refused by the engine: {reason}"));
-    }
+    let outage = Outage::storm(&input, args.shape(), asked)?;
     for violation in &outage.report.violations {
         warn(format_args!("promise broken: {violation}"));
     }
@@ -181,7 +177,7 @@ fn run_outage(args: &StormArgs) -> Result<Exit, Failure> {
     print(text.as_bytes())?;
     Ok(match outage.kept_promise() {
         false => Exit::Failed,
-        true if has_skipped || !outage.refused.is_empty() => Exit::BrokenLines,
+        true if !input.skipped.is_empty() => Exit::BrokenLines,
         true => Exit::Done,
     })
 }

@@ -30,8 +30,6 @@ use crate::input::Input;
 /// The three runs, counted.
 pub(crate) struct Outage {
     pub(crate) report: Report,
-    /// Lines that the engine refuses, each with its reason.
-    pub(crate) refused: Vec<(u64, String)>,
 }
 
 impl Outage {
@@ -42,18 +40,10 @@ impl Outage {
     ///
     /// What the engine says when it cannot be built, or cannot compare payloads for the plan.
     pub(crate) fn storm(
-        mut input: Input,
+        input: &Input,
         of: StormShape,
         asked: Asked,
     ) -> Result<Self, oncegate::Error> {
-        let mut refused = Vec::new();
-        input.lines.retain(|line| match line.request() {
-            Ok(_) => true,
-            Err(error) => {
-                refused.push((line.number, error.to_string()));
-                false
-            }
-        });
         let plan = Plan::new(&input.lines, of)?;
         let shape = Shape::new(asked, &plan);
         let policy = policy(&shape);
@@ -69,8 +59,8 @@ impl Outage {
         gated.run(&town);
         let (counts, stats) = gated.into_counts()?;
         let engine = Run::of_town(town).counted(counts, &stats);
-        let report = Report::new(&input, &plan, &shape, [at_once, backoff, engine]);
-        Ok(Self { report, refused })
+        let report = Report::new(input, &plan, &shape, [at_once, backoff, engine]);
+        Ok(Self { report })
     }
 
     /// The runs side by side for people.
@@ -103,3 +93,6 @@ fn policy(shape: &Shape) -> RetryPolicy {
 /// The most deliveries that a storm with an outage takes: their callers are threads that wait.
 pub(crate) const MAX_DELIVERIES_IN_OUTAGE: usize = 100_000;
 const MAX_ATTEMPTS: u32 = 8;
+
+#[cfg(test)]
+mod tests;

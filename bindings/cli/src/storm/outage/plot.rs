@@ -12,8 +12,8 @@ pub(super) fn draw(report: &Report) -> String {
     let groups = runs[0].1.calls_by_slice.len().div_ceil(COLUMNS).max(1);
     let each = report.slice_ms * groups as u64;
     let mut text = format!(
-        "Calls over time, {each} ms a column: {} is up to what the downstream can answer, and each \
-         step twice as many\n",
+        "Calls over time, {each} ms a column: {} is up to what it can answer, each step twice as \
+         many\n",
         LEVELS[FULL]
     );
     let at = |ms: u64| (ms / each) as usize;

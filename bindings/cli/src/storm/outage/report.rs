@@ -54,7 +54,8 @@ impl Report {
             violations.push(format!("{n} side effects beyond the first of a request"));
         }
         if engine.done > engine.effects {
-            violations.push(format!("{} done requests without an effect", engine.done - engine.effects));
+            violations
+                .push(format!("{} done requests without an effect", engine.done - engine.effects));
         }
         Self {
             mode: "outage",
@@ -83,7 +84,11 @@ impl Report {
 
     /// The runs with their names.
     pub(super) fn runs(&self) -> [(&'static str, &Run); 3] {
-        [("retry at once", &self.at_once), ("backoff alone", &self.backoff), ("oncegate", &self.engine)]
+        [
+            ("retry at once", &self.at_once),
+            ("backoff alone", &self.backoff),
+            ("oncegate", &self.engine),
+        ]
     }
 }
 
@@ -118,7 +123,6 @@ pub(super) fn table(report: &Report) -> String {
 
 /// What the numbers say, in sentences.
 pub(super) fn verdict(report: &Report) -> String {
-    let Report { at_once, backoff, engine, .. } = report;
     if !report.violations.is_empty() {
         let broken = count(report.violations.len() as u64);
         return format!(
@@ -129,21 +133,14 @@ pub(super) fn verdict(report: &Report) -> String {
         Some(ms) => format!("over after {:.1} s", ms / 1e3),
         None => format!("broken off after {:.1} s", report.horizon_ms as f64 / 1e3),
     };
-    let lost = |run: &Run| count(report.distinct - run.done);
-    format!(
-        "Retried at once, {} requests were not done, and {} side effects were too many; {}.\n\
-         With backoff alone, {} requests were not done, and {} side effects were too many; {}.\n\
-         Through the engine, {} requests were not done, and {} side effects were too many; {}.\n",
-        lost(at_once),
-        count(at_once.duplicate_effects),
-        ended(at_once),
-        lost(backoff),
-        count(backoff.duplicate_effects),
-        ended(backoff),
-        lost(engine),
-        count(engine.duplicate_effects),
-        ended(engine),
-    )
+    let told = |name: &str, run: &Run| {
+        let (lost, twice) = (count(report.distinct - run.done), count(run.duplicate_effects));
+        format!(
+            "{name}: {lost} requests not done, {twice} side effects too many, {}.\n",
+            ended(run)
+        )
+    };
+    report.runs().map(|(name, run)| told(name, run)).concat()
 }
 
 /// A row's value for one run.

@@ -147,7 +147,8 @@ impl Run {
         self.unanswered = deliveries - self.answered - self.given_up;
         let slice = shape.slice_ms() as u128;
         let by = |end: u128| done.iter().filter(|at| at.as_millis() < end).count() as u64;
-        self.done_by_slice = (1..=self.calls_by_slice.len() as u128).map(|n| by(n * slice)).collect();
+        self.done_by_slice =
+            (1..=self.calls_by_slice.len() as u128).map(|n| by(n * slice)).collect();
         // Whoever gave up takes no part in what is left to do.
         let is_finished = self.unanswered == 0 && (self.given_up > 0 || progress.is_whole());
         self.finished_ms = is_finished.then(|| rounded(progress.last.as_secs_f64() * 1e3));

@@ -265,7 +265,8 @@ mod tests {
     #[test]
     fn outages_refuse_and_lose() {
         let mut service = service(0.0);
-        let before: Vec<_> = (0..30).map(|request| service.arrive(90 * MS, request, None)).collect();
+        let before: Vec<_> =
+            (0..30).map(|request| service.arrive(90 * MS, request, None)).collect();
         assert!(before.iter().filter(|call| matches!(call.what, What::TooLate)).count() > 20);
         let down = service.arrive(150 * MS, 40, None);
         assert_eq!((down.until, service.leave(down.until, down)), (155 * MS, Err(Failed::Refused)));
@@ -280,9 +281,10 @@ mod tests {
     /// Method: a full queue; a rate at which all fail.
     #[test]
     fn it_refuses_and_fails() {
-        let mut service = service(0.9999);
-        let all: Vec<_> = (0..41).map(|request| service.arrive(MS, request, None)).collect();
-        assert!(matches!(all[40].what, What::Answered(Err(Failed::Refused))));
+        let mut service = service(1.0);
+        service.shape.room = 4;
+        let all: Vec<_> = (0..5).map(|request| service.arrive(MS, request, None)).collect();
+        assert!(matches!(all[4].what, What::Answered(Err(Failed::Refused))));
         assert_eq!(service.leave(all[0].until, all[0]), Err(Failed::Error));
         assert_eq!((service.seen.refused, service.seen.failed), (1, 1));
         assert_eq!(effects(service).iter().sum::<usize>(), 0);

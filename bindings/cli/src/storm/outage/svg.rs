@@ -4,6 +4,7 @@
 
 use std::fmt::Write;
 
+use super::super::report::count;
 use super::report::Report;
 
 /// The picture: calls in a second on a logarithmic axis, and below it requests that are done.
@@ -20,24 +21,28 @@ pub(super) fn draw(report: &Report) -> String {
         .collect();
     let most = calls.iter().flatten().copied().fold(report.capacity_per_second, f64::max);
     let decades = most.log10().ceil().max(2.0);
-    let upper = Panel { top: TOP, height: 260.0, seconds };
+    let upper = Panel { top: TOP, height: CALLS, seconds };
     let logarithm = |calls: f64| (calls.max(1.0).log10() / decades).clamp(0.0, 1.0);
     upper.frame(&mut svg, report, "calls in a second (logarithmic)");
     for decade in 0..=decades as i32 {
         let calls = 10_f64.powi(decade);
-        upper.grid(&mut svg, logarithm(calls), &super::super::report::count(calls as u64));
+        upper.grid(&mut svg, logarithm(calls), &count(calls as u64));
     }
     let full = upper.y(logarithm(report.capacity_per_second));
     let _ = writeln!(
         svg,
-        r##"<line x1="{LEFT}" x2="{}" y1="{full:.1}" y2="{full:.1}" stroke="#000" stroke-width="0.8" stroke-dasharray="1 3"/>"##,
+        r##"<line x1="{LEFT}" x2="{}" y1="{full:.1}" y2="{full:.1}" stroke="#000"
+ stroke-width="0.8" stroke-dasharray="1 3"/>"##,
         WIDTH - RIGHT
     );
     text(&mut svg, [WIDTH - RIGHT - 4.0, full - 4.0], "end", "what it can answer");
     for (pen, calls) in PENS.iter().zip(&calls) {
-        upper.line(&mut svg, report, pen, calls.iter().map(|calls| logarithm(*calls)));
+        // Up to where nothing more happens.
+        let end = calls.iter().rposition(|calls| *calls > 0.0).map_or(0, |last| last + 2);
+        let shown = calls.iter().take(end);
+        upper.line(&mut svg, report, pen, shown.map(|calls| logarithm(*calls)));
     }
-    let lower = Panel { top: TOP + 310.0, height: 160.0, seconds };
+    let lower = Panel { top: TOP + CALLS + BETWEEN, height: DONE, seconds };
     lower.frame(&mut svg, report, "requests done, of 100");
     for percent in [0, 25, 50, 75, 100] {
         lower.grid(&mut svg, f64::from(percent) / 100.0, &percent.to_string());
@@ -107,8 +112,14 @@ impl Panel {
         text(svg, [middle, self.top + self.height + 30.0], "middle", "seconds");
     }
 
-    /// A line through the shares at the middle of each slice, up to where nothing more happens.
-    fn line(&self, svg: &mut String, report: &Report, pen: &str, shares: impl Iterator<Item = f64>) {
+    /// A line through the shares at the middle of each slice.
+    fn line(
+        &self,
+        svg: &mut String,
+        report: &Report,
+        pen: &str,
+        shares: impl Iterator<Item = f64>,
+    ) {
         let middle = |slice: usize| (slice as f64 + 0.5) * report.slice_ms as f64 / 1e3;
         let points: Vec<String> = shares
             .enumerate()
@@ -136,9 +147,9 @@ fn open(report: &Report) -> String {
     );
     text(&mut svg, [LEFT, 20.0], "start", &title);
     for (place, (pen, (name, run))) in PENS.iter().zip(report.runs()).enumerate() {
-        let x = LEFT + 250.0 * place as f64;
+        let x = LEFT + 260.0 * place as f64;
         let _ = writeln!(svg, r#"<line x1="{x}" x2="{}" y1="38" y2="38" {pen}/>"#, x + 34.0);
-        let effects = format!("{name}: {:.2} effects a request", run.effects_per_request);
+        let effects = format!("{name} ({:.1} effects each)", run.effects_per_request);
         text(&mut svg, [x + 40.0, 42.0], "start", &effects);
     }
     svg
@@ -155,7 +166,12 @@ const PENS: [&str; 3] = [
     r##"stroke="#053061" stroke-width="2.6""##,
 ];
 const WIDTH: f64 = 860.0;
-const HEIGHT: f64 = 580.0;
+const HEIGHT: f64 = TOP + CALLS + BETWEEN + DONE + BOTTOM;
+/// Heights of the two plots.
+const CALLS: f64 = 260.0;
+const DONE: f64 = 160.0;
+const BETWEEN: f64 = 50.0;
+const BOTTOM: f64 = 36.0;
 const LEFT: f64 = 70.0;
 const RIGHT: f64 = 20.0;
 const TOP: f64 = 76.0;

@@ -135,9 +135,8 @@ impl<'a> Gated<'a> {
             Failed::TimedOut => ("timeout", FailureKind::Timeout),
             Failed::Error | Failed::Fenced => ("error", FailureKind::Transient),
         };
-        let operation = &self.lines[town.plan.originals[request as usize] as usize].operation;
         let bytes = request.to_le_bytes();
-        let context = RetryContext::new(operation, &bytes);
+        let context = RetryContext::new("deliver", &bytes);
         match lease.retry_later(&AttemptError::new(class).kind(kind), &context) {
             Ok(Later::Scheduled { .. }) => {}
             Ok(Later::Buried { reason, kept, .. }) => self.count(|counts| {
@@ -175,7 +174,11 @@ impl<'a> Gated<'a> {
                     allowance = (allowance + each).min(each.max(1.0) * 2.0);
                 }
                 let limit = allowance as usize;
-                if limit == 0 { Ok(0) } else { self.engine.redrive_all(&LetterFilter::all(), limit) }
+                if limit == 0 {
+                    Ok(0)
+                } else {
+                    self.engine.redrive_all(&LetterFilter::all(), limit)
+                }
             });
             match redriven {
                 Ok(redriven) => {
@@ -234,9 +237,9 @@ pub(super) const BUDGET_SHARE: f64 = 0.2;
 /// Where more of the calls fail, delays are stretched.
 const LOAD_TARGET: f64 = 0.2;
 /// Where fewer of the calls fail, dead letters are redriven.
-const HEALTHY: f64 = 0.3;
+const HEALTHY: f64 = 0.5;
 /// How much of a dead letter is redriven at each look while it is not so.
-const PROBES: f64 = 0.1;
+const PROBES: f64 = 0.2;
 /// The operator looks so often, and the newest look counts so much.
 const TICK: Duration = Duration::from_millis(20);
 const NEWEST_COUNTS: f64 = 0.25;
