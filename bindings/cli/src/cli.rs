@@ -285,17 +285,17 @@ taken over at once. No handler outlives its lease then, and --pause-rate and --l
 part. Effects go to a file to which all append, each with its fencing token: an attempt that was \
 killed between its effect and its completion runs again, and is reported as interrupted.
 
-With --outage-ms, handlers call a downstream that is down for so long, and the same deliveries run \
-three times: retried at once; with backoff (full jitter, eight attempts) and each delivery for \
-itself; and through the engine, which owns the next attempt of each request, has it paid for by a \
-retry budget, stretches delays while calls fail, and hands attempts to workers. Time is real and \
-compressed: deliveries come for three times the outage, of which half a time before it, and what is \
-not done after six times is broken off. The downstream works on --capacity calls at once, for about \
---work-ms each, takes 25 times as many, and refuses the rest. It does not notice that a caller has \
-stopped waiting, which he does after five times --work-ms: such a call has its effect all the same. \
-Through the engine, it checks fencing tokens. --fail-rate is the share of calls that fail while it \
-is up. Lines that come with another payload under a known key are not delivered; --pause-rate and \
---lease-ms play no part.";
+With --outage-ms, handlers call a downstream that is down for so long, and the same deliveries \
+run three times: retried at once; with backoff (full jitter, eight attempts) and each delivery \
+for itself; and through the engine, which owns the next attempt of each request, has it paid for \
+by a retry budget, stretches delays while calls fail, and hands attempts to workers. Time is \
+real and compressed: deliveries come for three times the outage, of which half a time before it, \
+and what is not done after six times is broken off. The downstream works on --capacity calls at \
+once, for about --work-ms each, takes 25 times as many, and refuses the rest. It does not notice \
+that a caller has stopped waiting, which he does after five times --work-ms: such a call has its \
+effect all the same. Through the engine, it checks fencing tokens. --fail-rate is the share of \
+calls that fail while it is up. Lines that come with another payload under a known key are not \
+delivered; --pause-rate and --lease-ms play no part.";
 
 const STORM_HELP: &str = "\
 Examples:
