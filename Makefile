@@ -42,7 +42,7 @@ help: ## List the targets
 setup: ## Install what the demo and the tests need
 	@scripts/setup.sh test
 
-demo: ## Storm real webhooks with and without the engine, side by side
+demo: ## Storm real webhooks with and without the engine, and while the downstream is down
 	@scripts/setup.sh build
 	@scripts/demo.sh
 

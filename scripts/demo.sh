@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the command and storms the engine with real webhooks: once without it, once with it, and
-# then from processes that share one table and are killed.
+# Builds the command and storms the engine with real webhooks: once without it, once with it, then
+# from processes that share one table and are killed, and then while what they call is down.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
@@ -14,5 +14,9 @@ input=bindings/cli/data/github-webhooks.ndjson.gz
 "$oncegate" storm --compare --input "$input" \
   --clients 32 --copies 6 --fail-rate 0.05 --pause-rate 0.02 --seed 7
 say "the same webhooks to 4 processes that share a table and are killed, about 8 a second"
-exec "$oncegate" storm --processes 4 --kill-rate 8 --input "$input" \
+"$oncegate" storm --processes 4 --kill-rate 8 --input "$input" \
   --clients 16 --copies 4 --work-ms 60 --fail-rate 0.05 --seed 7
+say "the same webhooks while the downstream is down: retried at once, with backoff, and by the engine"
+exec "$oncegate" storm --outage-ms 1500 --input "$input" \
+  --clients 48 --copies 4 --work-ms 20 --fail-rate 0.02 --seed 7 \
+  --svg "${CARGO_TARGET_DIR:-target}/outage.svg"

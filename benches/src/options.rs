@@ -109,8 +109,8 @@ compare: the engine beside its peers
   --report DIR     writes report.md, report.json and plots into that folder
   --workload a,b   hot, hits64k, mix, unique, race, hot-text, unique-text, hits16m; default: all
   --study a,b      hit-rate, retention, early-evictions, memory, opening, growth, attack,
-                   endurance, placement, host, shared-memory, timers; default: all, or none
-                   where workloads are named
+                   endurance, placement, host, shared-memory, timers, scheduling; default: all,
+                   or none where workloads are named
   --threads 1,2    default: 1,2,4; quick: 1,2
   --rounds 5       rounds that count
   --slice 150      milliseconds of each contender in each round; quick: 30

@@ -162,6 +162,28 @@ fn timers_have_a_figure_for_everybody() {
     }
 }
 
+/// Goal: scheduling is measured for every contender and phase, and records that are due at once are
+/// all handed out, with bounded work in each call. Method: the smallest run; phases and calls
+/// assert their counts themselves. Times of so few say nothing, but that there are some.
+#[test]
+fn scheduling_has_a_figure_for_everybody() {
+    let found = Subject::Scheduling.make(Extent::Tiny, &settings(&[1], false));
+    let found = found.expect("no process of its own");
+    assert_eq!(found.rates.len(), 6);
+    for rates in &found.rates {
+        let expected = if rates.name.contains("step") { 1 } else { 3 };
+        assert_eq!(rates.figures.len(), expected, "{}", rates.name);
+        assert_eq!(rates.figures[0].name, "oncegate");
+        assert!(rates.figures.iter().all(|figures| figures.median() > 0.0), "{}", rates.name);
+    }
+    let expiry = &found.grids[0];
+    assert_eq!(expiry.name, "mass-expiry");
+    let at = |row: &str| figure(expiry, row, 2_000.0);
+    assert!(at("records that one advance(1000) looked at, at the most") <= 1_000.0);
+    assert!(at("the last one handed out after, ms") >= at("the first one handed out after, ms"));
+    assert!(at("begin meanwhile: p99, ns") > 0.0);
+}
+
 /// Goal: an attacker's requests harm no victim with a reservation. Method: two short slices; the
 /// latencies of so few say nothing, but what was refused or run again must be none.
 #[test]

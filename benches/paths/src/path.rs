@@ -5,8 +5,8 @@ use std::path::Path as FilePath;
 use std::time::Duration;
 
 use oncegate::{
-    Admission, BeginOptions, Engine, Fingerprint, FingerprintMode, ManualClock, Outcome, Prepared,
-    Reach, Request, Scope, Secret,
+    Admission, AttemptError, BeginOptions, Engine, Fingerprint, FingerprintMode, ManualClock,
+    Outcome, Prepared, Reach, Request, RetryContext, Scope, Secret,
 };
 
 /// A hot path.
@@ -36,6 +36,12 @@ pub(crate) enum Path {
     InProgress,
     /// A lease that is renewed.
     Renew,
+    /// An attempt that failed is put off, with 64 bytes to run it again.
+    RetryLater,
+    /// The next attempt is handed out with its lease, of many that are due.
+    NextAttempt,
+    /// An attempt that was handed out is completed.
+    CompleteRetried,
     /// The keyed digests of a request with a key of 36 bytes.
     HashKeyed,
     /// The digests of the fast mode.
@@ -44,7 +50,7 @@ pub(crate) enum Path {
 
 impl Path {
     /// All of them.
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::ReplayPrepared,
         Self::ReplayHashed,
         Self::ReplayAllocated,
@@ -57,6 +63,9 @@ impl Path {
         Self::NewBatch,
         Self::InProgress,
         Self::Renew,
+        Self::RetryLater,
+        Self::NextAttempt,
+        Self::CompleteRetried,
         Self::HashKeyed,
         Self::HashFast,
     ];
@@ -76,6 +85,9 @@ impl Path {
             Self::NewBatch => "new-batch-16",
             Self::InProgress => "in-progress",
             Self::Renew => "renew",
+            Self::RetryLater => "retry-later",
+            Self::NextAttempt => "next-attempt",
+            Self::CompleteRetried => "complete-retried",
             Self::HashKeyed => "hash-keyed",
             Self::HashFast => "hash-fast",
         }
@@ -96,6 +108,9 @@ impl Path {
             Self::NewBatch => new_batch(iterations),
             Self::InProgress => in_progress(iterations),
             Self::Renew => renew(iterations),
+            Self::RetryLater | Self::NextAttempt | Self::CompleteRetried => {
+                retried(iterations, self);
+            }
             Self::HashKeyed => hash(iterations, FingerprintMode::Keyed),
             Self::HashFast => hash(iterations, FingerprintMode::FastTrusted),
         }
@@ -212,6 +227,53 @@ fn renew(iterations: usize) {
         lease.renew(Duration::from_millis(60_000 + i as u64)).expect("held");
     });
     lease.complete(&Outcome::default()).expect("held");
+}
+
+/// A retried record's life, of which `part` is counted.
+fn retried(iterations: usize, part: Path) {
+    let clock = ManualClock::new();
+    let secret = Secret::from_bytes(&[7; 32]).expect("long enough");
+    let builder = Engine::builder().capacity(8 * iterations).secret(secret).outcome_limit(256);
+    let builder = builder.max_retrying(2 * iterations).context_limit(64).steps_limit(0);
+    // Twice what all journals may take, and more for outcomes.
+    let builder = builder.outcome_bytes(iterations * 8_192 + (16 << 20)).jitter_seed(1);
+    let engine = builder.clock(clock.clone()).build().expect("a valid configuration");
+    let (error, outcome) = (AttemptError::new("503"), Outcome::new(200, [7; 64]));
+    let context = RetryContext::new("deliver", &[7; 64]);
+    let lease = |number: u64| {
+        let prepared = prepare(&engine, fingerprint(number));
+        match engine.begin_prepared(&prepared, &BeginOptions::new()).expect("room") {
+            Admission::Admitted(lease) => Some(lease),
+            other => panic!("a new key was answered {other:?}"),
+        }
+    };
+    let mut leases: Vec<_> = (0..iterations as u64).map(lease).collect();
+    count(part == Path::RetryLater, iterations, |i| {
+        let lease = leases[i].take().expect("once");
+        black_box(lease.retry_later(&error, &context).is_ok());
+    });
+    clock.advance(Duration::from_secs(60));
+    let mut attempts = Vec::with_capacity(iterations);
+    // What was put off is filed at once by the first who looks, which is not counted.
+    attempts.push(engine.next_attempt(Duration::ZERO).expect("not forked"));
+    count(part == Path::NextAttempt, iterations - 1, |_| {
+        attempts.push(engine.next_attempt(Duration::ZERO).expect("not forked"));
+    });
+    count(part == Path::CompleteRetried, iterations, |i| {
+        let lease = attempts[i].take().expect("it was due").into_lease();
+        black_box(lease.complete(&outcome).is_ok());
+    });
+    let stats = engine.stats().expect("not forked");
+    assert_eq!((stats.completed, stats.retries.retrying), (iterations as u64, 0));
+}
+
+/// Runs `path` that many times, and inside `measured` if it is the one that counts.
+fn count(counts: bool, iterations: usize, path: impl FnMut(usize)) {
+    if counts {
+        measured(iterations, path);
+    } else {
+        (0..iterations).for_each(path);
+    }
 }
 
 fn hash(iterations: usize, mode: FingerprintMode) {

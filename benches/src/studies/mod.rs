@@ -10,6 +10,7 @@ mod memory;
 mod opening;
 mod placement;
 mod retention;
+mod scheduling;
 mod shared_memory;
 mod timers;
 
@@ -103,11 +104,13 @@ pub enum Subject {
     SharedMemory,
     /// The timer wheel beside other ways to remember when something is due.
     Timers,
+    /// What it costs to put attempts off, and to take them when they are due.
+    Scheduling,
 }
 
 impl Subject {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::HitRate,
         Self::Retention,
         Self::EarlyEvictions,
@@ -120,6 +123,7 @@ impl Subject {
         Self::Host,
         Self::SharedMemory,
         Self::Timers,
+        Self::Scheduling,
     ];
 
     /// Its name on the command line and in reports.
@@ -138,6 +142,7 @@ impl Subject {
             Self::Host => "host",
             Self::SharedMemory => "shared-memory",
             Self::Timers => "timers",
+            Self::Scheduling => "scheduling",
         }
     }
 
@@ -161,6 +166,15 @@ impl Subject {
                 ))?];
                 Ok(Found { grids, rates: Self::timer_rates(extent, settings) })
             }
+            Self::Scheduling => {
+                use scheduling::{NAMES_1K, NAMES_100K};
+                let sizes = [(1_000, NAMES_1K), (100_000, NAMES_100K)];
+                let tiny = [(200, NAMES_1K)];
+                let sizes = extent.choose(&tiny[..], &sizes[..], &sizes[..]);
+                let at_once = extent.choose(&[2_000][..], &[100_000], &[100_000, 1_000_000]);
+                let batch = extent.choose(64, 1_000, 2_000);
+                Ok(scheduling::found(sizes, batch, at_once, settings))
+            }
             other => other.grid(extent, settings).map(Found::from),
         }
     }
@@ -177,7 +191,7 @@ impl Subject {
 
     fn grid(self, extent: Extent, settings: &Settings) -> Result<Study, String> {
         match self {
-            Self::Host | Self::SharedMemory | Self::Timers => {
+            Self::Host | Self::SharedMemory | Self::Timers | Self::Scheduling => {
                 unreachable!("`make` has rates for them")
             }
             Self::HitRate => {

@@ -9,6 +9,7 @@ use clap_complete::Shell;
 use crate::bench::MAX_ROUNDS;
 use crate::crew::{MAX_KILL_RATE, MOST_PROCESSES};
 use crate::input::DERIVATION;
+use crate::storm::outage::Asked;
 use crate::storm::{MAX_RATE, Shape, describe_sums};
 use crate::table;
 pub use crate::table::{
@@ -125,6 +126,19 @@ pub struct StormArgs {
     /// With --processes: the file that they share, made if absent; else a temporary one in memory
     #[arg(long, value_name = "FILE", requires = "processes", value_hint = ValueHint::FilePath)]
     pub path: Option<PathBuf>,
+    /// Deliver to a downstream that is down for so long, in milliseconds, 200 to 20000: retried at
+    /// once, with backoff alone, and through the engine
+    #[arg(long, value_name = "MS", conflicts_with_all = ["baseline", "compare", "processes"],
+        value_parser = whole::<u64>(200, 20_000), allow_negative_numbers = true)]
+    pub outage_ms: Option<u64>,
+    /// With --outage-ms: calls that the downstream works on at once when it is up, 1 to 1024; else
+    /// so many that the deliveries take up 60 % of it
+    #[arg(long, value_name = "N", requires = "outage_ms",
+        value_parser = whole::<u16>(1, 1_024), allow_negative_numbers = true)]
+    pub capacity: Option<u16>,
+    /// With --outage-ms: write a picture of the calls over time
+    #[arg(long, value_name = "FILE", requires = "outage_ms", value_hint = ValueHint::FilePath)]
+    pub svg: Option<PathBuf>,
     /// Run without the engine: retry with backoff, no coordination
     #[arg(long, conflicts_with = "compare")]
     pub baseline: bool,
@@ -149,6 +163,12 @@ pub struct BenchArgs {
 }
 
 impl StormArgs {
+    /// The outage that the options ask for, if they do.
+    pub(crate) fn outage(&self) -> Option<Asked> {
+        let outage = Duration::from_millis(self.outage_ms?);
+        Some(Asked { outage, capacity: self.capacity.map(usize::from) })
+    }
+
     /// The storm that the options ask for.
     pub(crate) fn shape(&self) -> Shape {
         Shape {
@@ -263,11 +283,24 @@ With --processes, real processes share one table and are killed by SIGKILL at ra
 times a second during the first minute; each victim starts again. What a killed process held is \
 taken over at once. No handler outlives its lease then, and --pause-rate and --lease-ms play no \
 part. Effects go to a file to which all append, each with its fencing token: an attempt that was \
-killed between its effect and its completion runs again, and is reported as interrupted.";
+killed between its effect and its completion runs again, and is reported as interrupted.
+
+With --outage-ms, handlers call a downstream that is down for so long, and the same deliveries \
+run three times: retried at once; with backoff (full jitter, eight attempts) and each delivery \
+for itself; and through the engine, which owns the next attempt of each request, has it paid for \
+by a retry budget, stretches delays while calls fail, and hands attempts to workers. Time is \
+real and compressed: deliveries come for three times the outage, of which half a time before it, \
+and what is not done after six times is broken off. The downstream works on --capacity calls at \
+once, for about --work-ms each, takes 25 times as many, and refuses the rest. It does not notice \
+that a caller has stopped waiting, which he does after five times --work-ms: such a call has its \
+effect all the same. Through the engine, it checks fencing tokens. --fail-rate is the share of \
+calls that fail while it is up. Lines that come with another payload under a known key are not \
+delivered; --pause-rate and --lease-ms play no part.";
 
 const STORM_HELP: &str = "\
 Examples:
   oncegate storm --input requests.ndjson.gz --processes 4 --kill-rate 5 --work-ms 100
+  oncegate storm --input requests.ndjson.gz --outage-ms 1500 --clients 48 --svg outage.svg
   oncegate storm --input requests.ndjson.gz --compare
   oncegate storm --input requests.ndjson --clients 32 --copies 6 --fail-rate 0.2 --seed 7
   zcat requests.ndjson.gz | oncegate storm --input - --json";
@@ -320,7 +353,47 @@ With --processes --json, one object with these fields among others:
                      waited for the request notices, or the next who asks
   lost_outcomes      requests whose stored outcome was gone or another one: a broken promise
   invariants         what was checked, in words
-  violations         what was broken, by line of the input";
+  violations         what was broken, by line of the input
+
+With --outage-ms --json, one object with the fields of the storm, and `at_once`, `backoff` and
+`engine`, which have the fields of a run; times a capacity or what can be answered are plain ratios:
+  mode, seed, clients, copies, lines, skipped_lines, deliveries, distinct, violations
+                     as above; of lines, those that were run
+  at_once, backoff, engine
+                     the runs
+  outage_ms          when the downstream goes down, and when it is back, since the start
+  window_ms, horizon_ms
+                     until when deliveries come, and when a run is broken off
+  capacity, room     calls that it works on at once, and that it has taken at the most
+  work_ms, patience_ms
+                     the middle of a call's working time, and how long its caller waits
+  capacity_per_second
+                     calls that it can answer in a second
+  slice_ms           the length of a slice
+  calls, refused, timed_out, failed
+                     calls that reached it; those that it refused, whose callers stopped waiting,
+                     and that it answered with an error
+  peak_load, peak_load_after
+                     the calls of the busiest slice, in times of what it can answer; once it is back
+  most_at_once, most_at_once_after
+                     the most calls that it had at once, in times of its capacity; once it is back
+  effects, duplicate_effects
+                     side effects; those beyond the first of each request
+  effects_per_request, most_effects
+                     on average, of those that had any, and of the request that had the most
+  done               requests of which somebody heard that they were done
+  answered, given_up, unanswered
+                     how deliveries ended; unanswered when the run was broken off
+  finished_ms        until all was done or given up; null, if the run was broken off
+  coordinated        deliveries that the engine answered by what it knew of their request
+  dead_letters, out_of_attempts, out_of_budget
+                     records that came to have no next attempt, and why
+  redriven, dead_letters_left
+                     dead letters that were redriven once calls were answered again, and the others
+  fenced             calls, completions and retries refused for a stale fencing token
+  most_stretch       by how much adaptive backoff stretched delays at the most
+  calls_by_slice, done_by_slice
+                     calls of each slice, and requests that were done by its end";
 
 const EXIT_STATUS: &str = "\
 Exit status:

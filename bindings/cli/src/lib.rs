@@ -18,6 +18,7 @@ mod table;
 
 use std::fmt;
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -25,7 +26,8 @@ use clap::Parser;
 use self::bench::BenchError;
 use self::cli::{BenchArgs, Cli, Command, StormArgs};
 use self::crew::CrewError;
-use self::input::InputError;
+use self::input::{Input, InputError};
+use self::storm::outage::{MAX_DELIVERIES_IN_OUTAGE, Outage};
 use self::storm::{MAX_DELIVERIES, Storm};
 use self::table::{DlqArgs, DoctorArgs, TableError};
 
@@ -33,6 +35,7 @@ use self::table::{DlqArgs, DoctorArgs, TableError};
 pub fn run() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Storm(args) if args.processes.is_some() => run_crew(&args),
+        Command::Storm(args) if args.outage_ms.is_some() => run_outage(&args),
         Command::Storm(args) => run_storm(&args),
         Command::StormWorker(args) => crew::work(&args).map(|()| Exit::Done).map_err(Failure::from),
         Command::Bench(args) => run_bench(&args),
@@ -77,8 +80,10 @@ enum Exit {
 enum Failure {
     #[error(transparent)]
     Input(#[from] InputError),
-    #[error("copies: {found} deliveries; limit: {MAX_DELIVERIES}")]
-    TooManyDeliveries { found: usize },
+    #[error("copies: {found} deliveries; limit: {limit}")]
+    TooManyDeliveries { found: usize, limit: usize },
+    #[error("svg: {}: {reason}", path.display())]
+    Picture { path: PathBuf, reason: io::Error },
     #[error("engine: {0}")]
     Engine(#[from] oncegate::Error),
     #[error(transparent)]
@@ -91,15 +96,20 @@ enum Failure {
     Output(#[from] io::Error),
 }
 
-fn run_storm(args: &StormArgs) -> Result<Exit, Failure> {
+/// The input, and whether no line of it was skipped.
+fn load(args: &StormArgs, most: usize) -> Result<Input, Failure> {
     let input = input::load(&args.input)?;
     for skipped in &input.skipped {
         warn(format_args!("line {}: skipped: {}", skipped.number, skipped.reason));
     }
-    let found = input.lines.len() * usize::from(args.copies);
-    if found > MAX_DELIVERIES {
-        return Err(Failure::TooManyDeliveries { found });
+    match input.lines.len() * usize::from(args.copies) {
+        found if found > most => Err(Failure::TooManyDeliveries { found, limit: most }),
+        _ => Ok(input),
     }
+}
+
+fn run_storm(args: &StormArgs) -> Result<Exit, Failure> {
+    let input = load(args, MAX_DELIVERIES)?;
     let shape = args.shape();
     let mut storms = Vec::new();
     if args.baseline || args.compare {
@@ -140,6 +150,34 @@ fn run_crew(args: &StormArgs) -> Result<Exit, Failure> {
     Ok(match crew.report.violations.is_empty() {
         false => Exit::Failed,
         true if !crew.skipped.is_empty() => Exit::BrokenLines,
+        true => Exit::Done,
+    })
+}
+
+fn run_outage(args: &StormArgs) -> Result<Exit, Failure> {
+    let (input, Some(asked)) = (load(args, MAX_DELIVERIES_IN_OUTAGE)?, args.outage()) else {
+        return Ok(Exit::Done);
+    };
+    let outage = Outage::storm(&input, args.shape(), asked)?;
+    for violation in &outage.report.violations {
+        warn(format_args!("promise broken: {violation}"));
+    }
+    let mut text = if args.json {
+        serde_json::to_string(&outage.report).map_err(io::Error::from)? + "\n"
+    } else {
+        outage.render()
+    };
+    if let Some(path) = &args.svg {
+        let written = std::fs::write(path, outage.svg());
+        written.map_err(|reason| Failure::Picture { path: path.clone(), reason })?;
+        if !args.json {
+            text.push_str(&format!("wrote {}\n", path.display()));
+        }
+    }
+    print(text.as_bytes())?;
+    Ok(match outage.kept_promise() {
+        false => Exit::Failed,
+        true if !input.skipped.is_empty() => Exit::BrokenLines,
         true => Exit::Done,
     })
 }

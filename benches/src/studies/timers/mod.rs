@@ -13,6 +13,7 @@ use crate::rng::Rng;
 use crate::rounds::{Figures, Rates, Settings};
 
 use keepers::{HashWheel, Heap, Shared, Tree, Wheel};
+pub(super) use runtimes::Paused;
 use runtimes::{Queue, Sleeps};
 
 /// Remembers timers. Times are milliseconds since it was opened.

@@ -13,26 +13,26 @@ use tokio_util::time::delay_queue::Key;
 use super::{Keeper, arranged};
 
 /// A runtime of this thread, and when its clock started.
-pub(super) struct Paused {
-    pub(super) runtime: Runtime,
+pub(in super::super) struct Paused {
+    pub(in super::super) runtime: Runtime,
     origin: Instant,
     now: u64,
 }
 
 impl Paused {
-    pub(super) fn new() -> Self {
+    pub(in super::super) fn new() -> Self {
         let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
         let runtime = runtime.expect("a runtime");
         let origin = runtime.block_on(async { Instant::now() });
         Self { runtime, origin, now: 0 }
     }
 
-    pub(super) fn at(&self, due: u64) -> Instant {
+    pub(in super::super) fn at(&self, due: u64) -> Instant {
         self.origin + Duration::from_millis(due)
     }
 
     /// Moves the clock.
-    fn go_on(&mut self, until: u64) {
+    pub(in super::super) fn go_on(&mut self, until: u64) {
         let step = Duration::from_millis(until - self.now);
         self.runtime.block_on(advance(step));
         self.now = until;

@@ -8,6 +8,7 @@ mod compare;
 mod engine_run;
 mod ledger;
 mod meter;
+pub(crate) mod outage;
 mod overlap;
 mod plan;
 mod plot;

@@ -11,4 +11,5 @@ mod schema;
 mod shared_tables;
 mod storm_of_processes;
 mod storm_on_real_input;
+mod storm_with_outage;
 mod top;
