@@ -1,7 +1,5 @@
 //! Hooks: what engines ask the simulation, in the middle of its calls.
 
-use std::time::Duration;
-
 use oncegate::{
     Engine, EngineBuilder, Error, FinishedStep, LapsedAttempt, OperationSettings, Outcome,
     Reconciled, Unresolved,
@@ -171,9 +169,4 @@ pub(crate) fn verdict(world: &mut World, id: u32) -> Reconciled {
 pub(crate) fn resolved(outcome: &Outcome, ends: Span) -> State {
     let outcome = outcome.clone();
     State::Finished(Finished { outcome, ends, may_be_gone: false, letter: None })
-}
-
-/// Time as engines count it for budgets and hints.
-pub(crate) fn since_boot(ms: u64) -> Duration {
-    Duration::from_millis(ms)
 }

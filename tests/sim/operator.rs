@@ -1,8 +1,6 @@
 //! The operator: dead letters, unknown records, secrets and quotas.
 
-use oncegate::{
-    DeadLetter, Error, ErrorCode, LetterFilter, Quota, Reconciled, Resolution, Scope,
-};
+use oncegate::{DeadLetter, Error, ErrorCode, LetterFilter, Quota, Reconciled, Resolution, Scope};
 
 use crate::hooks::{resolved, verdict};
 use crate::kinds::Kind;
@@ -126,7 +124,8 @@ pub(crate) fn resolve_all(site: &mut Site<'_>) {
 pub(crate) fn resolve(site: &mut Site<'_>) {
     let mut world = site.shared.world();
     let now = world.now();
-    let unknown = |world: &World, id: &u32| world.model.possible(*id, now).contains(&State::Unknown);
+    let unknown =
+        |world: &World, id: &u32| world.model.possible(*id, now).contains(&State::Unknown);
     let all: Vec<u32> = world.model.records.keys().copied().collect();
     let all: Vec<u32> = all.into_iter().filter(|id| unknown(&world, id)).collect();
     if all.is_empty() {
@@ -199,7 +198,7 @@ pub(crate) fn learn(site: &mut Site<'_>) {
 }
 
 /// Retires the old secret, if no record under it is left.
-fn finish_rotation(site: &mut Site<'_>) {
+pub(crate) fn finish_rotation(site: &mut Site<'_>) {
     let finished = site.engine.finish_rotation();
     let mut world = site.shared.world();
     world.tell(&site.name(), &format!("operator: finish rotation -> {}", done(&finished)));
