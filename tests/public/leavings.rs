@@ -5,36 +5,40 @@ use std::time::Duration;
 
 use crate::support::*;
 use oncegate::{
-    AttemptError, BackoffPolicy, Engine, Failure, OnLapse, Outcome, Reach, Resolution,
-    RetryContext, RetryPolicy, Step,
+    AttemptError, BackoffPolicy, Engine, EngineBuilder, Failure, Lease, ManualClock, OnLapse,
+    Reach, Resolution, RetryContext, RetryPolicy, Step,
 };
 
 fn retrying(engine: &Engine) -> u64 {
     engine.stats().expect("not forked").retries.retrying
 }
 
-/// Goal: a new record of a request knows nothing of the one before, however that ended. Method: a
-/// step, a retry that a worker begins, whose effect nobody knows, and an operator who resolves it;
-/// after its window the same request.
-///
-/// Cause: `resolve` left the entry of the record, and its journal was sealed by the worker's
-/// attempt, as it is when a takeover has not come further; so the new record seemed to be that one.
-#[test]
-fn new_record_does_not_go_on_with_the_one_before() {
-    let backoff = BackoffPolicy::constant(Duration::from_secs(1));
-    let (engine, clock) =
-        build(Engine::builder().capacity(64).retry_policy(RetryPolicy::new(backoff)));
-    let mut lease = admitted(&engine, &request("key"));
+/// An attempt with a step fails, and a worker gets the next one.
+fn second_attempt<'e>(engine: &'e Engine, clock: &ManualClock) -> Lease<'e> {
+    let mut lease = admitted(engine, &request("key"));
     let _ = lease.step("charge", || Ok::<_, ()>(b"before".to_vec())).expect("room");
     let context = RetryContext::new("order", b"context");
     let _ = lease.retry_later(&AttemptError::new("503"), &context).expect("room");
     clock.advance(Duration::from_secs(1));
-    let next = engine.next_attempt(Duration::ZERO).expect("answered").expect("due");
-    next.into_lease().fail(Failure::unknown()).expect("holds the lease");
-    let failed = Resolution::Failed(Outcome::new(402, b"declined"));
-    engine.resolve(&request("key"), failed).expect("it is unknown");
-    assert_eq!(retrying(&engine), 0, "nobody retries it");
+    engine.next_attempt(Duration::ZERO).expect("answered").expect("due").into_lease()
+}
 
+fn builder() -> EngineBuilder {
+    let backoff = BackoffPolicy::constant(Duration::from_secs(1));
+    Engine::builder().capacity(64).retry_policy(RetryPolicy::new(backoff))
+}
+
+/// Goal: a new record of a request knows nothing of the one before. Method: the attempt of a worker
+/// lapses, which counts as failure, and nobody drives; after its window the same request comes.
+///
+/// Cause: the journal was sealed for the worker's attempt, as it is when a takeover has not come
+/// further; so the new record in the same slot seemed to be that one.
+#[test]
+fn new_record_does_not_go_on_with_the_one_before() {
+    let (engine, clock) = build(builder().on_lapse(OnLapse::Failed));
+    let _lost = second_attempt(&engine, &clock).into_token();
+    clock.advance(LEASE);
+    assert_eq!(replayed(&engine, &request("key")).status(), 504);
     clock.advance(WINDOW);
     let mut lease = admitted(&engine, &request("key"));
     for first in [true, false] {
@@ -44,6 +48,23 @@ fn new_record_does_not_go_on_with_the_one_before() {
     }
     lease.complete(&done("")).expect("holds the lease");
     assert_eq!(retrying(&engine), 0);
+}
+
+/// Goal: a record that an operator has ended is retried no more. Method: a worker's attempt of
+/// which nobody knows the effect, and each verdict.
+///
+/// Cause: `resolve` told nobody of those who look after the record.
+#[test]
+fn resolved_record_is_retried_no_more() {
+    let verdicts = [Resolution::Failed(done("no")), Resolution::Succeeded(done("yes"))];
+    for verdict in verdicts {
+        let (engine, clock) = build(builder());
+        let lease = second_attempt(&engine, &clock);
+        lease.fail(Failure::unknown()).expect("holds the lease");
+        assert_eq!(retrying(&engine), 1);
+        engine.resolve(&request("key"), verdict).expect("it is unknown");
+        assert_eq!(retrying(&engine), 0);
+    }
 }
 
 /// Goal: what was kept goes, even if the process that ended the record did not see to it. Method:

@@ -75,7 +75,8 @@ pub(crate) fn inspect(site: &mut Site<'_>) {
         format!("all done: {letters} letters, {} cleared, live {:?}", swept.cleared, stats.live);
     let mut world = site.shared.world();
     world.tell(&site.name(), &line);
-    world.model.allow_evictions(stats.evicted_early);
+    let may = world.model.allow_evictions(stats.evicted_early);
+    world.expect(may, || format!("{} evictions under `Reject`", stats.evicted_early));
     let left = [retries.in_flight, retries.ready, retries.stuck, stats.waiters];
     world.expect(left == [0; 4], || format!("left in flight, ready, stuck, waiting: {left:?}"));
     let counted = (retries.retrying, retries.dead_letters, stats.live.total());

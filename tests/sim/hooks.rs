@@ -67,6 +67,7 @@ fn clean_up(shared: &Shared, index: usize, lapsed: &LapsedAttempt<'_>) -> Result
     let same = record.context == lapsed.context && record.is_this(lapsed.attempt);
     let seen = format!("{record:?}");
     (record.cleaned, record.led_in) = (lapsed_token, orders);
+    record.before += 1;
     (record.attempt, record.token, record.untold) = (lapsed.attempt + 1, token, 0);
     // It ends before the hook's caller does anything else.
     record.becomes(State::Running { until: now, home: None });

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use oncegate::{OnLapse, Status};
+use oncegate::{OnFull, OnLapse, Status};
 
 use crate::plan::{OPERATIONS, Plan};
 use crate::possible::distinct;
@@ -80,9 +80,10 @@ impl Model {
         self.records.entry(id).or_insert_with(Record::new)
     }
 
-    /// An engine says that it evicted so many.
-    pub(crate) fn allow_evictions(&mut self, count: u64) {
+    /// An engine says that it evicted so many. False: it may evict none.
+    pub(crate) fn allow_evictions(&mut self, count: u64) -> bool {
         self.evictions += count;
+        count == 0 || self.plan.on_full == OnFull::EvictLru
     }
 
     /// Whether no record went that no engine has counted.
@@ -204,7 +205,8 @@ impl Model {
                 let hooked = self.plan.cleans_up || self.plan.undoes;
                 match told {
                     Told::InProgress { attempt, remaining_ms } => {
-                        let same = record.is_this(*attempt) && *remaining_ms == until - now;
+                        let same = record.is_this(*attempt)
+                            && until.checked_sub(now) == Some(*remaining_ms);
                         (!lapsed && same).then(|| state.clone())
                     }
                     Told::Scheduled { next_attempt, due_in_ms: 0 } => {

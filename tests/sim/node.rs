@@ -201,7 +201,9 @@ impl Site<'_> {
     /// The counters go with the process.
     fn count_evictions(&mut self) {
         let stats = self.engine.stats().expect("not forked");
-        self.shared.world().model.allow_evictions(stats.evicted_early);
+        let mut world = self.shared.world();
+        let may = world.model.allow_evictions(stats.evicted_early);
+        world.expect(may, || format!("{} evictions under `Reject`", stats.evicted_early));
     }
 }
 

@@ -36,7 +36,12 @@ fn see_to_letters(site: &mut Site<'_>) {
             break;
         }
     }
-    site.tell(&format!("operator: {} letters", letters.len()));
+    {
+        let mut world = site.shared.world();
+        let most = world.plan.max_letters;
+        world.tell(&site.name(), &format!("operator: {} letters", letters.len()));
+        world.expect(letters.len() <= most, || format!("{} letters of {most}", letters.len()));
+    }
     for letter in letters {
         let Some(id) = judge_letter(site, &letter) else { return };
         let draw = site.shared.world().random.below(4);
@@ -93,7 +98,9 @@ fn redrive(site: &mut Site<'_>, id: u32, letter: &DeadLetter) {
     world.expect(redriven.is_ok(), || format!("request {id} was listed, and is no letter"));
     world.kinds.add(Kind::Redriven);
     let now = world.now();
-    world.model.record(id).becomes(State::Waiting { due: Span::exactly(now) });
+    let record = world.model.record(id);
+    record.before = record.attempt;
+    record.becomes(State::Waiting { due: Span::exactly(now) });
 }
 
 fn discard(site: &mut Site<'_>, id: u32, letter: &DeadLetter) {

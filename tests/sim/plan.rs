@@ -23,6 +23,7 @@ pub(crate) const SCOPES: [&str; 3] = ["acme", "globex", "initech"];
 #[derive(Clone, Debug)]
 pub(crate) struct Rhythm {
     pub(crate) policy: RetryPolicy,
+    pub(crate) attempts: u32,
     /// The shortest delay without a hint, and the longest of all.
     pub(crate) least_ms: u64,
     pub(crate) most_ms: u64,
@@ -155,9 +156,9 @@ impl Rhythm {
             }
         };
         let hinted = Duration::from_millis(HINT_MOST_MS);
-        let mut policy = RetryPolicy::new(backoff)
-            .max_attempts(random.within((1, 5)) as u32)
-            .hints(HintLimits::new().max(hinted));
+        let attempts = random.within((1, 5)) as u32;
+        let mut policy =
+            RetryPolicy::new(backoff).max_attempts(attempts).hints(HintLimits::new().max(hinted));
         if random.chance(5) {
             policy = policy.deadline(most * 4);
         }
@@ -165,7 +166,7 @@ impl Rhythm {
             policy = policy.attempt_timeout(Duration::from_millis(random.within((100, 20_000))));
         }
         let stretched = if adaptive { 100 } else { 1 };
-        Self { policy, least_ms, most_ms: (most_ms * stretched).max(HINT_MOST_MS) }
+        Self { policy, attempts, least_ms, most_ms: (most_ms * stretched).max(HINT_MOST_MS) }
     }
 }
 
