@@ -2,7 +2,7 @@
 SHELL := /usr/bin/env bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint unit loom histories schedules processes sanitize planted fuzz
+.PHONY: help setup demo test lint unit loom histories schedules sim processes sanitize planted fuzz
 .PHONY: mutants tidy deny msrv instructions bench doc
 
 # Where rustup puts Cargo, for a shell that does not know it yet.
@@ -18,6 +18,8 @@ MODEL ?=
 SEED ?=
 SCENARIO ?=
 SCHEDULE ?=
+# One simulated world again, all of it: `make sim N=1 SEED=7 TRACE=1`.
+TRACE ?=
 # One scene of the processes that are killed: `make processes SCENE=renewal`.
 SCENE ?=
 # A saved history again: `make histories REPLAY=<file>`.
@@ -84,6 +86,12 @@ schedules: ## Four to nine threads at once under N drawn schedules, each scenari
 	ONCEGATE_SCHEDULES=$(N) ONCEGATE_SEED=$(SEED) ONCEGATE_SCHEDULE=$(SCHEDULE) \
 	RUSTFLAGS="--cfg oncegate_shuttle" CARGO_TARGET_DIR="$${CARGO_TARGET_DIR:-target}/shuttle" \
 	  $(CARGO) test $(LOCKED) --profile loom -p oncegate-tests --test schedules -- $(SCENARIO)
+
+sim: N ?= 200
+sim: ## The whole engine in virtual time: N worlds from SEED on, and every line of them with TRACE=1
+	ONCEGATE_SIM="$(N)" ONCEGATE_SIM_SEED="$(SEED)" ONCEGATE_SIM_TRACE="$(TRACE)" \
+	  $(CARGO) test $(LOCKED) --profile loom -p oncegate-tests --test sim -- --nocapture \
+	  $(if $(SEED)$(TRACE),every_seed_keeps_the_promises)
 
 processes: ## Real processes that share a table, killed at every step of what they do: SCENE=renewal
 	RUSTFLAGS="--cfg oncegate_failpoints" CARGO_TARGET_DIR="$${CARGO_TARGET_DIR:-target}/failpoints" \

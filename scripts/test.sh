@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
 export PATH
 
-suites=(lint tidy unit loom schedules processes sanitize planted fuzz deny msrv instructions)
+suites=(lint tidy unit loom schedules sim processes sanitize planted fuzz deny msrv instructions)
 logs="${CARGO_TARGET_DIR:-target}/test-logs"
 rm -rf "$notes" "$logs"
 mkdir -p "$notes" "$logs"
@@ -30,6 +30,9 @@ checked() {
     schedules)
       local each; each=$(sed -n 's/^schedules: \([0-9]* of each scenario\)$/\1/p' "$2")
       echo "$(passed "$2"): $each, of four to nine threads, with their broken twins" ;;
+    sim)
+      local ran; ran=$(sed -n 's/^sim: \(.*\)$/\1/p' "$2")
+      echo "$(passed "$2"): the whole engine in virtual time, ${ran:-no seed}" ;;
     processes)
       local kills; kills=$(awk '/^processes: [0-9]+ killed/ { n += $2 } END { print n + 0 }' "$2")
       echo "$(passed "$2"): one table, $kills processes killed, at every step among others"

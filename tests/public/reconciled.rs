@@ -96,15 +96,19 @@ fn lapse_is_cleaned_up_once_under_its_own_lease() {
     let (engine, clock) = build(builder());
     let engine = Arc::new(engine);
     let runs = Arc::new(AtomicU32::new(0));
+    // A hook that panics has failed, and tells nobody: what it saw is looked at afterwards.
+    let told = Arc::new(Mutex::new(Vec::new()));
     let (count, inside) = (Arc::clone(&runs), Arc::downgrade(&engine));
+    let list = Arc::clone(&told);
     let hook = move |lapsed: &LapsedAttempt<'_>| {
         count.fetch_add(1, Ordering::Relaxed);
-        assert_eq!((lapsed.attempt, lapsed.context), (2, &b"context"[..]));
+        list.lock().unwrap().push((lapsed.attempt, lapsed.context.to_vec()));
         assert!(lapsed.fencing_token > lapsed.lapsed_token);
         let engine = inside.upgrade().expect("open");
         let meanwhile = engine.begin(&request("key")).expect("answered");
         assert!(matches!(meanwhile, Admission::InProgress { attempt: 3, .. }), "{meanwhile:?}");
         assert!(engine.next_attempt(Duration::ZERO).expect("answered").is_none());
+        list.lock().unwrap().push((0, Vec::new()));
         Ok(())
     };
     let settings = OperationSettings::new()
@@ -115,6 +119,7 @@ fn lapse_is_cleaned_up_once_under_its_own_lease() {
     engine.advance(100).expect("answered");
     engine.advance(100).expect("answered");
     assert_eq!(runs.load(Ordering::Relaxed), 1);
+    assert_eq!(*told.lock().unwrap(), [(2, b"context".to_vec()), (0, Vec::new())]);
     assert!(engine.next_attempt(Duration::ZERO).expect("answered").is_none(), "it backs off");
     clock.advance(Duration::from_secs(10));
     let next = engine.next_attempt(Duration::ZERO).expect("answered").expect("due");

@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use crate::support::*;
-use oncegate::{AttemptError, Engine, ErrorCode, Failure, FinishedStep, RetryContext, Step};
+use oncegate::{
+    AttemptError, Engine, ErrorCode, Failure, FinishedStep, OnDrop, RetryContext, Step,
+};
 
 fn ran(step: Step<String>) -> Vec<u8> {
     match step {
@@ -97,6 +99,24 @@ fn stale_holder_notes_no_step() {
     assert!(engine.finish_step(&stale, "three", b"stale").unwrap_err().is_fenced());
     assert_eq!(lease.step("one", || Err(())).expect("room"), Step::Remembered(b"1".to_vec()));
     assert_eq!(lease.step("three", || Err(())).expect("room"), Step::Failed(()));
+}
+
+/// Goal: a lease that is lost is not given back: what `retry_later` refuses as fenced changes
+/// nothing (I3). Method: an attempt with a step lapses; a drop would count as failure.
+///
+/// Cause: the guard was dropped after the refusal, and an attempt whose lapse was noticed can still
+/// be ended as long as nobody has taken it over.
+#[test]
+fn fenced_retry_is_not_dropped() {
+    let (engine, clock) = build(Engine::builder().capacity(64).on_drop(OnDrop::Failed));
+    let mut lease = admitted(&engine, &request("key"));
+    assert!(matches!(lease.step("one", || Ok::<_, ()>(vec![1])), Ok(Step::Ran(_))));
+    clock.advance(LEASE);
+    engine.sweep(usize::MAX).expect("answered");
+    let context = RetryContext::new("order", b"context");
+    let refused = lease.retry_later(&AttemptError::new("503"), &context).unwrap_err();
+    assert!(refused.is_fenced());
+    assert_eq!(admitted(&engine, &request("key")).attempt(), 2);
 }
 
 /// Goal: steps are bounded, and a refusal names the limit and loses nothing. Method: names, count

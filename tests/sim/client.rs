@@ -17,7 +17,11 @@ use crate::world::{World, with_request};
 pub(crate) fn serve(site: &mut Site<'_>, client: u32) {
     let mut world = site.shared.world();
     let requests = u64::from(world.plan.requests);
-    let id = world.random.below(requests) as u32;
+    let mut id = world.random.below(requests) as u32;
+    if world.model.record(id).has_finished() && world.random.chance(2) {
+        // What is done is asked for less often.
+        id = world.random.below(requests) as u32;
+    }
     if world.random.chance(25) {
         world.kinds.add(Kind::GivenUp);
         return world.tell(&format!("client {client}"), &format!("gives request {id} up"));
@@ -33,6 +37,14 @@ pub(crate) fn serve(site: &mut Site<'_>, client: u32) {
 
 /// Somebody asks for something new that is done at once: it takes room, and nothing else.
 pub(crate) fn make_noise(site: &mut Site<'_>) {
+    let (floods, many) = {
+        let mut world = site.shared.world();
+        (world.plan.floods, world.random.within((1, 8)))
+    };
+    (0..if floods { many } else { 1 }).for_each(|_| ask_for_new(site));
+}
+
+fn ask_for_new(site: &mut Site<'_>) {
     let mut world = site.shared.world();
     // Numbers of no client's requests.
     let id = 1_000_000 + world.model.records.len() as u32;
@@ -40,7 +52,7 @@ pub(crate) fn make_noise(site: &mut Site<'_>) {
     let outcome = small_outcome(&mut world.random);
     drop(world);
     if let Some(lease) = begin(site, "noise", id, &ask) {
-        let job = Job { node: site.index, ..job_of(id, &lease) };
+        let job = job_of(site, id, &lease);
         attempt::complete(site, 0, &job, Holding::Guard(lease), outcome);
     }
 }
@@ -59,7 +71,7 @@ pub(crate) fn resend(site: &mut Site<'_>) {
         let outcome = small_outcome(&mut world.random);
         drop(world);
         if let Some(lease) = begin(site, "client", id, &ask) {
-            let job = Job { node: site.index, ..job_of(id, &lease) };
+            let job = job_of(site, id, &lease);
             attempt::write(site, &job);
             attempt::complete(site, 0, &job, Holding::Guard(lease), outcome);
         }
@@ -81,7 +93,7 @@ pub(crate) fn ask_after(site: &mut Site<'_>, id: u32) {
     let outcome = small_outcome(&mut world.random);
     drop(world);
     if let Some(lease) = lease {
-        let job = Job { node: site.index, ..job_of(id, &lease) };
+        let job = job_of(site, id, &lease);
         attempt::complete(site, 0, &job, Holding::Guard(lease), outcome);
     }
 }
@@ -108,16 +120,16 @@ pub(crate) fn start<'e>(
     keeps_guard: bool,
     in_ms: u64,
 ) {
-    let job = Job { node: site.index, ..job_of(id, &lease) };
+    let job = job_of(site, id, &lease);
     let number = site.jobs.borrow_mut().begin(job, in_ms);
     let holding =
         if keeps_guard { Holding::Guard(lease) } else { Holding::Token(lease.into_token()) };
     site.held.insert(number, holding);
 }
 
-pub(crate) fn job_of(id: u32, lease: &Lease<'_>) -> Job {
+pub(crate) fn job_of(site: &Site<'_>, id: u32, lease: &Lease<'_>) -> Job {
     let (attempt, token) = (lease.attempt(), lease.fencing_token().get());
-    Job { id, attempt, token, node: 0, handed_out: false, late: false, actions: 0 }
+    Job { id, attempt, token, node: site.index, late: false, actions: 0 }
 }
 
 /// A question with the engine's own options.
@@ -159,8 +171,7 @@ fn begin<'e>(site: &mut Site<'e>, who: &str, id: u32, ask: &Ask) -> Option<Lease
     if ask.runs_due {
         options = options.run_due();
     }
-    let answer =
-        with_request(id, ask.payload, |request| site.engine.begin_with(request, &options));
+    let answer = with_request(id, ask.payload, |request| site.engine.begin_with(request, &options));
     let told = Told::of(&answer);
     let name = site.name();
     let mut world = site.shared.world();

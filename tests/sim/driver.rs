@@ -5,7 +5,6 @@ use oncegate::{Engine, LetterFilter};
 
 use crate::attempt::{self, small_outcome};
 use crate::client::job_of;
-use crate::job::Job;
 use crate::kinds::Kind;
 use crate::node::{Holding, Site};
 use crate::worker;
@@ -58,7 +57,7 @@ pub(crate) fn settle(site: &mut Site<'_>) {
         for attempt in attempts {
             let Some(id) = worker::take(site, &attempt) else { return };
             let lease = attempt.into_lease();
-            let job = Job { node: site.index, handed_out: true, ..job_of(id, &lease) };
+            let job = job_of(site, id, &lease);
             let outcome = small_outcome(&mut site.shared.world().random);
             attempt::write(site, &job);
             attempt::complete(site, 0, &job, Holding::Guard(lease), outcome);
@@ -72,10 +71,12 @@ pub(crate) fn inspect(site: &mut Site<'_>) {
     let stats = site.engine.stats().expect("not forked");
     let letters = letters(site.engine);
     let retries = &stats.retries;
-    let line = format!("all done: {letters} letters, {} cleared, live {:?}", swept.cleared, stats.live);
+    let line =
+        format!("all done: {letters} letters, {} cleared, live {:?}", swept.cleared, stats.live);
     let mut world = site.shared.world();
     world.tell(&site.name(), &line);
-    world.model.allow_evictions(stats.evicted_early);
+    let may = world.model.allow_evictions(stats.evicted_early);
+    world.expect(may, || format!("{} evictions under `Reject`", stats.evicted_early));
     let left = [retries.in_flight, retries.ready, retries.stuck, stats.waiters];
     world.expect(left == [0; 4], || format!("left in flight, ready, stuck, waiting: {left:?}"));
     let counted = (retries.retrying, retries.dead_letters, stats.live.total());

@@ -1,7 +1,5 @@
 //! Hooks: what engines ask the simulation, in the middle of its calls.
 
-use std::time::Duration;
-
 use oncegate::{
     Engine, EngineBuilder, Error, FinishedStep, LapsedAttempt, OperationSettings, Outcome,
     Reconciled, Unresolved,
@@ -69,6 +67,7 @@ fn clean_up(shared: &Shared, index: usize, lapsed: &LapsedAttempt<'_>) -> Result
     let same = record.context == lapsed.context && record.is_this(lapsed.attempt);
     let seen = format!("{record:?}");
     (record.cleaned, record.led_in) = (lapsed_token, orders);
+    record.before += 1;
     (record.attempt, record.token, record.untold) = (lapsed.attempt + 1, token, 0);
     // It ends before the hook's caller does anything else.
     record.becomes(State::Running { until: now, home: None });
@@ -171,9 +170,4 @@ pub(crate) fn verdict(world: &mut World, id: u32) -> Reconciled {
 pub(crate) fn resolved(outcome: &Outcome, ends: Span) -> State {
     let outcome = outcome.clone();
     State::Finished(Finished { outcome, ends, may_be_gone: false, letter: None })
-}
-
-/// Time as engines count it for budgets and hints.
-pub(crate) fn since_boot(ms: u64) -> Duration {
-    Duration::from_millis(ms)
 }

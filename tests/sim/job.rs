@@ -13,8 +13,6 @@ pub(crate) struct Job {
     pub(crate) token: u64,
     /// The process that runs it.
     pub(crate) node: usize,
-    /// Whether a worker got it, and no caller.
-    pub(crate) handed_out: bool,
     /// Whether it was paused beyond its lease.
     pub(crate) late: bool,
     /// How many steps it went already.
@@ -73,9 +71,5 @@ impl List {
 
     pub(crate) fn take_planned(&mut self) -> Vec<(u32, u64)> {
         std::mem::take(&mut self.planned)
-    }
-
-    pub(crate) fn all(&self) -> Vec<u32> {
-        self.jobs.keys().copied().collect()
     }
 }

@@ -87,7 +87,11 @@ fn follow(world: &mut World, job: &Job, told: &Told, later: &Later) {
             let due_in = due_in.as_millis() as u64;
             let rhythm = &world.plan.rhythms[operation_of(job.id)];
             let least = if told.hinted { 0 } else { rhythm.least_ms };
-            let within = (least..=rhythm.most_ms).contains(&due_in);
+            let (within, most) = ((least..=rhythm.most_ms).contains(&due_in), rhythm.attempts);
+            let counted = job.attempt - world.model.record(job.id).before;
+            world.expect(counted < most, || {
+                format!("{} {later:?}, after {counted} attempts of {most}", called(job))
+            });
             world.expect(within && *next_attempt == job.attempt + 1, || {
                 format!("{} {later:?}, at least {least} ms", called(job))
             });

@@ -15,9 +15,11 @@
 #![cfg(not(any(oncegate_loom, oncegate_shuttle)))]
 
 mod attempt;
+mod calm;
 mod client;
 mod clock;
 mod driver;
+mod fault;
 mod hooks;
 mod job;
 mod kinds;

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use oncegate::{OnLapse, Status};
+use oncegate::{OnFull, OnLapse, Status};
 
 use crate::plan::{OPERATIONS, Plan};
 use crate::possible::distinct;
@@ -66,16 +66,24 @@ pub(crate) fn operation_of(id: u32) -> usize {
 
 impl Model {
     pub(crate) fn new(plan: Plan) -> Self {
-        Self { records: BTreeMap::new(), died: BTreeMap::new(), evicted: 0, evictions: 0, handed_out: Vec::new(), plan }
+        Self {
+            records: BTreeMap::new(),
+            died: BTreeMap::new(),
+            evicted: 0,
+            evictions: 0,
+            handed_out: Vec::new(),
+            plan,
+        }
     }
 
     pub(crate) fn record(&mut self, id: u32) -> &mut Record {
         self.records.entry(id).or_insert_with(Record::new)
     }
 
-    /// An engine says that it evicted so many.
-    pub(crate) fn allow_evictions(&mut self, count: u64) {
+    /// An engine says that it evicted so many. False: it may evict none.
+    pub(crate) fn allow_evictions(&mut self, count: u64) -> bool {
         self.evictions += count;
+        count == 0 || self.plan.on_full == OnFull::EvictLru
     }
 
     /// Whether no record went that no engine has counted.
@@ -106,11 +114,12 @@ impl Model {
 
     /// How long it is until no lease of now lasts, nor any delay.
     pub(crate) fn longest_lease(&self, now: u64) -> u64 {
-        let ends = self.records.values().flat_map(|record| &record.states).map(|state| match state {
-            State::Running { until, .. } => *until,
-            State::Waiting { due } => due.most,
-            _ => 0,
-        });
+        let ends =
+            self.records.values().flat_map(|record| &record.states).map(|state| match state {
+                State::Running { until, .. } => *until,
+                State::Waiting { due } => due.most,
+                _ => 0,
+            });
         ends.max().unwrap_or(0).saturating_sub(now)
     }
 
@@ -147,8 +156,10 @@ impl Model {
         }
         let is_new = matches!(told, Told::Admitted { attempt: 1, .. });
         let record = self.record(id);
-        let inside = |state: &State| matches!(state, State::Finished(finished)
-            if finished.ends.least > now && finished.letter.is_none());
+        let inside = |state: &State| {
+            matches!(state, State::Finished(finished)
+            if finished.ends.least > now && finished.letter.is_none())
+        };
         let evicted = is_new && record.states.iter().all(inside);
         if is_new {
             record.begin_anew();
@@ -177,9 +188,9 @@ impl Model {
     fn explains(&self, id: u32, state: &State, now: u64, ask: &Ask, told: &Told) -> Option<State> {
         let Some(record) = self.records.get(&id).filter(|_| *state != State::Absent) else {
             return match told {
-                Told::Admitted { attempt: 1, status: Status::Created | Status::Expired, .. } => {
-                    admitted(now, ask, told)
-                }
+                Told::Admitted {
+                    attempt: 1, status: Status::Created | Status::Expired, ..
+                } => admitted(now, ask, told),
                 Told::Refused(..) => Some(State::Absent),
                 _ => None,
             };
@@ -194,7 +205,8 @@ impl Model {
                 let hooked = self.plan.cleans_up || self.plan.undoes;
                 match told {
                     Told::InProgress { attempt, remaining_ms } => {
-                        let same = record.is_this(*attempt) && *remaining_ms == until - now;
+                        let same = record.is_this(*attempt)
+                            && until.checked_sub(now) == Some(*remaining_ms);
                         (!lapsed && same).then(|| state.clone())
                     }
                     Told::Scheduled { next_attempt, due_in_ms: 0 } => {
@@ -220,10 +232,7 @@ impl Model {
                 }?;
                 (waits && record.is_next(*next_attempt)).then_some(State::Waiting { due })
             }
-            (
-                State::Waiting { due },
-                Told::Admitted { attempt, status: Status::Retried, .. },
-            ) => {
+            (State::Waiting { due }, Told::Admitted { attempt, status: Status::Retried, .. }) => {
                 let may_run = !record.scheduled || ask.runs_due;
                 (may_run && due.least <= now && record.is_next(*attempt))
                     .then(|| admitted(now, ask, told))
@@ -276,8 +285,7 @@ impl Model {
             State::Running { until, home } => self.lapsed_at(*until, *home, now).is_none(),
             _ => false,
         };
-        let is_open =
-            |state: &State| matches!(state, State::Running { .. } | State::Unknown);
+        let is_open = |state: &State| matches!(state, State::Running { .. } | State::Unknown);
         if record.states.iter().all(lasts) {
             Hold::Live
         } else if record.states.iter().all(|state| *state == State::Unknown) {

@@ -51,6 +51,8 @@ pub(crate) enum Order {
     AskAll,
     /// The operator resolves what is unknown.
     ResolveAll,
+    /// The operator retires the old secret.
+    FinishRotation,
     /// The operator takes all quotas back.
     LiftQuotas,
     /// It is looked at, now that all is done.
@@ -119,8 +121,7 @@ async fn live(
     (index, life): (usize, u64),
 ) {
     // Declared after the engine, so that its leases go first.
-    let mut site =
-        Site { shared, engine: &engine, index, life, jobs, held: BTreeMap::new() };
+    let mut site = Site { shared, engine: &engine, index, life, jobs, held: BTreeMap::new() };
     loop {
         let order = poll_fn(|_| mailbox.borrow_mut().take().map_or(Poll::Pending, Poll::Ready));
         match order.await {
@@ -136,6 +137,7 @@ async fn live(
             Order::AskAfter { id } => client::ask_after(&mut site, id),
             Order::AskAll => client::ask_all(&mut site),
             Order::ResolveAll => operator::resolve_all(&mut site),
+            Order::FinishRotation => operator::finish_rotation(&mut site),
             Order::LiftQuotas => operator::lift_quotas(&mut site),
             Order::Inspect => driver::inspect(&mut site),
             Order::Leave => return site.leave(),
@@ -199,7 +201,9 @@ impl Site<'_> {
     /// The counters go with the process.
     fn count_evictions(&mut self) {
         let stats = self.engine.stats().expect("not forked");
-        self.shared.world().model.allow_evictions(stats.evicted_early);
+        let mut world = self.shared.world();
+        let may = world.model.allow_evictions(stats.evicted_early);
+        world.expect(may, || format!("{} evictions under `Reject`", stats.evicted_early));
     }
 }
 

@@ -1,8 +1,6 @@
 //! The operator: dead letters, unknown records, secrets and quotas.
 
-use oncegate::{
-    DeadLetter, Error, ErrorCode, LetterFilter, Quota, Reconciled, Resolution, Scope,
-};
+use oncegate::{DeadLetter, Error, ErrorCode, LetterFilter, Quota, Reconciled, Resolution, Scope};
 
 use crate::hooks::{resolved, verdict};
 use crate::kinds::Kind;
@@ -38,7 +36,12 @@ fn see_to_letters(site: &mut Site<'_>) {
             break;
         }
     }
-    site.tell(&format!("operator: {} letters", letters.len()));
+    {
+        let mut world = site.shared.world();
+        let most = world.plan.max_letters;
+        world.tell(&site.name(), &format!("operator: {} letters", letters.len()));
+        world.expect(letters.len() <= most, || format!("{} letters of {most}", letters.len()));
+    }
     for letter in letters {
         let Some(id) = judge_letter(site, &letter) else { return };
         let draw = site.shared.world().random.below(4);
@@ -95,7 +98,9 @@ fn redrive(site: &mut Site<'_>, id: u32, letter: &DeadLetter) {
     world.expect(redriven.is_ok(), || format!("request {id} was listed, and is no letter"));
     world.kinds.add(Kind::Redriven);
     let now = world.now();
-    world.model.record(id).becomes(State::Waiting { due: Span::exactly(now) });
+    let record = world.model.record(id);
+    record.before = record.attempt;
+    record.becomes(State::Waiting { due: Span::exactly(now) });
 }
 
 fn discard(site: &mut Site<'_>, id: u32, letter: &DeadLetter) {
@@ -126,7 +131,8 @@ pub(crate) fn resolve_all(site: &mut Site<'_>) {
 pub(crate) fn resolve(site: &mut Site<'_>) {
     let mut world = site.shared.world();
     let now = world.now();
-    let unknown = |world: &World, id: &u32| world.model.possible(*id, now).contains(&State::Unknown);
+    let unknown =
+        |world: &World, id: &u32| world.model.possible(*id, now).contains(&State::Unknown);
     let all: Vec<u32> = world.model.records.keys().copied().collect();
     let all: Vec<u32> = all.into_iter().filter(|id| unknown(&world, id)).collect();
     if all.is_empty() {
@@ -199,7 +205,7 @@ pub(crate) fn learn(site: &mut Site<'_>) {
 }
 
 /// Retires the old secret, if no record under it is left.
-fn finish_rotation(site: &mut Site<'_>) {
+pub(crate) fn finish_rotation(site: &mut Site<'_>) {
     let finished = site.engine.finish_rotation();
     let mut world = site.shared.world();
     world.tell(&site.name(), &format!("operator: finish rotation -> {}", done(&finished)));

@@ -23,6 +23,7 @@ pub(crate) const SCOPES: [&str; 3] = ["acme", "globex", "initech"];
 #[derive(Clone, Debug)]
 pub(crate) struct Rhythm {
     pub(crate) policy: RetryPolicy,
+    pub(crate) attempts: u32,
     /// The shortest delay without a hint, and the longest of all.
     pub(crate) least_ms: u64,
     pub(crate) most_ms: u64,
@@ -55,6 +56,8 @@ pub(crate) struct Plan {
     pub(crate) adaptive: bool,
     /// One event in so many brings a new request that is completed at once; zero: none does.
     pub(crate) noise: u64,
+    /// Whether what is new comes in floods, so that the table is full.
+    pub(crate) floods: bool,
     /// One event in so many is a fault of a process or of a clock.
     pub(crate) faults: u64,
     pub(crate) outcome_bytes: usize,
@@ -74,7 +77,7 @@ impl Plan {
         let max_letters = max_letters.min(max_retrying);
         Self {
             sharers,
-            capacity: if floods { random.within((32, 64)) } else { 512 } as usize,
+            capacity: if floods { random.within((16, 40)) } else { 512 } as usize,
             requests: random.within((6, 40)) as u32,
             clients: random.within((2, 10)) as u32,
             workers: random.within((1, 3)) as u32,
@@ -97,7 +100,8 @@ impl Plan {
             cleans_up: random.chance(3),
             undoes: random.chance(2),
             adaptive,
-            noise: if floods { 2 } else { random.below(2) * 10 },
+            noise: if floods { 1 } else { random.below(2) * 10 },
+            floods,
             faults: *random.pick(&[0, 12, 30, 60]),
             outcome_bytes: 1 << *random.pick(&[18, 20]),
             jitter_seed: random.next(),
@@ -123,11 +127,7 @@ impl Plan {
             .on_letters_full(self.on_letters_full)
             .max_in_flight(self.max_in_flight)
             .jitter_seed(self.jitter_seed.wrapping_add(life));
-        if self.adaptive {
-            builder.adaptive_backoff(AdaptiveBackoff::builder())
-        } else {
-            builder
-        }
+        if self.adaptive { builder.adaptive_backoff(AdaptiveBackoff::builder()) } else { builder }
     }
 
     /// The budget of the operation that has one, for all processes together.
@@ -156,9 +156,9 @@ impl Rhythm {
             }
         };
         let hinted = Duration::from_millis(HINT_MOST_MS);
-        let mut policy = RetryPolicy::new(backoff)
-            .max_attempts(random.within((1, 5)) as u32)
-            .hints(HintLimits::new().max(hinted));
+        let attempts = random.within((1, 5)) as u32;
+        let mut policy =
+            RetryPolicy::new(backoff).max_attempts(attempts).hints(HintLimits::new().max(hinted));
         if random.chance(5) {
             policy = policy.deadline(most * 4);
         }
@@ -166,7 +166,7 @@ impl Rhythm {
             policy = policy.attempt_timeout(Duration::from_millis(random.within((100, 20_000))));
         }
         let stretched = if adaptive { 100 } else { 1 };
-        Self { policy, least_ms, most_ms: (most_ms * stretched).max(HINT_MOST_MS) }
+        Self { policy, attempts, least_ms, most_ms: (most_ms * stretched).max(HINT_MOST_MS) }
     }
 }
 
@@ -184,7 +184,7 @@ const STEPS_LIMIT: usize = 512;
 /// Where a hint is cut.
 const HINT_MOST_MS: u64 = 60_000;
 /// Tokens of the budget at the start, and what a success brings.
-pub(crate) const BUDGET: f64 = 40.0;
+pub(crate) const BUDGET: f64 = 15.0;
 pub(crate) const BUDGET_SUCCESS: f64 = 1.0;
 /// What a retry costs by default.
 pub(crate) const BUDGET_COST: f64 = 5.0;

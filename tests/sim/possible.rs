@@ -79,7 +79,8 @@ impl Model {
             OnLapse::Failed => fail(TIMED_OUT, noticed.after(self.plan.window_ms), None),
             OnLapse::Reclaim if record.scheduled => {
                 // What the engine does on its own behalf fails as any attempt does.
-                let failures: &[u16] = if home.is_none() { &[TIMED_OUT, FAILED] } else { &[TIMED_OUT] };
+                let failures: &[u16] =
+                    if home.is_none() { &[TIMED_OUT, FAILED] } else { &[TIMED_OUT] };
                 for status in failures {
                     fail(*status, Span::exactly(u64::MAX), Some(at));
                     let ends = Span::new(at + record.window.least, now + record.window.most);

@@ -68,6 +68,8 @@ pub(crate) struct Record {
     pub(crate) states: Vec<State>,
     /// The latest attempt that anybody was told of.
     pub(crate) attempt: u32,
+    /// How many of them count no more: those before a redrive, and those that cleaned up.
+    pub(crate) before: u32,
     /// How many attempts of the engine's own may have come since.
     pub(crate) untold: u32,
     /// The highest token that anybody ever got for this request.
@@ -96,6 +98,7 @@ impl Record {
         Self {
             states: vec![State::Absent],
             attempt: 0,
+            before: 0,
             untold: 0,
             token: 0,
             payload: 0,

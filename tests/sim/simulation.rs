@@ -38,16 +38,17 @@ enum Task {
 
 /// A place for a process.
 #[derive(Default)]
-struct Place {
-    node: Option<Node>,
+pub(crate) struct Place {
+    pub(crate) node: Option<Node>,
     lives: u64,
-    stopped_until: u64,
+    pub(crate) stopped_until: u64,
 }
 
-struct Simulation {
-    shared: Shared,
+/// A machine and its processes.
+pub(crate) struct Simulation {
+    pub(crate) shared: Shared,
     jobs: Jobs,
-    places: Vec<Place>,
+    pub(crate) places: Vec<Place>,
     queue: BTreeMap<(u64, u64), Task>,
     queued: u64,
     file: Option<TableFile>,
@@ -185,7 +186,7 @@ impl Simulation {
         self.queue.insert((at, self.queued), task);
     }
 
-    fn is_broken(&self) -> bool {
+    pub(crate) fn is_broken(&self) -> bool {
         self.shared.world().broken.is_some()
     }
 
@@ -200,7 +201,7 @@ impl Simulation {
         self.obey(index, order);
     }
 
-    fn obey(&mut self, index: usize, order: Order) {
+    pub(crate) fn obey(&mut self, index: usize, order: Order) {
         if self.stopped(index).is_some() {
             return;
         }
@@ -243,7 +244,7 @@ impl Simulation {
         }
     }
 
-    fn open(&mut self, index: usize) {
+    pub(crate) fn open(&mut self, index: usize) {
         if self.places[index].node.is_some() {
             return;
         }
@@ -261,108 +262,6 @@ impl Simulation {
         if place.lives > 1 {
             world.kinds.add(Kind::NodeOpened);
         }
-    }
-
-    fn fault(&mut self) {
-        let (draw, index, stops_ms, jump_ms, wall_ms) = {
-            let mut world = self.shared.world();
-            let places = self.places.len() as u64;
-            let lease_ms = world.plan.lease_ms;
-            let jump_ms = *world.random.pick(&[1, 1_000, 60_000, 3_600_000, 259_200_000]);
-            (
-                world.random.below(10),
-                world.random.below(places) as usize,
-                world.random.below(lease_ms * 4),
-                jump_ms,
-                world.random.below(7_200_000),
-            )
-        };
-        match draw {
-            0..=2 => self.obey(index, Order::Crash),
-            3 => self.obey(index, Order::Leave),
-            4..=6 => {
-                let mut world = self.shared.world();
-                let until = world.now() + stops_ms;
-                world.kinds.add(Kind::NodePaused);
-                world.tell(&format!("node {index}"), &format!("is stopped for {stops_ms} ms"));
-                drop(world);
-                self.places[index].stopped_until = until;
-            }
-            7..=8 => {
-                let mut world = self.shared.world();
-                let to = world.now() + jump_ms;
-                if jump_ms > 86_400_000 {
-                    world.kinds.add(Kind::Jumped);
-                }
-                world.tell("clock", &format!("jumps by {jump_ms} ms"));
-                world.clock.move_to(to);
-            }
-            _ => {
-                let mut world = self.shared.world();
-                world.kinds.add(Kind::WallSetBack);
-                world.tell("clock", &format!("the wall clock is set back by {wall_ms} ms"));
-                world.clock.set_wall(-(wall_ms as i64));
-            }
-        }
-    }
-
-    /// The part without faults, in which all work ends.
-    fn calm(&mut self) {
-        if self.is_broken() {
-            return;
-        }
-        self.shared.world().calm = true;
-        self.shared.tell("simulation", "the faults are over");
-        for index in 0..self.places.len() {
-            self.places[index].stopped_until = 0;
-            self.open(index);
-            self.obey(index, Order::Learn);
-        }
-        self.obey(0, Order::LiftQuotas);
-        // What the engine looks after ends by itself, in the time that a last attempt may take.
-        let wait_ms = self.longest_wait();
-        self.rounds(wait_ms);
-        self.obey(0, Order::ResolveAll);
-        self.rounds(wait_ms / 4);
-        let left = self.shared.world().model.scheduled();
-        for id in left {
-            self.obey(0, Order::AskAfter { id });
-        }
-        // The rest ends as soon as its clients come again.
-        for _ in 0..6 {
-            self.obey(0, Order::Resend);
-            self.rounds(wait_ms / 4);
-        }
-        self.obey(0, Order::AskAll);
-        let window_ms = self.shared.world().plan.window_ms;
-        self.rounds(2 * window_ms + 120_000);
-        self.each(Order::Inspect);
-    }
-
-    /// Longer than any lease, delay or doubt that there is.
-    fn longest_wait(&self) -> u64 {
-        let world = self.shared.world();
-        let delay = world.plan.rhythms.iter().map(|rhythm| rhythm.most_ms).max().unwrap_or(0);
-        delay + world.model.longest_lease(world.now()) + DOUBT_MS
-    }
-
-    /// Everybody does what is due, until so much time has passed.
-    fn rounds(&mut self, ms: u64) {
-        let end = self.shared.world().now() + ms;
-        loop {
-            self.each(Order::Settle);
-            let mut world = self.shared.world();
-            let (now, most) = (world.now(), ms / 20 + 2);
-            if now >= end || world.broken.is_some() {
-                return;
-            }
-            let to = now + 1 + world.random.below(most);
-            world.clock.move_to(to);
-        }
-    }
-
-    fn each(&mut self, order: Order) {
-        (0..self.places.len()).for_each(|index| self.obey(index, order));
     }
 }
 
@@ -392,5 +291,3 @@ impl Drop for TableFile {
 
 /// For longer than a process counts as alive that was seen so.
 const FRESH: std::time::Duration = std::time::Duration::from_micros(60);
-/// For longer than the longest pause between two questions about an unknown record.
-const DOUBT_MS: u64 = 700_000;

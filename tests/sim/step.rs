@@ -28,10 +28,9 @@ pub(crate) fn run<'e>(site: &mut Site<'e>, number: u32, job: &Job, mut holding: 
         Holding::Token(token) => match site.engine.finished_step(token, &text) {
             Ok(Some(known)) => Ok(Step::Remembered(known)),
             Ok(None) => match work() {
-                Ok(result) => site
-                    .engine
-                    .finish_step(token, &text, &result)
-                    .map(|()| Step::Ran(result)),
+                Ok(result) => {
+                    site.engine.finish_step(token, &text, &result).map(|()| Step::Ran(result))
+                }
                 Err(()) => Ok(Step::Failed(())),
             },
             Err(error) => Err(error),

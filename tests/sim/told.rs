@@ -71,7 +71,8 @@ pub(crate) fn short(token: u64) -> u64 {
 /// An outcome, as short as it can be told from others.
 pub(crate) fn brief(outcome: &Outcome) -> String {
     let body = outcome.body();
-    let sum = body.iter().fold(0_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add((*byte).into()));
+    let sum =
+        body.iter().fold(0_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add((*byte).into()));
     format!("{} of {} bytes #{sum:x}", outcome.status(), body.len())
 }
 

@@ -47,7 +47,7 @@ impl Trace {
         self.last.push_back(line);
     }
 
-    /// FNV-1a over all lines (Fowler, Noll and Vo; RFC 9923).
+    /// FNV-1a over all lines (Fowler, Noll and Vo; draft-eastlake-fnv).
     pub(crate) fn digest(&self) -> u64 {
         self.digest
     }

@@ -252,7 +252,7 @@ impl<'e> Lease<'e> {
         self.ended = true;
         let completed = self.engine.complete(&self.token, outcome);
         self.settle(completed.is_ok());
-        if self.kept && completed.is_ok() {
+        if self.kept {
             self.engine.token_is_over(&self.token);
         }
         completed

@@ -42,6 +42,14 @@ macro_rules! bugs {
 }
 
 bugs! {
+    /// A worker gets the next attempt of a record whose last one still runs.
+    OverlapAllowed,
+    /// What the engine kept of a record that has ended is never given up.
+    EntryLeaks,
+    /// A new record of a request goes on with what was kept of the one before.
+    EarlierJournalAdopted,
+    /// Whoever ends an attempt gives away the place of another one that runs.
+    PlaceGivenAway,
     /// The journal of an attempt that has ended can still be changed by its holder.
     JournalUnsealed,
     /// An entry stays that was made for a lease which is lost.

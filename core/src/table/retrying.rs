@@ -63,6 +63,7 @@ use super::slot::{Deadline, Kind};
 use crate::observe::Event;
 use crate::region::header;
 use crate::sync::Ordering;
+use crate::sync::planted::Bug;
 
 /// How an entry stands to the record in its slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,7 +174,8 @@ impl Table {
             return Standing::Changed;
         }
         // A first attempt follows none: what is sealed is of a record that the same request had.
-        let follows = now.fence().attempt(at.attempt()) > 1;
+        let follows =
+            now.fence().attempt(at.attempt()) > 1 || Bug::EarlierJournalAdopted.is_planted();
         let same_record = identity == at.first_word() && now.state().is_record();
         let behind = journal.is_sealed() && same_record && follows;
         let still = at.control().load().fence() == now.fence();
@@ -404,7 +406,7 @@ impl Table {
             EntryState::Claimed => self.region.is_dead(entry.word.owner()),
             EntryState::Live | EntryState::Dead => self.is_left(entry),
         };
-        if over && self.free_entry(entry) {
+        if over && !Bug::EntryLeaks.is_planted() && self.free_entry(entry) {
             self.counters.add(Event::Recovered);
         }
         if over { self.entry_word(entry.index) } else { entry.word }

@@ -269,7 +269,7 @@ impl Engine {
     /// out. True: it did. The next one may run already.
     pub(super) fn attempt_over(&self, entry: Entry, fence: Fence) -> bool {
         let token = self.fencing_token(fence).get();
-        let is_over = |one| one == token;
+        let is_over = |one| one == token || Bug::PlaceGivenAway.is_planted();
         let ended = self.scheduler().index().ended(entry.index, self.now_ms(), is_over);
         if ended && self.scheduler().index().ready.len() != 0 {
             self.scheduler().wake_one();

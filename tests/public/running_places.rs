@@ -1,0 +1,92 @@
+//! Failure of others: the place of a worker that is lost is never given to another, until a
+//! bulkhead lets nothing through; or it is given away twice, and the bulkhead lets too much through.
+
+use std::time::Duration;
+
+use crate::support::*;
+use oncegate::{
+    AttemptError, BackoffPolicy, Engine, EngineBuilder, Reach, RetryContext, RetryPolicy,
+};
+
+fn builder() -> EngineBuilder {
+    let backoff = BackoffPolicy::constant(Duration::from_secs(1));
+    Engine::builder().capacity(64).retry_policy(RetryPolicy::new(backoff)).max_in_flight(1)
+}
+
+fn fail(engine: &Engine, key: &str) {
+    let context = RetryContext::new("charge", key.as_bytes());
+    let lease = admitted(engine, &request(key));
+    let _ = lease.retry_later(&AttemptError::new("503"), &context).expect("room");
+}
+
+fn in_flight(engine: &Engine) -> u64 {
+    engine.stats().expect("not forked").retries.in_flight
+}
+
+/// Goal: an attempt that another process has ended counts no more where it was handed out. Method:
+/// it lapses in one process, and comes to its end in another.
+///
+/// Cause: whoever gave the entry up told nobody, and who handed the attempt out looked no more.
+#[test]
+fn attempt_that_ended_elsewhere_runs_no_more() {
+    let path = std::env::temp_dir().join(format!("oncegate-places-{}", std::process::id()));
+    let (one, clock) = build(builder().reach(Reach::Host(path.clone())));
+    let other = builder()
+        .reach(Reach::Host(path.clone()))
+        .lease_duration(LEASE)
+        .dedup_window(WINDOW)
+        .clock(clock.clone())
+        .build()
+        .expect("the same options");
+    fail(&one, "key");
+    clock.advance(Duration::from_secs(1));
+    let lost = one.next_attempt(Duration::ZERO).expect("answered").expect("due");
+    let _lost = lost.into_lease().into_token();
+    assert_eq!(in_flight(&one), 1);
+    clock.advance(LEASE);
+    assert!(other.next_attempt(Duration::ZERO).expect("answered").is_none(), "it backs off");
+    clock.advance(Duration::from_secs(1));
+    let next = other.next_attempt(Duration::ZERO).expect("answered").expect("due");
+    next.into_lease().complete(&done("")).expect("holds the lease");
+    one.advance(100).expect("answered");
+    let left = [&one, &other].map(in_flight);
+    drop((one, other));
+    std::fs::remove_file(&path).expect("it is there");
+    let key = path.with_file_name(format!("oncegate-places-{}.key", std::process::id()));
+    std::fs::remove_file(key).expect("it is beside it");
+    assert_eq!(left, [0, 0]);
+}
+
+/// Goal: a fenced holder does not give its successor's place away (I3). Method: an attempt with a
+/// step lapses, and the next one runs; the late holder completes; no second attempt is handed out.
+///
+/// Cause: the end of an attempt freed the place of whichever attempt of its record ran.
+#[test]
+fn fenced_holder_frees_no_place() {
+    let (engine, clock) = build(builder());
+    fail(&engine, "one");
+    fail(&engine, "two");
+    clock.advance(Duration::from_secs(1));
+    let mut late = engine.next_attempt(Duration::ZERO).expect("answered").expect("due");
+    let step = late.lease_mut().step("charge", || Ok::<_, ()>(Vec::new()));
+    assert!(step.is_ok(), "{step:?}");
+    let key = String::from_utf8(late.context().to_vec()).expect("a key");
+    clock.advance(LEASE);
+    engine.sweep(usize::MAX).expect("answered");
+    clock.advance(Duration::from_secs(1));
+    let other = engine.next_attempt(Duration::ZERO).expect("answered").expect("due");
+    if other.context() != key.as_bytes() {
+        other.into_lease().complete(&done("")).expect("holds the lease");
+        fail(&engine, "three");
+        clock.advance(Duration::from_secs(1));
+    } else {
+        other.into_lease().abandon().expect("holds the lease");
+    }
+    let next = engine.next_attempt(Duration::ZERO).expect("answered").expect("due");
+    assert_eq!((next.context(), in_flight(&engine)), (key.as_bytes(), 1));
+    assert!(late.into_lease().complete(&done("")).unwrap_err().is_fenced());
+    assert_eq!(in_flight(&engine), 1, "the next attempt runs");
+    assert!(engine.next_attempt(Duration::ZERO).expect("answered").is_none(), "one at a time");
+    next.into_lease().complete(&done("")).expect("holds the lease");
+    assert_eq!(in_flight(&engine), 0);
+}
