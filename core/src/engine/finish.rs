@@ -273,10 +273,11 @@ impl Engine {
     /// The attempt of `token` has ended: the scheduler may have handed it out.
     #[inline]
     fn note_token_over(&self, token: &LeaseToken, slot: usize) {
-        if token.attempt > 1 && self.table.retries_any() {
-            if let Some((_, fence)) = self.locate(token) {
-                self.token_over(slot, fence);
-            }
+        if token.attempt > 1
+            && self.table.retries_any()
+            && let Some((_, fence)) = self.locate(token)
+        {
+            self.token_over(slot, fence);
         }
     }
 
