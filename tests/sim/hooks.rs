@@ -45,8 +45,7 @@ pub(crate) fn set(engine: &Engine, shared: &Shared, index: usize) -> Result<(), 
     }
     engine.set_operation_budget(OPERATIONS[PAID], budget)?;
     let shared = shared.clone();
-    engine.set_reconciler(move |record| reconcile(&shared, index, record));
-    Ok(())
+    engine.set_reconciler(move |record| reconcile(&shared, index, record))
 }
 
 fn clean_up(shared: &Shared, index: usize, lapsed: &LapsedAttempt<'_>) -> Result<(), String> {

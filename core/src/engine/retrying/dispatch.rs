@@ -292,8 +292,8 @@ impl Engine {
         Ok(Some(Attempt { lease, journal }))
     }
 
-    /// Sees to it that `entry`, whose next attempt was just taken, is looked at when its lease ends:
-    /// here, by whoever sleeps, and elsewhere by whoever looks.
+    /// Sees to it that `entry`, whose next attempt was just taken, is looked at when its lease
+    /// ends: here, by whoever sleeps, and elsewhere by whoever looks.
     pub(in super::super) fn look_when_it_ends(&self, entry: Entry, until_ms: u64) {
         self.table.note_change(entry.index);
         self.scheduler().index().file(entry.index, until_ms);
