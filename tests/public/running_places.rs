@@ -1,5 +1,5 @@
 //! Failure of others: the place of a worker that is lost is never given to another, until a
-//! bulkhead lets nothing through; or it is given away twice, and the bulkhead lets too much through.
+//! bulkhead lets nothing through; or it is given away twice, and too much comes through.
 
 use std::time::Duration;
 
