@@ -88,7 +88,10 @@ pub(crate) fn ask_after(site: &mut Site<'_>, id: u32) {
     let lease = begin(site, "client", id, &ask);
     let mut world = site.shared.world();
     let is_new = lease.as_ref().is_some_and(|lease| lease.attempt() == 1);
-    let ended = is_new || world.model.record(id).has_finished();
+    let record = world.model.record(id);
+    // One that is gone may find no room for another.
+    let is_gone = record.states == [State::Absent];
+    let ended = is_new || is_gone || record.has_finished();
     world.expect(ended, || format!("request {id} has not ended"));
     let outcome = small_outcome(&mut world.random);
     drop(world);

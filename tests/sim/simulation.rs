@@ -202,7 +202,7 @@ impl Simulation {
     }
 
     pub(crate) fn obey(&mut self, index: usize, order: Order) {
-        if self.stopped(index).is_some() {
+        if self.is_broken() || self.stopped(index).is_some() {
             return;
         }
         let place = &mut self.places[index];

@@ -127,8 +127,12 @@ impl Table {
             match self.standing(entry, seen) {
                 Standing::Current => return Ok(Some(entry)),
                 Standing::Nobodys => {
-                    // Before there is another attempt, after which it would seem to be behind.
-                    self.free_entry(entry);
+                    // Sealed, it is of a record that has ended: it goes before there is a second
+                    // attempt, which it would seem to be behind. Else its maker takes it back.
+                    let journal = self.journal_of(entry);
+                    if journal.is_sealed() && journal.reference() != 0 {
+                        self.free_entry(entry);
+                    }
                     return Ok(None);
                 }
                 // It was the entry that changed: somebody makes it, or gives it up.

@@ -49,6 +49,11 @@ impl Engine {
             };
             let number = due.index as usize;
             let Some(entry) = self.table.entry_at(number) else { continue };
+            if self.table.operation_of(entry) != operation {
+                // Another record's since it was ready: it has to ask for its own operation.
+                self.scheduler().index().file(number, rules.now_ms);
+                continue;
+            }
             match self.look_at_entry(entry, &rules) {
                 Looked::Due(found, lapse) => match self.run_due(found, entry, lapse, &rules)? {
                     Some(attempt) => {

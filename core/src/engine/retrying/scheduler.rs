@@ -294,7 +294,7 @@ impl Index {
         *self.in_flight.entry(operation).or_default() += 1;
     }
 
-    /// Whether an attempt of entry `index` was handed out here, and has not ended as far as known.
+    /// Whether an attempt of entry `index` was handed out here, and is not known to have ended.
     pub(super) fn runs(&self, index: usize) -> bool {
         self.running.contains_key(&index)
     }
