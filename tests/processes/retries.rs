@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use oncegate::{
-    Admission, AttemptError, BackoffPolicy, Clock as _, Engine, EngineBuilder, Outcome,
-    PreciseClock, Reach, Request, RetryContext, RetryPolicy, Scope,
+    Admission, AttemptError, BackoffPolicy, Clock as _, Engine, EngineBuilder, FileAccess, Outcome,
+    PreciseClock, Reach, RegionFile, Request, RetryContext, RetryPolicy, Scope,
 };
 
 use crate::crew::{Folder, Worker};
@@ -123,6 +123,29 @@ fn killed_worker_is_followed() {
         let letters = two.ask("letters");
         assert!(letters.ends_with(",3,Attempts,1Failed+2Lapsed+3Failed"), "{letters}");
     }
+}
+
+/// Goal: who clears up after dead processes does not decide about retries, of which he knows no
+/// policy: the record goes on by that of the processes that use the table. Method: attempts are
+/// killed one after the other, more than an engine's defaults allow, and each time the table is
+/// collected before a worker looks.
+#[test]
+fn collecting_leaves_retries_to_their_policy() {
+    let folder = Folder::new();
+    let options = "capacity=64 lease=3600000 retry=1x20";
+    let mut stays = Worker::of(&folder, options);
+    scheduled(&mut stays, "k");
+    for number in 2..10 {
+        let mut dies = Worker::of(&folder, options);
+        let next = Next::parse(&dies.ask(NEXT)).expect("due");
+        assert_eq!((next.number, next.key.as_str()), (number, "k"));
+        dies.kill();
+        let done = RegionFile::collect(folder.table(), FileAccess::owner_only()).expect("a table");
+        assert_eq!(done.buried, 1);
+    }
+    assert_eq!(Next::parse(&stays.ask(NEXT)).expect("due").number, 10);
+    assert_eq!(stays.ask("complete k done"), "stored");
+    assert_eq!(stays.ask("letters"), "letters");
 }
 
 /// Goal: a worker that sleeps until something is due, or for ever, is woken by another process

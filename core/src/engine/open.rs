@@ -75,6 +75,8 @@ impl Engine {
         let (config, region) = shared::known(path, access)?;
         let keys = KeyRing::new(config.mode);
         let (engine, joined) = Self::with_keys(config, region, keys, None)?;
+        // What is retried is retried by the policies of those who use the table.
+        engine.retries.leave_lapses();
         Ok((engine, joined.used))
     }
 

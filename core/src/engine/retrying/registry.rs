@@ -35,9 +35,10 @@ pub(super) struct Registry {
     /// All settings, in the order in which they were made.
     log: Entry,
     noted: AtomicU64,
-    /// Whether any budget was ever set, and any hook.
+    /// Whether any budget was ever set.
     budgeted: AtomicBool,
-    hooked: AtomicBool,
+    /// Whether any hook was ever set, or no policy can be.
+    leaves_lapses: AtomicBool,
 }
 
 /// A place in the list, and the rest of it.
@@ -57,7 +58,7 @@ impl Registry {
             log: Entry(Once::new()),
             noted: AtomicU64::new(0),
             budgeted: AtomicBool::new(false),
-            hooked: AtomicBool::new(false),
+            leaves_lapses: AtomicBool::new(false),
         }
     }
 
@@ -82,7 +83,7 @@ impl Registry {
             return Err(Error::new(ErrorCode::QuotaExceeded, "settings", "one more", limit));
         }
         let flag = match &setting {
-            Setting::Operation(_, settings) if settings.has_hooks() => Some(&self.hooked),
+            Setting::Operation(_, settings) if settings.has_hooks() => Some(&self.leaves_lapses),
             Setting::EngineBudget(_) | Setting::ScopeBudget(..) | Setting::OperationBudget(..) => {
                 Some(&self.budgeted)
             }
@@ -105,10 +106,17 @@ impl Registry {
         self.budgeted.load(Ordering::Relaxed)
     }
 
-    /// Whether an operation was ever given a hook.
-    pub(super) fn is_hooked(&self) -> bool {
+    /// Whether an operation was ever given a hook, or this process has no policies.
+    pub(super) fn leaves_lapses(&self) -> bool {
         // Relaxed: see `set`.
-        self.hooked.load(Ordering::Relaxed)
+        self.leaves_lapses.load(Ordering::Relaxed)
+    }
+
+    /// This process has no policies.
+    #[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
+    pub(super) fn leave_lapses(&self) {
+        // Relaxed: before anybody else has the engine.
+        self.leaves_lapses.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn operation(&self, hash: u32) -> Option<Arc<OperationSettings>> {

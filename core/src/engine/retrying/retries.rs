@@ -104,9 +104,17 @@ impl Retries {
         own.unwrap_or_else(|| self.policy.clone())
     }
 
-    /// Whether a lapse may have to be cleaned up after, which is no work of a `begin`.
-    pub(in super::super) fn is_hooked(&self) -> bool {
-        self.registry.is_hooked()
+    /// Whether lapses of what is retried are left to whoever looks after attempts: since they may
+    /// have to be cleaned up after, which is no work of a `begin`, or since this process does not
+    /// know by which policy they are retried.
+    pub(in super::super) fn leaves_lapses(&self) -> bool {
+        self.registry.leaves_lapses()
+    }
+
+    /// This process looks after a table of which it knows no policies.
+    #[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
+    pub(in super::super) fn leave_lapses(&self) {
+        self.registry.leave_lapses();
     }
 
     /// Whether any budget was ever set.
