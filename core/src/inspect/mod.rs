@@ -221,8 +221,8 @@ impl RegionFile {
     /// Takes part in the table as a process of its own while it lasts, without knowing its secret:
     /// it can begin nothing. Deadlines are judged by this machine's monotonic clock, and where a
     /// process died before it wrote one, by an engine's defaults; what lapses gets the longest
-    /// default dedup window of those who opened the table. What is retried, and has lapsed, is left to
-    /// the processes that know its policy. Costs what
+    /// default dedup window of those who opened the table. What is retried, and has lapsed, is left
+    /// to the processes that know its policy. Costs what
     /// [`Engine::bury_dead`](crate::Engine::bury_dead) and a sweep of the whole table cost.
     ///
     /// # Errors
