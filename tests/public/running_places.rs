@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::support::*;
 use oncegate::{
-    AttemptError, BackoffPolicy, Engine, EngineBuilder, Reach, RetryContext, RetryPolicy,
+    Admission, AttemptError, BackoffPolicy, BeginOptions, Engine, EngineBuilder, OperationSettings,
+    Reach, RetryContext, RetryPolicy,
 };
 
 fn builder() -> EngineBuilder {
@@ -14,7 +15,11 @@ fn builder() -> EngineBuilder {
 }
 
 fn fail(engine: &Engine, key: &str) {
-    let context = RetryContext::new("charge", key.as_bytes());
+    fail_as(engine, key, "charge");
+}
+
+fn fail_as(engine: &Engine, key: &str, operation: &str) {
+    let context = RetryContext::new(operation, key.as_bytes());
     let lease = admitted(engine, &request(key));
     let _ = lease.retry_later(&AttemptError::new("503"), &context).expect("room");
 }
@@ -89,4 +94,34 @@ fn fenced_holder_frees_no_place() {
     assert!(engine.next_attempt(Duration::ZERO).expect("answered").is_none(), "one at a time");
     next.into_lease().complete(&done("")).expect("holds the lease");
     assert_eq!(in_flight(&engine), 0);
+}
+
+/// Goal: a bulkhead holds whichever record's place in the table a failed one comes to have. Method:
+/// of two places one is taken by an attempt that fills the bulkhead; the other was that of a record
+/// of another operation, which was ready for a worker when a caller ran it.
+///
+/// Cause: what was ready was handed out as what it had been when it was filed.
+#[test]
+fn bulkhead_holds_in_a_place_of_another_operation() {
+    let (engine, clock) = build(builder().max_in_flight(64).max_retrying(2));
+    let narrow = OperationSettings::new().max_in_flight(1);
+    engine.set_operation("narrow", narrow).expect("valid");
+    fail_as(&engine, "first", "narrow");
+    clock.advance(Duration::from_secs(1));
+    let first = engine.next_attempt(Duration::ZERO).expect("answered").expect("due");
+    fail_as(&engine, "other", "charge");
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(engine.advance(10).expect("answered").ready, 1);
+    let now = BeginOptions::new().run_due();
+    match engine.begin_with(&request("other"), &now).expect("answered") {
+        Admission::Admitted(lease) => lease.complete(&done("")).expect("holds the lease"),
+        answer => panic!("{answer:?}"),
+    };
+    fail_as(&engine, "second", "narrow");
+    clock.advance(Duration::from_secs(1));
+    assert!(engine.next_attempt(Duration::ZERO).expect("answered").is_none(), "one at a time");
+    first.into_lease().complete(&done("")).expect("holds the lease");
+    let second = engine.next_attempt(Duration::ZERO).expect("answered").expect("due");
+    assert_eq!((second.operation(), second.context()), ("narrow", &b"second"[..]));
+    second.into_lease().complete(&done("")).expect("holds the lease");
 }
