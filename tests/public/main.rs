@@ -14,6 +14,7 @@ mod dead_letters;
 #[cfg(target_os = "linux")]
 mod descriptors;
 mod dropped_lease;
+mod due_at_once;
 mod expired_holder;
 mod failed_leader;
 mod forked_child;

@@ -161,6 +161,9 @@ impl EngineBuilder {
     /// must fit in half of that; where [`outcome_bytes`](Self::outcome_bytes) is not set, it is
     /// made as large.
     ///
+    /// Above 64, records are spread over their places by chance, and the first one is refused when
+    /// some nine tenths are used, four fifths of a million: give a quarter more than there may be.
+    ///
     /// ```
     /// # use oncegate::Engine;
     /// let builder = || Engine::builder().capacity(1_000).max_retrying(100);

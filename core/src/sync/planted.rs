@@ -80,6 +80,10 @@ bugs! {
     LostJournalsUnnoticed,
     /// An entry that is being made counts as one that was left over.
     ClaimsMistaken,
+    /// What is ready is made ready again whenever a neighbour changes.
+    ReadyFiledAgain,
+    /// A record that is retried takes the first of its entries, where another run has more room.
+    EmptierRunIgnored,
     /// There are more dead letters than may be.
     LettersUnbounded,
     /// A dead letter gives way to a new record.

@@ -159,7 +159,7 @@ impl Engine {
                 Looked::Due(..) => {
                     let (operation, scope) =
                         (self.table.operation_of(entry), self.table.scope_of(entry));
-                    self.scheduler().index().ready.push(operation, scope, due);
+                    self.scheduler().index().ripe(operation, scope, due);
                 }
                 Looked::Later(due_ms) => self.scheduler().index().file(number, due_ms),
                 Looked::Nothing => {}
@@ -300,8 +300,8 @@ impl Engine {
     /// Sees to it that `entry`, whose next attempt was just taken, is looked at when its lease
     /// ends: here, by whoever sleeps, and elsewhere by whoever looks.
     pub(in super::super) fn look_when_it_ends(&self, entry: Entry, until_ms: u64) {
-        self.table.note_change(entry.index);
-        self.scheduler().index().file(entry.index, until_ms);
+        let before = self.table.note_change(entry.index);
+        self.scheduler().index().file_own(entry.index, until_ms, before);
         self.scheduler().tell(until_ms, self.now_ms());
     }
 
