@@ -69,7 +69,9 @@ impl Counters {
                 live: [const { AtomicU64::new(0) }; STATES],
             })
         };
-        Self { stripes: Box::new(std::array::from_fn(stripe)) }
+        // Made where it stays: a thread's stack may be as small as all of them are large.
+        let stripes: Box<[_]> = (0..STRIPES).map(stripe).collect();
+        Self { stripes: stripes.try_into().unwrap_or_else(|_| unreachable!("one for each")) }
     }
 
     /// Counts from zero on: in a forked child, whose parent has counted the rest.
