@@ -10,6 +10,7 @@ mod crashed_holder;
 mod cross_tenant;
 mod dead_letters;
 mod dropped_lease;
+mod due_at_once;
 mod expired_holder;
 mod failed_leader;
 mod forked_child;

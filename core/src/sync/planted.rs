@@ -64,6 +64,10 @@ bugs! {
     CompensatesInOrder,
     /// An attempt that has ended still counts against the limit of its operation.
     PermitLeaked,
+    /// What is ready is made ready again whenever a neighbour changes.
+    ReadyFiledAgain,
+    /// A record that is retried takes the first of its entries, where another run has more room.
+    EmptierRunIgnored,
     /// There are more dead letters than may be.
     LettersUnbounded,
     /// A dead letter gives way to a new record.

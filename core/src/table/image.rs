@@ -5,8 +5,9 @@
 //! changed: every one of them may say anything, and none of it leads anywhere.
 
 use super::control::{Fence, Snapshot, State};
+use super::places::places_among;
 use super::retrying::{
-    EntryWord, IDENTITY, JOURNAL, JournalWord, STEP, STEP_GENERATION_MASK, STEP_SHIFT, places_among,
+    EntryWord, IDENTITY, JOURNAL, JournalWord, STEP, STEP_GENERATION_MASK, STEP_SHIFT,
 };
 use super::search;
 use super::set::{ARBITRATION, Arbitration, CLOCK, TAGS_PER_WORD};

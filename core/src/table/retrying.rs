@@ -118,7 +118,7 @@ impl EntryWord {
     }
 
     /// The same in the hands of another record, or of none.
-    fn given(self, state: EntryState, owner: u8, slot: usize) -> Self {
+    pub(super) fn given(self, state: EntryState, owner: u8, slot: usize) -> Self {
         let generation = (self.generation() + 1) & GENERATION_MASK;
         let kept = generation << GENERATION_SHIFT | slot as u64 & SLOT_MASK;
         Self((state as u64) << STATE_SHIFT | u64::from(owner) << OWNER_SHIFT | kept)
@@ -280,30 +280,6 @@ impl Table {
         }
     }
 
-    /// An entry for the record in `slot`, claimed. `None`: as many records are retried as may.
-    pub(crate) fn claim_entry(&self, slot: usize) -> Option<Entry> {
-        let me = self.region.me();
-        for round in 0..2 {
-            for index in self.places_for(slot) {
-                let mut word = self.entry_word(index);
-                if round == 1 {
-                    word = self.without_leavings(Entry { index, word });
-                }
-                if word.state() != EntryState::Free {
-                    continue;
-                }
-                // Relaxed: a count that is never too low, since it comes before the claim.
-                self.region.header(header::RETRYING).fetch_add(1, Ordering::Relaxed);
-                let claimed = word.given(EntryState::Claimed, me, slot);
-                if self.swap_entry(index, word, claimed) {
-                    return Some(Entry { index, word: claimed });
-                }
-                self.uncount_entry();
-            }
-        }
-        None
-    }
-
     /// Makes a claimed entry live.
     pub(crate) fn publish_entry(&self, entry: Entry, draft: EntryDraft) -> Option<Entry> {
         let words = self.region.retry(entry.index);
@@ -463,12 +439,15 @@ impl Table {
     }
 
     /// Tells whoever schedules that something changed about entry `index`.
-    pub(crate) fn note_change(&self, index: usize) {
+    ///
+    /// Gives how often its block, and anything, had changed before.
+    pub(crate) fn note_change(&self, index: usize) -> [u64; 2] {
         let block = index / crate::region::geometry::RETRIES_PER_CHANGE;
         // Release: pairs with the Acquire of `changes_of`.
-        self.region.retry_changes()[block].fetch_add(1, Ordering::Release);
+        let of_block = self.region.retry_changes()[block].fetch_add(1, Ordering::Release);
         // AcqRel: pairs with the Acquire of `changes`, and with `changes_from_now`.
-        self.region.header(header::RETRY_CHANGES).fetch_add(1, Ordering::AcqRel);
+        let in_all = self.region.header(header::RETRY_CHANGES).fetch_add(1, Ordering::AcqRel);
+        [of_block, in_all]
     }
 
     /// How often anything changed. Whoever changes something after this call sees what came before
@@ -567,10 +546,10 @@ impl Table {
             }
         }
         let blocks = crate::region::geometry::RETRIES_PER_CHANGE;
-        (0..self.retry_entries()).step_by(blocks).for_each(|first| self.note_change(first));
+        (0..self.retry_entries()).step_by(blocks).for_each(|first| _ = self.note_change(first));
     }
 
-    fn swap_entry(&self, index: usize, from: EntryWord, to: EntryWord) -> bool {
+    pub(super) fn swap_entry(&self, index: usize, from: EntryWord, to: EntryWord) -> bool {
         // AcqRel: what is written beside an entry before it is live is seen by whoever finds it
         // so, and whoever claims it sees that its last user has done with it. Relaxed on failure:
         // the word is loaded again.
@@ -579,35 +558,16 @@ impl Table {
             .is_ok()
     }
 
-    fn uncount_entry(&self) {
+    pub(super) fn uncount_entry(&self) {
         // Relaxed: see `claim_entry`.
         self.region.header(header::RETRYING).fetch_sub(1, Ordering::Relaxed);
     }
-
-    /// The entries in which a record of `slot` may be found.
-    fn places_for(&self, slot: usize) -> impl Iterator<Item = usize> {
-        places_among(self.retry_entries(), slot)
-    }
-}
-
-/// The entries, of `count`, in which a record of `slot` may be found.
-pub(super) fn places_among(count: usize, slot: usize) -> impl Iterator<Item = usize> {
-    let first = if count == 0 { 0 } else { scatter(slot) as usize % count };
-    (0..count.min(LOOKED_AT)).map(move |step| (first + step) % count)
-}
-
-/// Spreads slots over the entries.
-fn scatter(slot: usize) -> u64 {
-    (slot as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32
 }
 
 pub(super) const IDENTITY: usize = 0;
 const WHOSE: usize = 1;
 pub(super) const STEP: usize = 2;
 pub(super) const JOURNAL: usize = 3;
-/// How many entries an insertion looks at: eight lines of control words. A table of entries that is
-/// filled at random refuses the first when it is some 0.95 full.
-const LOOKED_AT: usize = 64;
 /// Changes of an entry end, so that a few rounds do.
 const MOST_ROUNDS: u32 = 1_000;
 const SEAL: u64 = 1 << 63;

@@ -114,7 +114,7 @@ impl Engine {
                 Looked::Due(..) => {
                     let (operation, scope) =
                         (self.table.operation_of(entry), self.table.scope_of(entry));
-                    self.scheduler().index().ready.push(operation, scope, due);
+                    self.scheduler().index().ripe(operation, scope, due);
                 }
                 Looked::Later(due_ms) => self.scheduler().index().file(number, due_ms),
                 Looked::Nothing => {}
@@ -213,7 +213,8 @@ impl Engine {
         self.table.follow(entry, taken.fence());
         self.no_letter_any_more(entry);
         // It is looked at again when its lease ends, here and elsewhere.
-        self.table.note_change(entry.index);
+        let before = self.table.note_change(entry.index);
+        self.scheduler().index().file_own(entry.index, until_ms, before);
         if taken.waiters() {
             self.waiters.wake_sooner(slot, until_ms);
         }

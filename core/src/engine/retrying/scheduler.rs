@@ -14,6 +14,7 @@ use std::time::Duration;
 use super::ready::{Due, Ready};
 use super::reconcile::Doubt;
 use super::stuck::UnderWay;
+use crate::region::geometry::RETRIES_PER_CHANGE;
 use crate::retry::wheel::raw::Wheel;
 use crate::sync::planted::Bug;
 use crate::sync::{Mutex, MutexGuard, lock};
@@ -28,7 +29,8 @@ pub(in super::super) struct Scheduler {
 pub(super) struct Index {
     wheel: Wheel,
     pub(super) ready: Ready,
-    /// By entry: for when it is filed; zero: it is not.
+    /// By entry: for when it is filed, with [`READY`] once it is among what is ready; zero: it is
+    /// neither.
     filed: Vec<u64>,
     /// How often each block of entries had changed when it was looked at.
     seen: Vec<u64>,
@@ -195,7 +197,8 @@ impl Index {
     /// Notes that entry `index` is to be looked at when it is `due_ms`.
     pub(super) fn file(&mut self, index: usize, due_ms: u64) {
         let Some(filed) = self.filed.get_mut(index) else { return };
-        if *filed != due_ms {
+        // What is ready for this very time is looked at when its turn comes.
+        if *filed & !READY != due_ms || Bug::ReadyFiledAgain.is_planted() {
             *filed = due_ms;
             // Entries are numbered below 2^28.
             self.wheel.insert_raw(index as u32, 0, due_ms);
@@ -218,10 +221,36 @@ impl Index {
         loop {
             let number = self.wheel.next(now_ms, left, |_| {})?.id;
             let Some(filed) = self.filed.get_mut(number as usize) else { continue };
+            // A mark makes it later than any time.
             if *filed != 0 && *filed <= now_ms {
                 let due_ms = std::mem::take(filed);
                 return Some(Due { due_ms, index: number });
             }
+        }
+    }
+
+    /// Puts an entry among what is ready, that was filed for `due`.
+    pub(super) fn ripe(&mut self, operation: u32, scope: u32, due: Due) {
+        // Another thread may have filed it meanwhile, for this time or for another.
+        if let Some(filed) = self.filed.get_mut(due.index as usize)
+            && (*filed == 0 || *filed == due.due_ms)
+        {
+            *filed = due.due_ms | READY;
+        }
+        self.ready.push(operation, scope, due);
+    }
+
+    /// Files entry `index` for `due_ms`, after this process has changed it itself: its block, and
+    /// anything, had changed as often as `before` says. Whatever others change is seen as ever.
+    pub(super) fn file_own(&mut self, index: usize, due_ms: u64, before: [u64; 2]) {
+        let [of_block, in_all] = before;
+        let block = index / RETRIES_PER_CHANGE;
+        if self.seen.get(block) == Some(&of_block) {
+            self.seen[block] = of_block + 1;
+            if self.seen_in_all == Some(in_all) {
+                self.seen_in_all = Some(in_all + 1);
+            }
+            self.file(index, due_ms);
         }
     }
 
@@ -336,9 +365,16 @@ impl Index {
     /// The record whose turn it is, of an operation that `may_run`, which is told how many of its
     /// attempts run here.
     pub(super) fn pop(&mut self, may_run: impl Fn(u32, usize) -> bool) -> Option<(u32, Due)> {
-        let Self { ready, in_flight, .. } = self;
+        let Self { ready, in_flight, filed, .. } = self;
         let count = |operation: u32| in_flight.get(&operation).copied().unwrap_or(0);
-        ready.pop(|operation| may_run(operation, count(operation)))
+        let popped = ready.pop(|operation| may_run(operation, count(operation)));
+        if let Some((_, due)) = popped
+            && let Some(filed) = filed.get_mut(due.index as usize)
+            && *filed == due.due_ms | READY
+        {
+            *filed = 0;
+        }
+        popped
     }
 
     /// How many attempts run here.
@@ -347,6 +383,8 @@ impl Index {
     }
 }
 
+/// Marks an entry that is among what is ready. No time is as late.
+const READY: u64 = 1 << 63;
 /// All entries are looked at in so many turns, of so long.
 const TURNS: usize = 60;
 const TURN_MS: u64 = 1_000;

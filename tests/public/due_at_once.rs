@@ -1,0 +1,58 @@
+//! Failure of others: a queue that slows down, or grows, when everything in it is due at once; and
+//! a limit that refuses work long before it is reached.
+
+use std::time::Duration;
+
+use crate::support::*;
+use oncegate::{
+    Admission, AttemptError, BackoffPolicy, Engine, ManualClock, Outcome, RetryContext, RetryPolicy,
+};
+
+/// An engine in which so many records may wait, all of them for ten seconds.
+fn engine(most: usize) -> (Engine, ManualClock) {
+    let policy = RetryPolicy::new(BackoffPolicy::constant(Duration::from_secs(10)));
+    let builder = Engine::builder().capacity(2 * most).max_retrying(most).outcome_limit(64);
+    let builder = builder.context_limit(8).steps_limit(0).max_dead_letters(0);
+    build(builder.outcome_bytes(most * 2_048 + (8 << 20)).retry_policy(policy))
+}
+
+/// Whether there was room to put the request off.
+fn is_put_off(engine: &Engine, number: usize) -> bool {
+    let key = number.to_string();
+    let Admission::Admitted(lease) = engine.begin(&request(&key)).expect("room") else {
+        panic!("a new request was not admitted");
+    };
+    lease.retry_later(&AttemptError::new("503"), &RetryContext::new("deliver", b"7")).is_ok()
+}
+
+/// Goal: of records that are due at once each is ready once, however many others end meanwhile, and
+/// each is handed out once. Method: five hundred, due in the same millisecond; after each attempt
+/// is handed out and ended, what is ready is not more than what is left.
+#[test]
+fn each_is_ready_once() {
+    let (engine, clock) = engine(1_000);
+    assert!((0..500).all(|number| is_put_off(&engine, number)));
+    clock.advance(Duration::from_secs(10));
+    for left in (0..500).rev() {
+        let attempt = engine.next_attempt(Duration::ZERO).expect("answered").expect("due");
+        let ready = engine.stats().expect("not forked").retries.ready;
+        assert!(ready <= left, "{ready} are ready, of {left}");
+        attempt.into_lease().complete(&Outcome::new(200, [])).expect("held");
+    }
+    assert!(engine.next_attempt(Duration::ZERO).expect("answered").is_none());
+    assert_eq!(engine.stats().expect("not forked").completed, 500);
+}
+
+/// Goal: nearly as many records can wait as may. Method: three tables of four thousand, filled
+/// until one is refused; the shares of what they held.
+#[test]
+fn nearly_as_many_wait_as_may() {
+    let most = 4_096;
+    let held = |table: usize| {
+        let (engine, _clock) = engine(most);
+        (0..most).take_while(|number| is_put_off(&engine, table * most + number)).count()
+    };
+    let shares: Vec<f64> = (0..3).map(|table| held(table) as f64 / most as f64).collect();
+    let mean = shares.iter().sum::<f64>() / 3.0;
+    assert!(mean > 0.85, "refused at {shares:?} of what may wait");
+}
