@@ -78,7 +78,7 @@ fn run_among(count: usize, slot: usize, nth: usize) -> impl Iterator<Item = usiz
         0 => 0,
         // The high half of the product is a number below the count; a run begins with a line.
         _ if count > LOOKED_AT => {
-            (scattered * count as u64 >> 32) as usize / LINE_WORDS * LINE_WORDS
+            ((scattered * count as u64) >> 32) as usize / LINE_WORDS * LINE_WORDS
         }
         _ => scattered as usize % count,
     };
