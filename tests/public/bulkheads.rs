@@ -143,6 +143,8 @@ fn scopes_take_turns() {
     }
     for key in ["quiet-1", "quiet-2"] {
         leave(&engine, &of("quiet", key), "op", key);
+        // Of those that are due in the same millisecond any may come first.
+        clock.advance(Duration::from_millis(1));
     }
     clock.advance(BACKOFF);
     let attempts = engine.next_attempts(usize::MAX, Duration::ZERO).expect("not forked");

@@ -6,7 +6,8 @@
 
 use super::control::{Fence, Snapshot, State};
 use super::entry::{EntryWord, JournalWord};
-use super::retrying::{IDENTITY, JOURNAL, STEP, STEP_GENERATION_MASK, STEP_SHIFT, places_among};
+use super::places::places_among;
+use super::retrying::{IDENTITY, JOURNAL, STEP, STEP_GENERATION_MASK, STEP_SHIFT};
 use super::search;
 use super::set::{ARBITRATION, Arbitration, CLOCK, TAGS_PER_WORD};
 use super::slot::{CONTROL, DEADLINE, Deadline};

@@ -41,6 +41,7 @@ pub(crate) mod image;
 mod insert;
 mod lanes;
 mod lease;
+mod places;
 mod recover;
 pub(crate) mod retrying;
 mod room;

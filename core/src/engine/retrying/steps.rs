@@ -99,7 +99,8 @@ impl Lease<'_> {
     /// the step runs again. So pass its [`step_key`](Self::step_key) to the service below, which is
     /// the same in every attempt.
     ///
-    /// Costs about as much as storing an outcome of the size of all steps together.
+    /// Costs about as much as storing an outcome of the size of all steps together; for a small one
+    /// as much as [`retry_later`](Self::retry_later) (study `scheduling` of `make bench`).
     ///
     /// # Errors
     ///
