@@ -14,7 +14,7 @@ pub(super) enum Again {
     /// At once, for ever.
     AtOnce,
     /// When the policy says so, as often as it says.
-    Backoff(RetryPolicy, JitterSource),
+    Backoff(Box<RetryPolicy>, JitterSource),
 }
 
 /// Delivers everything, on as many threads as the plan says.

@@ -52,7 +52,7 @@ impl Outage {
         let at_once = Run::of_town(town);
         let town = Town::new(&plan, shape);
         let jitter = oncegate::JitterSource::seeded(plan.shape.seed);
-        alone::run(&town, &Again::Backoff(policy.clone(), jitter));
+        alone::run(&town, &Again::Backoff(Box::new(policy.clone()), jitter));
         let backoff = Run::of_town(town);
         let town = Town::new(&plan, shape);
         let gated = Gated::new(&town, &policy, &input.lines)?;
