@@ -16,7 +16,7 @@ input=bindings/cli/data/github-webhooks.ndjson.gz
 say "the same webhooks to 4 processes that share a table and are killed, about 8 a second"
 "$oncegate" storm --processes 4 --kill-rate 8 --input "$input" \
   --clients 16 --copies 4 --work-ms 60 --fail-rate 0.05 --seed 7
-say "the same webhooks while the downstream is down: retried at once, with backoff, and by the engine"
+say "the same webhooks while the downstream is down: retried at once, with backoff, by the engine"
 exec "$oncegate" storm --outage-ms 1500 --input "$input" \
   --clients 48 --copies 4 --work-ms 20 --fail-rate 0.02 --seed 7 \
   --svg "${CARGO_TARGET_DIR:-target}/outage.svg"
