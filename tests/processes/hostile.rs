@@ -13,7 +13,7 @@ use crate::crew::Folder;
 
 /// Where the words of a table lie that was made for 16 records and one process.
 const KEYS: u64 = 26;
-const LINES: u64 = 80 + 8;
+const LINES: u64 = 88 + 16;
 const SLOTS: u64 = (LINES + 2 * 8).next_multiple_of(16);
 const SLOT_WORDS: u64 = 16;
 const ARBITRATION: u64 = 6;

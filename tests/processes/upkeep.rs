@@ -35,6 +35,11 @@ fn change(path: &Path, word: u64, to: impl FnOnce(u64) -> u64) -> u64 {
     was
 }
 
+/// Where lines and slots of a tiny table begin: behind a header of 88 words and three processes;
+/// slots begin on a pair of lines.
+const LINES: u64 = 88 + 3 * 16;
+const SLOTS: u64 = (LINES + 2 * 8).next_multiple_of(16);
+
 /// The words of a table that holds one finished record: of its slot, and of its set's line.
 fn one_record(folder: &Folder) -> (u64, u64) {
     let mut worker = Worker::of(folder, "tiny");
@@ -42,8 +47,7 @@ fn one_record(folder: &Folder) -> (u64, u64) {
     worker.ask("complete a done");
     worker.ask("exit");
     assert_eq!(worker.ended(), None);
-    // Header 80 words, three processes, two lines; slots begin on a pair of lines.
-    let (lines, slots) = (80 + 3 * 8, 80 + 3 * 8 + 2 * 8 + 8);
+    let (lines, slots) = (LINES, SLOTS);
     let bytes = std::fs::read(folder.table()).expect("own file");
     let word = |at: u64| {
         let at = at as usize * 8;
@@ -61,9 +65,10 @@ fn impossible_words_are_found() {
     let (slot, line) = one_record(&folder);
     let path = folder.table();
     assert_eq!(found(&path), [""; 0]);
-    // The geometry of a tiny table: 18 scopes behind 64 slots, then four chunks' entries.
+    // The geometry of a tiny table: 18 scopes behind 64 slots, nothing that is retried, then
+    // four chunks' entries.
     let directory = (slot - slot % 8) / 8 * 8;
-    let scopes = (80 + 3 * 8 + 2 * 8 + 8) + 64 * 8;
+    let scopes = SLOTS + 64 * 8;
     let chunks = scopes + 18 * 8;
     assert!(directory < scopes && chunks > slot);
     for (word, mask, code) in [

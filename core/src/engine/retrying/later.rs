@@ -302,8 +302,9 @@ impl Engine {
     /// kept as a dead letter.
     ///
     /// Costs about as much as storing an outcome of the size of the context, and a search among 64
-    /// entries: some three times what a new request takes from begin to complete, and little more
-    /// where a hundred thousand others wait (study `scheduling` of `make bench`).
+    /// entries: three to four times the instructions of a new request from begin to complete (`make
+    /// instructions`), and half as long again where a hundred thousand others wait (study `scheduling`
+    /// of `make bench`).
     ///
     /// # Errors
     ///
