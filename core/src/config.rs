@@ -479,6 +479,8 @@ impl EngineBuilder {
         self.inline_outcome = 0;
         self.max_scopes = 8;
         self.max_processes = 3;
+        // Room that nobody asked for would keep chunks from being recycled.
+        self.retries.most.get_or_insert(0);
         self
     }
 

@@ -206,11 +206,12 @@ impl Engine {
             .filter(|(_, seen)| seen.state() == State::Running)
             .ok_or_else(|| self.fenced())?;
         let until_ms = self.now_ms().saturating_add(millis_up(duration));
-        let sooner = until_ms < self.table.slot(slot).deadline().at_ms;
+        let is_retried = token.attempt > 1 && self.table.retries_any();
+        let sooner = is_retried && until_ms < self.table.slot(slot).deadline().at_ms;
         if !self.table.renew(slot, seen, until_ms) {
             return Err(self.fenced());
         }
-        if sooner && token.attempt > 1 && self.table.retries_any() {
+        if sooner {
             self.ends_sooner(Found { slot, seen }, until_ms);
         }
         if self.table.slot(slot).control().load().waiters() {

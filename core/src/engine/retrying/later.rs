@@ -303,8 +303,8 @@ impl Engine {
     ///
     /// Costs about as much as storing an outcome of the size of the context, and a search among 64
     /// entries: three to four times the instructions of a new request from begin to complete (`make
-    /// instructions`), and half as long again where a hundred thousand others wait (study `scheduling`
-    /// of `make bench`).
+    /// instructions`), and half as long again where a hundred thousand others wait (study
+    /// `scheduling` of `make bench`).
     ///
     /// # Errors
     ///
