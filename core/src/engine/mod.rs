@@ -23,6 +23,7 @@ mod retrying;
 mod rotation;
 mod run;
 mod tend;
+mod thread;
 mod token;
 
 pub use admission::{Admission, Status};

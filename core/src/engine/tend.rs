@@ -1,17 +1,15 @@
 //! Tending: the sweep, driven by callers or by a thread that was asked for.
 
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::Engine;
+use super::thread::OwnThread;
 use crate::config::{YEAR, check_duration};
 use crate::error::{Error, ErrorCode};
-use crate::fork;
 use crate::observe::Event;
 use crate::region::WAYS;
 use crate::sync::Ordering;
-use crate::sync::plain::AtomicBool;
 use crate::table::slot::{Kind, Lapse};
 use crate::table::{Found, Lapsed, Met, Open, PART, Rules};
 
@@ -95,24 +93,17 @@ impl Engine {
         self.enter()?;
         check_duration(ErrorCode::InvalidOption, "period", period, YEAR)?;
         let engine = Arc::clone(self);
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        let thread = std::thread::Builder::new()
-            .name("oncegate-ticker".into())
-            .stack_size(STACK_BYTES)
-            .spawn(move || {
-                loop {
-                    // It may return early: then there is one sweep more.
-                    std::thread::park_timeout(period);
-                    // Relaxed: whoever unparks this thread has stored it before.
-                    if stopped.load(Ordering::Relaxed) || engine.sweep(usize::MAX).is_err() {
-                        return;
-                    }
+        let thread = OwnThread::start("ticker", move |stopped| {
+            loop {
+                // It may return early: then there is one sweep more.
+                std::thread::park_timeout(period);
+                // Relaxed: whoever unparks this thread has stored it before.
+                if stopped.load(Ordering::Relaxed) || engine.sweep(usize::MAX).is_err() {
+                    return;
                 }
-            })
-            .map_err(|_| Error::of(ErrorCode::NoMemory, "ticker"))?;
-        let born = fork::generation();
-        Ok(Ticker { stop, thread: Some(thread), born })
+            }
+        })?;
+        Ok(Ticker { _thread: thread })
     }
 
     /// Sweeps the next `parts` parts.
@@ -263,28 +254,7 @@ impl Engine {
 #[must_use = "a ticker that is dropped stops"]
 #[derive(Debug)]
 pub struct Ticker {
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-    /// The generation of the process that started it.
-    born: u64,
-}
-
-impl Drop for Ticker {
-    fn drop(&mut self) {
-        // The thread did not come along into a forked child, which must not even give up its
-        // handle: what that names may be a thread of the child's own by now.
-        if self.born != fork::generation() {
-            std::mem::forget(self.thread.take());
-            return;
-        }
-        // Relaxed: unparking publishes it.
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            thread.thread().unpark();
-            // Its panic, if any, was reported where it happened.
-            let _ = thread.join();
-        }
-    }
+    _thread: OwnThread,
 }
 
 /// The file of a table is looked for once in a second.
@@ -293,4 +263,3 @@ const LOOK_EVERY_MS: u64 = 1_000;
 const SWEEP_EVERY: u64 = 32;
 /// How many parts a refused scope sweeps: a microsecond's work.
 const SWEPT_FOR_QUOTA: usize = 16;
-const STACK_BYTES: usize = 256 << 10;

@@ -6,13 +6,12 @@
 
 use std::sync::Arc;
 use std::task::Waker;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::super::Engine;
+use super::super::thread::OwnThread;
 use super::scheduler::Kind;
-use crate::error::{Error, ErrorCode};
-use crate::fork;
+use crate::error::Error;
 use crate::region::bell;
 use crate::region::registry::{BELL, LOOKS_BY};
 use crate::sync::plain::AtomicBool;
@@ -96,14 +95,8 @@ impl Engine {
     pub fn driver(self: &Arc<Self>) -> Result<Driver, Error> {
         self.enter()?;
         let engine = Arc::clone(self);
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        let thread = std::thread::Builder::new()
-            .name("oncegate-driver".into())
-            .stack_size(STACK_BYTES)
-            .spawn(move || engine.drive(&stopped))
-            .map_err(|_| Error::of(ErrorCode::NoMemory, "driver"))?;
-        Ok(Driver { stop, thread: Some(thread), born: fork::generation() })
+        let thread = OwnThread::start("driver", move |stopped| engine.drive(stopped))?;
+        Ok(Driver { _thread: thread })
     }
 
     fn drive(&self, stopped: &AtomicBool) {
@@ -206,27 +199,7 @@ impl Engine {
 #[must_use = "a driver that is dropped stops"]
 #[derive(Debug)]
 pub struct Driver {
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-    /// The generation of the process that started it.
-    born: u64,
-}
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        // As for a ticker: the thread did not come along into a forked child.
-        if self.born != fork::generation() {
-            std::mem::forget(self.thread.take());
-            return;
-        }
-        // Relaxed: unparking publishes it.
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            thread.thread().unpark();
-            // Its panic, if any, was reported where it happened.
-            let _ = thread.join();
-        }
-    }
+    _thread: OwnThread,
 }
 
 /// How many records a driver looks at in one go.
@@ -236,4 +209,3 @@ const SWEPT_EVERY_MS: u64 = 1_000;
 const SWEPT_WHOLE_MS: u64 = 60_000;
 /// In how many turns of the sweep transitions that do not end are looked for once.
 const STUCK_LOOKED_FOR_EVERY: u64 = 5;
-const STACK_BYTES: usize = 256 << 10;
