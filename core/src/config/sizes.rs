@@ -134,6 +134,7 @@ fn lasts(field: &'static str, found: Duration, most: Duration) -> Result<(), Err
 }
 
 /// Refuses durations below a millisecond and above `most`.
+#[inline]
 pub(crate) fn check_duration(
     code: ErrorCode,
     field: &'static str,
@@ -143,8 +144,13 @@ pub(crate) fn check_duration(
     if found >= Duration::from_millis(1) && found <= most {
         return Ok(());
     }
+    Err(out_of_range(code, field, found, most))
+}
+
+#[cold]
+fn out_of_range(code: ErrorCode, field: &'static str, found: Duration, most: Duration) -> Error {
     let limit = format!("1 ms to {} s", most.as_secs());
-    Err(Error::new(code, field, format!("{} ms", found.as_millis()), limit))
+    Error::new(code, field, format!("{} ms", found.as_millis()), limit)
 }
 
 /// Number and words of the chunks of a tiny engine; a model needs even smaller ones.

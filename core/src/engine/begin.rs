@@ -333,8 +333,8 @@ impl Engine {
         // A clock for sampling: what is told as begun is the sum of all answers.
         self.counters.add(Event::Begun);
         let from_now = |ms: u64| Duration::from_millis(ms.saturating_sub(self.now_ms()));
-        let (event, admission) = match answer {
-            Answer::Admitted { slot, seen, attempt, status, until_ms, scope } => {
+        let (event, mut admission) = match answer {
+            Answer::Admitted { slot, seen, attempt, status, until_ms } => {
                 let event = match status {
                     Status::Created => Event::Created,
                     Status::Retried => Event::Retried,
@@ -345,13 +345,9 @@ impl Engine {
                     fencing: self.fencing_token(seen.fence()),
                     window_ms: options.window.map_or(self.defaults.window_ms, millis_up),
                     attempt,
-                    scope,
+                    scope: self.scope_tag(prepared.scope()),
                 };
-                let mut lease = Lease::new(self, token, status, until_ms);
-                if attempt == 1 && self.retries.is_budgeted() {
-                    lease = self.deposit(lease, scope, prepared);
-                }
-                (event, Admission::Admitted(lease))
+                (event, Admission::Admitted(Lease::new(self, token, status, until_ms)))
             }
             Answer::Replayed => (Event::Replayed, Admission::Replayed(outcome)),
             Answer::InProgress { attempt, until_ms, .. } => {
@@ -367,8 +363,12 @@ impl Engine {
             Answer::OutcomeGone => (Event::OutcomeGone, Admission::OutcomeGone),
         };
         if matches!(event, Event::Created | Event::Expired) {
-            // Behind the lease, which is given back if the callback for a fill level panics.
+            // Behind the lease, which is given back if the callback for a fill level, or a clock,
+            // panics.
             self.after_creation();
+            if self.retries.is_budgeted() {
+                self.deposit(&mut admission, prepared);
+            }
         }
         self.counters.add(event);
         admission
@@ -378,13 +378,16 @@ impl Engine {
 impl Engine {
     /// Tells the retry budgets of a first attempt.
     #[cold]
-    fn deposit<'e>(&self, lease: Lease<'e>, scope: u32, prepared: &Prepared<'_>) -> Lease<'e> {
-        let operation = prepared.request().map_or("", |request| request.operation());
-        let levels = self.retries.levels(scope, operation);
-        if levels.is_empty() {
-            return lease;
+    fn deposit<O>(&self, admission: &mut Admission<'_, O>, prepared: &Prepared<'_>) {
+        let Admission::Admitted(lease) = admission else { return };
+        if lease.attempt() != 1 {
+            return;
         }
-        lease.paid(Paid::First(levels.deposit(self.now())))
+        let operation = prepared.request().map_or("", |request| request.operation());
+        let levels = self.retries.levels(self.scope_tag(prepared.scope()), operation);
+        if !levels.is_empty() {
+            lease.pay(Paid::First(levels.deposit(self.now())));
+        }
     }
 }
 

@@ -22,7 +22,6 @@ pub(super) enum Answer {
         attempt: u32,
         status: Status,
         until_ms: u64,
-        scope: u32,
     },
     /// The outcome is in the caller's buffer.
     Replayed,
@@ -57,8 +56,6 @@ pub(super) struct Wish {
     pub(super) lease: LeaseDraft,
     /// Whether he runs a record that the engine retries, if its time has come.
     pub(super) runs_due: bool,
-    /// His scope, by its hash.
-    pub(super) scope: u32,
 }
 
 /// Where there is no record.
@@ -124,7 +121,7 @@ impl Engine {
                 // No lease would last: each would be taken over at once.
                 return Err(Error::of(ErrorCode::Exhausted, "clock"));
             }
-            let wish = self.wish(options, prepared, &rules);
+            let wish = self.wish(options, &rules);
             let search =
                 |probe: &Probe| self.table.search(probe).map(|found| (found, probe.home()));
             let sought =
@@ -162,7 +159,7 @@ impl Engine {
         if rules.now_ms >= Deadline::MAX_MS {
             return Ok(None);
         }
-        let wish = self.wish(options, prepared, &rules);
+        let wish = self.wish(options, &rules);
         let place = Vacancy { looked: Some(looked), over: None };
         let probe = self.table.probe(prepared.fingerprint);
         self.create(&Sought { prepared, probe, retiring: None }, &rules, wish, place)
@@ -203,8 +200,8 @@ impl Engine {
                 let status =
                     if replaced || over.is_some() { Status::Expired } else { Status::Created };
                 self.counters.live(State::Running, 1);
-                let (until_ms, scope) = (lease.until_ms, wish.scope);
-                Ok(Some(Answer::Admitted { slot, seen, attempt: 1, status, until_ms, scope }))
+                let until_ms = lease.until_ms;
+                Ok(Some(Answer::Admitted { slot, seen, attempt: 1, status, until_ms }))
             }
             Insertion::Found | Insertion::KeysChanged => {
                 refund();
@@ -370,8 +367,8 @@ impl Engine {
                     // They count on the lease or the delay before.
                     self.waiters.wake_sooner(slot, until_ms);
                 }
-                let (seen, scope) = (taken, wish.scope);
-                Ok(Met::Answer(Answer::Admitted { slot, seen, attempt, status, until_ms, scope }))
+                let seen = taken;
+                Ok(Met::Answer(Answer::Admitted { slot, seen, attempt, status, until_ms }))
             }
             Err(NotTaken::Changed) => Ok(Met::Changed),
             Err(NotTaken::Exhausted) => Err(Error::of(ErrorCode::Exhausted, "attempt")),
@@ -434,11 +431,11 @@ impl Engine {
     }
 
     #[inline]
-    fn wish(&self, options: &BeginOptions, prepared: &Prepared<'_>, rules: &Rules) -> Wish {
+    fn wish(&self, options: &BeginOptions, rules: &Rules) -> Wish {
         let lasts_ms = options.lease.map_or(self.defaults.lease_ms, millis_up);
         let lapse = options.on_lapse.unwrap_or(self.defaults.on_lapse).stored();
         let lease = LeaseDraft { until_ms: rules.now_ms.saturating_add(lasts_ms), lapse };
-        Wish { lease, runs_due: options.runs_due, scope: self.scope_tag(prepared.scope()) }
+        Wish { lease, runs_due: options.runs_due }
     }
 
     pub(super) fn full(&self, field: &'static str) -> Error {

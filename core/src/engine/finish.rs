@@ -198,6 +198,7 @@ impl Engine {
         self.renew_until(token, duration).map(|_| duration)
     }
 
+    #[inline]
     pub(super) fn renew_until(&self, token: &LeaseToken, duration: Duration) -> Result<u64, Error> {
         self.enter()?;
         check_duration(ErrorCode::InvalidOption, "lease_duration", duration, YEAR)?;
@@ -248,9 +249,11 @@ impl Engine {
     ) -> Result<Completed, Error> {
         let (slot, seen) = self.held(token).ok_or_else(|| self.fenced())?;
         let state = if Bug::FailureSucceeds.is_planted() { State::Succeeded } else { state };
-        let completed = self.finish_at(slot, seen, outcome, state, token.window_ms)?;
-        self.note_token_over(token, slot);
-        Ok(completed)
+        let completed = self.finish_at(slot, seen, outcome, state, token.window_ms);
+        if completed.is_ok() {
+            self.note_token_over(token, slot);
+        }
+        completed
     }
 
     fn retry_after(&self, token: &LeaseToken, delay: Duration) -> Result<(), Error> {
@@ -274,10 +277,14 @@ impl Engine {
     /// The attempt of `token` has ended: the scheduler may have handed it out.
     #[inline]
     fn note_token_over(&self, token: &LeaseToken, slot: usize) {
-        if token.attempt > 1
-            && self.table.retries_any()
-            && let Some((_, fence)) = self.locate(token)
-        {
+        if token.attempt > 1 && self.table.retries_any() {
+            self.note_retried_over(token, slot);
+        }
+    }
+
+    #[inline(never)]
+    fn note_retried_over(&self, token: &LeaseToken, slot: usize) {
+        if let Some((_, fence)) = self.locate(token) {
             self.token_over(slot, fence);
         }
     }

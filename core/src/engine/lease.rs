@@ -75,18 +75,22 @@ impl<'e> Lease<'e> {
         Self { engine, token, status, until_ms, born, ended: false, paid: None, kept: false }
     }
 
-    pub(super) fn paid(mut self, paid: Paid) -> Self {
-        self.paid = Some(Box::new(paid));
-        self
-    }
-
     /// Something is noted in the record's journal from now on.
     pub(super) fn keep(&mut self) {
         self.kept = true;
     }
 
-    pub(super) fn pay(&mut self, paid: Withdrawal) {
-        self.paid = Some(Box::new(Paid::Retry(paid)));
+    /// Its end settles `paid`.
+    pub(super) fn pay(&mut self, paid: Paid) {
+        self.paid = Some(Box::new(paid));
+    }
+
+    #[cold]
+    fn note_completed(&mut self, succeeded: bool) {
+        self.settle(succeeded);
+        if self.kept {
+            self.engine.token_is_over(&self.token);
+        }
     }
 
     fn settle(&mut self, succeeded: bool) {
@@ -251,9 +255,8 @@ impl<'e> Lease<'e> {
         self.own()?;
         self.ended = true;
         let completed = self.engine.complete(&self.token, outcome);
-        self.settle(completed.is_ok());
-        if self.kept {
-            self.engine.token_is_over(&self.token);
+        if self.paid.is_some() || self.kept {
+            self.note_completed(completed.is_ok());
         }
         completed
     }

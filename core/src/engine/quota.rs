@@ -356,6 +356,7 @@ impl Engine {
     }
 
     /// Scopes are hashed under the region's own salt, whichever secret is in force.
+    #[inline]
     fn scope_hash(&self, scope: Scope<'_>) -> u64 {
         if is_guest(scope) { GUEST } else { self.scopes.scope_hash(scope) }
     }
@@ -392,7 +393,7 @@ impl Unnamed {
 }
 
 fn is_guest(scope: Scope<'_>) -> bool {
-    scope == Scope::unauthenticated()
+    scope.is_unauthenticated()
 }
 
 fn too_many_scopes() -> Error {

@@ -60,6 +60,8 @@ pub(crate) struct KeyedHasher {
     /// The digest of "no payload" under each version: the commonest payload costs nothing.
     no_payload: [u64; DigestVersion::SUPPORTED],
     scope: FastSecret,
+    /// The hash of the scope that most engines have, and no other.
+    single_tenant: u64,
     check: u64,
 }
 
@@ -74,6 +76,7 @@ impl KeyedHasher {
             ],
             no_payload: [0; DigestVersion::SUPPORTED],
             scope: FastSecret::derive(secret, "oncegate scope"),
+            single_tenant: 0,
             check: Self::check_of(secret),
         };
         for index in 0..DigestVersion::SUPPORTED {
@@ -81,6 +84,8 @@ impl KeyedHasher {
             let digest = hasher.full_digest(&Payload::none(), index).unwrap_or_default();
             hasher.no_payload[index] = first_word(&digest);
         }
+        hasher.single_tenant =
+            hasher.scope_hash_in(Stack::<SMALL_SCOPE>::new(), Scope::single_tenant());
         hasher
     }
 
@@ -135,8 +140,21 @@ impl KeyedHasher {
 
     /// The place of a scope in the quota table: 62 bits, and no number that means something else
     /// there. Not an identity: two scopes may share it.
+    #[inline]
     pub(crate) fn scope_hash(&self, scope: Scope<'_>) -> u64 {
-        let mut bytes = Stack::<{ 1 + Scope::MAX_BYTES }>::new();
+        if scope.is_single_tenant() {
+            return self.single_tenant;
+        }
+        // As for an identity: clearing the large buffer would cost more than the hash.
+        if scope.name().len() < SMALL_SCOPE {
+            self.scope_hash_in(Stack::<SMALL_SCOPE>::new(), scope)
+        } else {
+            self.scope_hash_in(Stack::<{ 1 + Scope::MAX_BYTES }>::new(), scope)
+        }
+    }
+
+    #[inline(never)]
+    fn scope_hash_in<const N: usize>(&self, mut bytes: Stack<N>, scope: Scope<'_>) -> u64 {
         bytes.push(&[scope.kind_byte()]);
         bytes.push(scope.name());
         let hash = xxh3_64_with_secret(bytes.filled(), &self.scope.0);
@@ -310,6 +328,7 @@ const KEY_FROM_PAYLOAD: u8 = 1;
 const FAST_SECRET_BYTES: usize = 192;
 /// Kind, length of the scope, length of the operation, length of the key.
 const IDENTITY_OVERHEAD: usize = 1 + 1 + 2 + 1;
+const SMALL_SCOPE: usize = 32;
 const SMALL_IDENTITY: usize = 192;
 const LARGE_IDENTITY: usize =
     IDENTITY_OVERHEAD + Scope::MAX_BYTES + Request::MAX_OPERATION_BYTES + Request::MAX_KEY_BYTES;

@@ -95,6 +95,10 @@ impl<'a> Scope<'a> {
         matches!(self.kind, Kind::Unauthenticated)
     }
 
+    pub(crate) const fn is_single_tenant(self) -> bool {
+        matches!(self.kind, Kind::SingleTenant)
+    }
+
     /// The number that stands for the kind of scope in every hash. Never reused.
     pub(crate) const fn kind_byte(self) -> u8 {
         self.kind as u8

@@ -144,6 +144,7 @@ impl Table {
     }
 
     /// Whether the record in `slot`, which was seen as `seen`, has an entry.
+    #[inline(never)]
     pub(super) fn is_retried(&self, slot: usize, seen: Snapshot) -> bool {
         !matches!(self.entry_of(slot, seen), Ok(None))
     }

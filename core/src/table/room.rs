@@ -30,6 +30,7 @@ impl Table {
     ///
     /// Lapsed leases and due attempts that nobody asks for are over after a retention; running,
     /// waiting and unknown records are never over before.
+    #[inline]
     pub(crate) fn is_over(&self, slot: usize, seen: Snapshot, rules: &Rules) -> bool {
         let deadline = self.slot(slot).deadline();
         if deadline.at_ms > rules.now_ms {

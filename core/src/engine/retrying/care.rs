@@ -303,6 +303,7 @@ impl Engine {
     }
 
     /// The lease of an attempt, which others look at when it was to end, ends sooner.
+    #[cold]
     pub(in super::super) fn ends_sooner(&self, found: Found, until_ms: u64) {
         if let Ok(Some(entry)) = self.table.entry_of(found.slot, found.seen) {
             self.look_when_it_ends(entry, until_ms);

@@ -293,7 +293,8 @@ impl Engine {
         let receipt = Receipt::from_words(journal.receipt);
         let mut paid = self.retries.levels(token.scope, &journal.operation).redeem(receipt);
         paid.start();
-        let lease = Lease::new(self, token, Status::Retried, until_ms).paid(Paid::Retry(paid));
+        let mut lease = Lease::new(self, token, Status::Retried, until_ms);
+        lease.pay(Paid::Retry(paid));
         Ok(Some(Attempt { lease, journal }))
     }
 

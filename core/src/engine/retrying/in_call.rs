@@ -1,5 +1,6 @@
 //! In one call: the caller runs every attempt itself, and waits in between.
 
+use super::super::lease::Paid;
 use std::future::Future;
 use std::time::Duration;
 
@@ -335,7 +336,7 @@ impl Calls<'_> {
         self.attempts += 1;
         if let Some(mut paid) = paid {
             paid.start();
-            lease.pay(paid);
+            lease.pay(Paid::Retry(paid));
         }
     }
 
