@@ -1,5 +1,5 @@
-//! Failure of others: a queue that slows down, or grows, when everything in it is due at once; and
-//! a limit that refuses work long before it is reached.
+//! Failure of others: a queue that slows down, or grows, when everything in it is due at once, or
+//! is put off at once; and a limit that refuses work long before it is reached.
 
 use std::time::Duration;
 
@@ -24,7 +24,8 @@ fn is_put_off(engine: &Engine, number: usize) -> bool {
     let Admission::Admitted(lease) = engine.begin(&request(&key)).expect("room") else {
         panic!("a new request was not admitted");
     };
-    lease.retry_later(&AttemptError::new("503"), &RetryContext::new("deliver", b"7")).is_ok()
+    let context = number.to_le_bytes();
+    lease.retry_later(&AttemptError::new("503"), &RetryContext::new("deliver", &context)).is_ok()
 }
 
 /// Goal: of records that are due at once each is ready once, however many others are put off
@@ -59,4 +60,42 @@ fn nearly_as_many_wait_as_may() {
     let shares: Vec<f64> = (0..5).map(|table| held(table) as f64 / most as f64).collect();
     let mean = shares.iter().sum::<f64>() / 5.0;
     assert!(mean > 0.86, "refused at {shares:?} of what may wait");
+}
+
+/// Goal: one call does not file all that was put off, says that it did not, and all calls together
+/// leave none out. Method: a thousand put off, none of them due; calls of at most a hundred each,
+/// counted; then all are ready when they are due.
+#[test]
+fn much_is_filed_in_many_calls() {
+    let (engine, clock) = engine(1_000);
+    let put_off = (0..1_000).filter(|number| is_put_off(&engine, *number)).count();
+    let mut calls = 1;
+    while engine.advance(100).expect("not forked").more {
+        calls += 1;
+    }
+    // Each files up to two blocks of 64 entries.
+    assert!(calls >= put_off / 128, "{put_off} filed in {calls} calls");
+    clock.advance(Duration::from_secs(10));
+    assert_eq!(engine.advance(10_000).expect("not forked").ready, put_off);
+}
+
+/// Goal: a worker gets what is due first, though only a part was filed before. Method: eight hundred
+/// put off a millisecond apart; one short call; then workers take them all.
+#[test]
+fn first_due_comes_first_whatever_is_filed() {
+    let (engine, clock) = engine(1_000);
+    let put_off: Vec<_> = (0..800)
+        .filter(|number| {
+            clock.advance(Duration::from_millis(1));
+            is_put_off(&engine, *number)
+        })
+        .collect();
+    assert!(engine.advance(1).expect("not forked").more);
+    clock.advance(Duration::from_secs(10));
+    let mut taken = Vec::new();
+    while let Some(attempt) = engine.next_attempt(Duration::ZERO).expect("answered") {
+        taken.push(usize::from_le_bytes(attempt.context().try_into().expect("a number")));
+        attempt.into_lease().complete(&Outcome::new(200, [])).expect("held");
+    }
+    assert_eq!(taken, put_off);
 }

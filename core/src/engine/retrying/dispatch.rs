@@ -31,7 +31,7 @@ impl Engine {
     pub(super) fn try_next(&self) -> Result<Option<Attempt<'_>>, Error> {
         let rules = self.rules();
         self.watch_file(rules.now_ms)?;
-        self.look_at_changes();
+        self.look_at_all_changes();
         self.ripen(&rules, RIPENED);
         loop {
             let (popped, held_up) = {
@@ -95,18 +95,47 @@ impl Engine {
         over.into_iter().map(ended).fold(false, |any, ended| any | ended)
     }
 
-    /// Files what has changed about the entries since they were looked at last.
-    pub(super) fn look_at_changes(&self) {
+    /// Files all that has changed before this call, so that what is due first comes first.
+    fn look_at_all_changes(&self) {
+        // What changes meanwhile comes behind it, and may come for ever.
+        let mut left = self.look_at_changes(FILED_AT_ONCE);
+        while left > 0 {
+            let more = self.look_at_changes(FILED_AT_ONCE);
+            left = left.saturating_sub(FILED_AT_ONCE).min(more);
+        }
+    }
+
+    /// Files what has changed about the entries since they were looked at last: `limit` of them, up
+    /// to the next whole block. Gives how many are left.
+    ///
+    /// Besides it reads a counter for each 64 entries that there may be, if anything has changed.
+    pub(super) fn look_at_changes(&self, limit: usize) -> usize {
         let in_all = self.table.changes();
         let entries = self.table.retry_entries();
         let blocks = entries.div_ceil(RETRIES_PER_CHANGE);
-        let mut index = self.scheduler().index();
-        let mut changed =
-            index.changed(in_all, blocks, entries, |block| self.table.changes_of(block));
-        if self.region.is_shared() {
-            changed.extend(index.in_turn(self.now_ms(), blocks));
+        {
+            let mut index = self.scheduler().index();
+            index.note_changed(in_all, blocks, entries, |block| self.table.changes_of(block));
+            if self.region.is_shared() {
+                index.note_turn(self.now_ms(), blocks);
+            }
         }
-        for block in changed {
+        let mut left = limit;
+        loop {
+            let most = left.min(FILED_AT_ONCE);
+            let behind = self.file_blocks(most.div_ceil(RETRIES_PER_CHANGE), entries);
+            left -= most;
+            if left == 0 || behind == 0 {
+                return behind * RETRIES_PER_CHANGE;
+            }
+        }
+    }
+
+    /// Files the entries of `most` blocks under one lock, and gives how many blocks are left.
+    fn file_blocks(&self, most: usize, entries: usize) -> usize {
+        let mut index = self.scheduler().index();
+        for _ in 0..most {
+            let Some(block) = index.next_behind() else { break };
             let first = block * RETRIES_PER_CHANGE;
             for number in first..(first + RETRIES_PER_CHANGE).min(entries) {
                 let entry = self.table.entry_at(number);
@@ -123,6 +152,7 @@ impl Engine {
                 }
             }
         }
+        index.behind()
     }
 
     /// When `entry` is to be looked at: when its next attempt is due, or its lease ends.
@@ -318,5 +348,7 @@ impl Engine {
 const MOST_ROUNDS: u32 = 1_000;
 /// How many entries a worker looks at before it takes one.
 const RIPENED: usize = 1_024;
+/// How many entries are filed under one lock, for which the end of an attempt may wait.
+const FILED_AT_ONCE: usize = 4 * RETRIES_PER_CHANGE;
 /// How often a record is looked at whose journal is kept, and that nobody schedules.
 const KEPT_MS: u64 = 60_000;

@@ -34,7 +34,7 @@ pub struct Driven {
     pub looked_at: usize,
     /// How many attempts are ready for workers now.
     pub ready: usize,
-    /// Whether the limit ended it: there may be more to look at.
+    /// Whether the limit ended it: there may be more to file, or to look at.
     pub more: bool,
     /// How long until something is due again; `None`: nothing is.
     pub due_in: Option<Duration>,
@@ -44,8 +44,9 @@ impl Engine {
     /// Looks at what is due, at most `limit` records: makes attempts ready and wakes workers for
     /// them, sees to leases that have lapsed, and sweeps a part of the table now and then.
     ///
-    /// Bounded work: however much is due at once, a call looks at `limit` records, and `begin`
-    /// never waits for it. Needed only where no worker waits in
+    /// Bounded work: however much was put off and is due at once, a call files `limit` records that
+    /// were put off, up to a multiple of 64, and looks at `limit` that are due; `begin` never waits
+    /// for it. Needed only where no worker waits in
     /// [`next_attempt`](Self::next_attempt) with a timeout, and neither a [`Driver`] nor a
     /// [descriptor](Self::due_descriptor) calls it.
     ///
@@ -62,7 +63,7 @@ impl Engine {
         self.enter()?;
         let rules = self.rules();
         self.watch_file(rules.now_ms)?;
-        self.look_at_changes();
+        let behind = self.look_at_changes(limit) != 0;
         self.file_sweep(&rules);
         let looked_at = self.ripen(&rules, limit);
         self.reconcile(limit)?;
@@ -72,7 +73,7 @@ impl Engine {
         };
         (0..ready).take_while(|_| self.scheduler().wake_worker()).count();
         let due_in = first.map(|due| Duration::from_millis(due.saturating_sub(self.now_ms())));
-        Ok(Driven { looked_at, ready, more: looked_at == limit, due_in })
+        Ok(Driven { looked_at, ready, more: behind || looked_at == limit, due_in })
     }
 
     /// Starts a thread that calls [`advance`](Self::advance) whenever something is due, and when

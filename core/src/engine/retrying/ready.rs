@@ -6,7 +6,9 @@
 //! as it may have is passed over, and delays no other.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap, HashMap};
+use std::collections::{BTreeSet, BinaryHeap};
+
+use rustc_hash::FxHashMap;
 
 use crate::sync::planted::Bug;
 
@@ -21,10 +23,10 @@ pub(super) struct Due {
 #[derive(Debug, Default)]
 pub(super) struct Ready {
     /// By operation: the scopes with something due, the longest unserved first.
-    turns: HashMap<u32, BTreeSet<Turn>>,
-    lanes: HashMap<(u32, u32), Lane>,
+    turns: FxHashMap<u32, BTreeSet<Turn>>,
+    lanes: FxHashMap<(u32, u32), Lane>,
     /// When each scope was served last, by a count of servings.
-    served: HashMap<u32, u64>,
+    served: FxHashMap<u32, u64>,
     servings: u64,
     len: usize,
 }

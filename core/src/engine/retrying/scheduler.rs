@@ -8,9 +8,11 @@
 //! somebody sleeps who may have to be woken, or where his attempt was handed out here and its place
 //! is another's now.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::task::Waker;
 use std::time::Duration;
+
+use rustc_hash::FxHashMap;
 
 use super::ready::{Due, Ready};
 use super::reconcile::Doubt;
@@ -38,17 +40,20 @@ pub(super) struct Index {
     /// How often each block of entries had changed when it was looked at.
     seen: Vec<u64>,
     seen_in_all: Option<u64>,
+    /// Blocks that are to be looked at, and whether each block is among them.
+    behind: VecDeque<usize>,
+    is_behind: Vec<bool>,
     /// Which block is looked at next, whether it has changed or not, and when one was last.
     turn: usize,
     turned_ms: u64,
     /// Attempts that this process has handed out, by entry.
-    running: HashMap<usize, Running>,
+    running: FxHashMap<usize, Running>,
     /// How many of each operation.
-    in_flight: HashMap<u32, usize>,
+    in_flight: FxHashMap<u32, usize>,
     /// How long attempts of each operation have taken of late, in milliseconds.
-    expected: HashMap<u32, f64>,
+    expected: FxHashMap<u32, f64>,
     /// Records that nobody knows the effect of, by slot.
-    doubts: HashMap<usize, Doubt>,
+    doubts: FxHashMap<usize, Doubt>,
     pub(super) under_way: UnderWay,
 }
 
@@ -201,12 +206,14 @@ impl Index {
             filed: Vec::new(),
             seen: Vec::new(),
             seen_in_all: None,
+            behind: VecDeque::new(),
+            is_behind: Vec::new(),
             turn: 0,
             turned_ms: 0,
-            running: HashMap::new(),
-            in_flight: HashMap::new(),
-            expected: HashMap::new(),
-            doubts: HashMap::new(),
+            running: FxHashMap::default(),
+            in_flight: FxHashMap::default(),
+            expected: FxHashMap::default(),
+            doubts: FxHashMap::default(),
             under_way: UnderWay::default(),
         }
     }
@@ -277,43 +284,60 @@ impl Index {
         self.wheel.next_due().into_iter().chain(doubt).min()
     }
 
-    /// Which blocks of entries have changed since the last call, of `blocks`; `entries` in all.
-    pub(super) fn changed(
+    /// Notes which blocks of entries have changed since the last call, of `blocks`; `entries` in
+    /// all.
+    pub(super) fn note_changed(
         &mut self,
         in_all: u64,
         blocks: usize,
         entries: usize,
         count: impl Fn(usize) -> u64,
-    ) -> Vec<usize> {
+    ) {
         if self.seen_in_all == Some(in_all) {
-            return Vec::new();
+            return;
         }
         let first = self.seen_in_all.is_none();
         // One more than there are, for the sweep.
         self.filed.resize(entries + 1, 0);
         self.seen.resize(blocks, 0);
+        self.is_behind.resize(blocks, false);
         self.seen_in_all = Some(in_all);
-        let mut changed = Vec::new();
-        for (block, seen) in self.seen.iter_mut().enumerate() {
+        for block in 0..blocks {
             let now = count(block);
-            if *seen != now || first {
-                *seen = now;
-                changed.push(block);
+            if std::mem::replace(&mut self.seen[block], now) != now || first {
+                self.fall_behind(block);
             }
         }
-        changed
     }
 
-    /// Blocks of entries, of `blocks`, whose turn it is to be looked at without a change: a process
-    /// that died before it counted what it changed tells nobody.
-    pub(super) fn in_turn(&mut self, now_ms: u64, blocks: usize) -> Vec<usize> {
+    /// Notes the blocks of entries, of `blocks`, whose turn it is to be looked at without a change:
+    /// a process that died before it counted what it changed tells nobody.
+    pub(super) fn note_turn(&mut self, now_ms: u64, blocks: usize) {
         if blocks == 0 || now_ms < self.turned_ms.saturating_add(TURN_MS) {
-            return Vec::new();
+            return;
         }
         self.turned_ms = now_ms;
         let (first, most) = (self.turn, blocks.div_ceil(TURNS));
         self.turn = (first + most) % blocks;
-        (first..first + most).map(|block| block % blocks).collect()
+        (first..first + most).for_each(|block| self.fall_behind(block % blocks));
+    }
+
+    fn fall_behind(&mut self, block: usize) {
+        if !std::mem::replace(&mut self.is_behind[block], true) {
+            self.behind.push_back(block);
+        }
+    }
+
+    /// A block that is to be looked at, now.
+    pub(super) fn next_behind(&mut self) -> Option<usize> {
+        let block = self.behind.pop_front()?;
+        self.is_behind[block] = false;
+        Some(block)
+    }
+
+    /// How many blocks are left that are to be looked at.
+    pub(super) fn behind(&self) -> usize {
+        self.behind.len()
     }
 
     /// Notes that the attempt `fence` of entry `index` was handed out.
@@ -390,9 +414,9 @@ impl Index {
         self.expected.get(&operation).map(|ms| Duration::from_millis(*ms as u64))
     }
 
-    /// Whether the entries had changed as often when they were looked at last.
+    /// Whether the entries had changed as often when they were looked at last, all of them.
     pub(super) fn has_seen(&self, in_all: u64) -> bool {
-        self.seen_in_all == Some(in_all)
+        self.seen_in_all == Some(in_all) && self.behind.is_empty()
     }
 
     /// The record whose turn it is, of an operation that `may_run`, which is told how many of its
