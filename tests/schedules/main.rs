@@ -12,6 +12,7 @@ mod site;
 mod support;
 
 mod deaths;
+mod leavings;
 mod outcomes;
 mod records;
 mod rotation;
