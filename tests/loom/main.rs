@@ -35,6 +35,7 @@ mod resolve_vs_holder;
 mod retry_later_vs_begin;
 mod ring_wrap_vs_read;
 mod rotate_vs_begin;
+mod schedule_vs_sleep;
 mod set_quota_vs_new_scope;
 mod stale_complete_vs_begin;
 mod step_vs_takeover;

@@ -50,7 +50,7 @@ pub(crate) fn roomy(preemptions: usize, body: impl Fn() + Send + Sync + 'static)
     });
 }
 
-fn spawn_roomy<T: Send + 'static>(
+pub(crate) fn spawn_roomy<T: Send + 'static>(
     body: impl FnOnce() -> T + Send + 'static,
 ) -> thread::JoinHandle<T> {
     thread::Builder::new().stack_size(512 << 10).spawn(body).expect("a thread")

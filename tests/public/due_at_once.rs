@@ -79,8 +79,8 @@ fn much_is_filed_in_many_calls() {
     assert_eq!(engine.advance(10_000).expect("not forked").ready, put_off);
 }
 
-/// Goal: a worker gets what is due first, though only a part was filed before. Method: eight hundred
-/// put off a millisecond apart; one short call; then workers take them all.
+/// Goal: a worker gets what is due first, though only a part was filed before. Method: eight
+/// hundred put off a millisecond apart; one short call; then all are taken.
 #[test]
 fn first_due_comes_first_whatever_is_filed() {
     let (engine, clock) = engine(1_000);

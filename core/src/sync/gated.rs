@@ -7,7 +7,7 @@
 
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{LockResult, PoisonError};
+use std::sync::{LockResult, PoisonError, TryLockError, TryLockResult};
 
 /// A mutual exclusion that waits by going round.
 #[derive(Debug, Default)]
@@ -34,6 +34,19 @@ impl<T> Mutex<T> {
         while self.shut.swap(true, Ordering::Acquire) {
             std::thread::yield_now();
         }
+        self.inside()
+    }
+
+    pub(crate) fn try_lock(&self) -> TryLockResult<MutexGuard<'_, T>> {
+        // Acquire: as in `lock`.
+        if self.shut.swap(true, Ordering::Acquire) {
+            return Err(TryLockError::WouldBlock);
+        }
+        Ok(self.inside()?)
+    }
+
+    /// The lock, of which the gate is shut.
+    fn inside(&self) -> LockResult<MutexGuard<'_, T>> {
         let gate = Gate(&self.shut);
         match self.inner.lock() {
             Ok(inner) => Ok(MutexGuard { inner, _gate: gate }),

@@ -5,6 +5,8 @@
 //! holds what no protocol depends on (counters, injected time): it stays out of the models, which
 //! keeps them small.
 
+use std::sync::TryLockError;
+
 #[cfg(oncegate_tsan)]
 mod gated;
 #[cfg(any(oncegate_failpoints, oncegate_loom, oncegate_shuttle))]
@@ -97,4 +99,13 @@ pub(crate) fn step() {
 /// Takes the lock; a panic of another holder leaves plain data behind, so poison means nothing.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// The same, unless another thread has the lock.
+pub(crate) fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    match mutex.try_lock() {
+        Ok(guard) => Some(guard),
+        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
+    }
 }

@@ -338,7 +338,11 @@ impl Engine {
 
     /// Tells whoever looks after attempts, in every process, that `entry` is due then.
     pub(in super::super) fn announce(&self, entry: Entry, due_ms: u64) {
-        self.table.note_change(entry.index);
+        let before = self.table.note_change(entry.index);
+        // Where another thread is at the index, the next look finds the change.
+        if let Some(mut index) = self.scheduler().free_index() {
+            index.file_own(entry.index, due_ms, before);
+        }
         self.scheduler().tell(due_ms, self.now_ms());
         self.ring_for_attempts(due_ms);
     }

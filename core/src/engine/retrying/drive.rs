@@ -52,7 +52,7 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// [`ErrorCode::Forked`] in a forked child.
+    /// [`ErrorCode::Forked`](crate::ErrorCode::Forked) in a forked child.
     ///
     /// ```
     /// let engine = oncegate::Engine::builder().capacity(1_000).build()?;
@@ -82,7 +82,8 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// [`ErrorCode::NoMemory`]: the thread was refused. [`ErrorCode::Forked`].
+    /// [`ErrorCode::NoMemory`](crate::ErrorCode::NoMemory): the thread was refused.
+    /// [`ErrorCode::Forked`](crate::ErrorCode::Forked).
     ///
     /// ```
     /// use std::sync::Arc;

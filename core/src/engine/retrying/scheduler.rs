@@ -4,9 +4,9 @@
 //! a record out of it asks the record. What is filed too early is filed again; what is missing is
 //! found when the entries change, which the region counts for all.
 //!
-//! Whoever schedules something changes the region and counts the change; he takes a lock where
-//! somebody sleeps who may have to be woken, or where his attempt was handed out here and its place
-//! is another's now.
+//! Whoever schedules something changes the region and counts the change, and files it himself where
+//! the index is free; he waits for a lock where somebody sleeps who may have to be woken, or where
+//! his attempt was handed out here and its place is another's now.
 
 use std::collections::VecDeque;
 use std::task::Waker;
@@ -20,7 +20,7 @@ use super::stuck::UnderWay;
 use crate::region::geometry::RETRIES_PER_CHANGE;
 use crate::retry::wheel::raw::Wheel;
 use crate::sync::planted::Bug;
-use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, lock};
+use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, lock, try_lock};
 
 /// What one process knows of the records that are retried.
 pub(in super::super) struct Scheduler {
@@ -110,6 +110,11 @@ impl Scheduler {
 
     pub(super) fn index(&self) -> MutexGuard<'_, Index> {
         lock(&self.index)
+    }
+
+    /// The index, unless somebody is at it.
+    pub(super) fn free_index(&self) -> Option<MutexGuard<'_, Index>> {
+        try_lock(&self.index)
     }
 
     /// Queues somebody who is about to look, and is then woken when there may be something for him.
