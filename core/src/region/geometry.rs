@@ -25,6 +25,9 @@ pub(crate) const CHUNK_ENTRY_WORDS: usize = 2;
 pub(crate) const RETRY_WORDS: usize = 4;
 /// How many of those one counter of changes stands for.
 pub(crate) const RETRIES_PER_CHANGE: usize = 64;
+/// How many changes of those are remembered one by one.
+pub(crate) const RECENT_CHANGES: usize =
+    if cfg!(any(oncegate_loom, oncegate_shuttle)) { 4 } else { 1_024 };
 
 /// The step by which a slot grows for inline outcomes: a cache line, and in a model one word.
 pub(crate) const INLINE_STEP: usize =
@@ -45,6 +48,7 @@ pub(crate) struct Geometry {
     slots_at: usize,
     scopes_at: usize,
     retry_changes_at: usize,
+    recent_changes_at: usize,
     retry_controls_at: usize,
     retries_at: usize,
     directory_at: usize,
@@ -82,7 +86,9 @@ impl Geometry {
         let scopes_at = scopes_at.checked_next_multiple_of(LINE_WORDS)?;
         let retry_changes_at = scopes.checked_mul(SCOPE_WORDS)?.checked_add(scopes_at)?;
         let changes = retries.div_ceil(RETRIES_PER_CHANGE).next_multiple_of(LINE_WORDS);
-        let retry_controls_at = retry_changes_at.checked_add(changes)?;
+        let recent_changes_at = retry_changes_at.checked_add(changes)?;
+        let recent = if retries == 0 { 0 } else { RECENT_CHANGES.next_multiple_of(LINE_WORDS) };
+        let retry_controls_at = recent_changes_at.checked_add(recent)?;
         let controls = retries.checked_next_multiple_of(LINE_WORDS)?;
         let retries_at = retry_controls_at.checked_add(controls)?;
         let directory_at = retries.checked_mul(RETRY_WORDS)?.checked_add(retries_at)?;
@@ -105,6 +111,7 @@ impl Geometry {
             slots_at,
             scopes_at,
             retry_changes_at,
+            recent_changes_at,
             retry_controls_at,
             retries_at,
             directory_at,
@@ -195,6 +202,11 @@ impl Geometry {
     pub(crate) fn retry_changes(&self) -> Range<usize> {
         let count = self.retries.div_ceil(RETRIES_PER_CHANGE);
         self.retry_changes_at..self.retry_changes_at + count
+    }
+
+    /// The words that remember their last changes.
+    pub(crate) fn recent_changes(&self) -> Range<usize> {
+        self.recent_changes_at..self.recent_changes_at + RECENT_CHANGES
     }
 
     /// Their control words, one after the other.

@@ -163,6 +163,11 @@ impl Region {
         &self.words()[self.geometry.retry_changes()]
     }
 
+    /// Which entry each of their last changes was of.
+    pub(crate) fn recent_changes(&self) -> &[AtomicU64] {
+        &self.words()[self.geometry.recent_changes()]
+    }
+
     /// The directory entry of chunk `chunk`.
     #[inline]
     pub(crate) fn chunk_entry(&self, chunk: usize) -> &[AtomicU64] {

@@ -58,6 +58,10 @@ bugs! {
     ScopesServedByDueTime,
     /// Whoever schedules an attempt wakes no worker.
     WorkersNotWoken,
+    /// A change of which it is not said which record it was of is not looked at.
+    UnnamedChangeMissed,
+    /// Whoever schedules an attempt files it, though others may have changed it since.
+    OwnFiledLate,
     /// Whoever finds a record due takes it, whether somebody else has or not.
     TakenBlindly,
     /// A dead letter is redriven and discarded.

@@ -33,6 +33,7 @@
 //! set, or the three oldest where there is little room; where both sets are full, it takes the
 //! oldest that may go.
 
+mod changes;
 pub(crate) mod control;
 mod debts;
 pub(crate) mod entry;

@@ -61,6 +61,7 @@ use super::control::{Fence, Snapshot, State};
 use super::entry::{Entry, EntryState, EntryWord, JournalWord};
 use super::slot::{Deadline, Kind};
 use crate::observe::Event;
+use crate::region::geometry::RETRIES_PER_CHANGE;
 use crate::region::header;
 use crate::sync::Ordering;
 use crate::sync::planted::Bug;
@@ -351,37 +352,6 @@ impl Table {
         (word.is_used() && word.slot() < self.slots()).then_some(Entry { index, word })
     }
 
-    /// Tells whoever schedules that something changed about entry `index`.
-    ///
-    /// Gives how often its block, and anything, had changed before.
-    pub(crate) fn note_change(&self, index: usize) -> [u64; 2] {
-        let block = index / crate::region::geometry::RETRIES_PER_CHANGE;
-        // Release: pairs with the Acquire of `changes_of`.
-        let of_block = self.region.retry_changes()[block].fetch_add(1, Ordering::Release);
-        // AcqRel: pairs with the Acquire of `changes`, and with `changes_from_now`.
-        let in_all = self.region.header(header::RETRY_CHANGES).fetch_add(1, Ordering::AcqRel);
-        [of_block, in_all]
-    }
-
-    /// How often anything changed. Whoever changes something after this call sees what came before
-    /// it.
-    pub(crate) fn changes_from_now(&self) -> u64 {
-        // AcqRel: pairs with the AcqRel of `note_change`, by whichever comes second.
-        self.region.header(header::RETRY_CHANGES).fetch_add(0, Ordering::AcqRel)
-    }
-
-    /// How often anything changed.
-    pub(crate) fn changes(&self) -> u64 {
-        // Acquire: pairs with the Release of `note_change`.
-        self.region.header(header::RETRY_CHANGES).load(Ordering::Acquire)
-    }
-
-    /// How often something changed in each block of entries.
-    pub(crate) fn changes_of(&self, block: usize) -> u64 {
-        // Acquire: as in `changes`.
-        self.region.retry_changes()[block].load(Ordering::Acquire)
-    }
-
     /// Frees what `entry` is of a dead claimer, or of no record, or of one that has ended. Gives
     /// the word as it is then.
     pub(crate) fn without_leavings(&self, entry: Entry) -> EntryWord {
@@ -459,8 +429,8 @@ impl Table {
                 }
             }
         }
-        let blocks = crate::region::geometry::RETRIES_PER_CHANGE;
-        (0..self.retry_entries()).step_by(blocks).for_each(|first| _ = self.note_change(first));
+        let blocks = self.retry_entries().div_ceil(RETRIES_PER_CHANGE);
+        (0..blocks).for_each(|block| self.note_changes(block));
     }
 
     pub(super) fn swap_entry(&self, index: usize, from: EntryWord, to: EntryWord) -> bool {

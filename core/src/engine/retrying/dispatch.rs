@@ -2,11 +2,12 @@
 
 use super::super::lease::Paid;
 use super::super::{Engine, Lease, LeaseToken, Status, millis_up};
+use super::behind::Changes;
 use super::next::Attempt;
+use super::scheduler::Index;
 use crate::config::TEN_YEARS;
 use crate::error::{Error, ErrorCode};
 use crate::observe::Event;
-use crate::region::geometry::RETRIES_PER_CHANGE;
 use crate::retry::Receipt;
 use crate::retry::journal::End;
 use crate::sync::planted::Bug;
@@ -14,7 +15,7 @@ use crate::table::control::State;
 use crate::table::entry::Entry;
 use crate::table::retrying::Standing;
 use crate::table::slot::{Kind, Lapse};
-use crate::table::{Found, Lapsed, LeaseDraft, NotTaken, Open, Rules};
+use crate::table::{Found, Lapsed, LeaseDraft, NotTaken, Open, Rules, Table};
 
 /// What a look at an entry came to.
 enum Looked {
@@ -108,51 +109,54 @@ impl Engine {
     /// Files what has changed about the entries since they were looked at last: `limit` of them, up
     /// to the next whole block. Gives how many are left.
     ///
-    /// Besides it reads a counter for each 64 entries that there may be, if anything has changed.
+    /// Where many have changed since the last call, it reads a counter for each 64 entries that
+    /// there may be.
     pub(super) fn look_at_changes(&self, limit: usize) -> usize {
-        let in_all = self.table.changes();
-        let entries = self.table.retry_entries();
-        let blocks = entries.div_ceil(RETRIES_PER_CHANGE);
         {
             let mut index = self.scheduler().index();
-            index.note_changed(in_all, blocks, entries, |block| self.table.changes_of(block));
+            index.take_in(self.table.retry_entries(), &self.table);
             if self.region.is_shared() {
-                index.note_turn(self.now_ms(), blocks);
+                index.behind.take_turn(self.now_ms());
             }
         }
         let mut left = limit;
         loop {
             let most = left.min(FILED_AT_ONCE);
-            let behind = self.file_blocks(most.div_ceil(RETRIES_PER_CHANGE), entries);
-            left -= most;
+            let (filed, behind) = self.file_some(most);
+            left = left.saturating_sub(filed);
             if left == 0 || behind == 0 {
-                return behind * RETRIES_PER_CHANGE;
+                return behind;
             }
         }
     }
 
-    /// Files the entries of `most` blocks under one lock, and gives how many blocks are left.
-    fn file_blocks(&self, most: usize, entries: usize) -> usize {
+    /// Files `most` entries under one lock. Gives how many it looked at, and how many are left.
+    fn file_some(&self, most: usize) -> (usize, usize) {
+        let entries = self.table.retry_entries();
         let mut index = self.scheduler().index();
-        for _ in 0..most {
-            let Some(block) = index.next_behind() else { break };
-            let first = block * RETRIES_PER_CHANGE;
-            for number in first..(first + RETRIES_PER_CHANGE).min(entries) {
-                let entry = self.table.entry_at(number);
-                if index.runs(number) {
-                    // Another process may have ended it, and given its entry up.
-                    let runs = entry.and_then(|entry| self.running_of(entry));
-                    index.ended(number, self.now_ms(), |one| runs != Some(one));
-                }
-                match entry.map(|entry| (entry, self.due_of(entry))) {
-                    Some((_, Some(due_ms))) => index.file(number, due_ms),
-                    // Its record has ended, perhaps in a process that did not come further.
-                    Some((entry, None)) => _ = self.table.without_leavings(entry),
-                    None => {}
-                }
-            }
+        let mut filed = 0;
+        while filed < most {
+            let Some(next) = index.behind.next() else { break };
+            filed += next.len();
+            (next.start..next.end.min(entries))
+                .for_each(|number| self.file_one(number, &mut index));
         }
-        index.behind()
+        (filed, index.behind.entries())
+    }
+
+    fn file_one(&self, number: usize, index: &mut Index) {
+        let entry = self.table.entry_at(number);
+        if index.runs(number) {
+            // Another process may have ended it, and given its entry up.
+            let runs = entry.and_then(|entry| self.running_of(entry));
+            index.ended(number, self.now_ms(), |one| runs != Some(one));
+        }
+        match entry.map(|entry| (entry, self.due_of(entry))) {
+            Some((_, Some(due_ms))) => index.file(number, due_ms),
+            // Its record has ended, perhaps in a process that did not come further.
+            Some((entry, None)) => _ = self.table.without_leavings(entry),
+            None => {}
+        }
     }
 
     /// When `entry` is to be looked at: when its next attempt is due, or its lease ends.
@@ -331,20 +335,34 @@ impl Engine {
     /// Sees to it that `entry`, whose next attempt was just taken, is looked at when its lease
     /// ends: here, by whoever sleeps, and elsewhere by whoever looks.
     pub(in super::super) fn look_when_it_ends(&self, entry: Entry, until_ms: u64) {
-        let before = self.table.note_change(entry.index);
-        self.scheduler().index().file_own(entry.index, until_ms, before);
+        let change = self.table.note_change(entry.index);
+        self.scheduler().index().file_own(entry.index, until_ms, change);
         self.scheduler().tell(until_ms, self.now_ms());
     }
 
     /// Tells whoever looks after attempts, in every process, that `entry` is due then.
     pub(in super::super) fn announce(&self, entry: Entry, due_ms: u64) {
-        let before = self.table.note_change(entry.index);
+        let change = self.table.note_change(entry.index);
         // Where another thread is at the index, the next look finds the change.
         if let Some(mut index) = self.scheduler().free_index() {
-            index.file_own(entry.index, due_ms, before);
+            index.file_own(entry.index, due_ms, change);
         }
         self.scheduler().tell(due_ms, self.now_ms());
         self.ring_for_attempts(due_ms);
+    }
+}
+
+impl Changes for Table {
+    fn in_all(&self) -> u64 {
+        self.changes()
+    }
+
+    fn of_block(&self, block: usize) -> u64 {
+        self.changes_of(block)
+    }
+
+    fn entry(&self, change: u64) -> Option<usize> {
+        self.changed(change)
     }
 }
 
@@ -353,6 +371,6 @@ const MOST_ROUNDS: u32 = 1_000;
 /// How many entries a worker looks at before it takes one.
 const RIPENED: usize = 1_024;
 /// How many entries are filed under one lock, for which the end of an attempt may wait.
-const FILED_AT_ONCE: usize = 4 * RETRIES_PER_CHANGE;
+const FILED_AT_ONCE: usize = 256;
 /// How often a record is looked at whose journal is kept, and that nobody schedules.
 const KEPT_MS: u64 = 60_000;

@@ -147,7 +147,7 @@ impl Engine {
             word.store(looks_by, Ordering::Relaxed);
             self.listen();
         }
-        !self.scheduler().index().has_seen(self.table.changes_from_now())
+        !self.scheduler().index().behind.has_seen(self.table.changes_from_now())
     }
 
     /// Rings at the other processes in which nobody would look before `due_ms`.

@@ -6,6 +6,7 @@
 //! the entries at any time: so nothing is lost with a process, and of many that find a record due
 //! one gets it, by the record's own compare-and-swap.
 
+mod behind;
 mod care;
 #[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
 mod descriptor;

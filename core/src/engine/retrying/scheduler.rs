@@ -14,10 +14,10 @@ use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
+use super::behind::{Behind, Changes};
 use super::ready::{Due, Ready};
 use super::reconcile::Doubt;
 use super::stuck::UnderWay;
-use crate::region::geometry::RETRIES_PER_CHANGE;
 use crate::retry::wheel::raw::Wheel;
 use crate::sync::planted::Bug;
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, lock, try_lock};
@@ -37,15 +37,7 @@ pub(super) struct Index {
     /// By entry: for when it is filed, with [`READY`] once it is among what is ready; zero: it is
     /// neither.
     filed: Vec<u64>,
-    /// How often each block of entries had changed when it was looked at.
-    seen: Vec<u64>,
-    seen_in_all: Option<u64>,
-    /// Blocks that are to be looked at, and whether each block is among them.
-    behind: VecDeque<usize>,
-    is_behind: Vec<bool>,
-    /// Which block is looked at next, whether it has changed or not, and when one was last.
-    turn: usize,
-    turned_ms: u64,
+    pub(super) behind: Behind,
     /// Attempts that this process has handed out, by entry.
     running: FxHashMap<usize, Running>,
     /// How many of each operation.
@@ -194,7 +186,7 @@ impl Scheduler {
 
     /// Every entry is looked at anew.
     pub(in super::super) fn forget_seen(&self) {
-        self.index().forget_seen();
+        self.index().behind.forget();
     }
 
     /// When somebody looks at the latest, of those who wait here; `None`: nobody does.
@@ -209,12 +201,7 @@ impl Index {
             wheel: Wheel::new(0),
             ready: Ready::default(),
             filed: Vec::new(),
-            seen: Vec::new(),
-            seen_in_all: None,
-            behind: VecDeque::new(),
-            is_behind: Vec::new(),
-            turn: 0,
-            turned_ms: 0,
+            behind: Behind::default(),
             running: FxHashMap::default(),
             in_flight: FxHashMap::default(),
             expected: FxHashMap::default(),
@@ -237,11 +224,6 @@ impl Index {
     /// Whether entry `index` is to be looked at some time.
     pub(super) fn is_filed(&self, index: usize) -> bool {
         self.filed.get(index).is_some_and(|filed| *filed != 0)
-    }
-
-    /// Everything is looked at anew.
-    pub(super) fn forget_seen(&mut self) {
-        self.seen_in_all = None;
     }
 
     /// The next entry whose time has come, as long as there is some of `left`. What was filed anew
@@ -269,18 +251,13 @@ impl Index {
         self.ready.push(operation, scope, due);
     }
 
-    /// Files entry `index` for `due_ms`, after this process has changed it itself: its block, and
-    /// anything, had changed as often as `before` says. Whatever others change is seen as ever.
-    pub(super) fn file_own(&mut self, index: usize, due_ms: u64, before: [u64; 2]) {
-        let [of_block, in_all] = before;
-        let block = index / RETRIES_PER_CHANGE;
-        if self.seen.get(block) == Some(&of_block) {
-            self.seen[block] = of_block + 1;
-            if self.seen_in_all == Some(in_all) {
-                self.seen_in_all = Some(in_all + 1);
-            }
+    /// Files entry `index` for `due_ms`, which the caller has just changed it to: that was `change`.
+    /// Not if others before it have to be looked at, or if somebody has looked at it meanwhile, and
+    /// it may have changed again: then the next look finds it.
+    pub(super) fn file_own(&mut self, index: usize, due_ms: u64, change: u64) {
+        if self.behind.take_own(change) || Bug::OwnFiledLate.is_planted() {
+            self.file(index, due_ms);
         }
-        self.file(index, due_ms);
     }
 
     /// When something has to be looked at next, at the latest.
@@ -289,60 +266,11 @@ impl Index {
         self.wheel.next_due().into_iter().chain(doubt).min()
     }
 
-    /// Notes which blocks of entries have changed since the last call, of `blocks`; `entries` in
-    /// all.
-    pub(super) fn note_changed(
-        &mut self,
-        in_all: u64,
-        blocks: usize,
-        entries: usize,
-        count: impl Fn(usize) -> u64,
-    ) {
-        if self.seen_in_all == Some(in_all) {
-            return;
-        }
-        let first = self.seen_in_all.is_none();
+    /// Takes in what has changed about `entries` since the last call.
+    pub(super) fn take_in(&mut self, entries: usize, changes: &impl Changes) {
         // One more than there are, for the sweep.
         self.filed.resize(entries + 1, 0);
-        self.seen.resize(blocks, 0);
-        self.is_behind.resize(blocks, false);
-        self.seen_in_all = Some(in_all);
-        for block in 0..blocks {
-            let now = count(block);
-            if std::mem::replace(&mut self.seen[block], now) != now || first {
-                self.fall_behind(block);
-            }
-        }
-    }
-
-    /// Notes the blocks of entries, of `blocks`, whose turn it is to be looked at without a change:
-    /// a process that died before it counted what it changed tells nobody.
-    pub(super) fn note_turn(&mut self, now_ms: u64, blocks: usize) {
-        if blocks == 0 || now_ms < self.turned_ms.saturating_add(TURN_MS) {
-            return;
-        }
-        self.turned_ms = now_ms;
-        let (first, most) = (self.turn, blocks.div_ceil(TURNS));
-        self.turn = (first + most) % blocks;
-        (first..first + most).for_each(|block| self.fall_behind(block % blocks));
-    }
-
-    fn fall_behind(&mut self, block: usize) {
-        if !std::mem::replace(&mut self.is_behind[block], true) {
-            self.behind.push_back(block);
-        }
-    }
-
-    /// A block that is to be looked at, now.
-    pub(super) fn next_behind(&mut self) -> Option<usize> {
-        let block = self.behind.pop_front()?;
-        self.is_behind[block] = false;
-        Some(block)
-    }
-
-    /// How many blocks are left that are to be looked at.
-    pub(super) fn behind(&self) -> usize {
-        self.behind.len()
+        self.behind.take_in(entries, changes);
     }
 
     /// Notes that the attempt `fence` of entry `index` was handed out.
@@ -419,11 +347,6 @@ impl Index {
         self.expected.get(&operation).map(|ms| Duration::from_millis(*ms as u64))
     }
 
-    /// Whether the entries had changed as often when they were looked at last, all of them.
-    pub(super) fn has_seen(&self, in_all: u64) -> bool {
-        self.seen_in_all == Some(in_all) && self.behind.is_empty()
-    }
-
     /// The record whose turn it is, of an operation that `may_run`, which is told how many of its
     /// attempts run here.
     pub(super) fn pop(&mut self, may_run: impl Fn(u32, usize) -> bool) -> Option<(u32, Due)> {
@@ -447,9 +370,6 @@ impl Index {
 
 /// Marks an entry that is among what is ready. No time is as late.
 const READY: u64 = 1 << 63;
-/// All entries are looked at in so many turns, of so long.
-const TURNS: usize = 60;
-const TURN_MS: u64 = 1_000;
 /// By how much the newest attempt counts in the expected duration: as in the estimate of round
 /// trips of TCP (Jacobson 1988).
 const NEWEST_COUNTS: f64 = 0.125;
@@ -457,3 +377,38 @@ const NEWEST_COUNTS: f64 = 0.125;
 const MOST_DOUBTS: usize = 1_024;
 /// For how many operations durations are kept.
 const MOST_EXPECTED: usize = 4_096;
+
+#[cfg(all(test, not(any(oncegate_loom, oncegate_shuttle))))]
+mod tests {
+    use super::*;
+
+    struct Made(u64);
+
+    impl Changes for Made {
+        fn in_all(&self) -> u64 {
+            self.0
+        }
+
+        fn of_block(&self, _block: usize) -> u64 {
+            self.0
+        }
+
+        fn entry(&self, _change: u64) -> Option<usize> {
+            Some(3)
+        }
+    }
+
+    /// Goal: one who stalls before he files what he has changed puts nothing off that came since.
+    /// Method: by hand; his change and the next one are looked at, and filed, before he goes on.
+    #[test]
+    fn who_stalls_files_nothing() {
+        let mut index = Index::new();
+        index.take_in(8, &Made(0));
+        while index.behind.next().is_some() {}
+        index.take_in(8, &Made(2));
+        while index.behind.next().is_some() {}
+        index.file(3, 1_000);
+        index.file_own(3, 9_000, 0);
+        assert_eq!(index.next_due(1_000, &mut 10), Some(Due { due_ms: 1_000, index: 3 }));
+    }
+}
