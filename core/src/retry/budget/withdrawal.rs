@@ -230,7 +230,8 @@ impl Receipt {
     }
 
     /// The receipt of these words. Words that no withdrawal made settle as one that took nothing
-    /// or everything: a bucket is never fuller than its capacity.
+    /// or everything: a bucket is never fuller than its capacity, and a ratio budget gives no more
+    /// back than was withdrawn.
     ///
     /// ```
     /// assert_eq!(oncegate::Receipt::from_words([1, 2, 3]).to_words(), [1, 2, 3]);
