@@ -294,9 +294,14 @@ impl Engine {
             .stretch(self.retries.stretch(now));
         let delay = match calls.policy.decide(&attempted, &self.retries.jitter) {
             Decision::RetryAfter(delay) => delay,
-            Decision::Exhausted(Exhaustion::Attempts) => return Err(GivenUp::Attempts),
-            Decision::Exhausted(Exhaustion::Deadline) => return Err(GivenUp::Deadline),
-            Decision::Exhausted(Exhaustion::Refused) => return Err(GivenUp::Refused),
+            Decision::Exhausted(exhausted) => {
+                calls.levels.failed_for_good(kind, now);
+                return Err(match exhausted {
+                    Exhaustion::Attempts => GivenUp::Attempts,
+                    Exhaustion::Deadline => GivenUp::Deadline,
+                    Exhaustion::Refused => GivenUp::Refused,
+                });
+            }
         };
         let withdrawal = calls.levels.try_withdraw(kind, now).map_err(GivenUp::Budget)?;
         Ok((delay, withdrawal))

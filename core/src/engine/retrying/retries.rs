@@ -173,13 +173,11 @@ impl Engine {
         let delay = match policy.decide(&attempted, &self.retries.jitter) {
             Decision::RetryAfter(delay) => delay,
             Decision::Exhausted(exhausted) => {
+                levels.failed_for_good(kind, now);
                 let reason = match exhausted {
                     Exhaustion::Attempts => Buried::Attempts,
                     Exhaustion::Deadline => Buried::Deadline,
-                    Exhaustion::Refused => {
-                        levels.failed_for_good(kind, now);
-                        Buried::FinalError
-                    }
+                    Exhaustion::Refused => Buried::FinalError,
                 };
                 return Err(Denied { reason, budget: None });
             }

@@ -161,9 +161,9 @@ impl RetryBudget {
         Ok(Withdrawal::of(levels, taken))
     }
 
-    /// An attempt failed and is not going to be retried, whatever the budget says, since the
-    /// service asked for that. A bucket that charges failures ([`Charge::Failure`]) charges it
-    /// (gRPC A6, "Pushback"); all others take no notice.
+    /// An attempt failed that could have been retried, and is not going to be, whatever the budget
+    /// says: the service asked for that, or a limit of attempts or time is reached. A bucket that
+    /// charges failures ([`Charge::Failure`]) charges it (gRPC A6); all others take no notice.
     ///
     /// ```
     /// use std::time::Duration;
