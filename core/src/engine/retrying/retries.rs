@@ -88,11 +88,11 @@ impl Retries {
 
     /// Whether one more attempt of `operation` may be handed out, of which so many run.
     pub(super) fn may_run(&self, operation: u32, running: usize) -> bool {
-        self.registry.operation(operation).is_none_or(|own| running < own.max_in_flight)
+        self.registry.limit_of(operation).is_none_or(|limit| running < limit)
     }
 
     pub(super) fn settings_of(&self, operation: &str) -> Option<Arc<OperationSettings>> {
-        self.registry.operation(hash_of(operation))
+        self.registry.operation(operation)
     }
 
     pub(super) fn reconciler(&self) -> Option<ReconcileHook> {
@@ -194,11 +194,14 @@ impl Engine {
     }
 
     /// Sets how attempts of `operation` are retried, and how many run at a time, in this process.
-    /// The operation is the one of their [`RetryContext`](crate::RetryContext).
+    /// The operation is the one of their [`RetryContext`](crate::RetryContext). The table knows it
+    /// by a 32-bit hash of its name: one without settings whose name has the same hash is held to
+    /// the same limit of attempts at a time, and shares nothing else with it.
     ///
     /// # Errors
     ///
-    /// [`ErrorCode::InvalidOption`] names the setting, or the operation, that is out of its range;
+    /// [`ErrorCode::InvalidOption`] names the setting, or the operation, that is out of its range,
+    /// or says that another operation with settings has a name of the same hash;
     /// [`ErrorCode::QuotaExceeded`], field `operations`: there are settings for 1,024.
     ///
     /// ```
@@ -230,11 +233,15 @@ impl Engine {
         self.retries.set(Setting::EngineBudget(budget))
     }
 
-    /// Sets the retry budget of one scope, in this process.
+    /// Sets the retry budget of one scope, in this process. Retries know their scope by 32 bits of
+    /// its salted hash: a scope without a budget in which they are the same, one in four billion,
+    /// shares this one.
     ///
     /// # Errors
     ///
     /// [`ErrorCode::QuotaExceeded`]: there are budgets for 1,024 scopes and operations.
+    /// [`ErrorCode::InvalidOption`], field `scope`: another scope that has a budget cannot be told
+    /// from this one.
     ///
     /// ```
     /// use oncegate::{Engine, RetryBudget, Scope};
@@ -243,7 +250,7 @@ impl Engine {
     /// # Ok::<(), oncegate::Error>(())
     /// ```
     pub fn set_scope_budget(&self, scope: Scope<'_>, budget: RetryBudget) -> Result<(), Error> {
-        self.retries.set(Setting::ScopeBudget(self.scope_tag(scope), budget))
+        self.retries.set(Setting::ScopeBudget(self.scope_hash(scope), budget))
     }
 
     /// Takes the retry budget of a scope away, if it has one.
@@ -259,7 +266,7 @@ impl Engine {
     /// # Ok::<(), oncegate::Error>(())
     /// ```
     pub fn remove_scope_budget(&self, scope: Scope<'_>) -> Result<(), Error> {
-        self.retries.set(Setting::NoScopeBudget(self.scope_tag(scope)))
+        self.retries.set(Setting::NoScopeBudget(self.scope_hash(scope)))
     }
 
     /// Sets the retry budget of one operation, in this process: that of a
