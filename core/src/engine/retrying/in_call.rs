@@ -245,7 +245,7 @@ impl Engine {
     fn settle_call<E>(
         &self,
         calls: &mut Calls<'_>,
-        lease: Lease<'_>,
+        mut lease: Lease<'_>,
         result: Result<Outcome, E>,
         options: &RunOptions,
     ) -> Result<Next<E>, Error> {
@@ -262,6 +262,7 @@ impl Engine {
             Ok(outcome) if outcome.status() == TOO_MANY => FailureKind::Throttled,
             Ok(_) | Err(_) => FailureKind::Transient,
         };
+        lease.make_way();
         match self.decide_call(calls, kind) {
             Ok((delay, withdrawal)) => {
                 let at = self.now().saturating_add(delay);
@@ -287,6 +288,7 @@ impl Engine {
         calls: &Calls<'_>,
         kind: FailureKind,
     ) -> Result<(Duration, Withdrawal), GivenUp> {
+        self.look_at_shares();
         let now = self.now();
         let elapsed = now.saturating_sub(calls.began);
         let attempted = Attempted::new(calls.attempts, elapsed)

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::super::shares::Shares;
 use super::super::{Engine, millis_up};
 use super::hooks::ReconcileHook;
 use super::later::{AttemptError, Buried};
@@ -18,9 +19,9 @@ use crate::region::header;
 use crate::retry::journal::{Journal, MAX_NAME};
 use crate::retry::{
     AdaptiveBackoff, AdaptiveConfig, AdaptiveStats, Attempted, BudgetExhausted, Decision,
-    Exhaustion, FailureKind, JitterSource, Levels, Receipt, RetryBudget, RetryPolicy, Stretch,
+    Exhaustion, FailureKind, JitterSource, Levels, RetryBudget, RetryPolicy, Stretch, Withdrawal,
 };
-use crate::sync::Ordering;
+use crate::sync::{Mutex, Ordering};
 use crate::table::{Found, Rules};
 
 /// The retries of one engine.
@@ -36,15 +37,17 @@ pub(in super::super) struct Retries {
     adaptive_config: Option<AdaptiveConfig>,
     adaptive: PerProcess<Option<AdaptiveBackoff>>,
     scheduler: PerProcess<Arc<Scheduler>>,
+    shares: PerProcess<Mutex<Shares>>,
 }
 
 /// That there is a next attempt.
 pub(super) struct Granted {
     pub(super) delay: Duration,
-    pub(super) receipt: Receipt,
+    pub(super) paid: Withdrawal,
 }
 
 /// That there is none.
+#[derive(Clone)]
 pub(super) struct Denied {
     pub(super) reason: Buried,
     pub(super) budget: Option<BudgetExhausted>,
@@ -78,6 +81,7 @@ impl Retries {
             adaptive_config: config.adaptive.clone(),
             adaptive: PerProcess::new(adaptive),
             scheduler: PerProcess::new(Arc::new(Scheduler::new())),
+            shares: PerProcess::new(Mutex::default()),
         })
     }
 
@@ -143,6 +147,11 @@ impl Retries {
         self.adaptive.get(fresh).as_ref()
     }
 
+    /// What this process has taken of budgets, and no guard has.
+    pub(in super::super) fn shares(&self) -> &Mutex<Shares> {
+        self.shares.get(Mutex::default)
+    }
+
     /// How long the lease of the next attempt lasts.
     pub(super) fn lease_ms(&self, engine: &Engine, journal: &Journal, rules: &Rules) -> u64 {
         let elapsed = Duration::from_millis(rules.now_ms.saturating_sub(journal.began_ms));
@@ -158,6 +167,7 @@ impl Engine {
         if error.is_some_and(AttemptError::is_terminal) {
             return Err(Denied { reason: Buried::FinalError, budget: None });
         }
+        self.look_at_shares();
         let attempt = self.attempt_of(found).saturating_sub(journal.before);
         let elapsed = Duration::from_millis(rules.now_ms.saturating_sub(journal.began_ms));
         let now = self.now();
@@ -183,14 +193,9 @@ impl Engine {
             }
         };
         match levels.try_withdraw(kind, now) {
-            Ok(paid) => Ok(Granted { delay, receipt: paid.detach() }),
+            Ok(paid) => Ok(Granted { delay, paid }),
             Err(budget) => Err(Denied { reason: Buried::Budget, budget: Some(budget) }),
         }
-    }
-
-    /// Gives back what was paid for an attempt that does not come to be.
-    pub(super) fn refund(&self, scope: u32, operation: &str, receipt: Receipt) {
-        drop(self.retries.levels(scope, operation).redeem(receipt));
     }
 
     /// Sets how attempts of `operation` are retried, and how many run at a time, in this process.

@@ -222,7 +222,8 @@ fn scopes_that_meet_share_no_budget() {
     let [one, two] = meeting(|name| engine.scope_tag(scope(name)));
     let budget = |name| RetryBudget::envoy().name(name).build().expect("valid");
     engine.set_scope_budget(scope(&one), budget("one")).expect("room");
-    let refused = engine.set_scope_budget(scope(&two), budget("two")).expect_err("it meets another");
+    let refused =
+        engine.set_scope_budget(scope(&two), budget("two")).expect_err("it meets another");
     assert_eq!((refused.code(), refused.field()), (ErrorCode::InvalidOption, "scope"));
     engine.remove_scope_budget(scope(&two)).expect("it has none");
     let levels = || engine.retries.levels(engine.scope_tag(scope(&one)), "op");
@@ -230,4 +231,28 @@ fn scopes_that_meet_share_no_budget() {
     engine.remove_scope_budget(scope(&one)).expect("it has one");
     assert!(levels().is_empty());
     engine.set_scope_budget(scope(&two), budget("two")).expect("nobody is met any more");
+}
+
+/// Goal: gRPC charges a failure once, however often its journal changes before what follows is
+/// noted there. Method: by hand, a step is noted between the look at the attempt and the decision.
+///
+/// Cause: whoever began anew asked the budgets anew, and gave nothing back.
+#[test]
+fn one_failure_is_charged_once() {
+    let (engine, _clock) = engine();
+    let budget = RetryBudget::grpc(10, 0.1).build().expect("valid");
+    engine.set_retry_budget(budget.clone()).expect("set");
+    let token = begun(&engine);
+    let error = AttemptError::new("503");
+    engine.finish_step(&token, "first", b"").expect("room");
+    for step in ["second", "third"] {
+        let (slot, seen) = engine.held(&token).expect("held");
+        let failing = engine.failing(Found { slot, seen }, &token, &error).expect("held");
+        engine.finish_step(&token, step, b"").expect("room");
+        let decided = engine.decide_failing(failing, &token).expect("held");
+        assert!(decided.is_none(), "the journal has changed");
+    }
+    let later = engine.retry_later(&token, &error, &RetryContext::new("op", b"")).expect("held");
+    assert!(matches!(later, super::Later::Scheduled { .. }), "{later:?}");
+    assert_eq!(budget.left(Duration::ZERO), 9.0);
 }

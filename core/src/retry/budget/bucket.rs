@@ -350,6 +350,11 @@ impl Bucket {
         }
     }
 
+    /// The failure is not to be charged either.
+    pub(super) fn revoke(&self, cost: u32) {
+        self.bring(cost, None);
+    }
+
     pub(super) fn first_succeeded(&self, now: Duration) {
         self.bring(self.success, Some(now));
     }

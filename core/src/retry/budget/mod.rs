@@ -253,6 +253,14 @@ impl RetryBudget {
         }
     }
 
+    /// Neither the attempt that was paid for comes to be, nor was its failure to be charged.
+    fn revoke(&self, taken: u64) {
+        match &self.shared.rules {
+            Rules::Bucket(bucket) => bucket.revoke(low(taken)),
+            Rules::Ratio(_) | Rules::Concurrency(_) => self.give_back(taken),
+        }
+    }
+
     /// The attempt that was paid for ended; with a time if it succeeded.
     fn retry_ended(&self, taken: u64, succeeded: Option<Duration>) {
         match (&self.shared.rules, succeeded) {
