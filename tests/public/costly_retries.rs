@@ -7,7 +7,7 @@ use crate::support::*;
 use oncegate::{
     AdaptiveBackoff, Admission, AttemptError, BackoffPolicy, Buried, Engine, EngineBuilder,
     Failure, FailureKind, GivenUp, Hint, Jitter, Later, LetterFilter, ManualClock,
-    OperationSettings, Outcome, Ran, RetryBudget, RetryContext, RetryPolicy, Scope,
+    OperationSettings, Outcome, Ran, Reach, RetryBudget, RetryContext, RetryPolicy, Scope,
 };
 
 fn builder() -> EngineBuilder {
@@ -248,6 +248,112 @@ fn load_draws_delays_out() {
     let relaxing: Vec<Duration> = (0..60).map(|_| delay(0.1)).collect();
     assert_eq!(relaxing.last(), Some(&Duration::from_secs(1)), "{relaxing:?}");
     assert!(engine.set_load(f64::NAN).is_err() && engine.set_load(1.5).is_err());
+}
+
+/// Goal: while nothing is handed out retries slow down, and stay slow. Method: workers that hang
+/// with more ready than their places, for a minute in which somebody looks after what is due; what
+/// new failures are told meanwhile, and when work goes on.
+///
+/// Cause: only attempts that were handed out told of lag and depth, so that a stall was silence, and
+/// after ten seconds of it retries came faster.
+#[test]
+fn stall_draws_delays_out() {
+    let backoff = BackoffPolicy::constant(Duration::from_secs(1)).jitter(Jitter::None);
+    let policy = RetryPolicy::new(backoff).max_attempts(1_000);
+    let builder = Engine::builder().capacity(1_000).retry_policy(policy).max_retrying(64);
+    let builder = builder.max_in_flight(2);
+    let (engine, clock) = build(builder.adaptive_backoff(AdaptiveBackoff::builder()));
+    for number in 0..20 {
+        let _ = later(&engine, &format!("key-{number}"), &error());
+    }
+    clock.advance(Duration::from_secs(1));
+    let hung = engine.next_attempts(9, Duration::ZERO).expect("answered");
+    assert_eq!(hung.len(), 2);
+    let adaptive = || engine.adaptive_stats().expect("configured");
+    let mut factors = Vec::new();
+    for _ in 0..25 {
+        clock.advance(Duration::from_secs(1));
+        engine.advance(1_000).expect("answered");
+        factors.push(adaptive().factor);
+    }
+    assert!(factors.is_sorted() && factors[24] == 16.0, "{factors:?}");
+    let stats = adaptive();
+    assert!(stats.lag_seconds.pressed && stats.lag_seconds.value >= Some(24.0), "{stats:?}");
+    assert_eq!((stats.ready.value, stats.in_flight.value), (Some(18.0), Some(2.0)));
+    let Later::Scheduled { due_in, .. } = later(&engine, "new", &error()) else { panic!("buried") };
+    assert!(due_in >= Duration::from_secs(16), "{due_in:?}");
+    for attempt in hung {
+        attempt.into_lease().complete(&done("")).expect("held");
+    }
+    for _ in 0..25 {
+        while let Some(attempt) = engine.next_attempt(Duration::ZERO).expect("answered") {
+            attempt.into_lease().complete(&done("")).expect("held");
+        }
+        clock.advance(Duration::from_secs(1));
+        engine.advance(1_000).expect("answered");
+    }
+    assert_eq!(adaptive().factor, 1.0, "nothing waits");
+}
+
+/// Goal: what another process has run waits here no more. Method: two engines on one table; one
+/// looks after what is due, the other runs it.
+#[test]
+fn work_of_others_is_no_stall() {
+    let path = std::env::temp_dir().join(format!("oncegate-stall-{}", std::process::id()));
+    let backoff = BackoffPolicy::constant(Duration::from_secs(1)).jitter(Jitter::None);
+    let policy = RetryPolicy::new(backoff).max_attempts(1_000);
+    let builder = || {
+        let builder = Engine::builder().capacity(64).retry_policy(policy.clone());
+        builder.adaptive_backoff(AdaptiveBackoff::builder()).reach(Reach::Host(path.clone()))
+    };
+    let (one, clock) = build(builder());
+    let other = builder()
+        .lease_duration(LEASE)
+        .dedup_window(WINDOW)
+        .clock(clock.clone())
+        .build()
+        .expect("the same options");
+    for number in 0..5 {
+        let _ = later(&one, &format!("key-{number}"), &error());
+    }
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(one.advance(100).expect("answered").ready, 5);
+    while let Some(attempt) = other.next_attempt(Duration::ZERO).expect("answered") {
+        attempt.into_lease().complete(&done("")).expect("held");
+    }
+    for _ in 0..5 {
+        clock.advance(Duration::from_secs(1));
+        one.advance(100).expect("answered");
+    }
+    let stats = one.adaptive_stats().expect("configured");
+    drop((one, other));
+    let _ = std::fs::remove_file(&path);
+    let _ = std::fs::remove_file(path.with_extension("key"));
+    assert_eq!((stats.ready.value, stats.factor), (Some(0.0), 1.0), "{stats:?}");
+}
+
+/// Goal: a load that was told stays in force until another is told, or for ten seconds. Method: one
+/// that is too high, told once; steps each second.
+///
+/// Cause: it counted for one interval and was forgotten.
+#[test]
+fn load_stays_in_force() {
+    let (engine, clock) = build(builder().adaptive_backoff(AdaptiveBackoff::builder()));
+    let step = || {
+        clock.advance(Duration::from_secs(1));
+        engine.advance(100).expect("answered");
+        engine.adaptive_stats().expect("configured")
+    };
+    step();
+    engine.set_load(1.0).expect("within 0 to 1");
+    let told: Vec<_> = (0..14).map(|_| step()).collect();
+    let in_force = told.iter().take_while(|stats| stats.load.value == Some(1.0)).count();
+    assert_eq!((in_force, told[10].load.value), (11, Some(1.0)));
+    assert!(told[10].factor == 16.0 && told[13].factor < 16.0, "{:?}", told[13]);
+    engine.set_load(1.0).expect("within 0 to 1");
+    step();
+    engine.set_load(0.1).expect("within 0 to 1");
+    assert_eq!(step().load.value, Some(0.1), "the last one told");
 }
 
 /// Goal: a dispatch of an attempt that has been followed by another is stale. Method: a token that

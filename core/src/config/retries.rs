@@ -118,6 +118,9 @@ impl EngineBuilder {
     /// Draws delays out while this process, or what it calls, has more to do than it can. Default:
     /// never.
     ///
+    /// Once in each [`interval`](AdaptiveConfig::interval) somebody who looks for attempts, or asks
+    /// for a retry, reads a word for each record that may be retried.
+    ///
     /// ```
     /// use oncegate::{AdaptiveBackoff, Engine};
     /// assert!(Engine::builder().adaptive_backoff(AdaptiveBackoff::builder()).build().is_ok());

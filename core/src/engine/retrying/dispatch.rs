@@ -153,8 +153,11 @@ impl Engine {
         match entry.map(|entry| (entry, self.due_of(entry))) {
             Some((_, Some(due_ms))) => index.file(number, due_ms),
             // Its record has ended, perhaps in a process that did not come further.
-            Some((entry, None)) => _ = self.table.without_leavings(entry),
-            None => {}
+            Some((entry, None)) => {
+                index.unready(number);
+                self.table.without_leavings(entry);
+            }
+            None => index.unready(number),
         }
     }
 
@@ -198,6 +201,7 @@ impl Engine {
                 Looked::Nothing => {}
             }
         }
+        self.watch_backlog(rules, true);
         limit - left
     }
 

@@ -289,6 +289,7 @@ impl Engine {
         kind: FailureKind,
     ) -> Result<(Duration, Withdrawal), GivenUp> {
         self.look_at_shares();
+        self.watch_backlog(&self.rules(), false);
         let now = self.now();
         let elapsed = now.saturating_sub(calls.began);
         let attempted = Attempted::new(calls.attempts, elapsed)

@@ -171,6 +171,7 @@ impl Engine {
         let attempt = self.attempt_of(found).saturating_sub(journal.before);
         let elapsed = Duration::from_millis(rules.now_ms.saturating_sub(journal.began_ms));
         let now = self.now();
+        self.watch_backlog(rules, false);
         let mut attempted = Attempted::new(attempt, elapsed)
             .previous_delay(Duration::from_millis(journal.delay_ms))
             .stretch(self.retries.stretch(now))
@@ -292,7 +293,9 @@ impl Engine {
     }
 
     /// Tells the adaptive backoff how loaded this process is, or what it calls: from 0 to 1, as by
-    /// pauses of a garbage collector or a pool that is used up.
+    /// pauses of a garbage collector or a pool that is used up. It stays in force until another is
+    /// told, at most for ten seconds or as long as [`quiet`](AdaptiveConfig::quiet) says: tell it
+    /// at least as often.
     ///
     /// # Errors
     ///
@@ -367,10 +370,42 @@ impl Engine {
         }
     }
 
+    /// Tells the adaptive backoff, once in each of its intervals, what is ready here and not handed
+    /// out: its age is a lag, whether anybody comes for it or not. `looked`: somebody has just
+    /// looked for what is due.
+    pub(super) fn watch_backlog(&self, rules: &Rules, looked: bool) {
+        let Some(adaptive) = self.retries.adaptive() else { return };
+        let now = self.now();
+        if !adaptive.is_due(now) {
+            return;
+        }
+        if !looked {
+            // What others have run meanwhile waits no more.
+            self.look_at_changes(FILED_TO_WATCH);
+        }
+        let ((ready, oldest), in_flight) = {
+            let index = self.scheduler().index();
+            (index.waiting(), index.in_flight())
+        };
+        if ready == 0 && !looked {
+            // Perhaps nobody ever looks here: then it says nothing.
+            return;
+        }
+        if let Some(due_ms) = oldest {
+            adaptive.observe_lag(Duration::from_millis(rules.now_ms.saturating_sub(due_ms)));
+        }
+        adaptive.observe_ready(ready);
+        adaptive.observe_in_flight(in_flight);
+        adaptive.step(now);
+    }
+
     pub(in super::super) fn scheduler(&self) -> &Arc<Scheduler> {
         self.retries.scheduler.get(|| Arc::new(Scheduler::new()))
     }
 }
+
+/// How many changed entries are looked at before what is ready is counted.
+const FILED_TO_WATCH: usize = 1_024;
 
 pub(super) fn check_operation(operation: &str) -> Result<(), Error> {
     if (1..=MAX_NAME).contains(&operation.len()) {

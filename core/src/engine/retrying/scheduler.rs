@@ -240,6 +240,20 @@ impl Index {
         }
     }
 
+    /// Entry `index` is ready no more: somebody else has run it.
+    pub(super) fn unready(&mut self, index: usize) {
+        if let Some(filed) = self.filed.get_mut(index).filter(|filed| **filed & READY != 0) {
+            *filed = 0;
+        }
+    }
+
+    /// How many entries are ready, as far as is known, and since when the first of them is due.
+    /// Reads a word for each entry that there may be.
+    pub(super) fn waiting(&self) -> (usize, Option<u64>) {
+        let ready = self.filed.iter().filter(|filed| **filed & READY != 0);
+        (ready.clone().count(), ready.map(|filed| *filed & !READY).min())
+    }
+
     /// Puts an entry among what is ready, that was filed for `due`.
     pub(super) fn ripe(&mut self, operation: u32, scope: u32, due: Due) {
         // Another thread may have filed it meanwhile, for this time or for another.

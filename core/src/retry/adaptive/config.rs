@@ -111,8 +111,8 @@ impl AdaptiveConfig {
         self
     }
 
-    /// After so long without any observation the rate rises by itself; at most a day. Default:
-    /// 10 s.
+    /// After so long without any observation the rate rises by itself, and a load is in force no
+    /// more; at most a day. Default: 10 s.
     ///
     /// ```
     /// use std::time::Duration;

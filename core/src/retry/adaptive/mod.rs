@@ -17,9 +17,11 @@
 //!
 //! **What an input is taken to be.** The least lag and the least depth that were observed in the
 //! interval: a short burst is no overload, and what never drains is a standing queue (K. Nichols,
-//! V. Jacobson, "Controlling Queue Delay", 2012). The last count in flight, and the last load.
+//! V. Jacobson, "Controlling Queue Delay", 2012). The last count in flight, and the last load: that
+//! one stays in force until another is told, or for [`quiet`](AdaptiveConfig::quiet), since whoever
+//! measures a load tells it when it changes.
 //!
-//! **Silence.** An interval without any observation changes nothing, until nothing was heard for
+//! **Silence.** An interval without any observation, or load in force, changes nothing, until nothing was heard for
 //! [`quiet`](AdaptiveConfig::quiet). From then on each interval adds: there is nothing to be
 //! careful about.
 
@@ -72,6 +74,8 @@ struct State {
     stepped: Option<Duration>,
     /// When an observation was last seen by a step.
     heard: Option<Duration>,
+    /// The load that was told last, and when a step first saw it.
+    load: Option<(u64, Duration)>,
     /// The inputs of the last step.
     inputs: [Option<u64>; INPUTS],
     decreases: u64,
@@ -131,7 +135,8 @@ impl AdaptiveBackoff {
     }
 
     /// A load from 0 to 1 that the caller measures: the share of time in the garbage collector, of
-    /// a pool that is in use, of refused requests.
+    /// a pool that is in use, of refused requests. It stays in force until another is told, or for
+    /// [`quiet`](AdaptiveConfig::quiet) from the next step on.
     ///
     /// # Errors
     ///
@@ -175,10 +180,11 @@ impl AdaptiveBackoff {
         // Relaxed: each observation is a word of its own, and orders nothing.
         let inputs = self.observed.each_ref().map(|word| word.swap(NOTHING, Ordering::Relaxed));
         state.inputs = inputs.map(|input| (input != NOTHING).then_some(input));
-        let is_heard = state.inputs.iter().any(Option::is_some);
-        if is_heard || state.heard.is_none() {
+        if state.inputs.iter().any(Option::is_some) || state.heard.is_none() {
             state.heard = Some(now);
         }
+        self.hold_load(&mut state, now);
+        let is_heard = state.inputs.iter().any(Option::is_some);
         let rate = self.rate();
         let pressed = (0..INPUTS).any(|at| self.presses(&state, at));
         let next = if pressed {
@@ -196,6 +202,21 @@ impl AdaptiveBackoff {
         self.rate.store(next.clamp(least, 1.0).to_bits(), Ordering::Relaxed);
         drop(state);
         self.stretch()
+    }
+
+    /// Whether the next step looks at what was observed.
+    pub(crate) fn is_due(&self, now: Duration) -> bool {
+        let before = self.state().stepped;
+        before.is_none_or(|before| now.saturating_sub(before) >= self.config.interval)
+    }
+
+    /// Where no load was told since the last step, the one before counts while it is in force.
+    fn hold_load(&self, state: &mut State, now: Duration) {
+        if let Some(load) = state.inputs[LOAD] {
+            state.load = Some((load, now));
+        }
+        let in_force = |told: Duration| now.saturating_sub(told) <= self.config.quiet;
+        state.inputs[LOAD] = state.load.filter(|(_, told)| in_force(*told)).map(|(load, _)| load);
     }
 
     /// By how much backoff is stretched at the moment.

@@ -17,7 +17,7 @@ pub struct AdaptiveStats {
     pub ready: InputStats,
     /// The last count of attempts under way.
     pub in_flight: InputStats,
-    /// The last load.
+    /// The load in force.
     pub load: InputStats,
     /// The inverse of the rate of retries, before each part of the stretch is bounded.
     pub factor: f64,

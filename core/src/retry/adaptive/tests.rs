@@ -151,6 +151,27 @@ fn one_change_an_interval() {
     assert_eq!(adaptive.step(secs(11)).base, 4.0);
 }
 
+/// Goal: a load stays in force until another is told, or for the quiet time from the step that saw
+/// it. Method: a quiet time of 3 s: one that presses, told once; then one that does not.
+#[test]
+fn load_stays_in_force() {
+    let adaptive = AdaptiveBackoff::builder().quiet(secs(3)).build().expect("valid");
+    adaptive.set_load(1.0).expect("a load");
+    let mut told = Vec::new();
+    for now in 1..=5 {
+        adaptive.step(secs(now));
+        told.push((adaptive.stats().load.value, adaptive.stats().decreases));
+    }
+    assert_eq!(told[..4], [(Some(1.0), 1), (Some(1.0), 2), (Some(1.0), 3), (Some(1.0), 4)]);
+    assert_eq!(told[4], (None, 4));
+    for (load, now) in [(1.0, 6), (0.5, 7)] {
+        adaptive.set_load(load).expect("a load");
+        adaptive.step(secs(now));
+    }
+    adaptive.step(secs(8));
+    assert_eq!((adaptive.stats().load.value, adaptive.stats().decreases), (Some(0.5), 5));
+}
+
 /// Goal: silence holds the rate for a while, and then lets it rise, also where nobody stepped.
 /// Method: a quiet time of 3 s: steps before it, in it, and one long after it.
 #[test]
@@ -223,6 +244,8 @@ proptest! {
             prop_assert!((1.0..=max_factor.min(16.0)).contains(&base));
             prop_assert!((1.0..=4.0).contains(&ceiling) && (1.0..=16.0).contains(&width));
         }
+        // Else the last one would stay in force.
+        adaptive.set_load(0.0).expect("a load");
         for _ in 0..21 {
             now += secs(1);
             adaptive.observe_lag(Duration::ZERO);
