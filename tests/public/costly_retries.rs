@@ -254,8 +254,8 @@ fn load_draws_delays_out() {
 /// with more ready than their places, for a minute in which somebody looks after what is due; what
 /// new failures are told meanwhile, and when work goes on.
 ///
-/// Cause: only attempts that were handed out told of lag and depth, so that a stall was silence, and
-/// after ten seconds of it retries came faster.
+/// Cause: only attempts that were handed out told of lag and depth, so that a stall was silence,
+/// and after ten seconds of it retries came faster.
 #[test]
 fn stall_draws_delays_out() {
     let backoff = BackoffPolicy::constant(Duration::from_secs(1)).jitter(Jitter::None);

@@ -99,7 +99,8 @@ impl<'e> Lease<'e> {
         }
     }
 
-    /// The attempt has failed, and another is asked for: if it is a retry, that one needs its place.
+    /// The attempt has failed, and another is asked for: if it is a retry, that one needs its
+    /// place.
     pub(super) fn make_way(&mut self) {
         if matches!(self.paid.as_deref(), Some(Paid::Retry(_))) {
             self.settle(false);

@@ -7,10 +7,10 @@
 //! - from the moment in which a retry was granted until it is handed out in this process;
 //! - while the guard of a lease was given up for its token.
 //!
-//! Another process may run the retry, or be given the token, and tells nobody. It runs unpaid, since
-//! it was paid for here; and here the record is looked at: whenever a retry is asked for, and by
-//! whoever looks after what is due. A retry counts until its attempt has ended, as it would if it
-//! had run here, and brings what a success brings.
+//! Another process may run the retry, or be given the token, and tells nobody. It runs unpaid
+//! there, since it was paid for here; and here the record is looked at: whenever a retry is asked
+//! for, and by whoever looks after what is due. A retry counts until its attempt has ended, as it
+//! would if it had run here, and brings what a success brings.
 
 use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Unbounded};

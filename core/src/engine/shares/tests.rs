@@ -49,8 +49,8 @@ fn looks_come_to_all() {
     assert!(shares.kept.values().all(|(name, _)| name.slot.is_multiple_of(2)));
 }
 
-/// Goal: a grant that is kept too late for its attempt is settled all the same. Method: by hand, the
-/// retry is handed out between the decision and the note of what was paid for it.
+/// Goal: a grant that is kept too late for its attempt is settled all the same. Method: by hand,
+/// the retry is handed out between the decision and the note of what was paid for it.
 #[test]
 fn late_grants_are_settled() {
     let clock = ManualClock::new();

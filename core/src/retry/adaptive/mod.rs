@@ -21,9 +21,9 @@
 //! one stays in force until another is told, or for [`quiet`](AdaptiveConfig::quiet), since whoever
 //! measures a load tells it when it changes.
 //!
-//! **Silence.** An interval without any observation, or load in force, changes nothing, until nothing was heard for
-//! [`quiet`](AdaptiveConfig::quiet). From then on each interval adds: there is nothing to be
-//! careful about.
+//! **Silence.** An interval without any observation, or load in force, changes nothing, until
+//! nothing was heard for [`quiet`](AdaptiveConfig::quiet). From then on each interval adds: there
+//! is nothing to be careful about.
 
 mod config;
 mod stats;
