@@ -184,7 +184,9 @@ impl Lease<'_> {
     }
 
     /// Undoes the finished steps of this record, the last one first, and notes for each that it is
-    /// undone, so that none is undone twice whoever goes on with it. Stops at the first that fails.
+    /// undone, whoever goes on with it. A process that dies between `undo` and that note leaves one
+    /// that is undone again: give its downstream key to the service below. Stops at the first that
+    /// fails.
     ///
     /// For a record that is not going to be completed: fail it for good afterwards. What it undoes
     /// is finished no more, and runs again if there is another attempt.
