@@ -169,3 +169,57 @@ fn failing_for_good_undoes_the_steps() {
         assert_eq!(lapsed, usize::from(lapses));
     }
 }
+
+/// Goal: where nobody but workers looks, they ask about what is unknown, and wait for as long as
+/// nobody knows. Method: a hook that knows at its second call; polls before and after its pause.
+///
+/// Cause: workers counted what is to be asked as due, and did not ask.
+#[test]
+fn workers_ask_about_unknown_records() {
+    let (engine, clock) = build(builder());
+    let asked = Arc::new(AtomicU32::new(0));
+    let seen = Arc::clone(&asked);
+    // Relaxed, all: one thread.
+    let hooked = engine.set_reconciler(move |_| match seen.fetch_add(1, Ordering::Relaxed) {
+        0 => Reconciled::StillUnknown,
+        _ => Reconciled::Succeeded(done("it did")),
+    });
+    hooked.expect("set");
+    admitted(&engine, &request("a")).fail(Failure::unknown()).expect("holds the lease");
+    let poll = || {
+        assert!(engine.next_attempt(Duration::ZERO).expect("answered").is_none());
+        asked.load(Ordering::Relaxed)
+    };
+    assert_eq!([poll(), poll()], [1, 1]);
+    clock.advance(Duration::from_secs(1));
+    assert_eq!([poll(), poll()], [2, 2]);
+    assert_eq!(replayed(&engine, &request("a")).body(), b"it did");
+}
+
+/// Goal: records that stay unknown keep no other from being asked about. Method: more of them than
+/// are kept in mind, all asked about in vain; then one of which the hook knows.
+#[test]
+fn hopeless_records_keep_no_other_waiting() {
+    let (engine, _clock) = build(builder().capacity(4_000));
+    let known = Arc::new(Mutex::new(0));
+    let token = Arc::clone(&known);
+    let hooked = engine.set_reconciler(move |record| {
+        if record.fencing_token == *token.lock().unwrap() {
+            return Reconciled::Succeeded(done("it did"));
+        }
+        Reconciled::StillUnknown
+    });
+    hooked.expect("set");
+    let fail = |key: &str| {
+        let lease = admitted(&engine, &request(key));
+        let token = lease.fencing_token().get();
+        lease.fail(Failure::unknown()).expect("holds the lease");
+        token
+    };
+    (0..2_000).for_each(|number| _ = fail(&format!("hopeless-{number}")));
+    let asked = engine.reconcile(5_000).expect("answered");
+    assert!(asked.asked >= 1_000 && asked.resolved == 0, "{asked:?}");
+    *known.lock().unwrap() = fail("known");
+    let asked = engine.reconcile(5_000).expect("answered");
+    assert_eq!(asked.resolved, 1, "{asked:?}");
+}

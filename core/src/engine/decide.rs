@@ -286,7 +286,7 @@ impl Engine {
         };
         let scheduled = entry.filter(|entry| self.table.is_scheduled(*entry));
         match (scheduled, policy) {
-            (Some(entry), _) if self.retries.leaves_lapses() => {
+            (Some(entry), _) if self.leaves_lapse(entry) => {
                 // Whoever looks after attempts sees to it.
                 self.announce(entry, rules.now_ms);
                 let (next_attempt, due_ms) = (self.attempt_of(found) + 1, rules.now_ms);

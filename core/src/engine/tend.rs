@@ -201,7 +201,7 @@ impl Engine {
         if let Ok(Some(entry)) = self.table.entry_of(found.slot, found.seen)
             && self.table.is_scheduled(entry)
         {
-            if self.retries.leaves_lapses() {
+            if self.leaves_lapse(entry) {
                 // Whoever looks after attempts sees to it.
                 self.announce(entry, self.now_ms());
             } else {

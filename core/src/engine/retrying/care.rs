@@ -11,7 +11,7 @@ use crate::sync::planted::Bug;
 use crate::table::control::{Fence, State};
 use crate::table::entry::{Entry, JournalWord};
 use crate::table::retrying::EntryDraft;
-use crate::table::slot::Lapse;
+use crate::table::slot::{Kind, Lapse};
 use crate::table::{Found, Rules};
 
 /// A journal that the holder of an attempt is about to put in the place of the one before, if there
@@ -265,6 +265,11 @@ impl Engine {
         changed
     }
 
+    /// Whether the lapse of `entry` is left to whoever looks after attempts.
+    pub(in super::super) fn leaves_lapse(&self, entry: Entry) -> bool {
+        self.retries.leaves_lapses(self.table.operation_of(entry), self.region.is_shared())
+    }
+
     /// The attempt `fence` of `entry` has ended: its place is another's, if this process handed it
     /// out. True: it did. The next one may run already.
     pub(super) fn attempt_over(&self, entry: Entry, fence: Fence) -> bool {
@@ -292,13 +297,19 @@ impl Engine {
             let own = self.attempt_over(entry, fence);
             self.table.without_leavings(entry);
             if seen.state() == State::Waiting {
-                // Given back: whoever looks after attempts has to hear when it is due.
-                let due_ms = self.table.slot(slot).deadline().at_ms;
+                // Given back: whoever looks after attempts has to hear when it is due. It may have
+                // gone on since, and may end at another time: then somebody looks now.
+                let deadline = self.table.slot(slot).deadline();
+                let is_due = deadline.belongs_to(seen.fence()) && deadline.kind == Kind::Due;
+                let due_ms = if is_due { deadline.at_ms } else { self.now_ms() };
                 self.announce(entry, due_ms);
             } else if !own && self.region.is_shared() {
                 // Another process handed it out, perhaps, and has a place free now.
                 self.announce(entry, self.now_ms());
             }
+        } else if self.scheduler().index().ready.len() != 0 {
+            // Whoever gave its entry up may be another, who knows nothing of a place here.
+            self.scheduler().wake_one();
         }
     }
 

@@ -73,7 +73,10 @@ impl Engine {
     }
 
     /// Asks the [reconciler](Self::set_reconciler) about records that are unknown, at most `limit`
-    /// of those that have been found; [`advance`](Self::advance) and the sweep find them.
+    /// of those that have been found. Whoever looks after attempts does so too: workers in
+    /// [`next_attempt`](Self::next_attempt), a [`Driver`](crate::Driver), and
+    /// [`advance`](Self::advance). One that stays unknown is asked about again after a second, then
+    /// two, and so on up to five minutes.
     ///
     /// # Errors
     ///
@@ -293,6 +296,14 @@ impl Doubt {
 
     pub(super) fn ask_ms(&self) -> u64 {
         self.ask_ms
+    }
+
+    pub(super) fn pause_ms(&self) -> u64 {
+        self.pause_ms
+    }
+
+    pub(super) fn was_asked(&self) -> bool {
+        self.pause_ms > FIRST_PAUSE_MS
     }
 
     pub(super) fn later(self, now_ms: u64) -> Self {

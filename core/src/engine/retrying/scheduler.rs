@@ -195,6 +195,34 @@ impl Scheduler {
     }
 }
 
+/// A place among the sleepers of a thread that looks what there is. A panic of a clock, or of a
+/// hook, gives it back, and what its owner was woken for is another's.
+pub(super) struct Seat<'s> {
+    scheduler: &'s Scheduler,
+    pub(super) ticket: u64,
+}
+
+impl<'s> Seat<'s> {
+    pub(super) fn take(scheduler: &'s Scheduler, waker: Waker, kind: Kind) -> Self {
+        Self { scheduler, ticket: scheduler.enter(waker, kind) }
+    }
+
+    /// False: its owner was woken.
+    pub(super) fn leave(self) -> bool {
+        let (scheduler, ticket) = (self.scheduler, self.ticket);
+        std::mem::forget(self);
+        scheduler.leave(ticket)
+    }
+}
+
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        if !self.scheduler.leave(self.ticket) {
+            self.scheduler.wake_one();
+        }
+    }
+}
+
 impl Index {
     fn new() -> Self {
         Self {
@@ -218,6 +246,14 @@ impl Index {
             *filed = due_ms;
             // Entries are numbered below 2^28.
             self.wheel.insert_raw(index as u32, 0, due_ms);
+        }
+    }
+
+    /// Files entry `index` for `due_ms`, by what somebody has read of it after it was taken out. If
+    /// it was filed meanwhile, by whoever changed it since, that stands.
+    pub(super) fn file_again(&mut self, index: usize, due_ms: u64) {
+        if !self.is_filed(index) || Bug::StaleLookFiled.is_planted() {
+            self.file(index, due_ms);
         }
     }
 
@@ -262,8 +298,12 @@ impl Index {
 
     /// When something has to be looked at next, at the latest.
     pub(super) fn first_due_ms(&self) -> Option<u64> {
-        let doubt = self.doubts.values().map(Doubt::ask_ms).min();
-        self.wheel.next_due().into_iter().chain(doubt).min()
+        self.wheel.next_due().into_iter().chain(self.next_doubt_ms()).min()
+    }
+
+    /// When somebody has to be asked about a record that is unknown.
+    pub(super) fn next_doubt_ms(&self) -> Option<u64> {
+        self.doubts.values().map(Doubt::ask_ms).min()
     }
 
     /// Takes in what has changed about `entries` since the last call.
@@ -313,10 +353,18 @@ impl Index {
         true
     }
 
-    /// Notes that the record in `slot` is unknown. Beyond some thousands the sweep finds it later.
+    /// Notes that the record in `slot` is unknown. Of more than [`MOST_DOUBTS`] those are forgotten
+    /// that were asked about the most often in vain, until the sweep finds them again.
     pub(super) fn doubt(&mut self, slot: usize, fence: u64, now_ms: u64) {
-        let known = self.doubts.get(&slot).is_some_and(|doubt| doubt.is_of(fence));
-        if !known && self.doubts.len() < MOST_DOUBTS {
+        if self.doubts.get(&slot).is_some_and(|doubt| doubt.is_of(fence)) {
+            return;
+        }
+        if self.doubts.len() >= MOST_DOUBTS && !Bug::DoubtsStarved.is_planted() {
+            let asked = self.doubts.iter().max_by_key(|(slot, doubt)| (doubt.pause_ms(), **slot));
+            let asked = asked.filter(|(_, doubt)| doubt.was_asked()).map(|(slot, _)| *slot);
+            asked.and_then(|slot| self.doubts.remove(&slot));
+        }
+        if self.doubts.len() < MOST_DOUBTS {
             self.doubts.insert(slot, Doubt::new(fence, now_ms));
         }
     }
@@ -410,5 +458,40 @@ mod tests {
         index.file(3, 1_000);
         index.file_own(3, 9_000, 0);
         assert_eq!(index.next_due(1_000, &mut 10), Some(Due { due_ms: 1_000, index: 3 }));
+    }
+
+    /// Goal: who has looked at a record does not put off what was filed since. Method: by hand; it
+    /// is changed and filed between his look and his filing.
+    #[test]
+    fn stale_look_files_nothing() {
+        let mut index = Index::new();
+        index.take_in(8, &Made(0));
+        index.file(3, 1_000);
+        assert_eq!(index.next_due(1_000, &mut 10), Some(Due { due_ms: 1_000, index: 3 }));
+        index.file(3, 2_000);
+        index.file_again(3, 600_000);
+        assert_eq!(index.next_due(2_000, &mut 10), Some(Due { due_ms: 2_000, index: 3 }));
+    }
+
+    /// Goal: a thread that dies while it looks takes no wake-up with it. Method: one of two that
+    /// sleep is woken, and its place is dropped as a panic drops it.
+    #[test]
+    fn seat_that_is_dropped_passes_its_wake_up_on() {
+        struct Woken(std::sync::atomic::AtomicU64);
+        impl std::task::Wake for Woken {
+            fn wake(self: std::sync::Arc<Self>) {
+                // Relaxed: one thread.
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        let woken = [0; 2].map(|_| std::sync::Arc::new(Woken(0.into())));
+        let scheduler = Scheduler::new();
+        let [first, second] =
+            [0, 1].map(|at| Seat::take(&scheduler, woken[at].clone().into(), Kind::Worker));
+        scheduler.wake_one();
+        drop(first);
+        // Relaxed: one thread.
+        assert_eq!([0, 1].map(|at: usize| woken[at].0.load(Ordering::Relaxed)), [1, 1]);
+        assert!(!second.leave(), "it was woken");
     }
 }
