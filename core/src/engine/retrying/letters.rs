@@ -131,7 +131,7 @@ impl Engine {
     }
 
     /// [`redrive`](Self::redrive) for all that `filter` lets through, at most `limit`. Gives their
-    /// number.
+    /// number. Reads as much as [`dead_letters`](Self::dead_letters), and writes a journal for each.
     ///
     /// # Errors
     ///
@@ -167,7 +167,7 @@ impl Engine {
     }
 
     /// [`discard`](Self::discard) for all that `filter` lets through, at most `limit`. Gives their
-    /// number.
+    /// number. Reads as much as [`dead_letters`](Self::dead_letters).
     ///
     /// # Errors
     ///

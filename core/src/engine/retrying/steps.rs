@@ -186,7 +186,7 @@ impl Lease<'_> {
     /// Undoes the finished steps of this record, the last one first, and notes for each that it is
     /// undone, whoever goes on with it. A process that dies between `undo` and that note leaves one
     /// that is undone again: give its downstream key to the service below. Stops at the first that
-    /// fails.
+    /// fails. Writes the journal once for each.
     ///
     /// For a record that is not going to be completed: fail it for good afterwards. What it undoes
     /// is finished no more, and runs again if there is another attempt.
