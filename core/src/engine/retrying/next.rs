@@ -207,6 +207,31 @@ impl Engine {
         NextAttempt { engine: self, ticket: None, born: crate::fork::generation() }
     }
 
+    /// At most `most` attempts that are due, as soon as there is one, as a future: the batch of
+    /// [`next_attempt_async`](Self::next_attempt_async). Dropping it loses none.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::Forked`], when polled.
+    ///
+    /// ```
+    /// use std::future::Future;
+    /// use std::pin::pin;
+    /// use std::task::{Context, Waker};
+    ///
+    /// let engine = oncegate::Engine::builder().capacity(1_000).build()?;
+    /// let mut next = pin!(engine.next_attempts_async(16));
+    /// assert!(next.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    pub async fn next_attempts_async(&self, most: usize) -> Result<Vec<Attempt<'_>>, Error> {
+        let Some(others) = most.checked_sub(1) else { return Ok(Vec::new()) };
+        let mut attempts = vec![self.next_attempt_async().await?];
+        // The first is the caller's, whatever becomes of the others.
+        attempts.extend(self.next_attempts(others, Duration::ZERO).unwrap_or_default());
+        Ok(attempts)
+    }
+
     /// Wakes another worker, if this one took its turn, or left something.
     fn pass_on(&self, woken: bool) {
         if woken || self.scheduler().index().ready.len() != 0 {
