@@ -260,8 +260,7 @@ impl Engine {
         journal: &Journal,
         rules: &Rules,
     ) -> Option<Found> {
-        let left = journal.steps.iter().any(|step| !step.undone);
-        if !left || self.retries.undo_of(&journal.operation).is_none() {
+        if journal.steps.is_empty() || self.retries.undo_of(&journal.operation).is_none() {
             return None;
         }
         let (token, led) = self.lead(found, entry, Lapse::Reclaim, rules)?;
