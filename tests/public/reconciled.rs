@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use crate::support::*;
 use oncegate::{
-    Admission, AttemptEnd, AttemptError, BackoffPolicy, Buried, Engine, EngineBuilder, Failure,
-    LapsedAttempt, LetterFilter, ManualClock, OnLapse, OperationSettings, Outcome, Reconciled,
-    RetryContext, RetryPolicy, Step,
+    Admission, AttemptEnd, AttemptError, BackoffPolicy, BeginOptions, Buried, Completed, Engine,
+    EngineBuilder, ErrorCode, Failure, LapsedAttempt, Later, Lease, LetterFilter, ManualClock,
+    OnFull, OnLapse, OperationSettings, Outcome, Reconciled, RetryContext, RetryPolicy, Step,
 };
 
 fn builder() -> EngineBuilder {
@@ -168,4 +168,85 @@ fn failing_for_good_undoes_the_steps() {
         let lapsed = letter.history.iter().filter(|past| past.end == AttemptEnd::Lapsed).count();
         assert_eq!(lapsed, usize::from(lapses));
     }
+}
+
+/// A table whose outcomes may not go, with room for few of them.
+fn small_store() -> EngineBuilder {
+    let builder = builder().capacity(400).on_full(OnFull::Reject).inline_outcome(0);
+    let builder = builder.max_retrying(4).context_limit(64).outcome_limit(4_096);
+    builder.outcome_bytes(256 << 10)
+}
+
+/// Leases of other requests, to fill the store with once it is to be full.
+fn others<'e>(engine: &'e Engine, keys: &[String]) -> Vec<Lease<'e>> {
+    let options = BeginOptions::new().dedup_window(OTHERS_STAY).lease_duration(WINDOW);
+    let begin = |key: &String| match engine.begin_with(&request(key), &options) {
+        Ok(Admission::Admitted(lease)) => lease,
+        other => panic!("not admitted: {other:?}"),
+    };
+    keys.iter().map(begin).collect()
+}
+
+/// Completes `others` until not the smallest outcome finds room, for a minute.
+fn fill_store(others: Vec<Lease<'_>>) {
+    let mut bytes = 4_000;
+    for lease in others {
+        let stored = lease.complete(&Outcome::new(200, vec![7; bytes])).expect("held");
+        if stored == Completed::WithoutBytes {
+            bytes /= 2;
+        }
+        if bytes == 0 {
+            return;
+        }
+    }
+    panic!("there is room left");
+}
+
+const OTHERS_STAY: Duration = Duration::from_secs(60);
+
+/// Goal: steps are undone only if the record fails: where there is no room for its letter, the
+/// lease lasts, and nothing is undone. Method: the last attempt fails while the store is full, and
+/// its holder then completes; with room, the same failure undoes all steps and is a letter.
+///
+/// Cause: the steps were undone first, and the room was asked for afterwards.
+#[test]
+fn nothing_is_undone_without_room() {
+    let (engine, clock) = build(small_store());
+    let undone = Arc::new(Mutex::new(Vec::new()));
+    let list = Arc::clone(&undone);
+    let settings = OperationSettings::new().undo(move |step| {
+        list.lock().unwrap().push(step.name.to_owned());
+        Ok(())
+    });
+    engine.set_operation("order", settings).expect("valid");
+    let keys: Vec<String> = (0..300).map(|key| format!("other-{key}")).collect();
+    let others = others(&engine, &keys);
+    let (context, error) = (RetryContext::new("order", b"context"), AttemptError::new("503"));
+    for key in ["one", "two"] {
+        let mut lease = admitted(&engine, &request(key));
+        for name in ["reserve", "charge"] {
+            let step = lease.step(name, || Ok::<_, String>(Vec::new())).expect("room");
+            assert!(matches!(step, Step::Ran(_)));
+        }
+        let _ = lease.retry_later(&error, &context).expect("room");
+    }
+    clock.advance(Duration::from_secs(10));
+    let next = || engine.next_attempt(Duration::ZERO).expect("answered").expect("due").into_lease();
+    let (one, two) = (next(), next());
+    fill_store(others);
+    let full = engine.retry_later(one.token(), &error, &context).unwrap_err();
+    assert_eq!((full.code(), full.field()), (ErrorCode::Full, "outcome_bytes"));
+    assert_eq!(*undone.lock().unwrap(), [""; 0], "the attempt may yet succeed");
+    one.complete(&done("")).expect("the lease lasts");
+
+    let mut two = two;
+    two.renew(10 * OTHERS_STAY).expect("held");
+    clock.advance(OTHERS_STAY);
+    let later = two.retry_later(&error, &context).expect("room");
+    assert!(matches!(later, Later::Buried { reason: Buried::Attempts, kept: true, .. }));
+    assert_eq!(*undone.lock().unwrap(), ["charge", "reserve"]);
+    let page = engine.dead_letters(&LetterFilter::all(), None, 10).expect("answered");
+    let [letter] = &page.letters[..] else { panic!("{page:?}") };
+    assert_eq!((letter.reason, letter.context()), (Buried::Attempts, &b"context"[..]));
+    assert_eq!((letter.steps.len(), letter.history.len()), (0, 2));
 }
