@@ -1,7 +1,7 @@
 //! Care: the journal of a record that is retried, kept in step with its attempts.
 
 use super::super::{Engine, LeaseToken, millis_up};
-use super::retries::{Asked, Granted, hash_of};
+use super::retries::{Asked, Denied, Granted, hash_of};
 use crate::error::Error;
 use crate::observe::Event;
 use crate::outcome::Written;
@@ -218,14 +218,14 @@ impl Engine {
         let asked = Asked { found, journal: &journal, scope, kind, error: None };
         let granted = match self.ask(&asked, rules) {
             Ok(granted) => granted,
-            Err(_) => {
+            Err(Denied { reason, .. }) => {
                 let led = self.lead_to_undo(found, entry, &journal, rules);
                 let word_and_journal = match led {
                     Some(_) => self.journal(entry),
                     None => Some((word, journal)),
                 };
                 let Some(read) = word_and_journal else { return };
-                return self.bury_lapsed(led.unwrap_or(found), entry, read, rules);
+                return self.bury_lapsed(led.unwrap_or(found), entry, read, reason, rules);
             }
         };
         let Granted { delay, receipt } = granted;

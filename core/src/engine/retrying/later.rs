@@ -203,12 +203,13 @@ pub enum Later {
     },
 }
 
-/// Why a record is not tried again.
+/// Why a record is not tried again. Which limit ended it, whether its last attempt failed or
+/// lapsed: the latter is in its [history](crate::DeadLetter::history).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[repr(u8)]
 pub enum Buried {
-    /// As many attempts failed as the policy allows.
+    /// As many attempts failed, or lapsed, as the policy allows.
     Attempts = 1,
     /// No further attempt fits before the policy's deadline.
     Deadline = 2,
@@ -216,7 +217,7 @@ pub enum Buried {
     Budget = 3,
     /// The error was terminal, or the service said not to retry.
     FinalError = 4,
-    /// Its last attempt was given up by its lapse.
+    /// Its last attempt was given up by its lapse, and no limit ended it.
     Lapsed = 5,
 }
 
