@@ -249,3 +249,49 @@ fn nothing_is_undone_without_room() {
     assert_eq!((letter.reason, letter.context()), (Buried::Attempts, &b"context"[..]));
     assert_eq!((letter.steps.len(), letter.history.len()), (0, 2));
 }
+
+/// Goal: where there is no room to note that a lapse is cleaned up after, nothing is, and no
+/// attempt is used up. Method: the store is full for a minute while a lapse is seen to again and
+/// again; then there is room, and it is cleaned up after as if nothing had been.
+///
+/// Cause: a lease of the engine's own was taken and given up each millisecond.
+#[test]
+fn full_store_uses_up_no_attempts() {
+    let (engine, clock) = build(small_store());
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let list = Arc::clone(&told);
+    let settings = OperationSettings::new()
+        .policy(RetryPolicy::new(BackoffPolicy::constant(Duration::from_secs(10))).max_attempts(3))
+        .on_lapse(move |lapsed| {
+            list.lock().unwrap().push((lapsed.attempt, lapsed.lapsed_token));
+            Ok(())
+        });
+    engine.set_operation("charge", settings).expect("valid");
+    let keys: Vec<String> = (0..300).map(|key| format!("other-{key}")).collect();
+    let others = others(&engine, &keys);
+    let lease = admitted(&engine, &request("key"));
+    let context = RetryContext::new("charge", b"context");
+    let _ = lease.retry_later(&AttemptError::new("503"), &context).expect("room");
+    clock.advance(Duration::from_secs(10));
+    let next = engine.next_attempt(Duration::ZERO).expect("answered").expect("due");
+    let lost = next.lease().fencing_token().get();
+    let _lost = next.into_lease().into_token();
+    fill_store(others);
+    clock.advance(LEASE);
+    let mut looked_at = 0;
+    for _ in 0..200 {
+        looked_at += engine.advance(100).expect("answered").looked_at;
+        clock.advance(Duration::from_millis(2));
+    }
+    assert!(looked_at < 10, "it backs off, {looked_at} looks");
+    let met = engine.begin(&request("key")).expect("answered");
+    assert!(matches!(met, Admission::Scheduled { next_attempt: 3, .. }), "{met:?}");
+    assert_eq!(told.lock().unwrap().len(), 0);
+    for _ in 0..3 {
+        clock.advance(OTHERS_STAY);
+        engine.advance(100).expect("answered");
+    }
+    assert_eq!(*told.lock().unwrap(), [(2, lost)]);
+    let next = engine.next_attempt(Duration::ZERO).expect("answered").expect("due");
+    assert_eq!((next.lease().attempt(), next.context()), (4, &b"context"[..]));
+}
