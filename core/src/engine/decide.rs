@@ -294,7 +294,8 @@ impl Engine {
                 let answer = Answer::Scheduled { at: found, next_attempt, due_ms, look_ms };
                 return Ok(Met::Answer(answer));
             }
-            (Some(entry), _) => self.lapse_retried(found, entry, policy, rules),
+            // Nothing is to be cleaned up here, so that no room is needed.
+            (Some(entry), _) => _ = self.lapse_retried(found, entry, policy, rules),
             (None, Lapse::Reclaim) => {
                 let taken = self.take(found, home, rules, wish, Status::Expired)?;
                 if matches!(taken, Met::Answer(Answer::Admitted { .. })) {

@@ -205,7 +205,8 @@ impl Engine {
                 // Whoever looks after attempts sees to it.
                 self.announce(entry, self.now_ms());
             } else {
-                self.lapse_retried(found, entry, policy, &self.rules());
+                // Nothing is to be cleaned up here, so that no room is needed.
+                let _ = self.lapse_retried(found, entry, policy, &self.rules());
             }
             return true;
         }

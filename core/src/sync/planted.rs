@@ -94,6 +94,8 @@ bugs! {
     ClaimsMistaken,
     /// What is ready is made ready again whenever a neighbour changes.
     ReadyFiledAgain,
+    /// What was filed for another time stays in the wheel until its first time comes.
+    WheelUnswept,
     /// A record that is retried takes the first of its entries, where another run has more room.
     EmptierRunIgnored,
     /// There are more dead letters than may be.

@@ -1,10 +1,11 @@
 //! Care: the journal of a record that is retried, kept in step with its attempts.
 
 use super::super::{Engine, LeaseToken, millis_up};
-use super::retries::{Asked, Granted, hash_of};
+use super::reconcile::CleanUp;
+use super::retries::{Asked, Denied, Granted, hash_of};
 use crate::error::Error;
 use crate::observe::Event;
-use crate::outcome::Written;
+use crate::outcome::{Outcome, Written};
 use crate::retry::FailureKind;
 use crate::retry::journal::{End, Journal, Note};
 use crate::sync::planted::Bug;
@@ -130,6 +131,12 @@ impl Engine {
 }
 
 impl Engine {
+    /// Whether a journal such as this one finds room twice over.
+    pub(super) fn has_room_for(&self, journal: &Journal, rules: &Rules) -> bool {
+        let bytes = 2 * Outcome::new(0, journal.encode()).stored_bytes();
+        self.store.make_room(bytes / size_of::<u64>(), self.room(rules), self)
+    }
+
     /// The journal of the attempt that was found, for its holder, and where it is kept, if it is.
     pub(super) fn open_journal(
         &self,
@@ -189,23 +196,31 @@ impl Engine {
     }
 
     /// Sees to a record that is retried and whose lease is closed: by its policy, and where that
-    /// lets it run again, by the retry policy.
+    /// lets it run again, by the retry policy. False: there is no room to do so; look again later.
     pub(in super::super) fn lapse_retried(
         &self,
         found: Found,
         entry: Entry,
         policy: Lapse,
         rules: &Rules,
-    ) {
+    ) -> bool {
         if self.finish_left(found) {
-            return;
+            return true;
         }
         if policy != Lapse::Reclaim {
-            return self.lapse(found, policy);
+            self.lapse(found, policy);
+            return true;
         }
-        if self.clean_up_lapse(found, entry, policy, rules) {
-            return;
+        match self.clean_up_lapse(found, entry, policy, rules) {
+            CleanUp::Needless => self.go_on_after_lapse(found, entry, rules),
+            CleanUp::Done => {}
+            CleanUp::NoRoom => return false,
         }
+        true
+    }
+
+    /// Schedules the attempt after one that has lapsed, or buries the record.
+    fn go_on_after_lapse(&self, found: Found, entry: Entry, rules: &Rules) {
         let Some((word, mut journal)) = self.journal(entry) else { return };
         if !journal.has_note(self.attempt_of(found)) {
             journal.note(self.note_of(found, End::Lapsed, 0, String::new(), rules));
@@ -218,14 +233,14 @@ impl Engine {
         let asked = Asked { found, journal: &journal, scope, kind, error: None };
         let granted = match self.ask(&asked, rules) {
             Ok(granted) => granted,
-            Err(_) => {
+            Err(Denied { reason, .. }) => {
                 let led = self.lead_to_undo(found, entry, &journal, rules);
                 let word_and_journal = match led {
                     Some(_) => self.journal(entry),
                     None => Some((word, journal)),
                 };
                 let Some(read) = word_and_journal else { return };
-                return self.bury_lapsed(led.unwrap_or(found), entry, read, rules);
+                return self.bury_lapsed(led.unwrap_or(found), entry, read, reason, rules);
             }
         };
         let Granted { delay, receipt } = granted;

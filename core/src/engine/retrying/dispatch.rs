@@ -251,7 +251,11 @@ impl Engine {
                     Err(Open::Until(until_ms)) => return Looked::Later(until_ms),
                     Err(Open::Ending) => _ = self.help(found),
                     Err(Open::Changed) => {}
-                    Ok(Lapsed(policy)) => self.lapse_retried(found, entry, policy, rules),
+                    Ok(Lapsed(policy)) => {
+                        if !self.lapse_retried(found, entry, policy, rules) {
+                            return Looked::Later(rules.now_ms.saturating_add(NO_ROOM_MS));
+                        }
+                    }
                 },
                 State::Waiting | State::Vacant | State::Claimed | State::Inserting => {}
                 State::Unknown => {
@@ -378,5 +382,7 @@ const RIPENED: usize = 1_024;
 const RECONCILED: usize = 16;
 /// How many entries are filed under one lock, for which the end of an attempt may wait.
 const FILED_AT_ONCE: usize = 256;
+/// How long a lapse waits that finds no room to be noted.
+const NO_ROOM_MS: u64 = 1_000;
 /// How often a record is looked at whose journal is kept, and that nobody schedules.
 const KEPT_MS: u64 = 60_000;

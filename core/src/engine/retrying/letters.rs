@@ -357,17 +357,20 @@ impl Engine {
         let _ = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
     }
 
-    /// Buries a record whose last attempt has lapsed.
+    /// Buries a record whose last attempt has lapsed, and which a limit ended, as `reason` says.
     pub(super) fn bury_lapsed(
         &self,
         found: Found,
         entry: Entry,
         (word, mut journal): (JournalWord, Journal),
+        reason: Buried,
         rules: &Rules,
     ) {
         let Found { slot, seen } = found;
         let outcome = Outcome::new(options::LAPSED_STATUS, []);
-        journal.reason = Buried::Lapsed as u8;
+        // That it lapsed is in its history.
+        let by_limit = matches!(reason, Buried::Attempts | Buried::Deadline | Buried::Budget);
+        journal.reason = if by_limit { reason } else { Buried::Lapsed } as u8;
         journal.buried_ms = rules.now_ms;
         let window_ms = journal.window_ms;
         let room = self.room_for_letter();
