@@ -143,6 +143,32 @@ fn calls_pay_for_their_retries() {
     assert!(matches!(engine.begin(&request("key")), Ok(Admission::Admitted(_))), "it is free");
 }
 
+/// Goal: gRPC charges each failure that could be retried, and so those after which no attempt comes
+/// (A6, "Throttling Retry Attempts and Hedged RPCs"). Method: failures that end a record by each
+/// limit, left to the engine and in one call; one that cannot be retried.
+#[test]
+fn last_failures_are_charged() {
+    let backoff = BackoffPolicy::constant(Duration::from_secs(10));
+    let once = RetryPolicy::new(backoff.clone()).max_attempts(1);
+    let late = RetryPolicy::new(backoff).max_attempts(9).deadline(Duration::from_secs(5));
+    for policy in [once, late] {
+        let (engine, _clock) = build(builder().retry_policy(policy.clone()));
+        let bucket = RetryBudget::grpc(10, 0.1).build().expect("valid");
+        engine.set_retry_budget(bucket.clone()).expect("set");
+        let buried = later(&engine, "a", &error());
+        let by_limit = |reason| matches!(reason, Buried::Attempts | Buried::Deadline);
+        assert!(matches!(buried, Later::Buried { reason, .. } if by_limit(reason)), "{buried:?}");
+        assert_eq!(bucket.left(Duration::ZERO), 9.0, "left to the engine");
+        let work = || Ok::<_, String>(Outcome::new(503, b""));
+        let retried = engine.run_with_retries(&request("b"), &policy, work).expect("answered");
+        let by_limit = matches!(retried.given_up, Some(GivenUp::Attempts | GivenUp::Deadline));
+        assert!(by_limit, "{:?}", retried.given_up);
+        assert_eq!(bucket.left(Duration::ZERO), 8.0, "in one call");
+        let _ = later(&engine, "c", &AttemptError::new("declined").terminal());
+        assert_eq!(bucket.left(Duration::ZERO), 8.0, "it could not be retried");
+    }
+}
+
 /// Goal: what the service says, and what the caller knows, is heard. Method: hints within the
 /// limits, a refusal, a terminal error, and a policy of the operation.
 #[test]

@@ -25,6 +25,7 @@ mod long_windows;
 mod many_tenants;
 mod noisy_tenant;
 mod outcomes;
+mod paid_retries;
 mod reconciled;
 mod refused_input;
 mod retried_calls;

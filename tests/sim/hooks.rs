@@ -25,8 +25,8 @@ pub(crate) fn watch(builder: EngineBuilder, shared: &Shared, index: usize) -> En
 /// Sets what is a process's own: policies, limits, budgets and hooks.
 pub(crate) fn set(engine: &Engine, shared: &Shared, index: usize) -> Result<(), Error> {
     let (plan, budget) = {
-        let world = shared.world();
-        (world.plan.clone(), world.budget.clone())
+        let mut world = shared.world();
+        (world.plan.clone(), world.budget_of(index))
     };
     for (number, operation) in OPERATIONS.into_iter().enumerate() {
         let mut settings = OperationSettings::new().policy(plan.rhythms[number].policy.clone());

@@ -100,7 +100,7 @@ fn follow(world: &mut World, job: &Job, told: &Told, later: &Later) {
             (record.scheduled, record.journal) = (true, true);
             record.context.clone_from(&told.context);
             world.ledger.lasts(job.id, job.token, now);
-            world.granted(job.id);
+            world.granted(job.id, job.node);
         }
         Later::Buried { reason, kept, budget } => {
             world.kinds.add(match reason {

@@ -130,7 +130,7 @@ impl Plan {
         if self.adaptive { builder.adaptive_backoff(AdaptiveBackoff::builder()) } else { builder }
     }
 
-    /// The budget of the operation that has one, for all processes together.
+    /// The budget of the operation that has one, for one process.
     pub(crate) fn budget() -> RetryBudget {
         let bucket = RetryBudget::bucket().name("paid").capacity(BUDGET).success(BUDGET_SUCCESS);
         bucket.build().expect("a valid budget")

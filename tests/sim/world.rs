@@ -1,7 +1,7 @@
 //! The world: time, chance, what is known, and the trace; shared by the simulation and the hooks
 //! that engines call.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use oncegate::{Payload, Request, RetryBudget, Scope};
@@ -23,7 +23,6 @@ pub(crate) struct World {
     pub(crate) ledger: Ledger,
     pub(crate) trace: Trace,
     pub(crate) kinds: Kinds,
-    pub(crate) budget: RetryBudget,
     /// Whose call is under way that may undo steps.
     pub(crate) calling: Option<u32>,
     /// How many orders were given.
@@ -37,8 +36,9 @@ pub(crate) struct World {
     pub(crate) retiring: Option<u8>,
     /// What was found wrong first.
     pub(crate) broken: Option<String>,
-    /// What the budget must have had at the least to grant what it granted, in tokens.
-    spent: f64,
+    /// The budget of each process, and what it must have had at the least to grant what it granted.
+    purses: BTreeMap<usize, (RetryBudget, f64)>,
+    /// What all successes may have brought to one of them.
     earned: f64,
 }
 
@@ -57,7 +57,6 @@ impl Shared {
             ledger: Ledger::default(),
             trace: Trace::new(lines),
             kinds: Kinds::new(),
-            budget: Plan::budget(),
             calling: None,
             orders: 0,
             unlearned: BTreeSet::new(),
@@ -65,7 +64,7 @@ impl Shared {
             secret: 0,
             retiring: None,
             broken: None,
-            spent: 0.0,
+            purses: BTreeMap::new(),
             earned: 0.0,
             plan,
         };
@@ -115,14 +114,23 @@ impl World {
         judged.map_err(|why| self.blame(format!("request {id}: {why}"))).ok()
     }
 
-    /// The budget granted a retry of `id`.
-    pub(crate) fn granted(&mut self, id: u32) {
-        if operation_of(id) == crate::plan::PAID {
-            self.spent += BUDGET_COST;
-            let (spent, most) = (self.spent, BUDGET + self.earned);
+    /// The budget of a process that has just begun.
+    pub(crate) fn budget_of(&mut self, node: usize) -> RetryBudget {
+        let budget = Plan::budget();
+        self.purses.insert(node, (budget.clone(), 0.0));
+        budget
+    }
+
+    /// The budget of `node` granted a retry of `id`.
+    pub(crate) fn granted(&mut self, id: u32, node: usize) {
+        if operation_of(id) == crate::plan::PAID
+            && let Some((_, spent)) = self.purses.get_mut(&node)
+        {
+            *spent += BUDGET_COST;
+            let (spent, most) = (*spent, BUDGET + self.earned);
             self.expect(spent <= most, || format!("a budget of {most} tokens gave {spent}"));
         }
-        self.look_at_budget();
+        self.look_at_budgets();
     }
 
     /// An attempt of `id` succeeded, or one that was paid for never started.
@@ -130,12 +138,14 @@ impl World {
         if operation_of(id) == crate::plan::PAID {
             self.earned += BUDGET_SUCCESS;
         }
-        self.look_at_budget();
+        self.look_at_budgets();
     }
 
-    fn look_at_budget(&mut self) {
-        let left = self.budget.left(std::time::Duration::from_millis(self.now()));
-        self.expect((0.0..=BUDGET).contains(&left), || format!("{left} tokens are left"));
+    fn look_at_budgets(&mut self) {
+        let now = std::time::Duration::from_millis(self.now());
+        let left: Vec<_> = self.purses.values().map(|(budget, _)| budget.left(now)).collect();
+        let holds = left.iter().all(|left| (0.0..=BUDGET).contains(left));
+        self.expect(holds, || format!("{left:?} tokens are left"));
     }
 }
 

@@ -347,7 +347,11 @@ impl Engine {
                     attempt,
                     scope: self.scope_tag(prepared.scope()),
                 };
-                (event, Admission::Admitted(Lease::new(self, token, status, until_ms)))
+                let mut lease = Lease::new(self, token, status, until_ms);
+                if status == Status::Retried {
+                    self.pay_from_share(&mut lease);
+                }
+                (event, Admission::Admitted(lease))
             }
             Answer::Replayed => (Event::Replayed, Admission::Replayed(outcome)),
             Answer::InProgress { attempt, until_ms, .. } => {

@@ -359,6 +359,7 @@ impl Engine {
         match self.table.take(slot, seen, home, lease) {
             Ok((taken, attempt)) => {
                 if let Some(entry) = entry {
+                    self.grant_taken(found, taken.fence());
                     self.table.follow(entry, taken.fence());
                     self.no_letter_any_more(entry);
                     self.look_when_it_ends(entry, lease.until_ms);

@@ -117,6 +117,17 @@ impl Engine {
     /// # Ok::<(), oncegate::Error>(())
     /// ```
     pub fn complete(&self, token: &LeaseToken, outcome: &Outcome) -> Result<Completed, Error> {
+        let completed = self.complete_held(token, outcome);
+        self.settle_token(token, &completed, true);
+        completed
+    }
+
+    /// [`complete`](Self::complete) for a guard, which knows what it is to the budgets.
+    pub(super) fn complete_held(
+        &self,
+        token: &LeaseToken,
+        outcome: &Outcome,
+    ) -> Result<Completed, Error> {
         self.enter()?;
         let timed = self.counters.own(Event::Completed).is_multiple_of(SAMPLE_EVERY);
         let started = timed.then(|| PreciseClock.now());
@@ -145,6 +156,13 @@ impl Engine {
     /// # Ok::<(), oncegate::Error>(())
     /// ```
     pub fn fail(&self, token: &LeaseToken, failure: Failure) -> Result<(), Error> {
+        let failed = self.fail_held(token, failure);
+        self.settle_token(token, &failed, false);
+        failed
+    }
+
+    /// [`fail`](Self::fail) for a guard.
+    pub(super) fn fail_held(&self, token: &LeaseToken, failure: Failure) -> Result<(), Error> {
         self.enter()?;
         match failure.0 {
             How::Terminal(outcome) => self.finish(token, &outcome, State::Failed).map(|_| ()),

@@ -54,7 +54,7 @@ pub(super) enum Paid {
 }
 
 impl Paid {
-    fn end(self, succeeded: bool, now: Duration) {
+    pub(super) fn end(self, succeeded: bool, now: Duration) {
         match (self, succeeded) {
             (Self::First(deposit), true) => deposit.succeeded(now),
             (Self::First(deposit), false) => deposit.failed(),
@@ -96,6 +96,13 @@ impl<'e> Lease<'e> {
     fn settle(&mut self, succeeded: bool) {
         if let Some(paid) = self.paid.take() {
             paid.end(succeeded, self.engine.now());
+        }
+    }
+
+    /// The attempt has failed, and another is asked for: if it is a retry, that one needs its place.
+    pub(super) fn make_way(&mut self) {
+        if matches!(self.paid.as_deref(), Some(Paid::Retry(_))) {
+            self.settle(false);
         }
     }
 
@@ -199,6 +206,11 @@ impl<'e> Lease<'e> {
     /// The lease as plain data, without the guard: whoever holds the token ends the attempt, or
     /// it lapses.
     ///
+    /// What the attempt is to retry budgets is kept in this process, and settled when it is ended
+    /// by the token here; if it ends elsewhere, or lapses, by whoever next asks for a retry here or
+    /// looks after what is due. It is kept of some thousand tokens: beyond that, the oldest counts
+    /// as one that failed.
+    ///
     /// ```
     /// # use oncegate::{Admission, Engine, Request, Scope};
     /// # let engine = Engine::builder().capacity(1_000).build()?;
@@ -212,6 +224,9 @@ impl<'e> Lease<'e> {
     #[must_use = "an attempt whose token is lost runs until its lease lapses"]
     pub fn into_token(mut self) -> LeaseToken {
         self.ended = true;
+        if let Some(paid) = self.paid.take() {
+            self.engine.keep_share(&self.token, *paid);
+        }
         self.token
     }
 
@@ -254,7 +269,7 @@ impl<'e> Lease<'e> {
     pub fn complete(mut self, outcome: &Outcome) -> Result<Completed, Error> {
         self.own()?;
         self.ended = true;
-        let completed = self.engine.complete(&self.token, outcome);
+        let completed = self.engine.complete_held(&self.token, outcome);
         if self.paid.is_some() || self.kept {
             self.note_completed(completed.is_ok());
         }
@@ -279,7 +294,7 @@ impl<'e> Lease<'e> {
     /// ```
     pub fn fail(mut self, failure: Failure) -> Result<(), Error> {
         self.own()?;
-        let failed = self.engine.fail(&self.token, failure);
+        let failed = self.engine.fail_held(&self.token, failure);
         self.ended = !failed.as_ref().is_err_and(Error::is_invalid_input);
         failed
     }
@@ -301,7 +316,7 @@ impl<'e> Lease<'e> {
     pub fn abandon(mut self) -> Result<(), Error> {
         self.own()?;
         self.ended = true;
-        self.engine.abandon(&self.token)
+        self.engine.fail_held(&self.token, Failure::retryable())
     }
 
     pub(super) fn engine(&self) -> &'e Engine {

@@ -22,6 +22,7 @@ mod resolve;
 mod retrying;
 mod rotation;
 mod run;
+mod shares;
 mod tend;
 mod thread;
 mod token;

@@ -316,7 +316,8 @@ impl Engine {
         self.table.scope_entry(hash, limits, self.now()).ok_or_else(too_many_scopes)
     }
 
-    /// A scope as a lease and the scheduler know it: two that meet share a turn, and nothing else.
+    /// A scope as a lease and the scheduler know it. Two that meet share a turn, and the retry
+    /// budget of the one that has one: both cannot.
     #[inline]
     pub(super) fn scope_tag(&self, scope: Scope<'_>) -> u32 {
         self.scope_hash(scope) as u32
@@ -357,7 +358,7 @@ impl Engine {
 
     /// Scopes are hashed under the region's own salt, whichever secret is in force.
     #[inline]
-    fn scope_hash(&self, scope: Scope<'_>) -> u64 {
+    pub(super) fn scope_hash(&self, scope: Scope<'_>) -> u64 {
         if is_guest(scope) { GUEST } else { self.scopes.scope_hash(scope) }
     }
 }

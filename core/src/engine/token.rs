@@ -219,7 +219,9 @@ impl Engine {
             return Err(self.fenced());
         }
         let status = if token.attempt == 1 { Status::Created } else { Status::Retried };
-        Ok(Lease::new(self, *token, status, deadline.at_ms))
+        let mut lease = Lease::new(self, *token, status, deadline.at_ms);
+        self.pay_from_share(&mut lease);
+        Ok(lease)
     }
 
     pub(super) fn fencing_token(&self, fence: Fence) -> FencingToken {

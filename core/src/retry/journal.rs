@@ -8,8 +8,8 @@
 //! ```text
 //! version (1) | notes (1) | steps (1) | length of the operation (1) | length of the context (4)
 //! first attempt began (8) | delay before this attempt (8) | dedup window (8)
-//! what budgets took for the next attempt (3 times 8) | attempts before the redrive (4)
-//! attempt that cleans up (4) | notes left out (4) | buried at (8) | reason (1)
+//! attempts before the redrive (4) | attempt that cleans up (4) | notes left out (4)
+//! buried at (8) | reason (1)
 //! each note:  attempt (4) | end (1) | process (1) | fencing token (8) | began (8) | ended (8)
 //!             | length (1) and bytes of the error's class
 //! each step:  length (1) and bytes of its name | length (4) and bytes of its result
@@ -29,8 +29,6 @@ pub(crate) struct Journal {
     pub(crate) delay_ms: u64,
     /// How long duplicates are answered once it has finished.
     pub(crate) window_ms: u64,
-    /// What the budgets of scope, operation and engine took for the next attempt.
-    pub(crate) receipt: [u64; 3],
     /// How many attempts came before the last redrive: they count no more.
     pub(crate) before: u32,
     /// The last attempt that was none of the work, but cleaned up after a lapse; zero: none was.
@@ -108,7 +106,6 @@ impl Journal {
         bytes.extend(self.began_ms.to_le_bytes());
         bytes.extend(self.delay_ms.to_le_bytes());
         bytes.extend(self.window_ms.to_le_bytes());
-        self.receipt.iter().for_each(|word| bytes.extend(word.to_le_bytes()));
         bytes.extend(self.before.to_le_bytes());
         bytes.extend(self.cleaning.to_le_bytes());
         bytes.extend(self.left_out.to_le_bytes());
@@ -146,7 +143,6 @@ impl Journal {
             began_ms: rest.word()?,
             delay_ms: rest.word()?,
             window_ms: rest.word()?,
-            receipt: [rest.word()?, rest.word()?, rest.word()?],
             before: u32::from_le_bytes(rest.array()?),
             cleaning: u32::from_le_bytes(rest.array()?),
             left_out: u32::from_le_bytes(rest.array()?),
@@ -216,7 +212,7 @@ impl<'a> Reader<'a> {
 }
 
 const VERSION: u8 = 1;
-const HEAD: usize = 81;
+const HEAD: usize = 57;
 const NOTE_HEAD: usize = 31;
 const STEP_HEAD: usize = 5;
 /// How many notes are kept.

@@ -243,19 +243,22 @@ impl Engine {
                 return self.bury_lapsed(led.unwrap_or(found), entry, read, reason, rules);
             }
         };
-        let Granted { delay, receipt } = granted;
-        (journal.delay_ms, journal.receipt) = (millis_up(delay), receipt.to_words());
+        let Granted { delay, paid } = granted;
+        journal.delay_ms = millis_up(delay);
         let due_ms = rules.now_ms.saturating_add(journal.delay_ms);
+        // Before it is left, as in `schedule`.
+        let next_attempt = self.attempt_of(found) + 1;
         if self.seal_with(found, entry, word, &journal, rules)
             && self.table.set_due_lapsed(found.slot, found.seen, due_ms)
         {
+            self.keep_grant(found, next_attempt, paid);
             self.counters.add(Event::Lapsed);
             self.end_failing(found, due_ms, rules);
             self.attempt_over(entry, found.seen.fence());
             self.announce(entry, due_ms);
         } else {
-            // Somebody else was faster.
-            self.refund(scope, &journal.operation, receipt);
+            // Somebody else was faster, and paid.
+            paid.revoke();
             self.help(found);
         }
     }

@@ -1,6 +1,5 @@
 //! Dispatch: from entries that may be due to an attempt that is leased.
 
-use super::super::lease::Paid;
 use super::super::{Engine, Lease, LeaseToken, Status, millis_up};
 use super::behind::Changes;
 use super::next::Attempt;
@@ -8,7 +7,6 @@ use super::scheduler::Index;
 use crate::config::TEN_YEARS;
 use crate::error::{Error, ErrorCode};
 use crate::observe::Event;
-use crate::retry::Receipt;
 use crate::retry::journal::End;
 use crate::sync::planted::Bug;
 use crate::table::control::State;
@@ -33,6 +31,7 @@ impl Engine {
         let rules = self.rules();
         self.watch_file(rules.now_ms)?;
         self.look_at_all_changes();
+        self.look_at_shares();
         // What goes on in the wheel, and what is looked at in vain, counts as well.
         while self.ripen(&rules, RIPENED) == RIPENED && self.scheduler().index().ready.len() == 0 {}
         if self.scheduler().index().next_doubt_ms().is_some_and(|ms| ms <= rules.now_ms) {
@@ -314,6 +313,7 @@ impl Engine {
                 return Err(Error::of(ErrorCode::Exhausted, "attempt"));
             }
         };
+        self.grant_taken(found, taken.fence());
         self.table.follow(entry, taken.fence());
         self.no_letter_any_more(entry);
         self.look_when_it_ends(entry, until_ms);
@@ -332,11 +332,8 @@ impl Engine {
             attempt,
             scope: self.table.scope_of(entry),
         };
-        let receipt = Receipt::from_words(journal.receipt);
-        let mut paid = self.retries.levels(token.scope, &journal.operation).redeem(receipt);
-        paid.start();
         let mut lease = Lease::new(self, token, Status::Retried, until_ms);
-        lease.pay(Paid::Retry(paid));
+        self.pay_from_share(&mut lease);
         Ok(Some(Attempt { lease, journal }))
     }
 

@@ -65,6 +65,7 @@ impl Engine {
         self.watch_file(rules.now_ms)?;
         let behind = self.look_at_changes(limit) != 0;
         self.file_sweep(&rules);
+        self.look_at_shares();
         let looked_at = self.ripen(&rules, limit);
         self.reconcile(limit)?;
         let (ready, first) = {

@@ -245,7 +245,7 @@ impl Engine {
     fn settle_call<E>(
         &self,
         calls: &mut Calls<'_>,
-        lease: Lease<'_>,
+        mut lease: Lease<'_>,
         result: Result<Outcome, E>,
         options: &RunOptions,
     ) -> Result<Next<E>, Error> {
@@ -262,6 +262,7 @@ impl Engine {
             Ok(outcome) if outcome.status() == TOO_MANY => FailureKind::Throttled,
             Ok(_) | Err(_) => FailureKind::Transient,
         };
+        lease.make_way();
         match self.decide_call(calls, kind) {
             Ok((delay, withdrawal)) => {
                 let at = self.now().saturating_add(delay);
@@ -287,6 +288,7 @@ impl Engine {
         calls: &Calls<'_>,
         kind: FailureKind,
     ) -> Result<(Duration, Withdrawal), GivenUp> {
+        self.look_at_shares();
         let now = self.now();
         let elapsed = now.saturating_sub(calls.began);
         let attempted = Attempted::new(calls.attempts, elapsed)
@@ -294,9 +296,14 @@ impl Engine {
             .stretch(self.retries.stretch(now));
         let delay = match calls.policy.decide(&attempted, &self.retries.jitter) {
             Decision::RetryAfter(delay) => delay,
-            Decision::Exhausted(Exhaustion::Attempts) => return Err(GivenUp::Attempts),
-            Decision::Exhausted(Exhaustion::Deadline) => return Err(GivenUp::Deadline),
-            Decision::Exhausted(Exhaustion::Refused) => return Err(GivenUp::Refused),
+            Decision::Exhausted(exhausted) => {
+                calls.levels.failed_for_good(kind, now);
+                return Err(match exhausted {
+                    Exhaustion::Attempts => GivenUp::Attempts,
+                    Exhaustion::Deadline => GivenUp::Deadline,
+                    Exhaustion::Refused => GivenUp::Refused,
+                });
+            }
         };
         let withdrawal = calls.levels.try_withdraw(kind, now).map_err(GivenUp::Budget)?;
         Ok((delay, withdrawal))

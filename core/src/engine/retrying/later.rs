@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorCode};
 use crate::observe::Event;
 use crate::outcome::Outcome;
 use crate::retry::journal::{End, Journal, MAX_CLASS};
-use crate::retry::{BudgetExhausted, FailureKind, Hint};
+use crate::retry::{BudgetExhausted, FailureKind, Hint, Withdrawal};
 use crate::sync::planted::Bug;
 use crate::table::control::State;
 use crate::table::entry::{Entry, EntryState, JournalWord};
@@ -285,6 +285,7 @@ impl Lease<'_> {
         context: &RetryContext<'_>,
     ) -> Result<Later, Error> {
         self.own()?;
+        self.make_way();
         let later = self.engine().retry_later(self.token(), error, context);
         if later.as_ref().map_or_else(Error::is_fenced, |_| true) {
             // A lease that is lost is not given back either.
@@ -342,6 +343,18 @@ impl Engine {
             let limit = format!("1 to {MAX_CLASS} bytes");
             return Err(Error::new(ErrorCode::InvalidOption, "class", found, limit));
         }
+        self.make_way(token);
+        let later = self.leave_later(token, error, context);
+        self.settle_token(token, &later, false);
+        later
+    }
+
+    fn leave_later(
+        &self,
+        token: &LeaseToken,
+        error: &AttemptError,
+        context: &RetryContext<'_>,
+    ) -> Result<Later, Error> {
         loop {
             let (slot, seen) = self.held(token).ok_or_else(|| self.fenced())?;
             let found = Found { slot, seen };
@@ -390,22 +403,43 @@ impl Engine {
         let asked =
             Asked { found, journal: &failing.journal, scope, kind: error.kind, error: Some(error) };
         match self.ask(&asked, &failing.rules) {
-            Ok(granted) => {
-                let operation = failing.journal.operation.clone();
-                let receipt = granted.receipt;
-                let scheduled = self.schedule(failing, granted);
-                if !matches!(scheduled, Ok(Some(_))) {
-                    self.refund(scope, &operation, receipt);
+            Ok(Granted { delay, paid }) => {
+                let mut paid = Some(paid);
+                let scheduled = self.schedule(failing, delay, &mut paid);
+                if let Some(paid) = paid {
+                    // It is asked for anew, or the failure is somebody else's to charge.
+                    paid.revoke();
                 }
                 scheduled
             }
-            Err(denied) => self.bury_failing(failing, token, denied),
+            Err(denied) => {
+                let operation = failing.journal.operation.clone();
+                let context = failing.journal.context.clone();
+                let mut failing = failing;
+                // Once more if the journal changes meanwhile, and not from the start: a budget may
+                // have been charged for this failure.
+                loop {
+                    let buried = self.bury_failing(failing, token, denied.clone())?;
+                    if buried.is_some() {
+                        return Ok(buried);
+                    }
+                    let (slot, seen) = self.held(token).ok_or_else(|| self.fenced())?;
+                    failing = self.failing(Found { slot, seen }, token, error)?;
+                    failing.journal.operation.clone_from(&operation);
+                    failing.journal.context.clone_from(&context);
+                }
+            }
         }
     }
 
-    fn schedule(&self, mut failing: Failing<'_>, granted: Granted) -> Result<Option<Later>, Error> {
-        failing.journal.delay_ms = millis_up(granted.delay);
-        failing.journal.receipt = granted.receipt.to_words();
+    /// Schedules the next attempt, and takes what was `paid` for it once that is decided.
+    fn schedule(
+        &self,
+        mut failing: Failing<'_>,
+        delay: Duration,
+        paid: &mut Option<Withdrawal>,
+    ) -> Result<Option<Later>, Error> {
+        failing.journal.delay_ms = millis_up(delay);
         let Failing { found, rules, .. } = failing;
         let due_ms = rules.now_ms.saturating_add(failing.journal.delay_ms);
         // Before it is left: then the next attempt may begin at once.
@@ -416,6 +450,9 @@ impl Engine {
         if !self.set_due_of(found, due_ms) {
             self.withdraw(entry, made);
             return Err(self.fenced());
+        }
+        if let Some(paid) = paid.take() {
+            self.keep_grant(found, next_attempt, paid);
         }
         self.end_failing(found, due_ms, &rules);
         if next_attempt > 2 {

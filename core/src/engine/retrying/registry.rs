@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use dashmap::DashMap;
+use dashmap::mapref::entry::Entry as Place;
 
 use super::hooks::ReconcileHook;
 use super::retries::hash_of;
@@ -24,8 +25,9 @@ pub(super) enum Setting {
     Operation(Box<str>, Arc<OperationSettings>),
     Reconciler(ReconcileHook),
     EngineBudget(RetryBudget),
-    ScopeBudget(u32, RetryBudget),
-    NoScopeBudget(u32),
+    /// A scope by the whole of its hash.
+    ScopeBudget(u64, RetryBudget),
+    NoScopeBudget(u64),
     OperationBudget(Box<str>, RetryBudget),
 }
 
@@ -46,7 +48,10 @@ struct Entry(Once<(Setting, Box<Entry>)>);
 
 /// Settings of one process.
 struct InForce {
-    operations: DashMap<u32, Arc<OperationSettings>>,
+    /// By the hash that entries have of an operation, with its name: two names may have one.
+    operations: DashMap<u32, (Box<str>, Arc<OperationSettings>)>,
+    /// Scopes that have budgets: by the part of their hash that leases have, the whole of it.
+    scopes: DashMap<u32, u64>,
     reconciler: Mutex<Option<ReconcileHook>>,
     budgets: Budgets,
 }
@@ -123,8 +128,16 @@ impl Registry {
         self.leaves_lapses.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn operation(&self, hash: u32) -> Option<Arc<OperationSettings>> {
-        self.in_force().operations.get(&hash).map(|own| Arc::clone(&own))
+    /// The settings of `operation`.
+    pub(super) fn operation(&self, operation: &str) -> Option<Arc<OperationSettings>> {
+        let known = self.in_force().operations.get(&hash_of(operation))?;
+        let (name, settings) = &*known;
+        (**name == *operation).then(|| Arc::clone(settings))
+    }
+
+    /// How many attempts may run at a time of the operation with this hash, if it has settings.
+    pub(super) fn limit_of(&self, hash: u32) -> Option<usize> {
+        self.in_force().operations.get(&hash).map(|known| known.1.max_in_flight)
     }
 
     pub(super) fn reconciler(&self) -> Option<ReconcileHook> {
@@ -140,31 +153,57 @@ impl Registry {
 impl InForce {
     fn new() -> Self {
         let reconciler = Mutex::new(None);
-        Self { operations: DashMap::new(), reconciler, budgets: Budgets::new() }
+        let (operations, scopes) = (DashMap::new(), DashMap::new());
+        Self { operations, scopes, reconciler, budgets: Budgets::new() }
     }
 
     fn apply(&self, setting: Setting) -> Result<(), Error> {
         match setting {
-            Setting::Operation(operation, settings) => {
-                let hash = hash_of(&operation);
-                let known = self.operations.contains_key(&hash);
-                if !known && self.operations.len() >= MOST_OPERATIONS {
-                    let limit = format!("{MOST_OPERATIONS} operations");
-                    let code = ErrorCode::QuotaExceeded;
-                    return Err(Error::new(code, "operations", "one more", limit));
-                }
-                self.operations.insert(hash, settings);
-            }
+            Setting::Operation(operation, settings) => self.set_operation(operation, settings)?,
             Setting::Reconciler(hook) => *held(&self.reconciler) = Some(hook),
             Setting::EngineBudget(budget) => self.budgets.set_engine(budget),
-            Setting::ScopeBudget(scope, budget) => self.budgets.set_tag(scope, budget)?,
-            Setting::NoScopeBudget(scope) => _ = self.budgets.remove_tag(scope),
+            Setting::ScopeBudget(scope, budget) => self.set_scope_budget(scope, budget)?,
+            Setting::NoScopeBudget(scope) => {
+                if self.scopes.remove_if(&(scope as u32), |_, known| *known == scope).is_some() {
+                    self.budgets.remove_tag(scope as u32);
+                }
+            }
             Setting::OperationBudget(operation, budget) => {
                 self.budgets.set_operation(&operation, budget)?;
             }
         }
         Ok(())
     }
+
+    fn set_operation(&self, name: Box<str>, settings: Arc<OperationSettings>) -> Result<(), Error> {
+        let is_full = self.operations.len() >= MOST_OPERATIONS;
+        match self.operations.entry(hash_of(&name)) {
+            Place::Occupied(known) if known.get().0 != name => return Err(meets("operation")),
+            Place::Vacant(_) if is_full => {
+                let limit = format!("{MOST_OPERATIONS} operations");
+                return Err(Error::new(ErrorCode::QuotaExceeded, "operations", "one more", limit));
+            }
+            place => _ = place.insert((name, settings)),
+        }
+        Ok(())
+    }
+
+    fn set_scope_budget(&self, scope: u64, budget: RetryBudget) -> Result<(), Error> {
+        match self.scopes.entry(scope as u32) {
+            Place::Occupied(known) if *known.get() != scope => return Err(meets("scope")),
+            place => {
+                self.budgets.set_tag(scope as u32, budget)?;
+                place.insert(scope);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A name that the table cannot tell from another one.
+fn meets(field: &'static str) -> Error {
+    let found = "a name of the same 32-bit hash as another that has settings";
+    Error::new(ErrorCode::InvalidOption, field, found, "another name, or one of them without")
 }
 
 impl Entry {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::super::shares::Shares;
 use super::super::{Engine, millis_up};
 use super::hooks::ReconcileHook;
 use super::later::{AttemptError, Buried};
@@ -18,10 +19,10 @@ use crate::region::header;
 use crate::retry::journal::{Journal, MAX_NAME};
 use crate::retry::{
     AdaptiveBackoff, AdaptiveConfig, AdaptiveStats, Attempted, BudgetExhausted, Decision,
-    Exhaustion, FailureKind, JitterSource, Levels, Receipt, RetryBudget, RetryPolicy, Stretch,
+    Exhaustion, FailureKind, JitterSource, Levels, RetryBudget, RetryPolicy, Stretch, Withdrawal,
 };
-use crate::sync::Ordering;
 use crate::sync::planted::Bug;
+use crate::sync::{Mutex, Ordering};
 use crate::table::{Found, Rules};
 
 /// The retries of one engine.
@@ -37,15 +38,17 @@ pub(in super::super) struct Retries {
     adaptive_config: Option<AdaptiveConfig>,
     adaptive: PerProcess<Option<AdaptiveBackoff>>,
     scheduler: PerProcess<Arc<Scheduler>>,
+    shares: PerProcess<Mutex<Shares>>,
 }
 
 /// That there is a next attempt.
 pub(super) struct Granted {
     pub(super) delay: Duration,
-    pub(super) receipt: Receipt,
+    pub(super) paid: Withdrawal,
 }
 
 /// That there is none.
+#[derive(Clone)]
 pub(super) struct Denied {
     pub(super) reason: Buried,
     pub(super) budget: Option<BudgetExhausted>,
@@ -79,6 +82,7 @@ impl Retries {
             adaptive_config: config.adaptive.clone(),
             adaptive: PerProcess::new(adaptive),
             scheduler: PerProcess::new(Arc::new(Scheduler::new())),
+            shares: PerProcess::new(Mutex::default()),
         })
     }
 
@@ -89,11 +93,11 @@ impl Retries {
 
     /// Whether one more attempt of `operation` may be handed out, of which so many run.
     pub(super) fn may_run(&self, operation: u32, running: usize) -> bool {
-        self.registry.operation(operation).is_none_or(|own| running < own.max_in_flight)
+        self.registry.limit_of(operation).is_none_or(|limit| running < limit)
     }
 
     pub(super) fn settings_of(&self, operation: &str) -> Option<Arc<OperationSettings>> {
-        self.registry.operation(hash_of(operation))
+        self.registry.operation(operation)
     }
 
     pub(super) fn reconciler(&self) -> Option<ReconcileHook> {
@@ -145,6 +149,11 @@ impl Retries {
         self.adaptive.get(fresh).as_ref()
     }
 
+    /// What this process has taken of budgets, and no guard has.
+    pub(in super::super) fn shares(&self) -> &Mutex<Shares> {
+        self.shares.get(Mutex::default)
+    }
+
     /// How long the lease of the next attempt lasts.
     pub(super) fn lease_ms(&self, engine: &Engine, journal: &Journal, rules: &Rules) -> u64 {
         let elapsed = Duration::from_millis(rules.now_ms.saturating_sub(journal.began_ms));
@@ -160,6 +169,7 @@ impl Engine {
         if error.is_some_and(AttemptError::is_terminal) {
             return Err(Denied { reason: Buried::FinalError, budget: None });
         }
+        self.look_at_shares();
         let attempt = self.attempt_of(found).saturating_sub(journal.before);
         let elapsed = Duration::from_millis(rules.now_ms.saturating_sub(journal.began_ms));
         let now = self.now();
@@ -175,34 +185,30 @@ impl Engine {
         let delay = match policy.decide(&attempted, &self.retries.jitter) {
             Decision::RetryAfter(delay) => delay,
             Decision::Exhausted(exhausted) => {
+                levels.failed_for_good(kind, now);
                 let reason = match exhausted {
                     Exhaustion::Attempts => Buried::Attempts,
                     Exhaustion::Deadline => Buried::Deadline,
-                    Exhaustion::Refused => {
-                        levels.failed_for_good(kind, now);
-                        Buried::FinalError
-                    }
+                    Exhaustion::Refused => Buried::FinalError,
                 };
                 return Err(Denied { reason, budget: None });
             }
         };
         match levels.try_withdraw(kind, now) {
-            Ok(paid) => Ok(Granted { delay, receipt: paid.detach() }),
+            Ok(paid) => Ok(Granted { delay, paid }),
             Err(budget) => Err(Denied { reason: Buried::Budget, budget: Some(budget) }),
         }
     }
 
-    /// Gives back what was paid for an attempt that does not come to be.
-    pub(super) fn refund(&self, scope: u32, operation: &str, receipt: Receipt) {
-        drop(self.retries.levels(scope, operation).redeem(receipt));
-    }
-
     /// Sets how attempts of `operation` are retried, and how many run at a time, in this process.
-    /// The operation is the one of their [`RetryContext`](crate::RetryContext).
+    /// The operation is the one of their [`RetryContext`](crate::RetryContext). The table knows it
+    /// by a 32-bit hash of its name: one without settings whose name has the same hash is held to
+    /// the same limit of attempts at a time, and shares nothing else with it.
     ///
     /// # Errors
     ///
-    /// [`ErrorCode::InvalidOption`] names the setting, or the operation, that is out of its range;
+    /// [`ErrorCode::InvalidOption`] names the setting, or the operation, that is out of its range,
+    /// or says that another operation with settings has a name of the same hash;
     /// [`ErrorCode::QuotaExceeded`], field `operations`: there are settings for 1,024.
     ///
     /// ```
@@ -234,11 +240,15 @@ impl Engine {
         self.retries.set(Setting::EngineBudget(budget))
     }
 
-    /// Sets the retry budget of one scope, in this process.
+    /// Sets the retry budget of one scope, in this process. Retries know their scope by 32 bits of
+    /// its salted hash: a scope without a budget in which they are the same, one in four billion,
+    /// shares this one.
     ///
     /// # Errors
     ///
     /// [`ErrorCode::QuotaExceeded`]: there are budgets for 1,024 scopes and operations.
+    /// [`ErrorCode::InvalidOption`], field `scope`: another scope that has a budget cannot be told
+    /// from this one.
     ///
     /// ```
     /// use oncegate::{Engine, RetryBudget, Scope};
@@ -247,7 +257,7 @@ impl Engine {
     /// # Ok::<(), oncegate::Error>(())
     /// ```
     pub fn set_scope_budget(&self, scope: Scope<'_>, budget: RetryBudget) -> Result<(), Error> {
-        self.retries.set(Setting::ScopeBudget(self.scope_tag(scope), budget))
+        self.retries.set(Setting::ScopeBudget(self.scope_hash(scope), budget))
     }
 
     /// Takes the retry budget of a scope away, if it has one.
@@ -263,7 +273,7 @@ impl Engine {
     /// # Ok::<(), oncegate::Error>(())
     /// ```
     pub fn remove_scope_budget(&self, scope: Scope<'_>) -> Result<(), Error> {
-        self.retries.set(Setting::NoScopeBudget(self.scope_tag(scope)))
+        self.retries.set(Setting::NoScopeBudget(self.scope_hash(scope)))
     }
 
     /// Sets the retry budget of one operation, in this process: that of a

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use super::{AttemptError, LetterFilter, RetryContext};
+use super::{AttemptError, LetterFilter, OperationSettings, RetryContext};
 use crate::clock::ManualClock;
 use crate::config::EngineBuilder;
 use crate::engine::{Admission, Engine, LeaseToken};
+use crate::error::ErrorCode;
 use crate::fingerprint::{Request, Scope};
 use crate::retry::journal::End;
-use crate::retry::{BackoffPolicy, RetryPolicy};
+use crate::retry::{BackoffPolicy, RetryBudget, RetryPolicy};
 use crate::table::Found;
 use crate::table::entry::{Entry, JournalWord};
 
@@ -206,4 +207,82 @@ fn late_burial_keeps_the_letter() {
     let page = engine.dead_letters(&LetterFilter::all(), None, 10).expect("answered");
     let contexts: Vec<_> = page.letters.iter().map(|letter| letter.context()).collect();
     assert_eq!(contexts, [b"what it needs"]);
+}
+
+/// Two names that `hash` makes the same of: of some hundred thousand there are a few.
+fn meeting(hash: impl Fn(&str) -> u32) -> [String; 2] {
+    let mut named = std::collections::HashMap::new();
+    let names = (0..).map(|number| format!("name-{number}"));
+    names
+        .map(|name| (named.insert(hash(&name), name.clone()), name))
+        .find_map(|(other, name)| Some([other?, name]))
+        .expect("there is no end of them")
+}
+
+/// Goal: the settings of an operation are never another's. Method: two names of one hash; the
+/// second is refused, and without settings of its own it gets those of the engine.
+///
+/// Cause: settings lay under the hash alone, so that the second replaced the first one's.
+#[test]
+fn operations_that_meet_share_no_settings() {
+    let (engine, _clock) = engine();
+    let [one, two] = meeting(super::retries::hash_of);
+    let settings = |attempts| {
+        let backoff = BackoffPolicy::constant(Duration::from_secs(1));
+        OperationSettings::new().policy(RetryPolicy::new(backoff).max_attempts(attempts))
+    };
+    engine.set_operation(&one, settings(2)).expect("room");
+    let refused = engine.set_operation(&two, settings(7)).expect_err("it meets another");
+    assert_eq!((refused.code(), refused.field()), (ErrorCode::InvalidOption, "operation"));
+    assert!(engine.retries.settings_of(&one).is_some());
+    assert!(engine.retries.settings_of(&two).is_none(), "they are another's");
+    engine.set_operation(&one, settings(3)).expect("it has its place");
+}
+
+/// Goal: a scope is never given another's budget without a word. Method: two scopes of one tag; the
+/// second is refused until the first has none, and takes nothing away from it.
+///
+/// Cause: budgets lay under the tag alone, so that the second replaced the first one's.
+#[test]
+fn scopes_that_meet_share_no_budget() {
+    fn scope(name: &str) -> Scope<'_> {
+        Scope::new(name).expect("valid")
+    }
+    let (engine, _clock) = engine();
+    let [one, two] = meeting(|name| engine.scope_tag(scope(name)));
+    let budget = |name| RetryBudget::envoy().name(name).build().expect("valid");
+    engine.set_scope_budget(scope(&one), budget("one")).expect("room");
+    let refused =
+        engine.set_scope_budget(scope(&two), budget("two")).expect_err("it meets another");
+    assert_eq!((refused.code(), refused.field()), (ErrorCode::InvalidOption, "scope"));
+    engine.remove_scope_budget(scope(&two)).expect("it has none");
+    let levels = || engine.retries.levels(engine.scope_tag(scope(&one)), "op");
+    assert!(format!("{:?}", levels()).contains("one"), "{:?}", levels());
+    engine.remove_scope_budget(scope(&one)).expect("it has one");
+    assert!(levels().is_empty());
+    engine.set_scope_budget(scope(&two), budget("two")).expect("nobody is met any more");
+}
+
+/// Goal: gRPC charges a failure once, however often its journal changes before what follows is
+/// noted there. Method: by hand, a step is noted between the look at the attempt and the decision.
+///
+/// Cause: whoever began anew asked the budgets anew, and gave nothing back.
+#[test]
+fn one_failure_is_charged_once() {
+    let (engine, _clock) = engine();
+    let budget = RetryBudget::grpc(10, 0.1).build().expect("valid");
+    engine.set_retry_budget(budget.clone()).expect("set");
+    let token = begun(&engine);
+    let error = AttemptError::new("503");
+    engine.finish_step(&token, "first", b"").expect("room");
+    for step in ["second", "third"] {
+        let (slot, seen) = engine.held(&token).expect("held");
+        let failing = engine.failing(Found { slot, seen }, &token, &error).expect("held");
+        engine.finish_step(&token, step, b"").expect("room");
+        let decided = engine.decide_failing(failing, &token).expect("held");
+        assert!(decided.is_none(), "the journal has changed");
+    }
+    let later = engine.retry_later(&token, &error, &RetryContext::new("op", b"")).expect("held");
+    assert!(matches!(later, super::Later::Scheduled { .. }), "{later:?}");
+    assert_eq!(budget.left(Duration::ZERO), 9.0);
 }

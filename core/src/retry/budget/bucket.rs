@@ -99,7 +99,8 @@ impl RetryBudget {
     /// The retry throttling of gRPC (proposal A6, "Throttling Retry Attempts and Hedged RPCs"):
     /// `max_tokens` from 1 to 1,000 at the start; each failure that could be retried, or that was
     /// answered by a push-back not to retry, takes 1; each success brings `token_ratio`, of which
-    /// three decimals count; no retries while half of the tokens or less are there.
+    /// three decimals count and the rest is dropped; no retries while half of the tokens or less
+    /// are there.
     ///
     /// ```
     /// use oncegate::RetryBudget;
@@ -112,7 +113,7 @@ impl RetryBudget {
         let max = f64::from(max_tokens);
         // The proposal's limits are narrower than the bucket's.
         let capacity = if max_tokens > GRPC_MOST { f64::NAN } else { max };
-        let success = if token_ratio < 0.001 { f64::NAN } else { token_ratio };
+        let success = if token_ratio < 0.001 { f64::NAN } else { three_decimals(token_ratio) };
         let costs = [1.0; FailureKind::ALL.len()];
         let bucket = Self::bucket().charge(Charge::Failure).success(success);
         TokenBucket { capacity, costs, ..bucket }.threshold(max / 2.0)
@@ -296,6 +297,14 @@ impl TokenBucket {
     }
 }
 
+/// A number without its decimals beyond the third: as the proposal reads it, whatever is nearest to
+/// it in binary.
+fn three_decimals(number: f64) -> f64 {
+    let text = number.to_string();
+    let end = text.find('.').map_or(text.len(), |point| text.len().min(point + 1 + 3));
+    text[..end].parse().unwrap_or(number)
+}
+
 /// The state of a bucket, and its rules in thousandths of a token.
 pub(super) struct Bucket {
     word: AtomicU64,
@@ -339,6 +348,11 @@ impl Bucket {
         if self.charge == Charge::Retry {
             self.bring(cost, None);
         }
+    }
+
+    /// The failure is not to be charged either.
+    pub(super) fn revoke(&self, cost: u32) {
+        self.bring(cost, None);
     }
 
     pub(super) fn first_succeeded(&self, now: Duration) {

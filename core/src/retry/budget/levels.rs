@@ -84,7 +84,7 @@ impl Levels {
         Ok(Withdrawal::of(self.clone(), taken))
     }
 
-    /// An attempt failed and is not going to be retried, since the service asked for that: see
+    /// An attempt failed that could have been retried, and is not going to be: see
     /// [`RetryBudget::failed_for_good`].
     ///
     /// ```

@@ -161,9 +161,9 @@ impl RetryBudget {
         Ok(Withdrawal::of(levels, taken))
     }
 
-    /// An attempt failed and is not going to be retried, whatever the budget says, since the
-    /// service asked for that. A bucket that charges failures ([`Charge::Failure`]) charges it
-    /// (gRPC A6, "Pushback"); all others take no notice.
+    /// An attempt failed that could have been retried, and is not going to be, whatever the budget
+    /// says: the service asked for that, or a limit of attempts or time is reached. A bucket that
+    /// charges failures ([`Charge::Failure`]) charges it (gRPC A6); all others take no notice.
     ///
     /// ```
     /// use std::time::Duration;
@@ -250,6 +250,14 @@ impl RetryBudget {
             Rules::Bucket(bucket) => bucket.give_back(low(taken)),
             Rules::Ratio(ring) => ring.give_back(low(taken)),
             Rules::Concurrency(gauge) => gauge.retry_ended(),
+        }
+    }
+
+    /// Neither the attempt that was paid for comes to be, nor was its failure to be charged.
+    fn revoke(&self, taken: u64) {
+        match &self.shared.rules {
+            Rules::Bucket(bucket) => bucket.revoke(low(taken)),
+            Rules::Ratio(_) | Rules::Concurrency(_) => self.give_back(taken),
         }
     }
 

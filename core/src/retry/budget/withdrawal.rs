@@ -182,6 +182,18 @@ impl Withdrawal {
         Receipt(self.taken)
     }
 
+    /// The retry does not come to be, and its failure was not this one's to charge: gives back all
+    /// that it took.
+    pub(crate) fn revoke(mut self) {
+        self.open = false;
+        self.levels.each(|budget, at| budget.revoke(self.taken[at]));
+    }
+
+    /// Whether there is no budget that it took something of.
+    pub(crate) fn is_free(&self) -> bool {
+        self.levels.is_empty()
+    }
+
     fn end(&mut self, succeeded: Option<Duration>) {
         self.open = false;
         self.levels.each(|budget, at| budget.retry_ended(self.taken[at], succeeded));
@@ -230,7 +242,8 @@ impl Receipt {
     }
 
     /// The receipt of these words. Words that no withdrawal made settle as one that took nothing
-    /// or everything: a bucket is never fuller than its capacity.
+    /// or everything: a bucket is never fuller than its capacity, and a ratio budget gives no more
+    /// back than was withdrawn.
     ///
     /// ```
     /// assert_eq!(oncegate::Receipt::from_words([1, 2, 3]).to_words(), [1, 2, 3]);

@@ -23,20 +23,19 @@ fn journal() -> impl Strategy<Value = Journal> {
     let notes = proptest::collection::vec(note(), 0..=MAX_NOTES);
     let steps = proptest::collection::vec(step(), 0..=MAX_STEPS);
     let context = proptest::collection::vec(any::<u8>(), 0..500);
-    let times = (any::<u64>(), any::<u64>(), any::<u64>(), any::<[u64; 3]>());
+    let times = (any::<u64>(), any::<u64>(), any::<u64>());
     let counts = (any::<u32>(), any::<u32>(), any::<u32>());
     let words = (times, counts, any::<u64>(), any::<u8>());
     ("[a-z/ ]{0,255}", context, notes, steps, words).prop_map(
         |(operation, context, notes, steps, (times, counts, buried_ms, reason))| {
             let (before, cleaning, left_out) = counts;
-            let (began_ms, delay_ms, window_ms, receipt) = times;
+            let (began_ms, delay_ms, window_ms) = times;
             Journal {
                 operation,
                 context,
                 began_ms,
                 delay_ms,
                 window_ms,
-                receipt,
                 before,
                 cleaning,
                 notes,

@@ -107,12 +107,17 @@ impl Ring {
 
     /// A retry that was taken in `slice` never started: rule 4.
     pub(in crate::retry::budget) fn give_back(&self, slice: u32) {
+        // Acquire: pairs with the Release of `swap`; the count only grows, and what is given back
+        // was counted before.
+        let withdrawn = Stamp::of(self.teller.load(Ordering::Acquire)).count;
         for marks in &self.marks {
             // AcqRel and Acquire: pairs with the Acquire of `mark_at`; the mark is still that of
             // the same slice.
             let _ = marks.withdrawn.fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| {
                 let mark = Stamp::of(word);
                 let counts_it = mark.slice != NEVER && !is_newer(mark.slice, slice);
+                // No more comes back than was withdrawn, whatever a foreign receipt says.
+                let counts_it = counts_it && withdrawn.wrapping_sub(mark.count) as i32 > 0;
                 counts_it.then(|| Stamp { count: mark.count.wrapping_add(1), ..mark }.pack())
             });
         }

@@ -65,6 +65,22 @@ fn grpc_has_its_limits() {
     assert_eq!(budget.left(START), 999.001);
 }
 
+/// Goal: of gRPC's `tokenRatio` three decimals count, and the rest is dropped ("0.5466 is treated
+/// as 0.546"). Method: what one success brings.
+#[test]
+fn grpc_drops_the_fourth_decimal() {
+    for (ratio, left) in
+        [(0.5466, 2.546), (0.5469, 2.546), (0.57, 2.57), (0.0019, 2.001), (0.29, 2.29), (1.0, 3.0)]
+    {
+        let budget = RetryBudget::grpc(10, ratio).build().expect("valid");
+        for _ in 0..8 {
+            budget.failed_for_good(FailureKind::Transient, START);
+        }
+        budget.deposit(START).succeeded(START);
+        assert_eq!(budget.left(START), left, "{ratio}");
+    }
+}
+
 /// Goal: the AWS SDKs' standard mode: 500 tokens, 5 for a retry and 10 after a time-out. Method:
 /// as many of each as there are tokens for.
 #[test]

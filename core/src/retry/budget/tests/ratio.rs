@@ -1,5 +1,7 @@
 //! Ratio budgets: Finagle's rule, and what its slices do at their edges.
 
+use proptest::prelude::*;
+
 use super::*;
 
 const KIND: FailureKind = FailureKind::Transient;
@@ -128,4 +130,29 @@ fn settings_are_checked() {
         assert_eq!((error.code(), error.field()), (ErrorCode::InvalidConfig, field));
     }
     assert!(ratio().ratio(1_000.0).ttl(ms(60_000)).slices(60).build().is_ok());
+}
+
+proptest! {
+    /// Goal: words that no withdrawal made settle as one that took nothing or everything, and end
+    /// no budget. Method: a budget that has paid for some retries; arbitrary words are given back.
+    ///
+    /// Cause: a mark that was raised above the count of all withdrawals made that look like four
+    /// billion since.
+    #[test]
+    fn foreign_receipts_end_no_budget(
+        words in proptest::collection::vec(prop_oneof![0..20_u64, any::<u64>()], 1..30),
+        spent in 0..5_usize,
+        now in 0..20_u64,
+    ) {
+        let budget = RetryBudget::finagle().build().expect("valid");
+        let levels = Levels::one(&budget);
+        let now = Duration::from_secs(now);
+        let all = budget.left(now);
+        prop_assert_eq!(allowed(&budget, FailureKind::Transient, now, spent), spent);
+        for word in words {
+            drop(levels.redeem(Receipt::from_words([word; 3])));
+            let left = budget.left(now);
+            prop_assert!((all - spent as f64..=all).contains(&left), "{left} are left of {all}");
+        }
+    }
 }
