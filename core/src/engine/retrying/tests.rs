@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{AttemptError, LetterFilter, OperationSettings, RetryContext};
+use super::{AttemptError, Buried, LetterFilter, OperationSettings, RetryContext};
 use crate::clock::ManualClock;
 use crate::config::EngineBuilder;
 use crate::engine::{Admission, Engine, LeaseToken};
@@ -201,9 +201,9 @@ fn late_burial_keeps_the_letter() {
     assert!(engine.table.change_journal(entry, word, sealed));
     engine.store.published(written);
 
-    engine.bury_lapsed(found, entry, (word, journal), &rules);
+    engine.bury_lapsed(found, entry, (word, journal), Buried::Attempts, &rules);
     let read = engine.journal(entry).expect("whole");
-    engine.bury_lapsed(found, entry, read, &rules);
+    engine.bury_lapsed(found, entry, read, Buried::Attempts, &rules);
     let page = engine.dead_letters(&LetterFilter::all(), None, 10).expect("answered");
     let contexts: Vec<_> = page.letters.iter().map(|letter| letter.context()).collect();
     assert_eq!(contexts, [b"what it needs"]);
