@@ -2,6 +2,7 @@
 //! off before another's first task; a slot is lost with each worker that crashes.
 
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use oncegate::{
@@ -9,7 +10,7 @@ use oncegate::{
     OnConflict, OnDrop, OperationSettings, Request, RetryContext, RetryPolicy, Scope,
 };
 
-use crate::support::{LEASE, admitted, build, done, replayed, request, until_waiting};
+use crate::support::{LEASE, Woken, admitted, build, done, poll, replayed, request, until_waiting};
 
 const BACKOFF: Duration = Duration::from_secs(10);
 
@@ -172,6 +173,31 @@ fn batches_are_what_is_due() {
     }
     assert_eq!(sizes, [3, 2, 0]);
     assert!(engine.next_attempts(0, Duration::ZERO).expect("not forked").is_empty());
+}
+
+/// Goal: the same for whoever does not block: a batch comes as soon as there is something. Method:
+/// it is pending while nothing is due, and then has what is due, at most as many as were asked for.
+#[test]
+fn batches_come_to_futures() {
+    let (engine, clock) = build(builder());
+    let woken = Arc::new(Woken::default());
+    let mut batch = Box::pin(engine.next_attempts_async(3));
+    assert!(poll(batch.as_mut(), &woken).is_pending());
+    due(&engine, &clock, &[("op", "a"), ("op", "b"), ("op", "c"), ("op", "d")]);
+    let mut sizes = Vec::new();
+    for _ in 0..2 {
+        let Poll::Ready(ready) = poll(batch.as_mut(), &woken) else { panic!("some are due") };
+        let attempts = ready.expect("not forked");
+        sizes.push(attempts.len());
+        for attempt in attempts {
+            attempt.into_lease().complete(&done("")).expect("held");
+        }
+        batch = Box::pin(engine.next_attempts_async(3));
+    }
+    assert_eq!(sizes, [3, 1]);
+    assert!(poll(batch.as_mut(), &woken).is_pending());
+    let none = poll(Box::pin(engine.next_attempts_async(0)).as_mut(), &woken);
+    assert!(matches!(none, Poll::Ready(Ok(none)) if none.is_empty()));
 }
 
 /// Goal: a duplicate may run a record here and now whose time has come, and not before; a worker

@@ -6,7 +6,8 @@ use std::time::Duration;
 use crate::support::*;
 use oncegate::{
     Admission, AttemptEnd, AttemptError, BackoffPolicy, Buried, Engine, EngineBuilder, ErrorCode,
-    LetterFilter, LetterId, ManualClock, OnLettersFull, Outcome, RetryContext, RetryPolicy,
+    LetterFilter, LetterId, ManualClock, OnLettersFull, Outcome, RetryBudget, RetryContext,
+    RetryPolicy,
 };
 
 fn builder(attempts: u32) -> EngineBuilder {
@@ -190,4 +191,42 @@ fn flood_takes_no_letter() {
     engine.redrive(id).expect("a letter");
     let attempt = engine.next_attempt(Duration::ZERO).expect("answered").expect("due");
     assert_eq!((attempt.lease().attempt(), attempt.context()), (2, &b"key"[..]));
+}
+
+/// Goal: a letter says which limit ended its record, though its last attempt lapsed (all of them
+/// said `lapsed`, and were missed by whoever looked for those of one limit). Method: attempts,
+/// time and a budget are used up; each time the last attempt lapses.
+#[test]
+fn lapse_does_not_hide_the_limit() {
+    let backoff = BackoffPolicy::constant(Duration::from_secs(10));
+    let policy = RetryPolicy::new(backoff).max_attempts(9);
+    for (reason, policy) in [
+        (Buried::Attempts, policy.clone().max_attempts(2)),
+        (Buried::Deadline, policy.clone().deadline(LEASE)),
+        (Buried::Budget, policy.clone()),
+    ] {
+        let (engine, clock) = build(builder(1).retry_policy(policy));
+        let context = RetryContext::new("charge", b"");
+        let lease = admitted(&engine, &request("key"));
+        let _ = lease.retry_later(&AttemptError::new("503"), &context).expect("room");
+        if reason == Buried::Budget {
+            engine
+                .set_retry_budget(RetryBudget::grpc(2, 0.1).build().expect("valid"))
+                .expect("set");
+        }
+        clock.advance(Duration::from_secs(10));
+        for _ in 0..3 {
+            let next = engine.next_attempt(Duration::ZERO).expect("answered");
+            let Some(next) = next else { break };
+            let _lost = next.into_lease().into_token();
+            clock.advance(LEASE);
+            engine.advance(100).expect("answered");
+            clock.advance(Duration::from_secs(10));
+        }
+        let page = engine.dead_letters(&LetterFilter::all(), None, 10).expect("answered");
+        let [letter] = &page.letters[..] else { panic!("{reason:?}: {page:?}") };
+        assert_eq!(letter.reason, reason);
+        assert_eq!(letter.history.last().map(|past| past.end), Some(AttemptEnd::Lapsed));
+        assert_eq!(ids(&engine, &LetterFilter::all().reason(reason)).len(), 1);
+    }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::support::*;
 use oncegate::{
-    Admission, AttemptError, BackoffPolicy, Engine, ManualClock, Outcome, RetryContext,
-    RetryPolicy, Secret,
+    Admission, AttemptError, BackoffPolicy, BeginOptions, Engine, ManualClock, Outcome,
+    RetryContext, RetryPolicy, Secret,
 };
 
 /// An engine in which so many records may wait, all of them for ten seconds.
@@ -98,4 +98,24 @@ fn first_due_comes_first_whatever_is_filed() {
         attempt.into_lease().complete(&Outcome::new(200, [])).expect("held");
     }
     assert_eq!(taken, put_off);
+}
+
+/// Goal: a worker that does not wait gets what is due, however much it looks at in vain before.
+/// Method: two thousand that were due are run otherwise meanwhile; one is left.
+#[test]
+fn what_is_due_is_found_behind_what_is_not() {
+    let (engine, clock) = engine(4_000);
+    assert!((0..2_000).all(|number| is_put_off(&engine, number)));
+    assert!(engine.next_attempt(Duration::ZERO).expect("answered").is_none());
+    clock.advance(Duration::from_millis(1));
+    assert!(is_put_off(&engine, 2_000));
+    clock.advance(Duration::from_secs(10));
+    for number in 0..2_000 {
+        let options = BeginOptions::new().run_due();
+        let admission = engine.begin_with(&request(&number.to_string()), &options);
+        let Ok(Admission::Admitted(lease)) = admission else { panic!("it is due") };
+        lease.complete(&Outcome::new(200, [])).expect("held");
+    }
+    let attempt = engine.next_attempt(Duration::ZERO).expect("answered").expect("one is due");
+    assert_eq!(attempt.context(), 2_000_usize.to_le_bytes());
 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use crate::support::*;
 use oncegate::{
-    Admission, AttemptEnd, AttemptError, BackoffPolicy, Buried, Engine, EngineBuilder, Failure,
-    LapsedAttempt, LetterFilter, ManualClock, OnLapse, OperationSettings, Outcome, Reconciled,
-    RetryContext, RetryPolicy, Step,
+    Admission, AttemptEnd, AttemptError, BackoffPolicy, BeginOptions, Buried, Completed, Engine,
+    EngineBuilder, ErrorCode, Failure, LapsedAttempt, Later, Lease, LetterFilter, ManualClock,
+    OnFull, OnLapse, OperationSettings, Outcome, Reconciled, RetryContext, RetryPolicy, Step,
 };
 
 fn builder() -> EngineBuilder {
@@ -162,10 +162,190 @@ fn failing_for_good_undoes_the_steps() {
         assert_eq!(*undone.lock().unwrap(), ["ship", "charge", "reserve"], "lapses: {lapses}");
         let page = engine.dead_letters(&LetterFilter::all(), None, 10).expect("answered");
         let [letter] = &page.letters[..] else { panic!("{page:?}") };
-        let reason = if lapses { Buried::Lapsed } else { Buried::Attempts };
-        assert_eq!((letter.reason, letter.context()), (reason, &b"context"[..]));
+        assert_eq!((letter.reason, letter.context()), (Buried::Attempts, &b"context"[..]));
         assert_eq!(letter.steps, ["reserve"], "what could not be undone");
         let lapsed = letter.history.iter().filter(|past| past.end == AttemptEnd::Lapsed).count();
         assert_eq!(lapsed, usize::from(lapses));
     }
+}
+
+/// Goal: where nobody but workers looks, they ask about what is unknown, and wait for as long as
+/// nobody knows. Method: a hook that knows at its second call; polls before and after its pause.
+///
+/// Cause: workers counted what is to be asked as due, and did not ask.
+#[test]
+fn workers_ask_about_unknown_records() {
+    let (engine, clock) = build(builder());
+    let asked = Arc::new(AtomicU32::new(0));
+    let seen = Arc::clone(&asked);
+    // Relaxed, all: one thread.
+    let hooked = engine.set_reconciler(move |_| match seen.fetch_add(1, Ordering::Relaxed) {
+        0 => Reconciled::StillUnknown,
+        _ => Reconciled::Succeeded(done("it did")),
+    });
+    hooked.expect("set");
+    admitted(&engine, &request("a")).fail(Failure::unknown()).expect("holds the lease");
+    let poll = || {
+        assert!(engine.next_attempt(Duration::ZERO).expect("answered").is_none());
+        asked.load(Ordering::Relaxed)
+    };
+    assert_eq!([poll(), poll()], [1, 1]);
+    clock.advance(Duration::from_secs(1));
+    assert_eq!([poll(), poll()], [2, 2]);
+    assert_eq!(replayed(&engine, &request("a")).body(), b"it did");
+}
+
+/// Goal: records that stay unknown keep no other from being asked about. Method: more of them than
+/// are kept in mind, all asked about in vain; then one of which the hook knows.
+#[test]
+fn hopeless_records_keep_no_other_waiting() {
+    let (engine, _clock) = build(builder().capacity(4_000));
+    let known = Arc::new(Mutex::new(0));
+    let token = Arc::clone(&known);
+    let hooked = engine.set_reconciler(move |record| {
+        if record.fencing_token == *token.lock().unwrap() {
+            return Reconciled::Succeeded(done("it did"));
+        }
+        Reconciled::StillUnknown
+    });
+    hooked.expect("set");
+    let fail = |key: &str| {
+        let lease = admitted(&engine, &request(key));
+        let token = lease.fencing_token().get();
+        lease.fail(Failure::unknown()).expect("holds the lease");
+        token
+    };
+    (0..2_000).for_each(|number| _ = fail(&format!("hopeless-{number}")));
+    let asked = engine.reconcile(5_000).expect("answered");
+    assert!(asked.asked >= 1_000 && asked.resolved == 0, "{asked:?}");
+    *known.lock().unwrap() = fail("known");
+    let asked = engine.reconcile(5_000).expect("answered");
+    assert_eq!(asked.resolved, 1, "{asked:?}");
+}
+
+/// A table whose outcomes may not go, with room for few of them.
+fn small_store() -> EngineBuilder {
+    let builder = builder().capacity(400).on_full(OnFull::Reject).inline_outcome(0);
+    let builder = builder.max_retrying(4).context_limit(64).outcome_limit(4_096);
+    builder.outcome_bytes(256 << 10)
+}
+
+/// Leases of other requests, to fill the store with once it is to be full.
+fn others<'e>(engine: &'e Engine, keys: &[String]) -> Vec<Lease<'e>> {
+    let options = BeginOptions::new().dedup_window(OTHERS_STAY).lease_duration(WINDOW);
+    let begin = |key: &String| match engine.begin_with(&request(key), &options) {
+        Ok(Admission::Admitted(lease)) => lease,
+        other => panic!("not admitted: {other:?}"),
+    };
+    keys.iter().map(begin).collect()
+}
+
+/// Completes `others` until not the smallest outcome finds room, for a minute.
+fn fill_store(others: Vec<Lease<'_>>) {
+    let mut bytes = 4_000;
+    for lease in others {
+        let stored = lease.complete(&Outcome::new(200, vec![7; bytes])).expect("held");
+        if stored == Completed::WithoutBytes {
+            bytes /= 2;
+        }
+        if bytes == 0 {
+            return;
+        }
+    }
+    panic!("there is room left");
+}
+
+const OTHERS_STAY: Duration = Duration::from_secs(60);
+
+/// Goal: steps are undone only if the record fails: where there is no room for its letter, the
+/// lease lasts, and nothing is undone. Method: the last attempt fails while the store is full, and
+/// its holder then completes; with room, the same failure undoes all steps and is a letter.
+///
+/// Cause: the steps were undone first, and the room was asked for afterwards.
+#[test]
+fn nothing_is_undone_without_room() {
+    let (engine, clock) = build(small_store());
+    let undone = Arc::new(Mutex::new(Vec::new()));
+    let list = Arc::clone(&undone);
+    let settings = OperationSettings::new().undo(move |step| {
+        list.lock().unwrap().push(step.name.to_owned());
+        Ok(())
+    });
+    engine.set_operation("order", settings).expect("valid");
+    let keys: Vec<String> = (0..300).map(|key| format!("other-{key}")).collect();
+    let others = others(&engine, &keys);
+    let (context, error) = (RetryContext::new("order", b"context"), AttemptError::new("503"));
+    for key in ["one", "two"] {
+        let mut lease = admitted(&engine, &request(key));
+        for name in ["reserve", "charge"] {
+            let step = lease.step(name, || Ok::<_, String>(Vec::new())).expect("room");
+            assert!(matches!(step, Step::Ran(_)));
+        }
+        let _ = lease.retry_later(&error, &context).expect("room");
+    }
+    clock.advance(Duration::from_secs(10));
+    let next = || engine.next_attempt(Duration::ZERO).expect("answered").expect("due").into_lease();
+    let (one, two) = (next(), next());
+    fill_store(others);
+    let full = engine.retry_later(one.token(), &error, &context).unwrap_err();
+    assert_eq!((full.code(), full.field()), (ErrorCode::Full, "outcome_bytes"));
+    assert_eq!(*undone.lock().unwrap(), [""; 0], "the attempt may yet succeed");
+    one.complete(&done("")).expect("the lease lasts");
+
+    let mut two = two;
+    two.renew(10 * OTHERS_STAY).expect("held");
+    clock.advance(OTHERS_STAY);
+    let later = two.retry_later(&error, &context).expect("room");
+    assert!(matches!(later, Later::Buried { reason: Buried::Attempts, kept: true, .. }));
+    assert_eq!(*undone.lock().unwrap(), ["charge", "reserve"]);
+    let page = engine.dead_letters(&LetterFilter::all(), None, 10).expect("answered");
+    let [letter] = &page.letters[..] else { panic!("{page:?}") };
+    assert_eq!((letter.reason, letter.context()), (Buried::Attempts, &b"context"[..]));
+    assert_eq!((letter.steps.len(), letter.history.len()), (0, 2));
+}
+
+/// Goal: where there is no room to note that a lapse is cleaned up after, nothing is, and no
+/// attempt is used up. Method: the store is full for a minute while a lapse is seen to again and
+/// again; then there is room, and it is cleaned up after as if nothing had been.
+///
+/// Cause: a lease of the engine's own was taken and given up each millisecond.
+#[test]
+fn full_store_uses_up_no_attempts() {
+    let (engine, clock) = build(small_store());
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let list = Arc::clone(&told);
+    let settings = OperationSettings::new()
+        .policy(RetryPolicy::new(BackoffPolicy::constant(Duration::from_secs(10))).max_attempts(3))
+        .on_lapse(move |lapsed| {
+            list.lock().unwrap().push((lapsed.attempt, lapsed.lapsed_token));
+            Ok(())
+        });
+    engine.set_operation("charge", settings).expect("valid");
+    let keys: Vec<String> = (0..300).map(|key| format!("other-{key}")).collect();
+    let others = others(&engine, &keys);
+    let lease = admitted(&engine, &request("key"));
+    let context = RetryContext::new("charge", b"context");
+    let _ = lease.retry_later(&AttemptError::new("503"), &context).expect("room");
+    clock.advance(Duration::from_secs(10));
+    let next = engine.next_attempt(Duration::ZERO).expect("answered").expect("due");
+    let lost = next.lease().fencing_token().get();
+    let _lost = next.into_lease().into_token();
+    fill_store(others);
+    clock.advance(LEASE);
+    let mut looked_at = 0;
+    for _ in 0..200 {
+        looked_at += engine.advance(100).expect("answered").looked_at;
+        clock.advance(Duration::from_millis(2));
+    }
+    assert!(looked_at < 10, "it backs off, {looked_at} looks");
+    let met = engine.begin(&request("key")).expect("answered");
+    assert!(matches!(met, Admission::Scheduled { next_attempt: 3, .. }), "{met:?}");
+    assert_eq!(told.lock().unwrap().len(), 0);
+    for _ in 0..3 {
+        clock.advance(OTHERS_STAY);
+        engine.advance(100).expect("answered");
+    }
+    assert_eq!(*told.lock().unwrap(), [(2, lost)]);
+    let next = engine.next_attempt(Duration::ZERO).expect("answered").expect("due");
+    assert_eq!((next.lease().attempt(), next.context()), (4, &b"context"[..]));
 }

@@ -1,12 +1,13 @@
 //! Failure of others: the place of a worker that is lost is never given to another, until a
 //! bulkhead lets nothing through; or it is given away twice, and too much comes through.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::support::*;
 use oncegate::{
-    Admission, AttemptError, BackoffPolicy, BeginOptions, Engine, EngineBuilder, OperationSettings,
-    Reach, RetryContext, RetryPolicy,
+    Admission, AttemptError, BackoffPolicy, BeginOptions, Engine, EngineBuilder, ManualClock,
+    OperationSettings, Reach, RetryContext, RetryPolicy,
 };
 
 fn builder() -> EngineBuilder {
@@ -24,6 +25,32 @@ fn fail_as(engine: &Engine, key: &str, operation: &str) {
     let _ = lease.retry_later(&AttemptError::new("503"), &context).expect("room");
 }
 
+/// A table that two processes share, as far as the table can tell. Its files go with it.
+struct Shared(PathBuf);
+
+impl Shared {
+    fn new(name: &str) -> Self {
+        let file = format!("oncegate-{name}-{}", std::process::id());
+        Self(std::env::temp_dir().join(file))
+    }
+
+    fn two(&self) -> (Engine, Engine, ManualClock) {
+        let own = || builder().reach(Reach::Host(self.0.clone()));
+        let (one, clock) = build(own());
+        let other = own().lease_duration(LEASE).dedup_window(WINDOW).clock(clock.clone());
+        (one, other.build().expect("the same options"), clock)
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        for file in [self.0.clone(), self.0.with_extension("key")] {
+            // A test that failed before may have made none.
+            let _ = std::fs::remove_file(file);
+        }
+    }
+}
+
 fn in_flight(engine: &Engine) -> u64 {
     engine.stats().expect("not forked").retries.in_flight
 }
@@ -34,15 +61,8 @@ fn in_flight(engine: &Engine) -> u64 {
 /// Cause: whoever gave the entry up told nobody, and who handed the attempt out looked no more.
 #[test]
 fn attempt_that_ended_elsewhere_runs_no_more() {
-    let path = std::env::temp_dir().join(format!("oncegate-places-{}", std::process::id()));
-    let (one, clock) = build(builder().reach(Reach::Host(path.clone())));
-    let other = builder()
-        .reach(Reach::Host(path.clone()))
-        .lease_duration(LEASE)
-        .dedup_window(WINDOW)
-        .clock(clock.clone())
-        .build()
-        .expect("the same options");
+    let shared = Shared::new("places");
+    let (one, other, clock) = shared.two();
     fail(&one, "key");
     clock.advance(Duration::from_secs(1));
     let lost = one.next_attempt(Duration::ZERO).expect("answered").expect("due");
@@ -54,12 +74,7 @@ fn attempt_that_ended_elsewhere_runs_no_more() {
     let next = other.next_attempt(Duration::ZERO).expect("answered").expect("due");
     next.into_lease().complete(&done("")).expect("holds the lease");
     one.advance(100).expect("answered");
-    let left = [&one, &other].map(in_flight);
-    drop((one, other));
-    std::fs::remove_file(&path).expect("it is there");
-    let key = path.with_file_name(format!("oncegate-places-{}.key", std::process::id()));
-    std::fs::remove_file(key).expect("it is beside it");
-    assert_eq!(left, [0, 0]);
+    assert_eq!([&one, &other].map(in_flight), [0, 0]);
 }
 
 /// Goal: a fenced holder does not give its successor's place away (I3). Method: an attempt with a
@@ -124,4 +139,30 @@ fn bulkhead_holds_in_a_place_of_another_operation() {
     let second = engine.next_attempt(Duration::ZERO).expect("answered").expect("due");
     assert_eq!((second.operation(), second.context()), ("narrow", &b"second"[..]));
     second.into_lease().complete(&done("")).expect("holds the lease");
+}
+
+/// Goal: an attempt that lapses is retried by the policy of its operation, whichever process comes
+/// by. Method: of two processes one knows the policy; the other one begins the request when the
+/// lease has ended.
+///
+/// Cause: whoever noticed the lapse first decided by the policy that it had.
+#[test]
+fn lapse_is_left_to_who_knows_the_policy() {
+    let shared = Shared::new("lapses");
+    let (worker, web, clock) = shared.two();
+    let slow = RetryPolicy::new(BackoffPolicy::constant(Duration::from_secs(60)));
+    worker.set_operation("charge", OperationSettings::new().policy(slow)).expect("valid");
+    fail(&worker, "key");
+    clock.advance(Duration::from_secs(60));
+    let lost = worker.next_attempt(Duration::ZERO).expect("answered").expect("due");
+    let _lost = lost.into_lease().into_token();
+    clock.advance(LEASE);
+    let answer = web.begin(&request("key")).expect("answered");
+    assert!(matches!(answer, Admission::Scheduled { next_attempt: 3, .. }), "{answer:?}");
+    let next = || worker.next_attempt(Duration::ZERO).expect("answered").is_some();
+    assert!(!next(), "it backs off");
+    clock.advance(Duration::from_secs(59));
+    assert!(!next(), "for a minute");
+    clock.advance(Duration::from_secs(1));
+    assert!(next(), "and not longer");
 }

@@ -186,3 +186,28 @@ fn finished_records_leave_no_entry() {
         }
     }
 }
+
+/// Goal: what is undone costs a record nothing, however often it is done anew: its context and its
+/// history stay. Method: four times as many steps as there may be, each round undone; then another
+/// attempt.
+///
+/// Cause: notes of undone steps stayed, and more than 255 of them made a journal that nobody could
+/// read.
+#[test]
+fn undone_steps_leave_room() {
+    let (engine, clock) = engine();
+    let mut lease = admitted(&engine, &request("key"));
+    for round in 0..4 {
+        for number in 0..64 {
+            let name = String::from_utf8(vec![b'a' + round, b'0' + number]).expect("letters");
+            assert!(matches!(lease.step(&name, || Ok::<_, ()>(vec![])), Ok(Step::Ran(_))));
+        }
+        lease.compensate(|_| Ok::<_, ()>(())).expect("room").expect("undone");
+    }
+    let context = RetryContext::new("order", b"context");
+    let _ = lease.retry_later(&AttemptError::new("503"), &context).expect("room");
+    clock.advance(Duration::from_secs(120));
+    let mut next = engine.next_attempt(Duration::ZERO).expect("answered").expect("due");
+    assert_eq!(next.context(), b"context");
+    assert_eq!(ran(next.lease_mut().step("a0", || Ok(b"again".to_vec())).expect("room")), b"again");
+}

@@ -167,9 +167,6 @@ impl EngineBuilder {
     /// Above 64, records are spread over their places by chance, and the first one is refused when
     /// some nine tenths are used, four fifths of a million: give a quarter more than there may be.
     ///
-    /// Above 64, records are spread over their places by chance, and the first one is refused when
-    /// some nine tenths are used, four fifths of a million: give a quarter more than there may be.
-    ///
     /// ```
     /// # use oncegate::Engine;
     /// let builder = || Engine::builder().capacity(1_000).max_retrying(100);

@@ -286,7 +286,7 @@ impl Engine {
         };
         let scheduled = entry.filter(|entry| self.table.is_scheduled(*entry));
         match (scheduled, policy) {
-            (Some(entry), _) if self.retries.leaves_lapses() => {
+            (Some(entry), _) if self.leaves_lapse(entry) => {
                 // Whoever looks after attempts sees to it.
                 self.announce(entry, rules.now_ms);
                 let (next_attempt, due_ms) = (self.attempt_of(found) + 1, rules.now_ms);
@@ -294,7 +294,8 @@ impl Engine {
                 let answer = Answer::Scheduled { at: found, next_attempt, due_ms, look_ms };
                 return Ok(Met::Answer(answer));
             }
-            (Some(entry), _) => self.lapse_retried(found, entry, policy, rules),
+            // Nothing is to be cleaned up here, so that no room is needed.
+            (Some(entry), _) => _ = self.lapse_retried(found, entry, policy, rules),
             (None, Lapse::Reclaim) => {
                 let taken = self.take(found, home, rules, wish, Status::Expired)?;
                 if matches!(taken, Met::Answer(Answer::Admitted { .. })) {

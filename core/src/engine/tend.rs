@@ -201,11 +201,12 @@ impl Engine {
         if let Ok(Some(entry)) = self.table.entry_of(found.slot, found.seen)
             && self.table.is_scheduled(entry)
         {
-            if self.retries.leaves_lapses() {
+            if self.leaves_lapse(entry) {
                 // Whoever looks after attempts sees to it.
                 self.announce(entry, self.now_ms());
             } else {
-                self.lapse_retried(found, entry, policy, &self.rules());
+                // Nothing is to be cleaned up here, so that no room is needed.
+                let _ = self.lapse_retried(found, entry, policy, &self.rules());
             }
             return true;
         }

@@ -12,7 +12,7 @@
 //! buried at (8) | reason (1)
 //! each note:  attempt (4) | end (1) | process (1) | fencing token (8) | began (8) | ended (8)
 //!             | length (1) and bytes of the error's class
-//! each step:  undone (1) | length (1) and bytes of its name | length (4) and bytes of its result
+//! each step:  length (1) and bytes of its name | length (4) and bytes of its result
 //! operation | context
 //! ```
 
@@ -71,8 +71,6 @@ pub(crate) enum End {
 /// A finished step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct StepNote {
-    /// Whether it was compensated.
-    pub(crate) undone: bool,
     pub(crate) name: String,
     pub(crate) result: Vec<u8>,
 }
@@ -123,7 +121,7 @@ impl Journal {
             bytes.extend(note.class.as_bytes());
         }
         for step in &self.steps {
-            bytes.extend([u8::from(step.undone), step.name.len() as u8]);
+            bytes.push(step.name.len() as u8);
             bytes.extend(step.name.as_bytes());
             bytes.extend((step.result.len() as u32).to_le_bytes());
             bytes.extend(&step.result);
@@ -156,12 +154,11 @@ impl Journal {
             journal.notes.push(rest.note()?);
         }
         for _ in 0..steps {
-            let [undone, name] = rest.array()?;
-            let undone = undone != 0;
+            let name = rest.byte()?;
             let name = rest.text(usize::from(name))?;
             let result = u32::from_le_bytes(rest.array()?);
             let result = rest.bytes(usize::try_from(result).ok()?)?.to_vec();
-            journal.steps.push(StepNote { undone, name, result });
+            journal.steps.push(StepNote { name, result });
         }
         journal.operation = rest.text(usize::from(operation))?;
         journal.context = rest.bytes(usize::try_from(context).ok()?)?.to_vec();
@@ -217,7 +214,7 @@ impl<'a> Reader<'a> {
 const VERSION: u8 = 1;
 const HEAD: usize = 57;
 const NOTE_HEAD: usize = 31;
-const STEP_HEAD: usize = 6;
+const STEP_HEAD: usize = 5;
 /// How many notes are kept.
 pub(crate) const MAX_NOTES: usize = 8;
 /// How many of them are the first ones.
@@ -231,6 +228,8 @@ pub(crate) const MAX_STEPS: usize = 64;
 /// What a journal takes at most beside its context and its steps.
 pub(crate) const OVERHEAD: usize =
     (HEAD + MAX_NAME + MAX_NOTES * (NOTE_HEAD + MAX_CLASS)).next_multiple_of(64);
+/// Each count and length has one byte.
+const _: () = assert!(MAX_NOTES <= 255 && MAX_STEPS <= 255 && MAX_CLASS <= 255 && MAX_NAME <= 255);
 
 #[cfg(all(test, not(oncegate_loom)))]
 mod tests;

@@ -62,6 +62,14 @@ bugs! {
     UnnamedChangeMissed,
     /// Whoever schedules an attempt files it, though others may have changed it since.
     OwnFiledLate,
+    /// Who looked at a record files what he read, though it was changed and filed since.
+    StaleLookFiled,
+    /// Unknown records that are asked about in vain keep all others from being asked about.
+    DoubtsStarved,
+    /// Of two who see to one lapse, the later one buries the record without its journal.
+    LetterBuriedBare,
+    /// A process that knows no policy of an operation decides a lapse by its own.
+    LapseDecidedBlindly,
     /// Whoever finds a record due takes it, whether somebody else has or not.
     TakenBlindly,
     /// A dead letter is redriven and discarded.
@@ -86,6 +94,8 @@ bugs! {
     ClaimsMistaken,
     /// What is ready is made ready again whenever a neighbour changes.
     ReadyFiledAgain,
+    /// What was filed for another time stays in the wheel until its first time comes.
+    WheelUnswept,
     /// A record that is retried takes the first of its entries, where another run has more room.
     EmptierRunIgnored,
     /// There are more dead letters than may be.

@@ -1,17 +1,18 @@
 //! Care: the journal of a record that is retried, kept in step with its attempts.
 
 use super::super::{Engine, LeaseToken, millis_up};
-use super::retries::{Asked, Granted, hash_of};
+use super::reconcile::CleanUp;
+use super::retries::{Asked, Denied, Granted, hash_of};
 use crate::error::Error;
 use crate::observe::Event;
-use crate::outcome::Written;
+use crate::outcome::{Outcome, Written};
 use crate::retry::FailureKind;
 use crate::retry::journal::{End, Journal, Note};
 use crate::sync::planted::Bug;
 use crate::table::control::{Fence, State};
 use crate::table::entry::{Entry, JournalWord};
 use crate::table::retrying::EntryDraft;
-use crate::table::slot::Lapse;
+use crate::table::slot::{Kind, Lapse};
 use crate::table::{Found, Rules};
 
 /// A journal that the holder of an attempt is about to put in the place of the one before, if there
@@ -130,6 +131,12 @@ impl Engine {
 }
 
 impl Engine {
+    /// Whether a journal such as this one finds room twice over.
+    pub(super) fn has_room_for(&self, journal: &Journal, rules: &Rules) -> bool {
+        let bytes = 2 * Outcome::new(0, journal.encode()).stored_bytes();
+        self.store.make_room(bytes / size_of::<u64>(), self.room(rules), self)
+    }
+
     /// The journal of the attempt that was found, for its holder, and where it is kept, if it is.
     pub(super) fn open_journal(
         &self,
@@ -189,23 +196,31 @@ impl Engine {
     }
 
     /// Sees to a record that is retried and whose lease is closed: by its policy, and where that
-    /// lets it run again, by the retry policy.
+    /// lets it run again, by the retry policy. False: there is no room to do so; look again later.
     pub(in super::super) fn lapse_retried(
         &self,
         found: Found,
         entry: Entry,
         policy: Lapse,
         rules: &Rules,
-    ) {
+    ) -> bool {
         if self.finish_left(found) {
-            return;
+            return true;
         }
         if policy != Lapse::Reclaim {
-            return self.lapse(found, policy);
+            self.lapse(found, policy);
+            return true;
         }
-        if self.clean_up_lapse(found, entry, policy, rules) {
-            return;
+        match self.clean_up_lapse(found, entry, policy, rules) {
+            CleanUp::Needless => self.go_on_after_lapse(found, entry, rules),
+            CleanUp::Done => {}
+            CleanUp::NoRoom => return false,
         }
+        true
+    }
+
+    /// Schedules the attempt after one that has lapsed, or buries the record.
+    fn go_on_after_lapse(&self, found: Found, entry: Entry, rules: &Rules) {
         let Some((word, mut journal)) = self.journal(entry) else { return };
         if !journal.has_note(self.attempt_of(found)) {
             journal.note(self.note_of(found, End::Lapsed, 0, String::new(), rules));
@@ -218,14 +233,14 @@ impl Engine {
         let asked = Asked { found, journal: &journal, scope, kind, error: None };
         let granted = match self.ask(&asked, rules) {
             Ok(granted) => granted,
-            Err(_) => {
+            Err(Denied { reason, .. }) => {
                 let led = self.lead_to_undo(found, entry, &journal, rules);
                 let word_and_journal = match led {
                     Some(_) => self.journal(entry),
                     None => Some((word, journal)),
                 };
                 let Some(read) = word_and_journal else { return };
-                return self.bury_lapsed(led.unwrap_or(found), entry, read, rules);
+                return self.bury_lapsed(led.unwrap_or(found), entry, read, reason, rules);
             }
         };
         let Granted { delay, paid } = granted;
@@ -268,6 +283,11 @@ impl Engine {
         changed
     }
 
+    /// Whether the lapse of `entry` is left to whoever looks after attempts.
+    pub(in super::super) fn leaves_lapse(&self, entry: Entry) -> bool {
+        self.retries.leaves_lapses(self.table.operation_of(entry), self.region.is_shared())
+    }
+
     /// The attempt `fence` of `entry` has ended: its place is another's, if this process handed it
     /// out. True: it did. The next one may run already.
     pub(super) fn attempt_over(&self, entry: Entry, fence: Fence) -> bool {
@@ -295,13 +315,19 @@ impl Engine {
             let own = self.attempt_over(entry, fence);
             self.table.without_leavings(entry);
             if seen.state() == State::Waiting {
-                // Given back: whoever looks after attempts has to hear when it is due.
-                let due_ms = self.table.slot(slot).deadline().at_ms;
+                // Given back: whoever looks after attempts has to hear when it is due. It may have
+                // gone on since, and may end at another time: then somebody looks now.
+                let deadline = self.table.slot(slot).deadline();
+                let is_due = deadline.belongs_to(seen.fence()) && deadline.kind == Kind::Due;
+                let due_ms = if is_due { deadline.at_ms } else { self.now_ms() };
                 self.announce(entry, due_ms);
             } else if !own && self.region.is_shared() {
                 // Another process handed it out, perhaps, and has a place free now.
                 self.announce(entry, self.now_ms());
             }
+        } else if self.scheduler().index().ready.len() != 0 {
+            // Whoever gave its entry up may be another, who knows nothing of a place here.
+            self.scheduler().wake_one();
         }
     }
 

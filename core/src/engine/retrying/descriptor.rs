@@ -97,7 +97,8 @@ impl Engine {
 }
 
 impl DueDescriptor {
-    /// [`Engine::advance`], and arms the descriptor for what is due next.
+    /// [`Engine::advance`], and arms the descriptor for what is due next. Costs two calls of the
+    /// kernel besides.
     ///
     /// # Errors
     ///

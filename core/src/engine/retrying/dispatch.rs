@@ -32,7 +32,11 @@ impl Engine {
         self.watch_file(rules.now_ms)?;
         self.look_at_all_changes();
         self.look_at_shares();
-        self.ripen(&rules, RIPENED);
+        // What goes on in the wheel, and what is looked at in vain, counts as well.
+        while self.ripen(&rules, RIPENED) == RIPENED && self.scheduler().index().ready.len() == 0 {}
+        if self.scheduler().index().next_doubt_ms().is_some_and(|ms| ms <= rules.now_ms) {
+            self.reconcile(RECONCILED)?;
+        }
         loop {
             let (popped, held_up) = {
                 let mut index = self.scheduler().index();
@@ -67,7 +71,7 @@ impl Engine {
                     // It changed: whoever changed it has counted that.
                     None => self.scheduler().index().file(number, rules.now_ms),
                 },
-                Looked::Later(due_ms) => self.scheduler().index().file(number, due_ms),
+                Looked::Later(due_ms) => self.scheduler().index().file_again(number, due_ms),
                 Looked::Nothing => {}
             }
         }
@@ -197,7 +201,7 @@ impl Engine {
                         (self.table.operation_of(entry), self.table.scope_of(entry));
                     self.scheduler().index().ripe(operation, scope, due);
                 }
-                Looked::Later(due_ms) => self.scheduler().index().file(number, due_ms),
+                Looked::Later(due_ms) => self.scheduler().index().file_again(number, due_ms),
                 Looked::Nothing => {}
             }
         }
@@ -250,7 +254,11 @@ impl Engine {
                     Err(Open::Until(until_ms)) => return Looked::Later(until_ms),
                     Err(Open::Ending) => _ = self.help(found),
                     Err(Open::Changed) => {}
-                    Ok(Lapsed(policy)) => self.lapse_retried(found, entry, policy, rules),
+                    Ok(Lapsed(policy)) => {
+                        if !self.lapse_retried(found, entry, policy, rules) {
+                            return Looked::Later(rules.now_ms.saturating_add(NO_ROOM_MS));
+                        }
+                    }
                 },
                 State::Waiting | State::Vacant | State::Claimed | State::Inserting => {}
                 State::Unknown => {
@@ -371,7 +379,11 @@ impl Changes for Table {
 const MOST_ROUNDS: u32 = 1_000;
 /// How many entries a worker looks at before it takes one.
 const RIPENED: usize = 1_024;
+/// How many records a worker asks about before it takes one.
+const RECONCILED: usize = 16;
 /// How many entries are filed under one lock, for which the end of an attempt may wait.
 const FILED_AT_ONCE: usize = 256;
+/// How long a lapse waits that finds no room to be noted.
+const NO_ROOM_MS: u64 = 1_000;
 /// How often a record is looked at whose journal is kept, and that nobody schedules.
 const KEPT_MS: u64 = 60_000;

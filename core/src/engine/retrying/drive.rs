@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::super::Engine;
 use super::super::thread::OwnThread;
-use super::scheduler::Kind;
+use super::scheduler::{Kind, Seat};
 use crate::error::Error;
 use crate::region::bell;
 use crate::region::registry::{BELL, LOOKS_BY};
@@ -105,16 +105,16 @@ impl Engine {
     fn drive(&self, stopped: &AtomicBool) {
         loop {
             let waker = thread_waker();
-            let ticket = self.scheduler().enter(waker.clone(), Kind::Driver);
+            let seat = Seat::take(self.scheduler(), waker.clone(), Kind::Driver);
             // Relaxed: whoever unparks this thread has stored it before.
             let goes_on = !stopped.load(Ordering::Relaxed);
             let driven = if goes_on { self.advance(AT_ONCE) } else { Ok(Driven::default()) };
             if let (true, Ok(driven)) = (goes_on, &driven)
                 && !driven.more
             {
-                self.doze(ticket, &waker, Duration::MAX);
+                self.doze(seat.ticket, &waker, Duration::MAX);
             }
-            self.scheduler().leave(ticket);
+            seat.leave();
             if !goes_on || driven.is_err() {
                 self.relieve();
                 return;
@@ -132,7 +132,11 @@ impl Engine {
         // `now_ms` counts from one.
         let due = first.map_or(Duration::MAX, |ms| Duration::from_millis(ms.saturating_sub(1)));
         let left = give_up.min(due).saturating_sub(self.now());
-        if !left.is_zero() && !self.will_hear() {
+        if left.is_zero() || self.will_hear() {
+            return;
+        }
+        // Another thread may have looked at what another process changed, before that knew of us.
+        if self.scheduler().index().first_due_ms() == first {
             park(Some(left));
         }
     }

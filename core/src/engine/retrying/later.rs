@@ -203,12 +203,13 @@ pub enum Later {
     },
 }
 
-/// Why a record is not tried again.
+/// Why a record is not tried again. Which limit ended it, whether its last attempt failed or
+/// lapsed: the latter is in its [history](crate::DeadLetter::history).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[repr(u8)]
 pub enum Buried {
-    /// As many attempts failed as the policy allows.
+    /// As many attempts failed, or lapsed, as the policy allows.
     Attempts = 1,
     /// No further attempt fits before the policy's deadline.
     Deadline = 2,
@@ -216,7 +217,7 @@ pub enum Buried {
     Budget = 3,
     /// The error was terminal, or the service said not to retry.
     FinalError = 4,
-    /// Its last attempt was given up by its lapse.
+    /// Its last attempt was given up by its lapse, and no limit ended it.
     Lapsed = 5,
 }
 
@@ -412,20 +413,20 @@ impl Engine {
                 scheduled
             }
             Err(denied) => {
-                let Failing { error, journal: before, .. } = failing;
-                self.undo_steps(token, &before);
+                let operation = failing.journal.operation.clone();
+                let context = failing.journal.context.clone();
+                let mut failing = failing;
                 // Once more if the journal changes meanwhile, and not from the start: a budget may
                 // have been charged for this failure.
                 loop {
-                    let (slot, seen) = self.held(token).ok_or_else(|| self.fenced())?;
-                    // What was undone is noted in a journal of its own.
-                    let mut failing = self.failing(Found { slot, seen }, token, error)?;
-                    failing.journal.operation.clone_from(&before.operation);
-                    failing.journal.context.clone_from(&before.context);
-                    let buried = self.bury_failing(failing, denied.clone())?;
+                    let buried = self.bury_failing(failing, token, denied.clone())?;
                     if buried.is_some() {
                         return Ok(buried);
                     }
+                    let (slot, seen) = self.held(token).ok_or_else(|| self.fenced())?;
+                    failing = self.failing(Found { slot, seen }, token, error)?;
+                    failing.journal.operation.clone_from(&operation);
+                    failing.journal.context.clone_from(&context);
                 }
             }
         }
@@ -481,10 +482,12 @@ impl Engine {
         !made || self.table.withdraw_entry(entry)
     }
 
-    /// The record fails for good, and becomes a dead letter if there is room for one.
+    /// The record fails for good, and becomes a dead letter if there is room for one. Its steps are
+    /// undone once nothing can be refused any more for want of room.
     fn bury_failing(
         &self,
         mut failing: Failing<'_>,
+        token: &LeaseToken,
         denied: Denied,
     ) -> Result<Option<Later>, Error> {
         let Denied { reason, budget } = denied;
@@ -496,6 +499,7 @@ impl Engine {
         let window_ms = failing.journal.window_ms;
         let Found { slot, seen } = found;
         if !self.room_for_letter() {
+            self.undo_steps(token, &failing.journal);
             self.finish_at(slot, seen, &outcome, State::Failed, window_ms)?;
             if let Some((entry, _)) = failing.entry {
                 self.attempt_over(entry, seen.fence());
@@ -506,6 +510,7 @@ impl Engine {
         let Some((entry, made)) = self.keep_journal(&failing.keeping())? else {
             return Ok(None);
         };
+        self.undo_steps(token, &failing.journal);
         let Some((dead, _)) = self.table.mark_entry(entry, EntryState::Dead) else {
             return Err(self.fenced());
         };

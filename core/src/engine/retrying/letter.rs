@@ -101,12 +101,7 @@ impl DeadLetter {
             attempts,
             history: journal.notes.into_iter().map(|n| PastAttempt::new(n, &unix)).collect(),
             left_out: journal.left_out,
-            steps: journal
-                .steps
-                .into_iter()
-                .filter(|step| !step.undone)
-                .map(|step| step.name)
-                .collect(),
+            steps: journal.steps.into_iter().map(|step| step.name).collect(),
             context: journal.context,
         }
     }

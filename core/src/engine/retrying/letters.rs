@@ -131,7 +131,7 @@ impl Engine {
     }
 
     /// [`redrive`](Self::redrive) for all that `filter` lets through, at most `limit`. Gives their
-    /// number.
+    /// number. Reads as much as [`dead_letters`](Self::dead_letters), and writes a journal for each.
     ///
     /// # Errors
     ///
@@ -167,7 +167,7 @@ impl Engine {
     }
 
     /// [`discard`](Self::discard) for all that `filter` lets through, at most `limit`. Gives their
-    /// number.
+    /// number. Reads as much as [`dead_letters`](Self::dead_letters).
     ///
     /// # Errors
     ///
@@ -357,27 +357,40 @@ impl Engine {
         let _ = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
     }
 
-    /// Buries a record whose last attempt has lapsed.
+    /// Buries a record whose last attempt has lapsed, and which a limit ended, as `reason` says.
     pub(super) fn bury_lapsed(
         &self,
         found: Found,
         entry: Entry,
         (word, mut journal): (JournalWord, Journal),
+        reason: Buried,
         rules: &Rules,
     ) {
         let Found { slot, seen } = found;
         let outcome = Outcome::new(options::LAPSED_STATUS, []);
-        journal.reason = Buried::Lapsed as u8;
+        // That it lapsed is in its history.
+        let by_limit = matches!(reason, Buried::Attempts | Buried::Deadline | Buried::Budget);
+        journal.reason = if by_limit { reason } else { Buried::Lapsed } as u8;
         journal.buried_ms = rules.now_ms;
         let window_ms = journal.window_ms;
-        let dead = self.room_for_letter().then(|| self.write_journal(found, &journal, rules));
-        let dead = dead.flatten().and_then(|written| {
+        let room = self.room_for_letter();
+        let written = room.then(|| self.write_journal(found, &journal, rules)).flatten();
+        let dead = if let Some(written) = written {
             let next = JournalWord::new(written.reference, true);
             let changed = self.table.change_journal(entry, word, next);
             self.store.published(written);
-            changed.then(|| self.table.mark_entry(entry, EntryState::Dead)).flatten()
-        });
-        let dead = dead.map(|(dead, _)| dead);
+            let marked = changed.then(|| self.table.mark_entry(entry, EntryState::Dead)).flatten();
+            if marked.is_none() && !Bug::LetterBuriedBare.is_planted() {
+                // Somebody else sees to this lapse as well: what he has kept is not to be lost.
+                return;
+            }
+            marked.map(|(dead, _)| dead)
+        } else {
+            if room {
+                self.counters.add(Event::LettersLost);
+            }
+            None
+        };
         let window_ms = if dead.is_some() { Deadline::MAX_MS } else { window_ms };
         let ended = self.finish_at(slot, seen, &outcome, State::Failed, window_ms).is_ok();
         self.attempt_over(entry, seen.fence());

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::super::{Engine, Lease};
-use super::scheduler::Kind;
+use super::scheduler::{Kind, Seat};
 use crate::config::{YEAR, check_duration};
 use crate::error::{Error, ErrorCode};
 use crate::retry::journal::Journal;
@@ -139,13 +139,13 @@ impl Engine {
         loop {
             let waker = thread_waker();
             // Queued before it looks: whoever schedules something after the look wakes it.
-            let ticket = self.scheduler().enter(waker.clone(), Kind::Worker);
+            let seat = Seat::take(self.scheduler(), waker.clone(), Kind::Worker);
             let found = self.try_next();
             let again = matches!(found, Ok(None)) && self.now() < give_up;
             if again {
-                self.doze(ticket, &waker, give_up);
+                self.doze(seat.ticket, &waker, give_up);
             }
-            let woken = !self.scheduler().leave(ticket);
+            let woken = !seat.leave();
             if !again {
                 // What this one was woken for, or did not get to, is another's.
                 self.pass_on(woken);
@@ -207,6 +207,31 @@ impl Engine {
         NextAttempt { engine: self, ticket: None, born: crate::fork::generation() }
     }
 
+    /// At most `most` attempts that are due, as soon as there is one, as a future: the batch of
+    /// [`next_attempt_async`](Self::next_attempt_async). Dropping it loses none.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::Forked`], when polled.
+    ///
+    /// ```
+    /// use std::future::Future;
+    /// use std::pin::pin;
+    /// use std::task::{Context, Waker};
+    ///
+    /// let engine = oncegate::Engine::builder().capacity(1_000).build()?;
+    /// let mut next = pin!(engine.next_attempts_async(16));
+    /// assert!(next.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    pub async fn next_attempts_async(&self, most: usize) -> Result<Vec<Attempt<'_>>, Error> {
+        let Some(others) = most.checked_sub(1) else { return Ok(Vec::new()) };
+        let mut attempts = vec![self.next_attempt_async().await?];
+        // The first is the caller's, whatever becomes of the others.
+        attempts.extend(self.next_attempts(others, Duration::ZERO).unwrap_or_default());
+        Ok(attempts)
+    }
+
     /// Wakes another worker, if this one took its turn, or left something.
     fn pass_on(&self, woken: bool) {
         if woken || self.scheduler().index().ready.len() != 0 {
@@ -250,6 +275,10 @@ impl<'e> Future for NextAttempt<'e> {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         this.engine.enter()?;
+        if this.born != crate::fork::generation() {
+            // Its place is in its parent's queue.
+            return Poll::Ready(Err(crate::fork::forked()));
+        }
         let scheduler = this.engine.scheduler();
         // One that is still queued was not woken, but may be polled for another reason.
         let queued = this.ticket.is_some_and(|ticket| scheduler.renew(ticket, context.waker()));

@@ -30,6 +30,17 @@ pub struct Reconciliation {
     pub resolved: usize,
 }
 
+/// What came of cleaning up after a lapse.
+#[must_use]
+pub(super) enum CleanUp {
+    /// There is nothing that cleans up.
+    Needless,
+    /// Somebody has done it, or does it.
+    Done,
+    /// Not done, and nothing was changed: there is no room to note it.
+    NoRoom,
+}
+
 /// A record to ask about.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Doubt {
@@ -73,7 +84,11 @@ impl Engine {
     }
 
     /// Asks the [reconciler](Self::set_reconciler) about records that are unknown, at most `limit`
-    /// of those that have been found; [`advance`](Self::advance) and the sweep find them.
+    /// of those that have been found. Whoever looks after attempts does so too: workers in
+    /// [`next_attempt`](Self::next_attempt), a [`Driver`](crate::Driver), and
+    /// [`advance`](Self::advance). One that stays unknown is asked about again after a second, then
+    /// two, and so on up to five minutes. Costs a call of the hook for each that is asked about, and
+    /// a walk over those that are kept in mind, a thousand at most.
     ///
     /// # Errors
     ///
@@ -197,24 +212,33 @@ impl Engine {
     }
 
     /// Runs the hooks that clean up after the lapse of an attempt, under a lease of its own: once
-    /// for each lapse, since the lease is taken once. True: there are some, and somebody has done
-    /// it; what comes next is decided, too.
+    /// for each lapse, since the lease is taken once. Where they have run, what comes next is
+    /// decided, too.
     pub(super) fn clean_up_lapse(
         &self,
         found: Found,
         entry: Entry,
         policy: Lapse,
         rules: &Rules,
-    ) -> bool {
-        let Some((_, journal)) = self.journal(entry) else { return false };
-        let Some(hook) = self.retries.clean_up_of(&journal.operation) else { return false };
+    ) -> CleanUp {
+        let Some((_, mut journal)) = self.journal(entry) else { return CleanUp::Needless };
+        let hook = self.retries.clean_up_of(&journal.operation);
+        let Some(hook) = hook else { return CleanUp::Needless };
         // Before the lease of its own, which raises the number that lies beside the record.
         let attempt = self.attempt_of(found);
         // The lapse of a clean-up is cleaned up after no more.
         if journal.cleaning == attempt {
-            return false;
+            return CleanUp::Needless;
         }
-        let Some((token, _)) = self.lead(found, entry, policy, rules) else { return true };
+        // What cannot be noted would use up an attempt for nothing, and be taken for a lapse of the
+        // work when it lapses.
+        journal.note(self.note_of(found, End::Lapsed, 0, String::new(), rules));
+        if !self.has_room_for(&journal, rules) {
+            return CleanUp::NoRoom;
+        }
+        let Some((token, _)) = self.lead(found, entry, policy, rules) else {
+            return CleanUp::Done;
+        };
         let cleaning = token.attempt;
         let noted = self.change_journal_of(&token, |journal| {
             journal.cleaning = cleaning;
@@ -233,11 +257,9 @@ impl Engine {
             let class = if hook.run(&lapsed) { "cleaned up" } else { "not cleaned up" };
             self.counters.add(Event::Compensated);
             self.go_on_after(&token, class);
-        } else {
-            // Without room to note it, it is left to the next lapse.
-            let _ = self.renew(&token, std::time::Duration::from_millis(1));
         }
-        true
+        // If somebody else had the room meanwhile, it is left to the lapse of this lease.
+        CleanUp::Done
     }
 
     /// Undoes the finished steps of a record that is about to fail for good, by the hook of its
@@ -260,8 +282,7 @@ impl Engine {
         journal: &Journal,
         rules: &Rules,
     ) -> Option<Found> {
-        let left = journal.steps.iter().any(|step| !step.undone);
-        if !left || self.retries.undo_of(&journal.operation).is_none() {
+        if journal.steps.is_empty() || self.retries.undo_of(&journal.operation).is_none() {
             return None;
         }
         let (token, led) = self.lead(found, entry, Lapse::Reclaim, rules)?;
@@ -293,6 +314,14 @@ impl Doubt {
 
     pub(super) fn ask_ms(&self) -> u64 {
         self.ask_ms
+    }
+
+    pub(super) fn pause_ms(&self) -> u64 {
+        self.pause_ms
+    }
+
+    pub(super) fn was_asked(&self) -> bool {
+        self.pause_ms > FIRST_PAUSE_MS
     }
 
     pub(super) fn later(self, now_ms: u64) -> Self {

@@ -117,6 +117,10 @@ impl Registry {
         self.leaves_lapses.load(Ordering::Relaxed)
     }
 
+    pub(super) fn knows(&self, operation: u32) -> bool {
+        self.in_force().operations.contains_key(&operation)
+    }
+
     /// This process has no policies.
     #[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
     pub(super) fn leave_lapses(&self) {

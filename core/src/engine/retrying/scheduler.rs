@@ -18,7 +18,7 @@ use super::behind::{Behind, Changes};
 use super::ready::{Due, Ready};
 use super::reconcile::Doubt;
 use super::stuck::UnderWay;
-use crate::retry::wheel::raw::Wheel;
+use crate::retry::wheel::raw::{Fate, Wheel};
 use crate::sync::planted::Bug;
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, lock, try_lock};
 
@@ -37,6 +37,12 @@ pub(super) struct Index {
     /// By entry: for when it is filed, with [`READY`] once it is among what is ready; zero: it is
     /// neither.
     filed: Vec<u64>,
+    /// The mark that each entry was put into the wheel with last: what has another one there was
+    /// filed anew since.
+    marks: Vec<u8>,
+    /// How many of them are in the wheel, each once, and whether a sweep of it is under way.
+    in_wheel: usize,
+    sweeps: bool,
     pub(super) behind: Behind,
     /// Attempts that this process has handed out, by entry.
     running: FxHashMap<usize, Running>,
@@ -195,12 +201,43 @@ impl Scheduler {
     }
 }
 
+/// A place among the sleepers of a thread that looks what there is. A panic of a clock, or of a
+/// hook, gives it back, and what its owner was woken for is another's.
+pub(super) struct Seat<'s> {
+    scheduler: &'s Scheduler,
+    pub(super) ticket: u64,
+}
+
+impl<'s> Seat<'s> {
+    pub(super) fn take(scheduler: &'s Scheduler, waker: Waker, kind: Kind) -> Self {
+        Self { scheduler, ticket: scheduler.enter(waker, kind) }
+    }
+
+    /// False: its owner was woken.
+    pub(super) fn leave(self) -> bool {
+        let (scheduler, ticket) = (self.scheduler, self.ticket);
+        std::mem::forget(self);
+        scheduler.leave(ticket)
+    }
+}
+
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        if !self.scheduler.leave(self.ticket) {
+            self.scheduler.wake_one();
+        }
+    }
+}
+
 impl Index {
     fn new() -> Self {
         Self {
             wheel: Wheel::new(0),
             ready: Ready::default(),
             filed: Vec::new(),
+            marks: Vec::new(),
+            in_wheel: 0,
+            sweeps: false,
             behind: Behind::default(),
             running: FxHashMap::default(),
             in_flight: FxHashMap::default(),
@@ -213,12 +250,43 @@ impl Index {
     /// Notes that entry `index` is to be looked at when it is `due_ms`.
     pub(super) fn file(&mut self, index: usize, due_ms: u64) {
         let Some(filed) = self.filed.get_mut(index) else { return };
+        // In a file that was damaged it may be any.
+        let due_ms = due_ms.clamp(1, READY - 1);
         // What is ready for this very time is looked at when its turn comes.
         if *filed & !READY != due_ms || Bug::ReadyFiledAgain.is_planted() {
+            self.in_wheel += usize::from(!is_in_wheel(*filed));
             *filed = due_ms;
+            let mark = &mut self.marks[index];
+            *mark = mark.wrapping_add(1);
             // Entries are numbered below 2^28.
-            self.wheel.insert_raw(index as u32, 0, due_ms);
+            self.wheel.insert_raw(index as u32, *mark, due_ms);
+            self.sweep_wheel();
         }
+    }
+
+    /// Files entry `index` for `due_ms`, by what somebody has read of it after it was taken out. If
+    /// it was filed meanwhile, by whoever changed it since, that stands.
+    pub(super) fn file_again(&mut self, index: usize, due_ms: u64) {
+        if !self.is_filed(index) || Bug::StaleLookFiled.is_planted() {
+            self.file(index, due_ms);
+        }
+    }
+
+    /// What is filed anew stays in the wheel as it was before, until its time: a lease that may
+    /// last a day, and ends after a second. So all of it is swept whenever there is twice as much
+    /// as is filed, a few steps with each one that is filed.
+    fn sweep_wheel(&mut self) {
+        self.sweeps |= self.wheel.entries() > 2 * self.in_wheel + SLACK;
+        if !self.sweeps || Bug::WheelUnswept.is_planted() {
+            return;
+        }
+        let (filed, marks) = (&self.filed, &self.marks);
+        let ended = self.wheel.sweep(SWEEP_STEPS, |entry| {
+            let at = entry.id as usize;
+            let stays = is_in_wheel(filed[at]) && marks[at] == entry.tag;
+            if stays { Fate::Stays } else { Fate::Goes }
+        });
+        self.sweeps = !ended;
     }
 
     /// Whether entry `index` is to be looked at some time.
@@ -230,13 +298,24 @@ impl Index {
     /// for another time is left out.
     pub(super) fn next_due(&mut self, now_ms: u64, left: &mut usize) -> Option<Due> {
         loop {
-            let number = self.wheel.next(now_ms, left, |_| {})?.id;
-            let Some(filed) = self.filed.get_mut(number as usize) else { continue };
-            // A mark makes it later than any time.
-            if *filed != 0 && *filed <= now_ms {
-                let due_ms = std::mem::take(filed);
-                return Some(Due { due_ms, index: number });
+            let entry = self.wheel.next(now_ms, left, |_| {})?;
+            let (number, at) = (entry.id, entry.id as usize);
+            let Some(filed) = self.filed.get_mut(at) else { continue };
+            if !is_in_wheel(*filed) || self.marks[at] != entry.tag {
+                continue;
             }
+            if *filed > self.wheel.cursor() {
+                // It has the same mark as one of many times before.
+                continue;
+            }
+            if *filed > now_ms {
+                // Another thread has told the wheel a later time, and takes it.
+                self.wheel.insert_raw(number, entry.tag, *filed);
+                return None;
+            }
+            self.in_wheel -= 1;
+            let due_ms = std::mem::take(filed);
+            return Some(Due { due_ms, index: number });
         }
     }
 
@@ -260,6 +339,7 @@ impl Index {
         if let Some(filed) = self.filed.get_mut(due.index as usize)
             && (*filed == 0 || *filed == due.due_ms)
         {
+            self.in_wheel -= usize::from(is_in_wheel(*filed));
             *filed = due.due_ms | READY;
         }
         self.ready.push(operation, scope, due);
@@ -276,14 +356,21 @@ impl Index {
 
     /// When something has to be looked at next, at the latest.
     pub(super) fn first_due_ms(&self) -> Option<u64> {
-        let doubt = self.doubts.values().map(Doubt::ask_ms).min();
-        self.wheel.next_due().into_iter().chain(doubt).min()
+        self.wheel.next_due().into_iter().chain(self.next_doubt_ms()).min()
+    }
+
+    /// When somebody has to be asked about a record that is unknown.
+    pub(super) fn next_doubt_ms(&self) -> Option<u64> {
+        self.doubts.values().map(Doubt::ask_ms).min()
     }
 
     /// Takes in what has changed about `entries` since the last call.
     pub(super) fn take_in(&mut self, entries: usize, changes: &impl Changes) {
         // One more than there are, for the sweep.
-        self.filed.resize(entries + 1, 0);
+        if self.filed.len() != entries + 1 {
+            // Not `resize`: pages that are asked for as zeros cost nothing before they are used.
+            (self.filed, self.marks) = (vec![0; entries + 1], vec![0; entries + 1]);
+        }
         self.behind.take_in(entries, changes);
     }
 
@@ -327,10 +414,18 @@ impl Index {
         true
     }
 
-    /// Notes that the record in `slot` is unknown. Beyond some thousands the sweep finds it later.
+    /// Notes that the record in `slot` is unknown. Of more than [`MOST_DOUBTS`] those are forgotten
+    /// that were asked about the most often in vain, until the sweep finds them again.
     pub(super) fn doubt(&mut self, slot: usize, fence: u64, now_ms: u64) {
-        let known = self.doubts.get(&slot).is_some_and(|doubt| doubt.is_of(fence));
-        if !known && self.doubts.len() < MOST_DOUBTS {
+        if self.doubts.get(&slot).is_some_and(|doubt| doubt.is_of(fence)) {
+            return;
+        }
+        if self.doubts.len() >= MOST_DOUBTS && !Bug::DoubtsStarved.is_planted() {
+            let asked = self.doubts.iter().max_by_key(|(slot, doubt)| (doubt.pause_ms(), **slot));
+            let asked = asked.filter(|(_, doubt)| doubt.was_asked()).map(|(slot, _)| *slot);
+            asked.and_then(|slot| self.doubts.remove(&slot));
+        }
+        if self.doubts.len() < MOST_DOUBTS {
             self.doubts.insert(slot, Doubt::new(fence, now_ms));
         }
     }
@@ -382,6 +477,15 @@ impl Index {
     }
 }
 
+/// Whether an entry of which `filed` is noted lies in the wheel.
+fn is_in_wheel(filed: u64) -> bool {
+    filed != 0 && filed & READY == 0
+}
+
+/// So little in the wheel is no reason to sweep it.
+const SLACK: usize = 1_024;
+/// How much of it is looked at with each entry that is filed.
+const SWEEP_STEPS: usize = 8;
 /// Marks an entry that is among what is ready. No time is as late.
 const READY: u64 = 1 << 63;
 /// By how much the newest attempt counts in the expected duration: as in the estimate of round
@@ -424,5 +528,95 @@ mod tests {
         index.file(3, 1_000);
         index.file_own(3, 9_000, 0);
         assert_eq!(index.next_due(1_000, &mut 10), Some(Due { due_ms: 1_000, index: 3 }));
+    }
+
+    /// Goal: who has looked at a record does not put off what was filed since. Method: by hand; it
+    /// is changed and filed between his look and his filing.
+    #[test]
+    fn stale_look_files_nothing() {
+        let mut index = Index::new();
+        index.take_in(8, &Made(0));
+        index.file(3, 1_000);
+        assert_eq!(index.next_due(1_000, &mut 10), Some(Due { due_ms: 1_000, index: 3 }));
+        index.file(3, 2_000);
+        index.file_again(3, 600_000);
+        assert_eq!(index.next_due(2_000, &mut 10), Some(Due { due_ms: 2_000, index: 3 }));
+    }
+
+    /// Goal: a thread that dies while it looks takes no wake-up with it. Method: one of two that
+    /// sleep is woken, and its place is dropped as a panic drops it.
+    #[test]
+    fn seat_that_is_dropped_passes_its_wake_up_on() {
+        struct Woken(std::sync::atomic::AtomicU64);
+        impl std::task::Wake for Woken {
+            fn wake(self: std::sync::Arc<Self>) {
+                // Relaxed: one thread.
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        let woken = [0; 2].map(|_| std::sync::Arc::new(Woken(0.into())));
+        let scheduler = Scheduler::new();
+        let [first, second] =
+            [0, 1].map(|at| Seat::take(&scheduler, woken[at].clone().into(), Kind::Worker));
+        scheduler.wake_one();
+        drop(first);
+        // Relaxed: one thread.
+        assert_eq!([0, 1].map(|at: usize| woken[at].0.load(Ordering::Relaxed)), [1, 1]);
+        assert!(!second.leave(), "it was woken");
+    }
+
+    fn index_of(entries: usize) -> Index {
+        let mut index = Index::new();
+        index.take_in(entries, &Made(0));
+        while index.behind.next().is_some() {}
+        index
+    }
+
+    fn all_due(index: &mut Index, now_ms: u64) -> Vec<Due> {
+        let mut left = usize::MAX;
+        std::iter::from_fn(|| index.next_due(now_ms, &mut left)).collect()
+    }
+
+    /// Goal: what the index takes is bounded by how many entries there are, and not by how often
+    /// they are filed, and nothing is lost by that. Method: leases of a day that end after a
+    /// second, two hundred times for each of five thousand entries; then all are due, once, at the
+    /// time that they were filed for last.
+    ///
+    /// Cause: what was filed for another time stayed in the wheel until its first time came.
+    #[test]
+    fn wheel_is_bounded_by_entries() {
+        const ENTRIES: usize = 5_000;
+        let mut index = index_of(ENTRIES);
+        let mut most = 0;
+        for turn in 0..200_u64 {
+            for entry in 0..ENTRIES {
+                let now_ms = 1 + turn * 1_000 + entry as u64 / 10;
+                index.file(entry, now_ms + 24 * 3_600_000);
+                index.file(entry, now_ms + 1_000_000);
+                most = most.max(index.wheel.entries());
+            }
+        }
+        assert!(most <= 4 * ENTRIES + SLACK, "{most} in the wheel");
+        assert_eq!(all_due(&mut index, 1_000_000), []);
+        let mut due = all_due(&mut index, 100_000_000);
+        due.sort_unstable_by_key(|due| due.index);
+        let last = |entry: u32| 1 + 199_000 + u64::from(entry) / 10 + 1_000_000;
+        let all: Vec<Due> =
+            (0..ENTRIES as u32).map(|index| Due { due_ms: last(index), index }).collect();
+        assert_eq!(due, all);
+    }
+
+    /// Goal: whoever comes with an older time takes nothing that is due later, and loses it for
+    /// nobody. Method: by hand; of two that are due at 100 one is taken, and then another thread,
+    /// which has read the clock before, asks for what is due at 99.
+    ///
+    /// Cause: he took the second out, and left it out since it was not due.
+    #[test]
+    fn older_time_loses_nothing() {
+        let mut index = index_of(8);
+        (1..=2).for_each(|entry| index.file(entry, 100));
+        assert_eq!(index.next_due(100, &mut 10), Some(Due { due_ms: 100, index: 1 }));
+        assert_eq!(index.next_due(99, &mut 10), None);
+        assert_eq!(index.next_due(100, &mut 10), Some(Due { due_ms: 100, index: 2 }));
     }
 }

@@ -75,6 +75,7 @@ impl OperationSettings {
     /// for each lapse, under a lease of its own, whose fencing token is higher. What it returns is
     /// noted in the record's history; either way the record goes on by its policy. It is called by
     /// whoever looks after attempts in this process, and must not block for longer than a lease.
+    /// Where the outcome budget has no room to note it, the record waits until there is some.
     ///
     /// ```
     /// use oncegate::OperationSettings;

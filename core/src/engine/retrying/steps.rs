@@ -184,7 +184,9 @@ impl Lease<'_> {
     }
 
     /// Undoes the finished steps of this record, the last one first, and notes for each that it is
-    /// undone, so that none is undone twice whoever goes on with it. Stops at the first that fails.
+    /// undone, whoever goes on with it. A process that dies between `undo` and that note leaves one
+    /// that is undone again: give its downstream key to the service below. Stops at the first that
+    /// fails. Writes the journal once for each.
     ///
     /// For a record that is not going to be completed: fail it for good afterwards. What it undoes
     /// is finished no more, and runs again if there is another attempt.
@@ -312,12 +314,10 @@ impl Engine {
         let Some((_, journal)) = entry.and_then(|entry| self.journal(entry)) else {
             return Ok(None);
         };
-        let steps = journal.steps.iter().filter(|step| !step.undone);
-        if steps.clone().count() >= MAX_STEPS && steps.clone().all(|step| step.name != name) {
-            let limit = format!("{MAX_STEPS} steps");
-            return Err(Error::new(ErrorCode::InvalidOption, "step", "one more", limit));
+        let known = journal.steps.iter().find(|step| step.name == name);
+        if known.is_none() && journal.steps.len() >= MAX_STEPS {
+            return Err(one_step_more());
         }
-        let known = steps.clone().find(|step| step.name == name);
         Ok(known.filter(|_| !Bug::StepForgotten.is_planted()).map(|step| step.result.clone()))
     }
 
@@ -344,7 +344,11 @@ impl Engine {
         self.change_journal_of(token, |journal| {
             journal.steps.retain(|step| step.name != name);
             let (name, result) = (name.to_owned(), result.to_vec());
-            journal.steps.push(StepNote { undone: false, name, result });
+            journal.steps.push(StepNote { name, result });
+            // Another thread with this token may have noted one since they were counted.
+            if journal.steps.len() > MAX_STEPS {
+                return Err(one_step_more());
+            }
             let bytes = journal.steps_bytes();
             if bytes > limit && !Bug::StepsUnbounded.is_planted() {
                 let (found, limit) = (format!("{bytes} bytes"), format!("{limit} bytes"));
@@ -365,19 +369,15 @@ impl Engine {
             let entry = self.table.entry_of(slot, seen).map_err(|_| self.fenced())?;
             let journal = entry.and_then(|entry| self.journal(entry)).map(|(_, journal)| journal);
             let steps = journal.map_or(Vec::new(), |journal| journal.steps);
-            let left = || steps.iter().filter(|step| !step.undone);
-            let last = if Bug::CompensatesInOrder.is_planted() {
-                left().next()
-            } else {
-                left().next_back()
-            };
+            let last =
+                if Bug::CompensatesInOrder.is_planted() { steps.first() } else { steps.last() };
             let Some(last) = last else { return Ok(Ok(())) };
             if let Err(error) = undo(&FinishedStep { name: &last.name, result: &last.result }) {
                 return Ok(Err(error));
             }
             self.change_journal_of(token, |journal| {
-                let step = journal.steps.iter_mut().find(|step| step.name == last.name);
-                step.into_iter().for_each(|step| step.undone = true);
+                // Finished no more: it takes no room, and counts against no limit.
+                journal.steps.retain(|step| step.name != last.name);
                 Ok(())
             })?;
         }
@@ -421,4 +421,9 @@ impl Engine {
         }
         Ok(Fingerprint::from_bytes(bytes))
     }
+}
+
+fn one_step_more() -> Error {
+    let limit = format!("{MAX_STEPS} steps");
+    Error::new(ErrorCode::InvalidOption, "step", "one more", limit)
 }

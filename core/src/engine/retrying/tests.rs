@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{AttemptError, OperationSettings, RetryContext};
+use super::{AttemptError, Buried, LetterFilter, OperationSettings, RetryContext};
 use crate::clock::ManualClock;
 use crate::config::EngineBuilder;
 use crate::engine::{Admission, Engine, LeaseToken};
@@ -177,6 +177,36 @@ fn late_end_gives_no_other_place_free() {
     assert_eq!(in_flight(), 1, "a late end of the one before");
     engine.complete(&third, &crate::outcome::Outcome::new(200, [])).expect("held");
     assert_eq!(in_flight(), 0);
+}
+
+/// Goal: of two who see to the last lapse of a record none loses what the other has kept: it becomes
+/// a dead letter (the one who was late found the journal changed, and buried the record without
+/// it). Method: by hand, one stalls after he has changed the journal; the other comes with the
+/// journal as it was, and then looks again.
+#[test]
+fn late_burial_keeps_the_letter() {
+    let (engine, clock) = engine();
+    let token = begun(&engine);
+    let context = RetryContext::new("op", b"what it needs");
+    let _ = engine.retry_later(&token, &AttemptError::new("503"), &context).expect("room");
+    clock.advance(Duration::from_secs(10));
+    let last = next(&engine).expect("due").0;
+    clock.advance(LEASE);
+    let (found, entry, word) = seen(&engine, &last);
+    let rules = engine.rules();
+    assert!(engine.table.close_lease(found.slot, found.seen, &rules).is_ok(), "it has lapsed");
+    let (_, journal) = engine.journal(entry).expect("whole");
+    let written = engine.write_journal(found, &journal, &rules).expect("room");
+    let sealed = JournalWord::new(written.reference, true);
+    assert!(engine.table.change_journal(entry, word, sealed));
+    engine.store.published(written);
+
+    engine.bury_lapsed(found, entry, (word, journal), Buried::Attempts, &rules);
+    let read = engine.journal(entry).expect("whole");
+    engine.bury_lapsed(found, entry, read, Buried::Attempts, &rules);
+    let page = engine.dead_letters(&LetterFilter::all(), None, 10).expect("answered");
+    let contexts: Vec<_> = page.letters.iter().map(|letter| letter.context()).collect();
+    assert_eq!(contexts, [b"what it needs"]);
 }
 
 /// Two names that `hash` makes the same of: of some hundred thousand there are a few.
