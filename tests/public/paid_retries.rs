@@ -147,7 +147,8 @@ fn adopted_retries_pay_back_where_they_were_paid() {
 }
 
 /// Goal: what an engine had granted and not handed out burdens its budget no more when it is
-/// closed. Method: one that schedules and is dropped, with a limit of retries at a time, and tokens.
+/// closed. Method: one that schedules and is dropped, with a limit of retries at a time, and
+/// tokens.
 #[test]
 fn closed_engine_gives_back_what_it_granted() {
     for (budget, full) in [(envoy(1), 1.0), (aws(), 500.0)] {

@@ -126,8 +126,8 @@ impl Behind {
         self.seen == Some(in_all) && self.queue.is_empty()
     }
 
-    /// Takes in the change of this number, which the caller has made and looks after himself. False:
-    /// it has been taken in, or others before it have not.
+    /// Takes in the change of this number, which the caller has made and looks after himself.
+    /// False: it has been taken in, or others before it have not.
     pub(super) fn take_own(&mut self, change: u64) -> bool {
         let is_next = self.seen == Some(change);
         if is_next {

@@ -131,7 +131,8 @@ impl Engine {
     }
 
     /// [`redrive`](Self::redrive) for all that `filter` lets through, at most `limit`. Gives their
-    /// number. Reads as much as [`dead_letters`](Self::dead_letters), and writes a journal for each.
+    /// number. Reads as much as [`dead_letters`](Self::dead_letters), and writes a journal for
+    /// each.
     ///
     /// # Errors
     ///

@@ -87,8 +87,8 @@ impl Engine {
     /// of those that have been found. Whoever looks after attempts does so too: workers in
     /// [`next_attempt`](Self::next_attempt), a [`Driver`](crate::Driver), and
     /// [`advance`](Self::advance). One that stays unknown is asked about again after a second, then
-    /// two, and so on up to five minutes. Costs a call of the hook for each that is asked about, and
-    /// a walk over those that are kept in mind, a thousand at most.
+    /// two, and so on up to five minutes. Costs a call of the hook for each that is asked about,
+    /// and a walk over those that are kept in mind, a thousand at most.
     ///
     /// # Errors
     ///

@@ -110,8 +110,8 @@ impl Retries {
     }
 
     /// Whether lapses of `operation` are left to whoever looks after attempts: since they may have
-    /// to be cleaned up after, which is no work of a `begin`, or since another process of those that
-    /// share the table may know by which policy it is retried, and this one does not.
+    /// to be cleaned up after, which is no work of a `begin`, or since another process of those
+    /// that share the table may know by which policy it is retried, and this one does not.
     pub(super) fn leaves_lapses(&self, operation: u32, shared: bool) -> bool {
         let unknown = shared && !Bug::LapseDecidedBlindly.is_planted();
         self.registry.leaves_lapses() || unknown && !self.registry.knows(operation)

@@ -179,10 +179,10 @@ fn late_end_gives_no_other_place_free() {
     assert_eq!(in_flight(), 0);
 }
 
-/// Goal: of two who see to the last lapse of a record none loses what the other has kept: it becomes
-/// a dead letter (the one who was late found the journal changed, and buried the record without
-/// it). Method: by hand, one stalls after he has changed the journal; the other comes with the
-/// journal as it was, and then looks again.
+/// Goal: of two who see to the last lapse of a record none loses what the other has kept: it
+/// becomes a dead letter (the one who was late found the journal changed, and buried the record
+/// without it). Method: by hand, one stalls after he has changed the journal; the other comes with
+/// the journal as it was, and then looks again.
 #[test]
 fn late_burial_keeps_the_letter() {
     let (engine, clock) = engine();
