@@ -347,11 +347,7 @@ impl Engine {
                     attempt,
                     scope: self.scope_tag(prepared.scope()),
                 };
-                let mut lease = Lease::new(self, token, status, until_ms);
-                if status == Status::Retried {
-                    self.pay_from_share(&mut lease);
-                }
-                (event, Admission::Admitted(lease))
+                (event, Admission::Admitted(Lease::new(self, token, status, until_ms)))
             }
             Answer::Replayed => (Event::Replayed, Admission::Replayed(outcome)),
             Answer::InProgress { attempt, until_ms, .. } => {
@@ -373,6 +369,10 @@ impl Engine {
             if self.retries.is_budgeted() {
                 self.deposit(&mut admission, prepared);
             }
+        } else if matches!(event, Event::Retried)
+            && let Admission::Admitted(lease) = &mut admission
+        {
+            self.pay_from_share(lease);
         }
         self.counters.add(event);
         admission
