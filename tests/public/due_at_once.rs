@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::support::*;
 use oncegate::{
-    Admission, AttemptError, BackoffPolicy, Engine, ManualClock, Outcome, RetryContext,
-    RetryPolicy, Secret,
+    Admission, AttemptError, BackoffPolicy, BeginOptions, Engine, ManualClock, Outcome,
+    RetryContext, RetryPolicy, Secret,
 };
 
 /// An engine in which so many records may wait, all of them for ten seconds.
@@ -98,4 +98,39 @@ fn first_due_comes_first_whatever_is_filed() {
         attempt.into_lease().complete(&Outcome::new(200, [])).expect("held");
     }
     assert_eq!(taken, put_off);
+}
+
+/// Goal: one call does not sweep all that has come to its turn, says that it did not, and all
+/// calls together do. Method: eight thousand records are over; a minute passes.
+#[test]
+fn little_is_swept_in_a_call() {
+    const RECORDS: u64 = 8_000;
+    const LIMIT: u64 = 64;
+    let (engine, clock) = build(Engine::builder().capacity(16_000));
+    let short = BeginOptions::new().dedup_window(Duration::from_secs(1));
+    for number in 0..RECORDS {
+        let key = format!("key-{number}");
+        match engine.begin_with(&request(&key), &short).expect("answered") {
+            Admission::Admitted(lease) => drop(lease.complete(&done("")).expect("held")),
+            other => panic!("{other:?}"),
+        }
+    }
+    let cleared = || engine.stats().expect("not forked").evicted_expired;
+    while engine.advance(LIMIT as usize).expect("not forked").more {}
+    assert_eq!(cleared(), 0);
+    clock.advance(Duration::from_secs(60));
+    let mut calls = 0;
+    loop {
+        let before = cleared();
+        let more = engine.advance(LIMIT as usize).expect("not forked").more;
+        assert!(cleared() - before <= LIMIT, "{} at once", cleared() - before);
+        calls += 1;
+        if !more {
+            break;
+        }
+    }
+    assert!(calls as u64 > RECORDS / LIMIT, "{calls} calls");
+    assert_eq!(cleared(), RECORDS);
+    let due_in = engine.advance(LIMIT as usize).expect("not forked").due_in;
+    assert!(due_in.is_some_and(|due_in| !due_in.is_zero()), "it rests until the next turn");
 }

@@ -176,16 +176,16 @@ impl Engine {
     }
 
     /// Moves what is due among what is ready, and sees to lapses: at most `limit` entries. Gives
-    /// how many it looked at.
+    /// how many it looked at. If the upkeep is due, as much of that is done, too.
     pub(super) fn ripen(&self, rules: &Rules, limit: usize) -> usize {
-        let mut left = limit;
+        let (mut left, mut keeps_up) = (limit, false);
         loop {
             // Bound: a match on the guard itself would hold it.
             let due = self.scheduler().index().next_due(rules.now_ms, &mut left);
             let Some(due) = due else { break };
             let number = due.index as usize;
             if number == self.table.retry_entries() {
-                self.sweep_in_turn(rules);
+                keeps_up = true;
                 continue;
             }
             let Some(entry) = self.table.entry_at(number) else { continue };
@@ -198,6 +198,9 @@ impl Engine {
                 Looked::Later(due_ms) => self.scheduler().index().file(number, due_ms),
                 Looked::Nothing => {}
             }
+        }
+        if keeps_up {
+            self.keep_up(rules, limit);
         }
         limit - left
     }

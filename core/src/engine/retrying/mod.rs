@@ -26,6 +26,7 @@ mod scheduler;
 mod settings;
 mod steps;
 mod stuck;
+mod upkeep;
 
 #[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
 pub use descriptor::DueDescriptor;
