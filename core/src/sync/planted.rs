@@ -94,6 +94,8 @@ bugs! {
     EmptierRunIgnored,
     /// There are more dead letters than may be.
     LettersUnbounded,
+    /// Which letters are the oldest is looked for with each that goes.
+    OldestForgotten,
     /// A dead letter gives way to a new record.
     LettersEvicted,
     /// What is needed to run a record again is not kept.

@@ -18,6 +18,7 @@ mod later;
 mod letter;
 mod letters;
 mod next;
+mod oldest;
 mod ready;
 mod reconcile;
 mod registry;

@@ -15,6 +15,7 @@ use std::time::Duration;
 use rustc_hash::FxHashMap;
 
 use super::behind::{Behind, Changes};
+use super::oldest::Oldest;
 use super::ready::{Due, Ready};
 use super::reconcile::Doubt;
 use super::stuck::UnderWay;
@@ -55,6 +56,7 @@ pub(super) struct Index {
     doubts: FxHashMap<usize, Doubt>,
     pub(super) under_way: UnderWay,
     pub(super) upkeep: Upkeep,
+    pub(super) oldest: Oldest,
 }
 
 /// An attempt that was handed out.
@@ -219,6 +221,7 @@ impl Index {
             doubts: FxHashMap::default(),
             under_way: UnderWay::default(),
             upkeep: Upkeep::default(),
+            oldest: Oldest::default(),
         }
     }
 
