@@ -134,3 +134,24 @@ fn little_is_swept_in_a_call() {
     let due_in = engine.advance(LIMIT as usize).expect("not forked").due_in;
     assert!(due_in.is_some_and(|due_in| !due_in.is_zero()), "it rests until the next turn");
 }
+
+/// Goal: whoever asks without waiting gets what is due, however much else is due that was put off
+/// long before. Method: three thousand records are put off for ten seconds, and filed; then all are
+/// due, and each is asked for without a wait.
+///
+/// Cause: a look moves so many entries of the wheel, and answered that nothing is due when they
+/// were moved and none had come out yet.
+#[test]
+fn much_that_is_due_is_not_nothing() {
+    const RECORDS: usize = 3_000;
+    let (engine, clock) = engine(RECORDS + RECORDS / 4 + 64);
+    assert!((0..RECORDS).all(|number| is_put_off(&engine, number)));
+    assert!(engine.next_attempt(Duration::ZERO).expect("not forked").is_none());
+    clock.advance(Duration::from_secs(10));
+    for number in 0..RECORDS {
+        let attempt = engine.next_attempt(Duration::ZERO).expect("not forked");
+        let attempt = attempt.unwrap_or_else(|| panic!("{number} were handed out"));
+        attempt.into_lease().complete(&done("")).expect("held");
+    }
+    assert!(engine.next_attempt(Duration::ZERO).expect("not forked").is_none());
+}

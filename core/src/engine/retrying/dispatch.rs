@@ -33,7 +33,7 @@ impl Engine {
         let rules = self.rules();
         self.watch_file(rules.now_ms)?;
         self.look_at_all_changes();
-        self.ripen(&rules, RIPENED);
+        let mut ripened = self.ripen(&rules, RIPENED);
         loop {
             let (popped, held_up) = {
                 let mut index = self.scheduler().index();
@@ -44,6 +44,11 @@ impl Engine {
             };
             let Some((operation, due)) = popped else {
                 if held_up && self.forget_ended(&rules) {
+                    continue;
+                }
+                if !held_up && ripened == RIPENED {
+                    // Its limit ended it, before it came to anything that may run.
+                    ripened = self.ripen(&rules, RIPENED);
                     continue;
                 }
                 return Ok(None);
