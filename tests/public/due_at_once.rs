@@ -119,3 +119,59 @@ fn what_is_due_is_found_behind_what_is_not() {
     let attempt = engine.next_attempt(Duration::ZERO).expect("answered").expect("one is due");
     assert_eq!(attempt.context(), 2_000_usize.to_le_bytes());
 }
+
+/// Goal: one call does not sweep all that has come to its turn, says that it did not, and all
+/// calls together do. Method: eight thousand records are over; a minute passes.
+#[test]
+fn little_is_swept_in_a_call() {
+    const RECORDS: u64 = 8_000;
+    const LIMIT: u64 = 64;
+    let (engine, clock) = build(Engine::builder().capacity(16_000));
+    let short = BeginOptions::new().dedup_window(Duration::from_secs(1));
+    for number in 0..RECORDS {
+        let key = format!("key-{number}");
+        match engine.begin_with(&request(&key), &short).expect("answered") {
+            Admission::Admitted(lease) => drop(lease.complete(&done("")).expect("held")),
+            other => panic!("{other:?}"),
+        }
+    }
+    let cleared = || engine.stats().expect("not forked").evicted_expired;
+    while engine.advance(LIMIT as usize).expect("not forked").more {}
+    assert_eq!(cleared(), 0);
+    clock.advance(Duration::from_secs(60));
+    let mut calls = 0;
+    loop {
+        let before = cleared();
+        let more = engine.advance(LIMIT as usize).expect("not forked").more;
+        assert!(cleared() - before <= LIMIT, "{} at once", cleared() - before);
+        calls += 1;
+        if !more {
+            break;
+        }
+    }
+    assert!(calls as u64 > RECORDS / LIMIT, "{calls} calls");
+    assert_eq!(cleared(), RECORDS);
+    let due_in = engine.advance(LIMIT as usize).expect("not forked").due_in;
+    assert!(due_in.is_some_and(|due_in| !due_in.is_zero()), "it rests until the next turn");
+}
+
+/// Goal: whoever asks without waiting gets what is due, however much else is due that was put off
+/// long before. Method: three thousand records are put off for ten seconds, and filed; then all are
+/// due, and each is asked for without a wait.
+///
+/// Cause: a look moves so many entries of the wheel, and answered that nothing is due when they
+/// were moved and none had come out yet.
+#[test]
+fn much_that_is_due_is_not_nothing() {
+    const RECORDS: usize = 3_000;
+    let (engine, clock) = engine(RECORDS + RECORDS / 4 + 64);
+    assert!((0..RECORDS).all(|number| is_put_off(&engine, number)));
+    assert!(engine.next_attempt(Duration::ZERO).expect("not forked").is_none());
+    clock.advance(Duration::from_secs(10));
+    for number in 0..RECORDS {
+        let attempt = engine.next_attempt(Duration::ZERO).expect("not forked");
+        let attempt = attempt.unwrap_or_else(|| panic!("{number} were handed out"));
+        attempt.into_lease().complete(&done("")).expect("held");
+    }
+    assert!(engine.next_attempt(Duration::ZERO).expect("not forked").is_none());
+}

@@ -96,10 +96,14 @@ bugs! {
     ReadyFiledAgain,
     /// What was filed for another time stays in the wheel until its first time comes.
     WheelUnswept,
+    /// One call looks at all of the table that is owed.
+    UpkeepAtOnce,
     /// A record that is retried takes the first of its entries, where another run has more room.
     EmptierRunIgnored,
     /// There are more dead letters than may be.
     LettersUnbounded,
+    /// Which letters are the oldest is looked for with each that goes.
+    OldestForgotten,
     /// A dead letter gives way to a new record.
     LettersEvicted,
     /// What is needed to run a record again is not kept.

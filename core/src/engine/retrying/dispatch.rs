@@ -32,11 +32,10 @@ impl Engine {
         self.watch_file(rules.now_ms)?;
         self.look_at_all_changes();
         self.look_at_shares();
-        // What goes on in the wheel, and what is looked at in vain, counts as well.
-        while self.ripen(&rules, RIPENED) == RIPENED && self.scheduler().index().ready.len() == 0 {}
         if self.scheduler().index().next_doubt_ms().is_some_and(|ms| ms <= rules.now_ms) {
             self.reconcile(RECONCILED)?;
         }
+        let mut ripened = self.ripen(&rules, RIPENED);
         loop {
             let (popped, held_up) = {
                 let mut index = self.scheduler().index();
@@ -47,6 +46,11 @@ impl Engine {
             };
             let Some((operation, due)) = popped else {
                 if held_up && self.forget_ended(&rules) {
+                    continue;
+                }
+                if !held_up && ripened == RIPENED {
+                    // Its limit ended it, before it came to anything that may run.
+                    ripened = self.ripen(&rules, RIPENED);
                     continue;
                 }
                 return Ok(None);
@@ -182,16 +186,16 @@ impl Engine {
     }
 
     /// Moves what is due among what is ready, and sees to lapses: at most `limit` entries. Gives
-    /// how many it looked at.
+    /// how many it looked at. If the upkeep is due, as much of that is done, too.
     pub(super) fn ripen(&self, rules: &Rules, limit: usize) -> usize {
-        let mut left = limit;
+        let (mut left, mut keeps_up) = (limit, false);
         loop {
             // Bound: a match on the guard itself would hold it.
             let due = self.scheduler().index().next_due(rules.now_ms, &mut left);
             let Some(due) = due else { break };
             let number = due.index as usize;
             if number == self.table.retry_entries() {
-                self.sweep_in_turn(rules);
+                keeps_up = true;
                 continue;
             }
             let Some(entry) = self.table.entry_at(number) else { continue };
@@ -206,6 +210,9 @@ impl Engine {
             }
         }
         self.watch_backlog(rules, true);
+        if keeps_up {
+            self.keep_up(rules, limit);
+        }
         limit - left
     }
 

@@ -9,7 +9,6 @@
 use super::super::{Engine, options};
 use super::later::Buried;
 use super::letter::{DeadLetter, LetterFilter, LetterId, LetterPage};
-use super::settings::OnLettersFull;
 use crate::error::{Error, ErrorCode};
 use crate::observe::Event;
 use crate::outcome::Outcome;
@@ -218,6 +217,15 @@ impl Engine {
 
     /// The dead letter of entry `index`, if it is one.
     fn letter_at(&self, index: usize) -> Option<(DeadLetter, (Found, Entry))> {
+        let (journal, (found, entry)) = self.journal_of_letter(index)?;
+        let id = LetterId::new(index, entry.word.generation());
+        let unix = |at_ms: u64| self.unix_time(at_ms);
+        let letter = DeadLetter::new(id, self.attempt_of(found), journal, unix);
+        Some((letter, (found, entry)))
+    }
+
+    /// The journal of the dead letter of entry `index`, if it is one.
+    pub(super) fn journal_of_letter(&self, index: usize) -> Option<(Journal, (Found, Entry))> {
         let entry = self.table.entry_at(index)?;
         let slot = entry.word.slot();
         let seen = self.table.slot(slot).control().load();
@@ -229,11 +237,7 @@ impl Engine {
             return None;
         }
         let (_, journal) = self.journal(entry)?;
-        let found = Found { slot, seen };
-        let id = LetterId::new(index, entry.word.generation());
-        let unix = |at_ms: u64| self.unix_time(at_ms);
-        let letter = DeadLetter::new(id, self.attempt_of(found), journal, unix);
-        Some((letter, (found, entry)))
+        Some((journal, (Found { slot, seen }, entry)))
     }
 
     /// What the wall clock shows at `at_ms` of the region's time, as far as can be told now.
@@ -295,7 +299,7 @@ impl Engine {
         (entry.word.state() == EntryState::Dead).then_some(entry)
     }
 
-    fn give_up_letter(&self, found: Found, entry: Entry) -> bool {
+    pub(super) fn give_up_letter(&self, found: Found, entry: Entry) -> bool {
         let Found { slot, seen } = found;
         let until_ms = self.now_ms().saturating_add(self.longest_window_ms());
         let settled = self.table.settle_letter(slot, seen, Kind::Window, until_ms);
@@ -306,47 +310,8 @@ impl Engine {
         settled
     }
 
-    /// Whether one more dead letter may be kept: if need be, in the place of the oldest.
-    pub(super) fn room_for_letter(&self) -> bool {
-        let most = self.retries.max_letters;
-        if self.letters() < most || Bug::LettersUnbounded.is_planted() {
-            return true;
-        }
-        // What died processes counted and did not bury is found out here.
-        let count = || (0..self.table.retry_entries()).filter(|at| self.has_letter(*at)).count();
-        // Relaxed: a count; entries decide.
-        self.region.header(header::DEAD_LETTERS).store(count() as u64, Ordering::Relaxed);
-        if self.letters() < most {
-            return true;
-        }
-        if most == 0 || self.retries.on_letters_full == OnLettersFull::Reject {
-            self.counters.add(Event::LettersLost);
-            return false;
-        }
-        let all = (0..self.table.retry_entries()).filter_map(|index| self.letter_at(index));
-        let oldest = all.min_by_key(|(letter, _)| letter.buried);
-        if let Some((_, (found, entry))) = oldest
-            && self.give_up_letter(found, entry)
-        {
-            self.counters.add(Event::LettersLost);
-        }
-        true
-    }
-
-    fn has_letter(&self, index: usize) -> bool {
-        self.table.entry_at(index).is_some_and(|entry| {
-            let slot = entry.word.slot();
-            self.table.is_letter(slot, self.table.slot(slot).control().load())
-        })
-    }
-
-    fn letters(&self) -> u64 {
-        // Relaxed: as above.
-        self.region.header(header::DEAD_LETTERS).load(Ordering::Relaxed)
-    }
-
     pub(super) fn note_letter(&self) {
-        // Relaxed: as above.
+        // Relaxed: a count; entries decide.
         self.region.header(header::DEAD_LETTERS).fetch_add(1, Ordering::Relaxed);
         self.counters.add(Event::Buried);
     }

@@ -18,6 +18,7 @@ mod later;
 mod letter;
 mod letters;
 mod next;
+mod oldest;
 mod ready;
 mod reconcile;
 mod registry;
@@ -26,6 +27,7 @@ mod scheduler;
 mod settings;
 mod steps;
 mod stuck;
+mod upkeep;
 
 #[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
 pub use descriptor::DueDescriptor;

@@ -15,9 +15,11 @@ use std::time::Duration;
 use rustc_hash::FxHashMap;
 
 use super::behind::{Behind, Changes};
+use super::oldest::Oldest;
 use super::ready::{Due, Ready};
 use super::reconcile::Doubt;
 use super::stuck::UnderWay;
+use super::upkeep::Upkeep;
 use crate::retry::wheel::raw::{Fate, Wheel};
 use crate::sync::planted::Bug;
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, lock, try_lock};
@@ -53,6 +55,8 @@ pub(super) struct Index {
     /// Records that nobody knows the effect of, by slot.
     doubts: FxHashMap<usize, Doubt>,
     pub(super) under_way: UnderWay,
+    pub(super) upkeep: Upkeep,
+    pub(super) oldest: Oldest,
 }
 
 /// An attempt that was handed out.
@@ -244,6 +248,8 @@ impl Index {
             expected: FxHashMap::default(),
             doubts: FxHashMap::default(),
             under_way: UnderWay::default(),
+            upkeep: Upkeep::default(),
+            oldest: Oldest::default(),
         }
     }
 
@@ -366,7 +372,7 @@ impl Index {
 
     /// Takes in what has changed about `entries` since the last call.
     pub(super) fn take_in(&mut self, entries: usize, changes: &impl Changes) {
-        // One more than there are, for the sweep.
+        // One more than there are, for the upkeep.
         if self.filed.len() != entries + 1 {
             // Not `resize`: pages that are asked for as zeros cost nothing before they are used.
             (self.filed, self.marks) = (vec![0; entries + 1], vec![0; entries + 1]);

@@ -1,12 +1,14 @@
 //! Stuck: transitions that somebody began and nobody ended.
 //!
 //! None can be for long: whoever meets one makes it himself, and a dead process's are taken back.
-//! What stands still all the same, over two looks and ten seconds, is a process that was stopped in
+//! All are looked for in turn, once a minute, and those that were seen each second. What stands
+//! still all the same, over two looks and ten seconds, is a process that was stopped in
 //! the middle of a step, a table that was damaged, or a defect of the engine: it is told, counted,
 //! and left alone.
 
 use std::collections::HashMap;
 use std::fmt;
+use std::ops::Range;
 use std::time::Duration;
 
 use super::super::Engine;
@@ -140,30 +142,48 @@ impl UnderWay {
 }
 
 impl Engine {
-    /// Looks at all slots and entries for transitions that do not end. Called once in a while by
-    /// whoever drives.
-    pub(super) fn look_for_stuck(&self, now_ms: u64) {
-        for slot in 0..self.table.slots() {
-            let at = self.table.slot(slot);
-            let seen = at.control().load();
-            let deadline = at.deadline();
-            let decided = deadline.belongs_to(seen.fence())
-                && matches!(deadline.kind, Kind::Window | Kind::Due);
-            let transition = match seen.state() {
-                State::Claimed => Some(StuckTransition::Claim),
-                State::Inserting => Some(StuckTransition::Insertion),
-                State::Running if decided => Some(StuckTransition::End),
-                _ => None,
-            };
-            self.note_standing(slot, transition, seen.word(), seen.owner(), now_ms);
+    /// Looks at `places`, which are slots and, behind them, entries, for transitions that are under
+    /// way. The index is locked only where there is one.
+    pub(super) fn look_for_stuck(&self, places: Range<usize>, now_ms: u64) {
+        for place in places {
+            let (transition, word, process) = self.transition_at(place);
+            if transition.is_some() {
+                self.note_standing(place, transition, word, process, now_ms);
+            }
         }
-        for index in 0..self.table.retry_entries() {
+    }
+
+    /// Looks at those again that were under way.
+    pub(super) fn look_again(&self, now_ms: u64) {
+        let places: Vec<usize> = self.scheduler().index().under_way.seen.keys().copied().collect();
+        for place in places {
+            let (transition, word, process) = self.transition_at(place);
+            self.note_standing(place, transition, word, process, now_ms);
+        }
+    }
+
+    /// The transition that is under way at a place, if there is one; its word, and whose it is.
+    fn transition_at(&self, place: usize) -> (Option<StuckTransition>, u64, u8) {
+        if let Some(index) = place.checked_sub(self.table.slots()) {
             let word = self.table.entry_word(index);
             let claimed = word.state() == crate::table::entry::EntryState::Claimed;
             let transition = claimed.then_some(StuckTransition::RetryEntry);
-            let place = self.table.slots() + index;
-            self.note_standing(place, transition, word.word(), word.owner(), now_ms);
+            return (transition, word.word(), word.owner());
         }
+        let at = self.table.slot(place);
+        let seen = at.control().load();
+        let is_decided = || {
+            let deadline = at.deadline();
+            let ends = matches!(deadline.kind, Kind::Window | Kind::Due);
+            ends && deadline.belongs_to(seen.fence())
+        };
+        let transition = match seen.state() {
+            State::Claimed => Some(StuckTransition::Claim),
+            State::Inserting => Some(StuckTransition::Insertion),
+            State::Running if is_decided() => Some(StuckTransition::End),
+            _ => None,
+        };
+        (transition, seen.word(), seen.owner())
     }
 
     fn note_standing(

@@ -216,7 +216,12 @@ impl Timers {
     /// advancing, or about to sleep: it returns at once.
     ///
     /// All lanes are drained first: as much work as they have slots, beside the limit. `fire` may
-    /// insert and cancel timers.
+    /// insert and cancel timers, which fire in the next advance at the earliest. Lanes are not
+    /// drained meanwhile: `fire` and all other threads together can insert as many timers as there
+    /// are slots, [`lanes`](TimersBuilder::lanes) times [`lane_slots`](TimersBuilder::lane_slots),
+    /// by default 16,384; more are refused as [`ErrorCode::Full`] until the call returns. So where
+    /// `fire` inserts one for each that fires, a `limit` of half of that leaves the other half to
+    /// other threads.
     ///
     /// ```
     /// # let timers = oncegate::Timers::builder().build()?;

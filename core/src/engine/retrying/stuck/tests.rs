@@ -38,7 +38,8 @@ fn what_does_not_end_is_told_once() {
     claim(left, 1_000);
     for look in 0..4_u64 {
         let claimed = claim(passing, 2_000 + 2 * look);
-        engine.look_for_stuck(engine.now_ms());
+        engine.look_for_stuck(0..engine.table.slots(), engine.now_ms());
+        engine.look_again(engine.now_ms());
         let control = engine.table.slot(passing).control();
         control.advance(claimed, Step::Vacate).expect("claimed");
         clock.advance(Duration::from_secs(5));

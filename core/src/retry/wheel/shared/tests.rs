@@ -80,6 +80,31 @@ fn an_advance_keeps_nobody_waiting() {
     assert_eq!(fire(&timers, 5).len(), submitted.len() - 1);
 }
 
+/// Goal: whoever fires can insert as many as there are slots, in each advance, and no more; so a
+/// limit of as many lets every timer file itself again. Method: four times as many timers as slots,
+/// each of which does, with that limit and without one.
+#[test]
+fn firing_refills_what_lanes_hold() {
+    const SLOTS: usize = 2 * 4;
+    let timers = small(100);
+    (0..4 * SLOTS).for_each(|_| _ = timers.insert(1).expect("room"));
+    for now in 1..=20 {
+        let again = |_| assert!(timers.insert(now + 1).is_ok(), "refused at {now}");
+        let mut fired = 0;
+        while let Some(advanced) = timers.advance(now, SLOTS, again)
+            && advanced.fired > 0
+        {
+            fired += advanced.fired;
+        }
+        assert_eq!(fired, 4 * SLOTS);
+    }
+    let mut taken = 0;
+    let advanced =
+        timers.advance(21, usize::MAX, |_| taken += usize::from(timers.insert(22).is_ok()));
+    assert_eq!(advanced.map(|advanced| advanced.fired), Some(4 * SLOTS));
+    assert_eq!(taken, SLOTS);
+}
+
 /// Goal: a submitter that stalls keeps nobody waiting, and nothing that was submitted. Method: both
 /// lanes are taken, one after the other, and given back.
 #[test]
