@@ -38,6 +38,7 @@ kinds! {
     FailedWithDelay "attempt failed with a delay",
     GaveBack "attempt given back",
     Dropped "lease dropped",
+    DroppedRetry "lease of a retried record dropped",
     BecameUnknown "outcome became unknown",
     EndedUnknown "call of an unknown attempt accepted",
     Later "next attempt scheduled",

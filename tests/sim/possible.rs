@@ -100,6 +100,26 @@ impl Model {
     }
 }
 
+impl Model {
+    /// How long a retry of `id` is put off, at the least and at the most.
+    pub(crate) fn delays_of(&self, id: u32) -> (u64, u64) {
+        let rhythm = &self.plan.rhythms[operation_of(id)];
+        (rhythm.least_ms, rhythm.most_ms)
+    }
+
+    /// What a record is that the engine gave up at `at` with an error of its own: a dead letter, or
+    /// no more than failed.
+    pub(crate) fn given_up(&self, id: u32, at: u64) -> Vec<State> {
+        let Some(record) = self.records.get(&id) else { return Vec::new() };
+        let window = Span::new(at + record.window.least, at + record.window.most);
+        let finished = |ends, letter| {
+            let outcome = Outcome::new(FAILED, b"");
+            State::Finished(Finished { outcome, ends, may_be_gone: false, letter })
+        };
+        vec![finished(Span::exactly(u64::MAX), Some(at)), finished(window, None)]
+    }
+}
+
 /// `states`, each once.
 pub(crate) fn distinct(states: Vec<State>) -> Vec<State> {
     let mut distinct: Vec<State> = Vec::new();

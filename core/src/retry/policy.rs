@@ -67,7 +67,8 @@ impl RetryPolicy {
         }
     }
 
-    /// How many attempts there are at most, the first one included. At least 1.
+    /// How many attempts there are at most, the first one included, and those that were given back
+    /// by `abandon`. At least 1.
     ///
     /// ```
     /// # use oncegate::RetryPolicy;

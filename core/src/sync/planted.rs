@@ -297,6 +297,8 @@ bugs! {
     AttemptLimitOffByOne,
     /// An attempt is started that cannot end before the deadline.
     DeadlineIgnoresDuration,
+    /// A retried attempt whose lease is dropped comes again at once, whatever its policy says.
+    DropUnpaid,
     /// A server's hint is followed without its limits.
     HintUnclamped,
     /// All sources of jitter begin with one seed, those of forked children too.

@@ -352,8 +352,8 @@ impl Engine {
         }
     }
 
-    /// Ends an attempt of the engine's own, and decides what follows.
-    pub(super) fn go_on_after(&self, token: &LeaseToken, class: &str) {
+    /// Ends an attempt whose holder says nothing any more, and decides what follows.
+    pub(in super::super) fn go_on_after(&self, token: &LeaseToken, class: &str) {
         let error = AttemptError::new(class);
         while let Some((slot, seen)) = self.held(token) {
             let failing = self.failing(Found { slot, seen }, token, &error);
