@@ -45,6 +45,7 @@ kinds! {
     LaterHinted "next attempt scheduled by a hint",
     Buried "record buried: attempts",
     BuriedDeadline "record buried: deadline",
+    BuriedLate "due record buried: deadline",
     BuriedBudget "record buried: budget",
     BuriedFinal "record buried: final error",
     NoRoomToRetry "no room to retry",

@@ -244,8 +244,8 @@ impl Engine {
         };
     }
 
-    /// What the engine retries goes on by its policy: a drop is a failure, and where a payload makes
-    /// each attempt fail that way, they have to come to an end.
+    /// What the engine retries goes on by its policy: a drop is a failure, and where a payload
+    /// makes each attempt fail that way, they have to come to an end.
     fn retry_dropped(&self, token: &LeaseToken) -> Result<(), Error> {
         let (slot, seen) = self.held(token).ok_or_else(|| self.fenced())?;
         match self.table.entry_of(slot, seen) {

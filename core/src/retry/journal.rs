@@ -90,6 +90,13 @@ impl Journal {
         }
     }
 
+    /// Whether the next attempt was paid for since the last one ended, and not given back or
+    /// redriven.
+    pub(crate) fn is_paid(&self) -> bool {
+        let last = self.notes.last();
+        last.is_some_and(|note| note.end != End::Unnoted && note.attempt > self.before)
+    }
+
     /// Whether there is a note of `attempt`.
     pub(crate) fn has_note(&self, attempt: u32) -> bool {
         self.notes.iter().any(|note| note.attempt == attempt)

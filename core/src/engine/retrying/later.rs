@@ -210,7 +210,8 @@ pub enum Later {
 pub enum Buried {
     /// As many attempts failed as the policy allows.
     Attempts = 1,
-    /// No further attempt fits before the policy's deadline.
+    /// No further attempt fits before the policy's deadline; or one that was due was asked for too
+    /// late to fit.
     Deadline = 2,
     /// The retry budget was spent.
     Budget = 3,
@@ -498,4 +499,4 @@ impl Engine {
 }
 
 /// The status of the outcome of a record whose attempts are used up: 500 Internal Server Error.
-const EXHAUSTED_STATUS: u16 = 500;
+pub(super) const EXHAUSTED_STATUS: u16 = 500;

@@ -362,12 +362,24 @@ impl Engine {
         &self,
         found: Found,
         entry: Entry,
+        read: (JournalWord, Journal),
+        rules: &Rules,
+    ) {
+        self.bury_led(found, entry, read, (Buried::Lapsed, options::LAPSED_STATUS), rules);
+    }
+
+    /// Buries a record whose attempt has lapsed, or is led by the engine itself.
+    pub(super) fn bury_led(
+        &self,
+        found: Found,
+        entry: Entry,
         (word, mut journal): (JournalWord, Journal),
+        (reason, status): (Buried, u16),
         rules: &Rules,
     ) {
         let Found { slot, seen } = found;
-        let outcome = Outcome::new(options::LAPSED_STATUS, []);
-        journal.reason = Buried::Lapsed as u8;
+        let outcome = Outcome::new(status, []);
+        journal.reason = reason as u8;
         journal.buried_ms = rules.now_ms;
         let window_ms = journal.window_ms;
         let dead = self.room_for_letter().then(|| self.write_journal(found, &journal, rules));
