@@ -19,6 +19,7 @@ mod expired_holder;
 mod failed_leader;
 mod forked_child;
 mod full_table;
+mod late_retries;
 mod leaked_content;
 mod leavings;
 mod long_windows;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::support::*;
 use oncegate::{
-    Admission, Attempt, AttemptError, BackoffPolicy, Engine, Later, LeaseToken, ManualClock,
-    Outcome, RetryContext, RetryPolicy,
+    Admission, Attempt, AttemptError, BackoffPolicy, Buried, Engine, Later, LeaseToken,
+    ManualClock, Outcome, RetryContext, RetryPolicy,
 };
 
 fn engine(clock: &ManualClock) -> Engine {
@@ -147,4 +147,21 @@ fn shorter_lease_lapses_in_time() {
     assert!(next(&engine).is_none(), "it backs off");
     clock.advance(Duration::from_secs(10));
     assert_eq!(next(&engine).expect("due again").lease().attempt(), 3);
+}
+
+/// Goal: attempts that are given back count: whoever gives one back again and again does not keep
+/// its record beyond its policy once it fails. Method: attempt 2 of three is given back, which
+/// makes the third due at once; its failure is the last.
+#[test]
+fn attempts_given_back_count() {
+    let clock = ManualClock::new();
+    let engine = engine(&clock);
+    let _ = fail_later(&engine, "key", b"context");
+    clock.advance(Duration::from_secs(10));
+    next(&engine).expect("due").into_lease().abandon().expect("held");
+    let third = next(&engine).expect("at once").into_lease();
+    assert_eq!(third.attempt(), 3);
+    let context = RetryContext::new("charge", b"context");
+    let later = third.retry_later(&AttemptError::new("503"), &context).expect("room");
+    assert!(matches!(later, Later::Buried { reason: Buried::Attempts, .. }), "{later:?}");
 }

@@ -184,8 +184,10 @@ pub(crate) fn drop_guard(site: &Site<'_>, number: u32, lease: Lease<'_>) {
         let _lost = lease.into_token();
         return site.tell(&format!("{} is lost", called(&job)));
     }
+    site.shared.world().calling = Some(job.id);
     drop(lease);
     let mut world = site.shared.world();
+    world.calling = None;
     world.tell(&site.name(), &format!("{} dropped", called(&job)));
     world.kinds.add(Kind::Dropped);
     dropped(&mut world, &job, hold);
@@ -198,6 +200,7 @@ pub(crate) fn dropped(world: &mut World, job: &Job, hold: Hold) {
     }
     let before = world.model.record(job.id).states.clone();
     match world.plan.on_drop {
+        OnDrop::Retry if world.model.record(job.id).scheduled => go_on_by_policy(world, job),
         OnDrop::Retry => befall(world, job, Fate::Waits(0)),
         OnDrop::Unknown => befall(world, job, Fate::Unknown),
         OnDrop::Failed => befall(world, job, Fate::Fails(Outcome::new(500, b""))),
@@ -208,6 +211,19 @@ pub(crate) fn dropped(world: &mut World, job: &Job, hold: Hold) {
         let record = world.model.record(job.id);
         record.states.extend(before);
     }
+}
+
+/// The policy says what follows, and nobody is told; or there is no room to note it, and the lease
+/// lasts.
+fn go_on_by_policy(world: &mut World, job: &Job) {
+    let now = world.now();
+    let (least, most) = world.model.delays_of(job.id);
+    let mut states = world.model.record(job.id).states.clone();
+    states.push(State::Waiting { due: Span::new(now + least, now + most) });
+    states.extend(world.model.given_up(job.id, now));
+    world.model.record(job.id).states = states;
+    world.ledger.lasts(job.id, job.token, now);
+    world.kinds.add(Kind::DroppedRetry);
 }
 
 /// An attempt of the record ended without success.

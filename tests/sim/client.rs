@@ -173,6 +173,9 @@ fn begin<'e>(site: &mut Site<'e>, who: &str, id: u32, ask: &Ask) -> Option<Lease
         .on_lapse(ask.lapse);
     if ask.runs_due {
         options = options.run_due();
+        let mut world = site.shared.world();
+        let now = world.now();
+        world.model.may_be_late(id, now);
     }
     let answer = with_request(id, ask.payload, |request| site.engine.begin_with(request, &options));
     let told = Told::of(&answer);

@@ -88,17 +88,23 @@ fn undo(shared: &Shared, index: usize, step: &FinishedStep<'_>) -> Result<(), St
     world.kinds.add(Kind::UndoneByHook);
     let fails = world.random.chance(8);
     let (now, orders, calling) = (world.now(), world.orders, world.calling);
+    let led = State::Running { until: now, home: None };
     let record = world.model.record(id);
     if calling != Some(id) && record.led_in != orders {
         // Nobody is told of the attempt under which the engine does it.
         record.led_in = orders;
         record.untold += 1;
-        record.becomes(State::Running { until: now, home: None });
+        let was = std::mem::replace(&mut record.states, vec![led]);
+        let waits = |state: &State| matches!(state, State::Waiting { .. });
+        if was.iter().any(waits) {
+            let given_up = world.model.given_up(id, now);
+            world.model.record(id).states.extend(given_up);
+        }
     }
     if fails {
         return Err("not possible".to_owned());
     }
-    let undone = record.undoes(name, step.result);
+    let undone = world.model.record(id).undoes(name, step.result);
     world.judge(id, undone);
     Ok(())
 }

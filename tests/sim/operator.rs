@@ -58,6 +58,9 @@ fn judge_letter(site: &mut Site<'_>, letter: &DeadLetter) -> Option<u32> {
     let mut world = site.shared.world();
     let now = world.now();
     world.kinds.add(Kind::Listed);
+    if letter.history.last().is_some_and(|last| last.class == "not started") {
+        world.kinds.add(Kind::BuriedLate);
+    }
     let known = request_of(letter.context());
     let Some(id) = known.filter(|id| world.model.records.contains_key(id)) else {
         world.blame(format!("a letter of nobody: {letter:?}"));

@@ -24,6 +24,7 @@ pub(crate) const SCOPES: [&str; 3] = ["acme", "globex", "initech"];
 pub(crate) struct Rhythm {
     pub(crate) policy: RetryPolicy,
     pub(crate) attempts: u32,
+    pub(crate) has_deadline: bool,
     /// The shortest delay without a hint, and the longest of all.
     pub(crate) least_ms: u64,
     pub(crate) most_ms: u64,
@@ -69,7 +70,7 @@ impl Plan {
         let sharers = if random.chance(4) { 0 } else { random.within((1, 4)) as usize };
         let floods = random.chance(4);
         let adaptive = random.chance(8);
-        let rhythms = OPERATIONS.iter().map(|_| Rhythm::draw(random, adaptive)).collect();
+        let rhythms = OPERATIONS.iter().map(|name| Rhythm::draw(name, random, adaptive)).collect();
         let tight = random.chance(3);
         let max_retrying = if tight { random.within((3, 8)) } else { 48 } as usize;
         let few_letters = random.chance(3);
@@ -138,7 +139,7 @@ impl Plan {
 }
 
 impl Rhythm {
-    fn draw(random: &mut Random, adaptive: bool) -> Self {
+    fn draw(operation: &str, random: &mut Random, adaptive: bool) -> Self {
         let initial_ms = *random.pick(&[10, 500, 5_000]);
         let most_ms = initial_ms * 20;
         let (initial, most) = (Duration::from_millis(initial_ms), Duration::from_millis(most_ms));
@@ -159,14 +160,22 @@ impl Rhythm {
         let attempts = random.within((1, 5)) as u32;
         let mut policy =
             RetryPolicy::new(backoff).max_attempts(attempts).hints(HintLimits::new().max(hinted));
-        if random.chance(5) {
+        // What was paid for an attempt that comes too late is given back, and nobody is told when.
+        let has_deadline = random.chance(5) && operation != OPERATIONS[PAID];
+        if has_deadline {
             policy = policy.deadline(most * 4);
         }
         if random.chance(4) {
             policy = policy.attempt_timeout(Duration::from_millis(random.within((100, 20_000))));
         }
         let stretched = if adaptive { 100 } else { 1 };
-        Self { policy, attempts, least_ms, most_ms: (most_ms * stretched).max(HINT_MOST_MS) }
+        Self {
+            policy,
+            attempts,
+            has_deadline,
+            least_ms,
+            most_ms: (most_ms * stretched).max(HINT_MOST_MS),
+        }
     }
 }
 

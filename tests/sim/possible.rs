@@ -100,6 +100,43 @@ impl Model {
     }
 }
 
+impl Model {
+    /// How long a retry of `id` is put off, at the least and at the most.
+    pub(crate) fn delays_of(&self, id: u32) -> (u64, u64) {
+        let rhythm = &self.plan.rhythms[operation_of(id)];
+        (rhythm.least_ms, rhythm.most_ms)
+    }
+
+    /// Somebody asks for attempts of `id`: if one is due, and has no time left, it is given up,
+    /// which takes an attempt, and nobody is told.
+    pub(crate) fn may_be_late(&mut self, id: u32, now: u64) {
+        let has_deadline = self.plan.rhythms[operation_of(id)].has_deadline;
+        let due = |state: &State| matches!(state, State::Waiting { due } if due.least <= now);
+        let is_due = has_deadline && self.possible(id, now).iter().any(due);
+        let given_up = self.given_up(id, now);
+        if let Some(record) = self.records.get_mut(&id)
+            && is_due
+            && record.scheduled
+        {
+            record.untold = record.untold.max(1);
+            record.states.extend(given_up);
+            record.states = distinct(std::mem::take(&mut record.states));
+        }
+    }
+
+    /// What a record is that the engine gave up at `at` with an error of its own: a dead letter, or
+    /// no more than failed.
+    pub(crate) fn given_up(&self, id: u32, at: u64) -> Vec<State> {
+        let Some(record) = self.records.get(&id) else { return Vec::new() };
+        let window = Span::new(at + record.window.least, at + record.window.most);
+        let finished = |ends, letter| {
+            let outcome = Outcome::new(FAILED, b"");
+            State::Finished(Finished { outcome, ends, may_be_gone: false, letter })
+        };
+        vec![finished(Span::exactly(u64::MAX), Some(at)), finished(window, None)]
+    }
+}
+
 /// `states`, each once.
 pub(crate) fn distinct(states: Vec<State>) -> Vec<State> {
     let mut distinct: Vec<State> = Vec::new();

@@ -30,6 +30,12 @@ pub(crate) fn look(site: &mut Site<'_>) {
 
 /// At most `many` attempts that are due.
 pub(crate) fn next<'e>(site: &Site<'e>, many: usize) -> Vec<Attempt<'e>> {
+    {
+        let mut world = site.shared.world();
+        let now = world.now();
+        let ids: Vec<u32> = world.model.records.keys().copied().collect();
+        ids.into_iter().for_each(|id| world.model.may_be_late(id, now));
+    }
     let found = if many == 1 {
         site.engine.next_attempt(Duration::ZERO).map(|next| next.into_iter().collect())
     } else {

@@ -331,9 +331,14 @@ impl Engine {
             return later(due_ms);
         }
         let Ok(entry) = self.table.entry_of(slot, seen) else { return Ok(Met::Changed) };
-        if entry.is_some_and(|entry| self.table.is_scheduled(entry)) && !wish.runs_due {
-            // A worker gets it, and whoever waits is woken by what becomes of it.
-            return later(u64::MAX);
+        if let Some(entry) = entry.filter(|entry| self.table.is_scheduled(*entry)) {
+            if !wish.runs_due {
+                // A worker gets it, and whoever waits is woken by what becomes of it.
+                return later(u64::MAX);
+            }
+            if self.bury_if_late(found, entry, deadline.lapse, rules) {
+                return Ok(Met::Changed);
+            }
         }
         self.take(found, home, rules, wish, Status::Retried)
     }

@@ -55,7 +55,8 @@ enum How {
 }
 
 impl Failure {
-    /// The next attempt may start at once. If others wait, one of them gets it.
+    /// The next attempt may start at once, of a record that the engine retries, too: leave that to
+    /// its policy by [`retry_later`](Engine::retry_later). If others wait, one of them gets it.
     ///
     /// ```
     /// let _ = oncegate::Failure::retryable();
@@ -177,7 +178,10 @@ impl Engine {
         }
     }
 
-    /// Gives the attempt back: it did nothing, and the next one may start at once.
+    /// Gives the attempt back: it did nothing, and the next one may start at once, of a record that
+    /// the engine retries, too. It counts as an attempt all the same: once one of them fails, those
+    /// that were given back are among the [`max_attempts`](crate::RetryPolicy::max_attempts) of its
+    /// policy.
     ///
     /// # Errors
     ///
@@ -248,7 +252,7 @@ impl Engine {
         }
         // A lease that was taken over meanwhile needs nothing from its former holder.
         let _ = match self.defaults.on_drop {
-            OnDrop::Retry => self.retry_after(token, Duration::ZERO),
+            OnDrop::Retry => self.retry_dropped(token),
             OnDrop::Unknown => self.give_up(token),
             OnDrop::Failed => {
                 let outcome = Outcome::new(super::options::DROPPED_STATUS, []);
@@ -256,6 +260,23 @@ impl Engine {
             }
             OnDrop::KeepLease => Ok(()),
         };
+    }
+
+    /// What the engine retries goes on by its policy: a drop is a failure, and where a payload
+    /// makes each attempt fail that way, they have to come to an end.
+    fn retry_dropped(&self, token: &LeaseToken) -> Result<(), Error> {
+        let (slot, seen) = self.held(token).ok_or_else(|| self.fenced())?;
+        match self.table.entry_of(slot, seen) {
+            Ok(None) => self.retry_after(token, Duration::ZERO),
+            Ok(Some(entry)) if !self.table.is_scheduled(entry) || Bug::DropUnpaid.is_planted() => {
+                self.retry_after(token, Duration::ZERO)
+            }
+            Ok(Some(_)) => {
+                self.go_on_after(token, "dropped");
+                Ok(())
+            }
+            Err(_) => Err(self.fenced()),
+        }
     }
 
     /// Finishes the attempt of `token` with `outcome`.

@@ -14,7 +14,7 @@ use crate::sync::planted::Bug;
 ///
 /// End it with [`complete`](Self::complete), [`fail`](Self::fail) or [`abandon`](Self::abandon).
 /// A lease that is dropped without an end, by a panic, a cancelled task or a return, resolves its
-/// record by [`OnDrop`](crate::OnDrop).
+/// record by [`OnDrop`](crate::OnDrop): what the engine retries goes on by its policy.
 ///
 /// **A lease is not a lock.** A holder that was paused may still run after its lease lapsed and
 /// somebody else got the next attempt. Its calls to the engine are then refused as fenced; its

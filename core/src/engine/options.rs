@@ -67,7 +67,9 @@ impl OnLapse {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnDrop {
-    /// The next attempt may start at once.
+    /// The next attempt may start at once. That of a record which the engine retries starts by its
+    /// policy, as after a failure; where there is no room to note the drop, it is left to the lapse
+    /// of its lease.
     Retry,
     /// Nobody knows whether it took effect: it never runs again until it is resolved.
     Unknown,

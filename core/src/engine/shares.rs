@@ -150,6 +150,15 @@ impl Engine {
         }
     }
 
+    /// The attempt after the one that was found does not come to be: what was paid for it here is
+    /// given back.
+    pub(super) fn grant_back(&self, found: Found) {
+        if self.retries.is_budgeted() {
+            let unused = self.shares().take(Name::after(found));
+            drop(unused);
+        }
+    }
+
     /// Gives a lease what is kept of its attempt, if something is.
     pub(super) fn pay_from_share(&self, lease: &mut Lease<'_>) {
         if !self.retries.is_budgeted() {

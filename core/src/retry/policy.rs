@@ -67,7 +67,8 @@ impl RetryPolicy {
         }
     }
 
-    /// How many attempts there are at most, the first one included. At least 1.
+    /// How many attempts there are at most, the first one included, and those that were given back
+    /// by `abandon`. At least 1.
     ///
     /// ```
     /// # use oncegate::RetryPolicy;
@@ -79,8 +80,15 @@ impl RetryPolicy {
         self
     }
 
-    /// How long all attempts and delays may take together, from the start of the first attempt;
-    /// from 1 ms to ten years. Default: no deadline.
+    /// How long all attempts and delays may take together; from 1 ms to ten years. Default: no
+    /// deadline. No attempt is started that would not end before it, nor with a lease beyond it.
+    ///
+    /// In [`run_with_retries`](crate::Engine::run_with_retries) and its like it counts from the
+    /// start of the call's first attempt. Of a record that the engine retries, it counts from when
+    /// the engine was first told something to keep: the first finished
+    /// [step](crate::Lease::step), or else the first failure, by
+    /// [`retry_later`](crate::Lease::retry_later). When its first attempt began is not kept, so
+    /// that what it took until then comes on top. A redrive begins anew.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -97,6 +105,12 @@ impl RetryPolicy {
     /// How long an attempt is expected to take, where the caller does not know better
     /// ([`Attempted::expected`]); at most the attempt timeout. An attempt that would end after the
     /// deadline is not started. Default: nothing.
+    ///
+    /// The engine knows better once attempts of the operation were handed out in this process by
+    /// [`next_attempt`](crate::Engine::next_attempt): it keeps a moving average of how long they
+    /// took, however they ended, and takes none to last longer than the attempt timeout. Each
+    /// attempt that is refused for that average alone makes it shorter by a quarter, and no longer
+    /// than the deadline, so that a slow one ends retries for a few requests at most.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -115,7 +129,8 @@ impl RetryPolicy {
     }
 
     /// How long one attempt may run; from 1 ms to a year. An attempt gets a lease of this length,
-    /// so that the next one cannot overlap it. Default: the lease of the engine.
+    /// so that the next one cannot overlap it, or of what is left until the deadline, if that is
+    /// less. Default: the lease of the engine.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -218,18 +233,43 @@ impl RetryPolicy {
         let drawn = self.backoff.delay(attempted.attempt, previous, stretch, source);
         let delay = self.hints.apply(attempted.hint, drawn);
         let expected = attempted.expected.or(self.expected).unwrap_or_default();
-        let ends = attempted.elapsed.saturating_add(delay).saturating_add(
-            if Bug::DeadlineIgnoresDuration.is_planted() { Duration::ZERO } else { expected },
-        );
-        if self.deadline.is_some_and(|deadline| ends > deadline) {
+        if !self.fits(attempted.elapsed.saturating_add(delay), expected) {
             return Decision::Exhausted(Exhaustion::Deadline);
         }
         Decision::RetryAfter(delay)
     }
 
+    /// Whether an attempt ends before the deadline that starts when `elapsed` has passed, and lasts
+    /// as long as is expected.
+    pub(crate) fn fits(&self, elapsed: Duration, expected: Duration) -> bool {
+        let ignores = Bug::DeadlineIgnoresDuration.is_planted();
+        let ends = elapsed.saturating_add(if ignores { Duration::ZERO } else { expected });
+        self.deadline.is_none_or(|deadline| ends <= deadline)
+    }
+
+    /// How long an attempt is taken to last: as was measured, or else as this policy says; no
+    /// longer than it may, and no shorter than a lease.
+    pub(crate) fn expects(&self, measured: Option<Duration>) -> Duration {
+        let expected = measured.or(self.expected).unwrap_or_default();
+        expected.min(self.attempt_timeout.unwrap_or(Duration::MAX)).max(SHORTEST)
+    }
+
+    /// How long the lease of an attempt lasts that starts when `elapsed` has passed: as long as
+    /// `default`, if this policy has no timeout, and not beyond the deadline.
+    pub(crate) fn lease(&self, elapsed: Duration, default: Duration) -> Duration {
+        let longest = self.attempt_timeout.unwrap_or(default);
+        let left = self.deadline.map_or(longest, |deadline| deadline.saturating_sub(elapsed));
+        longest.min(left).max(SHORTEST)
+    }
+
+    pub(crate) fn total(&self) -> Option<Duration> {
+        self.deadline
+    }
+
     /// How long an attempt may run that starts when `elapsed` has passed since the first one began:
     /// the attempt timeout, or what is left until the deadline, whichever is shorter. `None`: this
-    /// policy sets no limit.
+    /// policy sets no limit. Its lease is no longer than that, nor, without a timeout, than the
+    /// engine's.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -384,6 +424,9 @@ pub enum Exhaustion {
     /// The server said not to retry.
     Refused,
 }
+
+/// No lease is shorter.
+const SHORTEST: Duration = Duration::from_millis(1);
 
 #[cfg(all(test, not(any(oncegate_loom, oncegate_shuttle))))]
 mod tests;

@@ -311,6 +311,12 @@ bugs! {
     AttemptLimitOffByOne,
     /// An attempt is started that cannot end before the deadline.
     DeadlineIgnoresDuration,
+    /// An attempt that is due is started, whether or not there is time left before its deadline.
+    LateAttemptStarted,
+    /// What attempts are expected to take is learnt from those that run, and from nothing else.
+    RefusalsRepeat,
+    /// A retried attempt whose lease is dropped comes again at once, whatever its policy says.
+    DropUnpaid,
     /// A server's hint is followed without its limits.
     HintUnclamped,
     /// All sources of jitter begin with one seed, those of forked children too.

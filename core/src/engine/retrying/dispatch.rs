@@ -314,7 +314,11 @@ impl Engine {
             return Ok(None);
         }
         let Some((_, journal)) = self.journal(entry) else { return Ok(None) };
-        let until_ms = rules.now_ms.saturating_add(self.retries.lease_ms(self, &journal, rules));
+        let Some(lease_ms) = self.next_lease_ms(&journal, rules) else {
+            self.bury_late(found, entry, lapse, rules);
+            return Ok(None);
+        };
+        let until_ms = rules.now_ms.saturating_add(lease_ms);
         let home = self.table.home_of(slot);
         let taken = self.table.take(slot, seen, home, LeaseDraft { until_ms, lapse });
         let (taken, attempt) = match taken {

@@ -211,7 +211,8 @@ pub enum Later {
 pub enum Buried {
     /// As many attempts failed, or lapsed, as the policy allows.
     Attempts = 1,
-    /// No further attempt fits before the policy's deadline.
+    /// No further attempt fits before the policy's deadline; or one that was due was asked for too
+    /// late to fit.
     Deadline = 2,
     /// The retry budget was spent.
     Budget = 3,
@@ -366,8 +367,8 @@ impl Engine {
         }
     }
 
-    /// Ends an attempt of the engine's own, and decides what follows.
-    pub(super) fn go_on_after(&self, token: &LeaseToken, class: &str) {
+    /// Ends an attempt whose holder says nothing any more, and decides what follows.
+    pub(in super::super) fn go_on_after(&self, token: &LeaseToken, class: &str) {
         let error = AttemptError::new(class);
         while let Some((slot, seen)) = self.held(token) {
             let failing = self.failing(Found { slot, seen }, token, &error);
@@ -532,4 +533,4 @@ impl Engine {
 }
 
 /// The status of the outcome of a record whose attempts are used up: 500 Internal Server Error.
-const EXHAUSTED_STATUS: u16 = 500;
+pub(super) const EXHAUSTED_STATUS: u16 = 500;

@@ -75,7 +75,8 @@ pub struct DeadLetter {
     pub reason: Buried,
     /// When it failed for good: since 1970, by the wall clock.
     pub buried: Duration,
-    /// How many attempts there were, all told.
+    /// How many attempts there were, all told: those included that the engine made itself, to clean
+    /// up, or to give up what there was no time left for.
     pub attempts: u32,
     /// What became of the first of them and of the last.
     pub history: Vec<PastAttempt>,

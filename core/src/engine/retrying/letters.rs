@@ -328,15 +328,28 @@ impl Engine {
         &self,
         found: Found,
         entry: Entry,
-        (word, mut journal): (JournalWord, Journal),
+        read: (JournalWord, Journal),
         reason: Buried,
         rules: &Rules,
     ) {
-        let Found { slot, seen } = found;
-        let outcome = Outcome::new(options::LAPSED_STATUS, []);
         // That it lapsed is in its history.
         let by_limit = matches!(reason, Buried::Attempts | Buried::Deadline | Buried::Budget);
-        journal.reason = if by_limit { reason } else { Buried::Lapsed } as u8;
+        let reason = if by_limit { reason } else { Buried::Lapsed };
+        self.bury_led(found, entry, read, (reason, options::LAPSED_STATUS), rules);
+    }
+
+    /// Buries a record whose attempt has lapsed, or is led by the engine itself.
+    pub(super) fn bury_led(
+        &self,
+        found: Found,
+        entry: Entry,
+        (word, mut journal): (JournalWord, Journal),
+        (reason, status): (Buried, u16),
+        rules: &Rules,
+    ) {
+        let Found { slot, seen } = found;
+        let outcome = Outcome::new(status, []);
+        journal.reason = reason as u8;
         journal.buried_ms = rules.now_ms;
         let window_ms = journal.window_ms;
         let room = self.room_for_letter();

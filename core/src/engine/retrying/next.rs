@@ -34,7 +34,7 @@ use crate::wait::thread_waker;
 /// attempt.into_lease().complete(&Outcome::new(200, b"charged"))?;
 /// # Ok::<(), oncegate::Error>(())
 /// ```
-#[must_use = "an attempt that is dropped is given back"]
+#[must_use = "an attempt that is dropped has failed, unless `OnDrop` says otherwise"]
 pub struct Attempt<'e> {
     pub(super) lease: Lease<'e>,
     pub(super) journal: Journal,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::super::{Engine, LeaseToken, is_open};
 use super::hooks::{CleanUpHook, LapsedAttempt, ReconcileHook, Reconciled, UndoHook, Unresolved};
+use super::later::{Buried, EXHAUSTED_STATUS};
 use super::registry::Setting;
 use crate::error::Error;
 use crate::observe::Event;
@@ -183,17 +184,17 @@ impl Engine {
         }
     }
 
-    /// A lease of the engine's own on a record whose attempt has lapsed. `None`: somebody else has
-    /// it.
+    /// A lease of the engine's own on a record whose attempt has lapsed, or that is due. `None`:
+    /// somebody else has it.
     fn lead(
         &self,
-        found: Found,
+        (found, ended): (Found, End),
         entry: Entry,
         policy: Lapse,
         rules: &Rules,
     ) -> Option<(LeaseToken, Found)> {
         let Found { slot, seen } = found;
-        if !self.seal(found, entry, End::Lapsed, rules) {
+        if !self.seal(found, entry, ended, rules) {
             return None;
         }
         let until_ms = rules.now_ms.saturating_add(self.defaults.lease_ms);
@@ -236,7 +237,7 @@ impl Engine {
         if !self.has_room_for(&journal, rules) {
             return CleanUp::NoRoom;
         }
-        let Some((token, _)) = self.lead(found, entry, policy, rules) else {
+        let Some((token, _)) = self.lead((found, End::Lapsed), entry, policy, rules) else {
             return CleanUp::Done;
         };
         let cleaning = token.attempt;
@@ -285,11 +286,49 @@ impl Engine {
         if journal.steps.is_empty() || self.retries.undo_of(&journal.operation).is_none() {
             return None;
         }
-        let (token, led) = self.lead(found, entry, Lapse::Reclaim, rules)?;
+        let (token, led) = self.lead((found, End::Lapsed), entry, Lapse::Reclaim, rules)?;
         self.undo_steps(&token, journal);
+        self.still_open(led)
+    }
+
+    /// The attempt that was found, as it is now, if it has not ended.
+    fn still_open(&self, led: Found) -> Option<Found> {
         let seen = self.table.slot(led.slot).control().load();
         (seen.fence() == led.seen.fence() && is_open(seen.state()))
             .then_some(Found { slot: led.slot, seen })
+    }
+
+    /// [`bury_late`](Self::bury_late), if there is no time left for the next attempt. False: there
+    /// is.
+    pub(in super::super) fn bury_if_late(
+        &self,
+        found: Found,
+        entry: Entry,
+        lapse: Lapse,
+        rules: &Rules,
+    ) -> bool {
+        let journal = self.journal(entry);
+        let late =
+            journal.is_some_and(|(_, journal)| self.next_lease_ms(&journal, rules).is_none());
+        if late {
+            self.bury_late(found, entry, lapse, rules);
+        }
+        late
+    }
+
+    /// Buries a record that is due, and whose next attempt cannot end before its deadline: under a
+    /// lease of the engine's own, so that nobody starts it meanwhile.
+    pub(super) fn bury_late(&self, found: Found, entry: Entry, lapse: Lapse, rules: &Rules) {
+        let led = self.lead((found, End::Unnoted), entry, lapse, rules);
+        let Some((token, led)) = led else { return };
+        let Some((_, journal)) = self.journal(entry) else { return };
+        self.undo_steps(&token, &journal);
+        let Some(led) = self.still_open(led) else { return };
+        let Some((word, mut journal)) = self.journal(entry) else { return };
+        self.grant_back(found);
+        journal.note(self.note_of(led, End::Failed, 0, "not started".to_owned(), rules));
+        let why = (Buried::Deadline, EXHAUSTED_STATUS);
+        self.bury_led(led, entry, (word, journal), why, rules);
     }
 }
 

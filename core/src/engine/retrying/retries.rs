@@ -104,7 +104,7 @@ impl Retries {
         self.registry.reconciler()
     }
 
-    fn policy_of(&self, operation: &str) -> RetryPolicy {
+    pub(super) fn policy_of(&self, operation: &str) -> RetryPolicy {
         let own = self.settings_of(operation).and_then(|settings| settings.policy.clone());
         own.unwrap_or_else(|| self.policy.clone())
     }
@@ -153,13 +153,11 @@ impl Retries {
     pub(in super::super) fn shares(&self) -> &Mutex<Shares> {
         self.shares.get(Mutex::default)
     }
+}
 
-    /// How long the lease of the next attempt lasts.
-    pub(super) fn lease_ms(&self, engine: &Engine, journal: &Journal, rules: &Rules) -> u64 {
-        let elapsed = Duration::from_millis(rules.now_ms.saturating_sub(journal.began_ms));
-        let limit = self.policy_of(&journal.operation).attempt_limit(elapsed);
-        limit.map_or(engine.defaults.lease_ms, millis_up).max(1)
-    }
+/// How much of the time of a record has passed.
+fn elapsed(journal: &Journal, rules: &Rules) -> Duration {
+    Duration::from_millis(rules.now_ms.saturating_sub(journal.began_ms))
 }
 
 impl Engine {
@@ -171,19 +169,15 @@ impl Engine {
         }
         self.look_at_shares();
         let attempt = self.attempt_of(found).saturating_sub(journal.before);
-        let elapsed = Duration::from_millis(rules.now_ms.saturating_sub(journal.began_ms));
         let now = self.now();
         self.watch_backlog(rules, false);
-        let mut attempted = Attempted::new(attempt, elapsed)
+        let attempted = Attempted::new(attempt, elapsed(journal, rules))
             .previous_delay(Duration::from_millis(journal.delay_ms))
             .stretch(self.retries.stretch(now))
             .hint(error.and_then(AttemptError::hint_given));
-        if let Some(expected) = self.scheduler().index().expected(hash_of(&journal.operation)) {
-            attempted = attempted.expected(expected);
-        }
         let policy = self.retries.policy_of(&journal.operation);
         let levels = self.retries.levels(scope, &journal.operation);
-        let delay = match policy.decide(&attempted, &self.retries.jitter) {
+        let delay = match self.decide_measured(&policy, attempted, hash_of(&journal.operation)) {
             Decision::RetryAfter(delay) => delay,
             Decision::Exhausted(exhausted) => {
                 levels.failed_for_good(kind, now);
@@ -198,6 +192,55 @@ impl Engine {
         match levels.try_withdraw(kind, now) {
             Ok(paid) => Ok(Granted { delay, paid }),
             Err(budget) => Err(Denied { reason: Buried::Budget, budget: Some(budget) }),
+        }
+    }
+
+    /// What `policy` decides, by how long attempts of `operation` have taken of late.
+    pub(super) fn decide_measured(
+        &self,
+        policy: &RetryPolicy,
+        attempted: Attempted,
+        operation: u32,
+    ) -> Decision {
+        let measured = policy.total().and_then(|_| self.scheduler().index().expected(operation));
+        let decide = |measured| {
+            policy.decide(&attempted.expected(policy.expects(measured)), &self.retries.jitter)
+        };
+        let decision = decide(measured);
+        if measured.is_some() && decision == Decision::Exhausted(Exhaustion::Deadline) {
+            // Whether it was refused because of what was measured alone.
+            let by_measure = decide(None) != decision;
+            self.expect_less(policy, operation, by_measure);
+        }
+        decision
+    }
+
+    /// How long the lease of a record's next attempt lasts, if it starts now. `None`: it would not
+    /// end before its deadline.
+    pub(super) fn next_lease_ms(&self, journal: &Journal, rules: &Rules) -> Option<u64> {
+        let policy = self.retries.policy_of(&journal.operation);
+        let elapsed = elapsed(journal, rules);
+        let default = Duration::from_millis(self.defaults.lease_ms);
+        let lease_ms = millis_up(policy.lease(elapsed, default));
+        if policy.total().is_none() || Bug::LateAttemptStarted.is_planted() {
+            return Some(lease_ms);
+        }
+        let operation = hash_of(&journal.operation);
+        let measured = self.scheduler().index().expected(operation);
+        let fits = |measured| policy.fits(elapsed, policy.expects(measured));
+        if fits(measured) {
+            return Some(lease_ms);
+        }
+        if measured.is_some() {
+            self.expect_less(&policy, operation, fits(None));
+        }
+        None
+    }
+
+    /// What is refused does not run, so that nothing would ever say that attempts are short again.
+    fn expect_less(&self, policy: &RetryPolicy, operation: u32, by_measure: bool) {
+        if let Some(total) = policy.total().filter(|_| by_measure) {
+            self.scheduler().index().expect_less(operation, millis_up(total));
         }
     }
 

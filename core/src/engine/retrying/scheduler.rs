@@ -462,6 +462,17 @@ impl Index {
         self.expected.get(&operation).map(|ms| Duration::from_millis(*ms as u64))
     }
 
+    /// Notes that an attempt of `operation` was refused by how long those before it took, which
+    /// would have to end within `total_ms` with all that comes before it: the next ones are
+    /// expected to be shorter.
+    pub(super) fn expect_less(&mut self, operation: u32, total_ms: u64) {
+        if let Some(expected) = self.expected.get_mut(&operation)
+            && !Bug::RefusalsRepeat.is_planted()
+        {
+            *expected = expected.min(total_ms as f64) * EACH_REFUSAL_LEAVES;
+        }
+    }
+
     /// The record whose turn it is, of an operation that `may_run`, which is told how many of its
     /// attempts run here.
     pub(super) fn pop(&mut self, may_run: impl Fn(u32, usize) -> bool) -> Option<(u32, Due)> {
@@ -497,6 +508,9 @@ const READY: u64 = 1 << 63;
 /// By how much the newest attempt counts in the expected duration: as in the estimate of round
 /// trips of TCP (Jacobson 1988).
 const NEWEST_COUNTS: f64 = 0.125;
+/// What each attempt that is refused for it leaves of the expected duration: a few refusals, and
+/// one is tried, of which is learnt how long they take now.
+const EACH_REFUSAL_LEAVES: f64 = 0.75;
 /// How many unknown records are kept in mind.
 const MOST_DOUBTS: usize = 1_024;
 /// For how many operations durations are kept.

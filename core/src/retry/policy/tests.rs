@@ -94,6 +94,34 @@ fn attempts_are_limited_by_what_ends_first() {
     assert_eq!(limits(&timed.deadline(10 * SECOND)), both);
 }
 
+/// Goal: a lease lasts as long as the timeout, or else as the engine's, and not beyond the
+/// deadline, however far away that is. Method: each of the two, both, neither.
+#[test]
+fn leases_are_as_long_as_attempts_may_last() {
+    let leases = |policy: &RetryPolicy| {
+        [0, 7, 60].map(|elapsed| policy.lease(Duration::from_secs(elapsed), 5 * SECOND))
+    };
+    let timed = each_second().attempt_timeout(8 * SECOND);
+    assert_eq!(leases(&each_second()), [5 * SECOND; 3]);
+    assert_eq!(leases(&timed), [8 * SECOND; 3]);
+    assert_eq!(leases(&each_second().deadline(TEN_YEARS)), [5 * SECOND; 3]);
+    let left = |longest| [longest, 3 * SECOND, SHORTEST];
+    assert_eq!(leases(&each_second().deadline(10 * SECOND)), left(5 * SECOND));
+    assert_eq!(leases(&timed.deadline(10 * SECOND)), left(8 * SECOND));
+}
+
+/// Goal: what was measured counts before what was set, and neither beyond the timeout. Method: each
+/// of the two, both, neither; with a timeout and without.
+#[test]
+fn expected_durations_are_bounded() {
+    let set = each_second().expected_duration(3 * SECOND);
+    assert_eq!(each_second().expects(None), SHORTEST);
+    assert_eq!(set.expects(None), 3 * SECOND);
+    assert_eq!(set.expects(Some(90 * SECOND)), 90 * SECOND);
+    assert_eq!(set.expects(Some(SECOND)), SECOND);
+    assert_eq!(set.attempt_timeout(4 * SECOND).expects(Some(90 * SECOND)), 4 * SECOND);
+}
+
 /// Goal: what cannot be meant is refused by name. Method: one wrong field at a time.
 #[test]
 fn fields_are_checked() {
