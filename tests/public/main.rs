@@ -11,6 +11,7 @@ mod costly_retries;
 mod crashed_holder;
 mod cross_tenant;
 mod dead_letters;
+mod described_calls;
 #[cfg(target_os = "linux")]
 mod descriptors;
 mod dropped_lease;
@@ -19,6 +20,7 @@ mod expired_holder;
 mod failed_leader;
 mod forked_child;
 mod full_table;
+mod late_calls;
 mod late_retries;
 mod leaked_content;
 mod leavings;

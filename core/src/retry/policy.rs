@@ -81,7 +81,7 @@ impl RetryPolicy {
     }
 
     /// How long all attempts and delays may take together; from 1 ms to ten years. Default: no
-    /// deadline. No attempt is started that would not end before it, nor with a lease beyond it.
+    /// deadline. No attempt is started that would not end before it.
     ///
     /// In [`run_with_retries`](crate::Engine::run_with_retries) and its like it counts from the
     /// start of the call's first attempt. Of a record that the engine retries, it counts from when

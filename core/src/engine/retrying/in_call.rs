@@ -1,18 +1,15 @@
 //! In one call: the caller runs every attempt itself, and waits in between.
 
-use super::super::lease::Paid;
 use std::future::Future;
 use std::time::Duration;
 
-use super::super::{Admission, Engine, Failure, Lease, LeaseToken, OnConflict, Ran, RunOptions};
+use super::super::{Admission, Engine, Lease, LeaseToken, Ran, RunOptions};
+use super::calls::{Next, PutOff, plain, unless_over};
+use super::later::AttemptError;
 use crate::error::Error;
 use crate::fingerprint::Request;
-use crate::outcome::{Outcome, Verdict};
-use crate::retry::{
-    Attempted, BudgetExhausted, Decision, Exhaustion, FailureKind, Levels, RetryPolicy, Withdrawal,
-};
-use crate::sync::park;
-use crate::wait::thread_waker;
+use crate::outcome::Outcome;
+use crate::retry::{BudgetExhausted, RetryPolicy};
 
 /// What came of [`Engine::run_with_retries`].
 ///
@@ -53,26 +50,10 @@ pub enum GivenUp {
     Attempts,
     /// No further attempt fits before the policy's deadline.
     Deadline,
-    /// The service said not to retry.
+    /// The service said not to retry, or the error was described as terminal.
     Refused,
     /// This budget was spent.
     Budget(BudgetExhausted),
-}
-
-/// The attempts that one call has made.
-struct Calls<'c> {
-    policy: &'c RetryPolicy,
-    levels: Levels,
-    began: Duration,
-    delay: Duration,
-    attempts: u32,
-}
-
-/// What follows an attempt.
-enum Next<E> {
-    Ended(Retried<E>),
-    /// Another one, when this time has passed; it is paid for.
-    Again(Duration, Withdrawal),
 }
 
 impl Engine {
@@ -84,6 +65,12 @@ impl Engine {
     /// for [`run`](Self::run). Each attempt is paid for by the [retry budgets](crate::RetryBudget)
     /// of the request's scope and operation, and of the engine, if there are any. When attempts
     /// are given up, the record is free for the next caller, who starts anew.
+    ///
+    /// The policy's deadline counts from the start of the first attempt. The call neither sleeps
+    /// nor waits for another's attempt beyond it, and starts nothing that would not end before it,
+    /// as far as is known: its end is then what the last attempt left, and
+    /// [`GivenUp::Deadline`]. Where errors say more than that they are errors, as by a
+    /// `Retry-After`, use [`run_with_retries_by`](Self::run_with_retries_by).
     ///
     /// Where the work is to go on after this process, use
     /// [`retry_later`](Self::retry_later).
@@ -144,25 +131,90 @@ impl Engine {
         policy: &RetryPolicy,
         mut work: impl FnMut(&mut Lease<'_>) -> Result<Outcome, E>,
     ) -> Result<Retried<E>, Error> {
+        self.run_with_retries_by(request, options, policy, plain, |lease| work(lease))
+    }
+
+    /// [`run_with_retries_with`](Self::run_with_retries_with), where `describe` says of each result
+    /// that may be tried again what kind of failure it was, for the price of the next attempt, and
+    /// what the service said about retrying: a [`Retry-After`](crate::Hint) is followed, or ends
+    /// the attempts, as the policy allows, and so does an error that is
+    /// [terminal](AttemptError::terminal). Its class and its outcome play no part.
+    ///
+    /// Without this form a response of status 429 counts as throttled, everything else as
+    /// transient, and nothing is known of hints.
+    ///
+    /// # Errors
+    ///
+    /// As [`run_with_retries`](Self::run_with_retries).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use oncegate::{
+    ///     AttemptError, Engine, FailureKind, GivenUp, Hint, Outcome, Request, RetryPolicy,
+    ///     RunOptions, Scope,
+    /// };
+    ///
+    /// enum Refusal {
+    ///     TimedOut,
+    ///     TryAfter(String),
+    ///     Declined,
+    /// }
+    ///
+    /// let engine = Engine::builder().capacity(1_000).build()?;
+    /// let request = Request::new(Scope::single_tenant(), "op", "key-1")?;
+    /// let (options, policy) = (RunOptions::new(), RetryPolicy::aws_standard());
+    /// let describe = |result: &Result<Outcome, Refusal>| match result {
+    ///     Err(Refusal::TimedOut) => AttemptError::new("timeout").kind(FailureKind::Timeout),
+    ///     Err(Refusal::TryAfter(header)) => AttemptError::new("throttled")
+    ///         .kind(FailureKind::Throttled)
+    ///         .hint(Hint::retry_after(header, Duration::ZERO)),
+    ///     Err(Refusal::Declined) => AttemptError::new("declined").terminal(),
+    ///     Ok(_) => AttemptError::new("status"),
+    /// };
+    /// let mut errors = vec![Refusal::Declined, Refusal::TryAfter("0".to_owned())];
+    /// let retried = engine.run_with_retries_by(&request, &options, &policy, describe, |_lease| {
+    ///     Err(errors.pop().unwrap_or(Refusal::TimedOut))
+    /// })?;
+    /// assert_eq!((retried.attempts, retried.given_up), (2, Some(GivenUp::Refused)));
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    pub fn run_with_retries_by<E>(
+        &self,
+        request: &Request<'_>,
+        options: &RunOptions,
+        policy: &RetryPolicy,
+        mut describe: impl FnMut(&Result<Outcome, E>) -> AttemptError,
+        mut work: impl FnMut(&mut Lease<'_>) -> Result<Outcome, E>,
+    ) -> Result<Retried<E>, Error> {
         let mut calls = self.calls(request, policy)?;
-        let mut paid = None;
+        let mut last = None;
         loop {
-            let begin = calls.options(options, self.now());
+            if let Some(late) = self.late(&calls, &mut last, self.now()) {
+                return Ok(late);
+            }
+            let begin = self.call_options(&calls, options);
             let mut lease = match self.begin_with(request, &begin.begin)? {
                 Admission::Admitted(lease) => lease,
-                Admission::Scheduled { due_in, .. } if calls.attempts > 0 => {
-                    self.sleep_until(self.now().saturating_add(due_in));
-                    continue;
-                }
-                other => return Ok(calls.declined(other)),
+                other => match self.put_off(&calls, &mut last, other) {
+                    PutOff::Ended(retried) => return Ok(retried),
+                    PutOff::Until(at) => {
+                        self.sleep_until(at);
+                        continue;
+                    }
+                },
             };
-            calls.begin(&mut lease, paid.take());
+            if let Some(late) = self.late(&calls, &mut last, self.now()) {
+                // It was waited for too long, as for another's attempt.
+                let _ = lease.abandon();
+                return Ok(late);
+            }
+            calls.begin(&mut lease, last.take(), self.now());
             let result = work(&mut lease);
-            match self.settle_call(&mut calls, lease, result, options)? {
+            match self.settle_call(&mut calls, lease, result, options, &mut describe)? {
                 Next::Ended(retried) => return Ok(retried),
-                Next::Again(at, withdrawal) => {
-                    self.sleep_until(at);
-                    paid = Some(withdrawal);
+                Next::Again(again) => {
+                    self.sleep_until(again.at);
+                    last = Some(again);
                 }
             }
         }
@@ -200,7 +252,53 @@ impl Engine {
         request: &Request<'_>,
         options: &RunOptions,
         policy: &RetryPolicy,
+        sleep: impl FnMut(Duration) -> S,
+        work: impl FnMut(LeaseToken) -> F,
+    ) -> Result<Retried<E>, Error>
+    where
+        F: Future<Output = Result<Outcome, E>>,
+        S: Future<Output = ()>,
+    {
+        self.run_with_retries_async_by(request, options, policy, sleep, plain, work).await
+    }
+
+    /// [`run_with_retries_async`](Self::run_with_retries_async), where `describe` says what kind of
+    /// failure each result was, as for [`run_with_retries_by`](Self::run_with_retries_by).
+    ///
+    /// # Errors
+    ///
+    /// As [`run_with_retries`](Self::run_with_retries).
+    ///
+    /// ```
+    /// use std::future::{Future, ready};
+    /// use std::pin::pin;
+    /// use std::task::{Context, Poll, Waker};
+    /// use oncegate::{
+    ///     AttemptError, Engine, GivenUp, Outcome, Request, RetryPolicy, RunOptions, Scope,
+    /// };
+    ///
+    /// let engine = Engine::builder().capacity(1_000).build()?;
+    /// let request = Request::new(Scope::single_tenant(), "op", "key-1")?;
+    /// let (options, policy) = (RunOptions::new(), RetryPolicy::aws_standard());
+    /// let (sleep, work) = (|_duration| ready(()), |_token| async { Err("card declined") });
+    /// let describe = |result: &Result<Outcome, &str>| match result {
+    ///     Err("card declined") => AttemptError::new("declined").terminal(),
+    ///     _ => AttemptError::new("other"),
+    /// };
+    /// let run =
+    ///     engine.run_with_retries_async_by(&request, &options, &policy, sleep, describe, work);
+    /// let mut context = Context::from_waker(Waker::noop());
+    /// let Poll::Ready(retried) = pin!(run).poll(&mut context) else { unreachable!() };
+    /// assert_eq!(retried?.given_up, Some(GivenUp::Refused));
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    pub async fn run_with_retries_async_by<E, F, S>(
+        &self,
+        request: &Request<'_>,
+        options: &RunOptions,
+        policy: &RetryPolicy,
         mut sleep: impl FnMut(Duration) -> S,
+        mut describe: impl FnMut(&Result<Outcome, E>) -> AttemptError,
         mut work: impl FnMut(LeaseToken) -> F,
     ) -> Result<Retried<E>, Error>
     where
@@ -208,156 +306,49 @@ impl Engine {
         S: Future<Output = ()>,
     {
         let mut calls = self.calls(request, policy)?;
-        let mut paid = None;
+        let mut last = None;
         loop {
-            let begin = calls.options(options, self.now());
-            let mut lease = match self.begin_async(request, &begin.begin).await? {
-                Admission::Admitted(lease) => lease,
-                Admission::Scheduled { due_in, .. } if calls.attempts > 0 => {
-                    sleep(due_in).await;
-                    continue;
-                }
-                other => return Ok(calls.declined(other)),
+            if let Some(late) = self.late(&calls, &mut last, self.now()) {
+                return Ok(late);
+            }
+            let begin = self.call_options(&calls, options);
+            let join = self.begin_async(request, &begin.begin);
+            let left = calls.left(self.now()).filter(|_| last.is_some());
+            let begun = match left {
+                Some(left) => unless_over(join, || sleep(left)).await,
+                None => Some(join.await),
             };
-            calls.begin(&mut lease, paid.take());
+            let Some(begun) = begun else {
+                // As long as that another's attempt was waited for.
+                if let Some(again) = last.take() {
+                    return Ok(calls.given_up(again, GivenUp::Deadline));
+                }
+                continue;
+            };
+            let mut lease = match begun? {
+                Admission::Admitted(lease) => lease,
+                other => match self.put_off(&calls, &mut last, other) {
+                    PutOff::Ended(retried) => return Ok(retried),
+                    PutOff::Until(at) => {
+                        sleep(at.saturating_sub(self.now())).await;
+                        continue;
+                    }
+                },
+            };
+            if let Some(late) = self.late(&calls, &mut last, self.now()) {
+                // It was waited for too long, as for another's attempt.
+                let _ = lease.abandon();
+                return Ok(late);
+            }
+            calls.begin(&mut lease, last.take(), self.now());
             let result = work(*lease.token()).await;
-            match self.settle_call(&mut calls, lease, result, options)? {
+            match self.settle_call(&mut calls, lease, result, options, &mut describe)? {
                 Next::Ended(retried) => return Ok(retried),
-                Next::Again(at, withdrawal) => {
-                    sleep(at.saturating_sub(self.now())).await;
-                    paid = Some(withdrawal);
+                Next::Again(again) => {
+                    sleep(again.at.saturating_sub(self.now())).await;
+                    last = Some(again);
                 }
             }
         }
     }
-
-    fn calls<'c>(
-        &self,
-        request: &Request<'_>,
-        policy: &'c RetryPolicy,
-    ) -> Result<Calls<'c>, Error> {
-        policy.check()?;
-        let levels = self.retries.levels(self.scope_tag(request.scope()), request.operation());
-        Ok(Calls { policy, levels, began: self.now(), delay: Duration::ZERO, attempts: 0 })
-    }
-
-    /// Ends the attempt as the outcome policy judges its result, and the retry policy goes on.
-    fn settle_call<E>(
-        &self,
-        calls: &mut Calls<'_>,
-        mut lease: Lease<'_>,
-        result: Result<Outcome, E>,
-        options: &RunOptions,
-    ) -> Result<Next<E>, Error> {
-        let policy = options.policy.as_ref().unwrap_or(&self.defaults.policy);
-        let verdict = match &result {
-            Ok(outcome) => policy.judge(outcome.status()),
-            Err(_) => policy.judge_error(),
-        };
-        if verdict != Verdict::Retryable {
-            let ran = super::super::run::settle(lease, result, policy)?;
-            return Ok(Next::Ended(calls.ended(ran, None)));
-        }
-        let kind = match &result {
-            Ok(outcome) if outcome.status() == TOO_MANY => FailureKind::Throttled,
-            Ok(_) | Err(_) => FailureKind::Transient,
-        };
-        lease.make_way();
-        match self.decide_call(calls, kind) {
-            Ok((delay, withdrawal)) => {
-                let at = self.now().saturating_add(delay);
-                if let Err(error) = lease.fail(Failure::retryable_after(delay)) {
-                    return if error.is_fenced() {
-                        Ok(Next::Ended(calls.ended(Ran::Fenced(result), None)))
-                    } else {
-                        Err(error)
-                    };
-                }
-                calls.delay = delay;
-                Ok(Next::Again(at, withdrawal))
-            }
-            Err(given_up) => {
-                let ran = super::super::run::settle(lease, result, policy)?;
-                Ok(Next::Ended(calls.ended(ran, Some(given_up))))
-            }
-        }
-    }
-
-    fn decide_call(
-        &self,
-        calls: &Calls<'_>,
-        kind: FailureKind,
-    ) -> Result<(Duration, Withdrawal), GivenUp> {
-        self.look_at_shares();
-        self.watch_backlog(&self.rules(), false);
-        let now = self.now();
-        let elapsed = now.saturating_sub(calls.began);
-        let attempted = Attempted::new(calls.attempts, elapsed)
-            .previous_delay(calls.delay)
-            .stretch(self.retries.stretch(now));
-        let delay = match calls.policy.decide(&attempted, &self.retries.jitter) {
-            Decision::RetryAfter(delay) => delay,
-            Decision::Exhausted(exhausted) => {
-                calls.levels.failed_for_good(kind, now);
-                return Err(match exhausted {
-                    Exhaustion::Attempts => GivenUp::Attempts,
-                    Exhaustion::Deadline => GivenUp::Deadline,
-                    Exhaustion::Refused => GivenUp::Refused,
-                });
-            }
-        };
-        let withdrawal = calls.levels.try_withdraw(kind, now).map_err(GivenUp::Budget)?;
-        Ok((delay, withdrawal))
-    }
-
-    /// Sleeps until `at`, by the engine's clock.
-    fn sleep_until(&self, at: Duration) {
-        let waker = thread_waker();
-        loop {
-            self.life.time().wake_on_jump(&waker);
-            // A clock of whole milliseconds has come to `at` when it shows it.
-            let left = at.saturating_sub(self.now());
-            if left.is_zero() {
-                return;
-            }
-            park(Some(left));
-        }
-    }
 }
-
-impl Calls<'_> {
-    /// The options of the next attempt: its lease is as long as the policy lets it run.
-    fn options(&self, options: &RunOptions, now: Duration) -> RunOptions {
-        let limit = self.policy.attempt_limit(now.saturating_sub(self.began));
-        let mut options = options.clone();
-        if let Some(limit) = limit.filter(|_| options.begin.lease.is_none()) {
-            options.begin = options.begin.lease_duration(limit.max(Duration::from_millis(1)));
-        }
-        if self.attempts > 0 && options.begin.on_conflict.is_none() {
-            // Whoever took the record meanwhile runs it: its outcome is this call's.
-            options.begin = options.begin.on_conflict(OnConflict::Wait(LONGEST_WAIT));
-        }
-        options
-    }
-
-    fn begin(&mut self, lease: &mut Lease<'_>, paid: Option<Withdrawal>) {
-        self.attempts += 1;
-        if let Some(mut paid) = paid {
-            paid.start();
-            lease.pay(Paid::Retry(paid));
-        }
-    }
-
-    fn ended<E>(&self, ran: Ran<E>, given_up: Option<GivenUp>) -> Retried<E> {
-        Retried { ran, attempts: self.attempts, given_up }
-    }
-
-    fn declined<E>(&self, admission: Admission<'_>) -> Retried<E> {
-        self.ended(super::super::run::declined(admission), None)
-    }
-}
-
-/// 429 Too Many Requests.
-const TOO_MANY: u16 = 429;
-/// How long a call waits for somebody else's attempt, where its options say nothing.
-const LONGEST_WAIT: Duration = Duration::from_secs(30);

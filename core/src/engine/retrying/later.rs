@@ -84,6 +84,10 @@ impl AttemptError {
         self.terminal
     }
 
+    pub(super) fn kind_given(&self) -> FailureKind {
+        self.kind
+    }
+
     pub(super) fn hint_given(&self) -> Option<Hint> {
         self.hint
     }

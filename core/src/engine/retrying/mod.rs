@@ -7,6 +7,7 @@
 //! one gets it, by the record's own compare-and-swap.
 
 mod behind;
+mod calls;
 mod care;
 #[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
 mod descriptor;

@@ -221,20 +221,28 @@ impl Engine {
         let policy = self.retries.policy_of(&journal.operation);
         let elapsed = elapsed(journal, rules);
         let default = Duration::from_millis(self.defaults.lease_ms);
-        let lease_ms = millis_up(policy.lease(elapsed, default));
+        self.fits_measured(&policy, elapsed, hash_of(&journal.operation))
+            .then(|| millis_up(policy.lease(elapsed, default)))
+    }
+
+    /// Whether an attempt of `operation` ends before the deadline of `policy`, by how long they
+    /// have taken of late.
+    pub(super) fn fits_measured(
+        &self,
+        policy: &RetryPolicy,
+        elapsed: Duration,
+        operation: u32,
+    ) -> bool {
         if policy.total().is_none() || Bug::LateAttemptStarted.is_planted() {
-            return Some(lease_ms);
+            return true;
         }
-        let operation = hash_of(&journal.operation);
         let measured = self.scheduler().index().expected(operation);
         let fits = |measured| policy.fits(elapsed, policy.expects(measured));
-        if fits(measured) {
-            return Some(lease_ms);
+        let in_time = fits(measured);
+        if !in_time && measured.is_some() {
+            self.expect_less(policy, operation, fits(None));
         }
-        if measured.is_some() {
-            self.expect_less(&policy, operation, fits(None));
-        }
-        None
+        in_time
     }
 
     /// What is refused does not run, so that nothing would ever say that attempts are short again.
