@@ -40,6 +40,28 @@ fn letter(engine: &Engine) -> (Buried, Vec<String>) {
     (letter.reason, letter.history.iter().map(|past| past.class.clone()).collect())
 }
 
+/// Goal: a record whose attempts cannot be numbered any more is a dead letter, and neither waits
+/// for ever nor ends the loop of a worker. Method: its attempts are given back as often as it is
+/// handed out, and another record comes after it.
+///
+/// Cause: the worker who asked got an error, and nobody looked at the record any more.
+#[test]
+fn attempts_come_to_an_end() {
+    let (engine, clock) = engine(RetryPolicy::new(BackoffPolicy::constant(10 * SECOND)));
+    let _ = fail(&engine, "key");
+    clock.advance(10 * SECOND);
+    let mut last = 0;
+    while let Some(lease) = next(&engine) {
+        last = lease.attempt();
+        lease.abandon().expect("held");
+    }
+    assert!(last > 65_000, "{last} attempts");
+    assert_eq!(letter(&engine).0, Buried::Attempts);
+    let _ = fail(&engine, "other");
+    clock.advance(10 * SECOND);
+    assert!(next(&engine).is_some());
+}
+
 /// Goal: what no worker asked for before its deadline is not started after it. Method: a record
 /// that is due at 10 s, and a worker at 60 s: at the deadline itself nothing fits.
 ///

@@ -10,8 +10,8 @@ use crate::error::{Error, ErrorCode};
 use crate::observe::Event;
 use crate::outcome::Outcome;
 use crate::sync::planted::Bug;
-use crate::table::Found;
 use crate::table::control::{Snapshot, State};
+use crate::table::{Found, LAST_RETRIED};
 
 /// What became of the outcome of a finished attempt.
 ///
@@ -266,17 +266,17 @@ impl Engine {
     /// makes each attempt fail that way, they have to come to an end.
     fn retry_dropped(&self, token: &LeaseToken) -> Result<(), Error> {
         let (slot, seen) = self.held(token).ok_or_else(|| self.fenced())?;
-        match self.table.entry_of(slot, seen) {
-            Ok(None) => self.retry_after(token, Duration::ZERO),
-            Ok(Some(entry)) if !self.table.is_scheduled(entry) || Bug::DropUnpaid.is_planted() => {
-                self.retry_after(token, Duration::ZERO)
-            }
-            Ok(Some(_)) => {
-                self.go_on_after(token, "dropped");
-                Ok(())
-            }
-            Err(_) => Err(self.fenced()),
+        if !self.is_scheduled(slot, seen) || Bug::DropUnpaid.is_planted() {
+            return self.retry_after(token, Duration::ZERO);
         }
+        self.go_on_after(token, "dropped");
+        Ok(())
+    }
+
+    /// Whether the engine looks after the next attempt of the one that was found.
+    fn is_scheduled(&self, slot: usize, seen: Snapshot) -> bool {
+        let entry = self.table.entry_of(slot, seen);
+        matches!(entry, Ok(Some(entry)) if self.table.is_scheduled(entry))
     }
 
     /// Finishes the attempt of `token` with `outcome`.
@@ -297,6 +297,11 @@ impl Engine {
 
     fn retry_after(&self, token: &LeaseToken, delay: Duration) -> Result<(), Error> {
         let (slot, seen) = self.held(token).ok_or_else(|| self.fenced())?;
+        if token.attempt >= LAST_RETRIED && self.is_scheduled(slot, seen) {
+            // Nobody could start another, and it would wait for ever.
+            self.go_on_after(token, "given back");
+            return Ok(());
+        }
         let rules = self.rules();
         let due_ms = rules.now_ms.saturating_add(millis_up(delay));
         let decided = if seen.state() == State::Unknown {

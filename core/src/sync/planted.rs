@@ -70,6 +70,8 @@ bugs! {
     LetterBuriedBare,
     /// A process that knows no policy of an operation decides a lapse by its own.
     LapseDecidedBlindly,
+    /// A record whose attempts cannot be numbered any more waits for another one.
+    AttemptsEndless,
     /// Whoever finds a record due takes it, whether somebody else has or not.
     TakenBlindly,
     /// A dead letter is redriven and discarded.

@@ -54,7 +54,7 @@ mod sweep;
 
 pub(crate) use debts::Unsettled;
 pub(crate) use insert::{Draft, Insertion};
-pub(crate) use lease::{Finish, Lapsed, LeaseDraft, NotTaken, Open};
+pub(crate) use lease::{Finish, LAST_RETRIED, Lapsed, LeaseDraft, NotTaken, Open};
 pub(crate) use room::Rules;
 pub(crate) use search::{Found, Hit, Probe};
 pub(crate) use set::Arbitration;

@@ -5,7 +5,7 @@ use super::behind::Changes;
 use super::next::Attempt;
 use super::scheduler::Index;
 use crate::config::TEN_YEARS;
-use crate::error::{Error, ErrorCode};
+use crate::error::Error;
 use crate::observe::Event;
 use crate::retry::journal::End;
 use crate::sync::planted::Bug;
@@ -73,7 +73,7 @@ impl Engine {
                     // In a file that was damaged: no look at it finds more.
                     None if self.has_lost_journal(entry) => {}
                     // It changed: whoever changed it has counted that.
-                    None => self.scheduler().index().file(number, rules.now_ms),
+                    None => self.scheduler().index().file_again(number, rules.now_ms),
                 },
                 Looked::Later(due_ms) => self.scheduler().index().file_again(number, due_ms),
                 Looked::Nothing => {}
@@ -325,7 +325,10 @@ impl Engine {
             Ok(taken) => taken,
             Err(NotTaken::Changed) => return Ok(None),
             Err(NotTaken::Exhausted) => {
-                return Err(Error::of(ErrorCode::Exhausted, "attempt"));
+                // Whoever asks may have others.
+                let later_ms = rules.now_ms.saturating_add(KEPT_MS);
+                self.scheduler().index().file(entry.index, later_ms);
+                return Ok(None);
             }
         };
         self.grant_taken(found, taken.fence());

@@ -23,7 +23,7 @@ use crate::retry::{
 };
 use crate::sync::planted::Bug;
 use crate::sync::{Mutex, Ordering};
-use crate::table::{Found, Rules};
+use crate::table::{Found, LAST_RETRIED, Rules};
 
 /// The retries of one engine.
 pub(in super::super) struct Retries {
@@ -168,7 +168,11 @@ impl Engine {
             return Err(Denied { reason: Buried::FinalError, budget: None });
         }
         self.look_at_shares();
-        let attempt = self.attempt_of(found).saturating_sub(journal.before);
+        let number = self.attempt_of(found);
+        if number >= LAST_RETRIED && !Bug::AttemptsEndless.is_planted() {
+            return Err(Denied { reason: Buried::Attempts, budget: None });
+        }
+        let attempt = number.saturating_sub(journal.before);
         let now = self.now();
         self.watch_backlog(rules, false);
         let attempted = Attempted::new(attempt, elapsed(journal, rules))
