@@ -52,6 +52,7 @@ fn letter_has_its_history() {
     clock.advance(Duration::from_secs(10));
     let third = engine.next_attempt(Duration::ZERO).expect("answered").expect("due").into_lease();
     let last = third.fencing_token().get();
+    clock.advance(Duration::from_secs(7));
     let error = AttemptError::new("503").outcome(Outcome::new(502, b"sorry"));
     let _ = third.retry_later(&error, &context).expect("room");
 
@@ -70,6 +71,9 @@ fn letter_has_its_history() {
     assert_eq!(letter.history[0].fencing_token, tokens[0]);
     assert_eq!(letter.history[2].fencing_token, last);
     assert!(letter.history[0].ended < letter.history[2].ended);
+    let took: Vec<_> =
+        letter.history.iter().map(|past| past.began.map(|began| past.ended - began)).collect();
+    assert_eq!(took, [None, Some(LEASE), Some(Duration::from_secs(7))]);
     clock.advance(2 * WINDOW);
     let _ = engine.sweep(usize::MAX).expect("answered");
     assert_eq!(replayed(&engine, &request("key")).body(), b"sorry");

@@ -87,7 +87,7 @@ impl Engine {
             }
             // A seal that is there already may be of an attempt before: a new place takes its own.
             if !journal.has_note(attempt) {
-                journal.note(self.note_of(found, end, 0, String::new(), rules));
+                journal.note(self.note_of(found, Some(entry), end, String::new(), rules));
             }
             if self.seal_with(found, entry, word, &journal, rules) {
                 return true;
@@ -105,12 +105,15 @@ impl Engine {
     pub(super) fn note_of(
         &self,
         found: Found,
+        entry: Option<Entry>,
         end: End,
-        began_ms: u64,
         class: String,
         rules: &Rules,
     ) -> Note {
         let fencing = self.fencing_token(found.seen.fence()).get();
+        // Who handed it out knows.
+        let began = entry.and_then(|entry| self.scheduler().index().began(entry.index, fencing));
+        let began_ms = began.unwrap_or(0);
         let (attempt, process) = (self.attempt_of(found), found.seen.owner());
         Note { attempt, end, process, fencing, began_ms, ended_ms: rules.now_ms, class }
     }
@@ -223,7 +226,7 @@ impl Engine {
     fn go_on_after_lapse(&self, found: Found, entry: Entry, rules: &Rules) {
         let Some((word, mut journal)) = self.journal(entry) else { return };
         if !journal.has_note(self.attempt_of(found)) {
-            journal.note(self.note_of(found, End::Lapsed, 0, String::new(), rules));
+            journal.note(self.note_of(found, Some(entry), End::Lapsed, String::new(), rules));
         }
         if !self.stands(found) {
             // Somebody else has seen to it, and the next attempt has begun: it is not to be noted.

@@ -393,7 +393,8 @@ impl Engine {
     ) -> Result<Failing<'a>, Error> {
         let rules = self.rules();
         let (entry, mut journal) = self.open_journal(found, token, &rules)?;
-        journal.note(self.note_of(found, End::Failed, 0, error.class.clone(), &rules));
+        let known = entry.map(|(entry, _)| entry);
+        journal.note(self.note_of(found, known, End::Failed, error.class.clone(), &rules));
         Ok(Failing { found, entry, scope: token.scope, journal, error, rules })
     }
 

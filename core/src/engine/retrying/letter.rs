@@ -151,6 +151,9 @@ pub struct PastAttempt {
     pub fencing_token: u64,
     /// The process that ran it, by its number in the table's registry.
     pub process: u8,
+    /// When it was handed out to a worker, as [`ended`](Self::ended). `None`: it was the first one,
+    /// or a caller's, or its end was noted by another process.
+    pub began: Option<Duration>,
     /// When it ended: since 1970, by the wall clock.
     pub ended: Duration,
 }
@@ -168,6 +171,7 @@ impl PastAttempt {
             class: note.class,
             fencing_token: note.fencing,
             process: note.process,
+            began: (note.began_ms != 0).then(|| unix(note.began_ms)),
             ended: unix(note.ended_ms),
         }
     }

@@ -233,7 +233,7 @@ impl Engine {
         }
         // What cannot be noted would use up an attempt for nothing, and be taken for a lapse of the
         // work when it lapses.
-        journal.note(self.note_of(found, End::Lapsed, 0, String::new(), rules));
+        journal.note(self.note_of(found, Some(entry), End::Lapsed, String::new(), rules));
         if !self.has_room_for(&journal, rules) {
             return CleanUp::NoRoom;
         }
@@ -326,7 +326,7 @@ impl Engine {
         let Some(led) = self.still_open(led) else { return };
         let Some((word, mut journal)) = self.journal(entry) else { return };
         self.grant_back(found);
-        journal.note(self.note_of(led, End::Failed, 0, "not started".to_owned(), rules));
+        journal.note(self.note_of(led, None, End::Failed, "not started".to_owned(), rules));
         let why = (Buried::Deadline, EXHAUSTED_STATUS);
         self.bury_led(led, entry, (word, journal), why, rules);
     }

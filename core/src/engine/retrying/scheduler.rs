@@ -457,6 +457,12 @@ impl Index {
         self.running.iter().map(|(index, running)| (*index, running.fence)).collect()
     }
 
+    /// When the attempt `fence` of entry `index` was handed out here, if it was.
+    pub(super) fn began(&self, index: usize, fence: u64) -> Option<u64> {
+        let running = self.running.get(&index).filter(|running| running.fence == fence);
+        running.map(|running| running.began_ms)
+    }
+
     /// How long an attempt of `operation` is expected to take, as those before it did.
     pub(super) fn expected(&self, operation: u32) -> Option<Duration> {
         self.expected.get(&operation).map(|ms| Duration::from_millis(*ms as u64))

@@ -37,6 +37,7 @@ fn past(past: &PastAttempt) -> Value {
         // Beyond what a double holds.
         "fencing_token": past.fencing_token.to_string(),
         "process": past.process,
+        "began_unix_ms": past.began.map(unix_ms),
         "ended_unix_ms": unix_ms(past.ended),
     })
 }
