@@ -390,8 +390,8 @@ impl Table {
 
 /// The attempt number has 16 bits and never wraps.
 const LAST_ATTEMPT: u32 = u16::MAX as u32;
-/// No attempt follows this one that the engine would have to end: two are left, for the engine's own
-/// leases, by which it cleans up.
+/// No attempt follows this one that the engine would have to end: two are left, for the engine's
+/// own leases, by which it cleans up.
 pub(crate) const LAST_RETRIED: u32 = LAST_ATTEMPT - 2;
 
 #[cfg(all(test, not(oncegate_loom)))]

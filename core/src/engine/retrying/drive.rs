@@ -45,12 +45,11 @@ impl Engine {
     /// all of it is swept within a minute.
     ///
     /// Bounded work: however much was put off and is due at once, a call files `limit` records that
-    /// were put off, up to a multiple of 64, looks at `limit` that are due, and at `limit` slots and
-    /// entries in their turn, up to a multiple of eight; `begin` never waits for it. The longest
-    /// call with a limit of 1,000 took half a millisecond with a million records, and the very
-    /// first four. Needed only where no worker waits in
-    /// [`next_attempt`](Self::next_attempt) with a timeout, and neither a [`Driver`] nor a
-    /// [descriptor](Self::due_descriptor) calls it.
+    /// were put off, up to a multiple of 64, looks at `limit` that are due, and at `limit` slots
+    /// and entries in their turn, up to a multiple of eight; `begin` never waits for it. The
+    /// longest call with a limit of 1,000 took half a millisecond with a million records, and the
+    /// very first four. Needed only where no worker waits in [`next_attempt`](Self::next_attempt)
+    /// with a timeout, and neither a [`Driver`] nor a [descriptor](Self::due_descriptor) calls it.
     ///
     /// # Errors
     ///
