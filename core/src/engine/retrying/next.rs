@@ -114,10 +114,10 @@ impl Engine {
     /// whose lease lapsed, comes again by its policy. An operation with as many attempts under way
     /// as it may have is passed over.
     ///
-    /// Costs five times the instructions of a new request from begin to complete (`make
-    /// instructions`), and for each record that was put off since the last call a look at the 64
-    /// entries around its own: the first call after very many were put off files all of them, up to
-    /// a quarter of a microsecond each (study `scheduling` of `make bench`).
+    /// Costs four times the instructions of a new request from begin to complete (`make
+    /// instructions`), and a look at each record that was put off or has ended elsewhere since the
+    /// last call: the first call after very many were put off files all of them, a tenth of a
+    /// microsecond each (study `scheduling` of `make bench`).
     ///
     /// # Errors
     ///
