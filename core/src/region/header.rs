@@ -72,6 +72,8 @@ pub(crate) const RETRY_CHANGES: usize = 80;
 pub(crate) const RETRYING: usize = 81;
 /// How many dead letters there are, at most.
 pub(crate) const DEAD_LETTERS: usize = 82;
+/// Not zero: some process has settings for an operation.
+pub(crate) const OPERATIONS: usize = 83;
 /// How many words the header takes.
 pub(crate) const WORDS: usize = 88;
 

@@ -6,8 +6,10 @@ use super::retries::{Asked, Denied, Granted, hash_of};
 use crate::error::Error;
 use crate::observe::Event;
 use crate::outcome::{Outcome, Written};
+use crate::region::header;
 use crate::retry::FailureKind;
 use crate::retry::journal::{End, Journal, Note};
+use crate::sync::Ordering;
 use crate::sync::planted::Bug;
 use crate::table::control::{Fence, State};
 use crate::table::entry::{Entry, JournalWord};
@@ -288,7 +290,10 @@ impl Engine {
 
     /// Whether the lapse of `entry` is left to whoever looks after attempts.
     pub(in super::super) fn leaves_lapse(&self, entry: Entry) -> bool {
-        self.retries.leaves_lapses(self.table.operation_of(entry), self.region.is_shared())
+        // Relaxed: see `set_operation`.
+        let set = || self.region.header(header::OPERATIONS).load(Ordering::Relaxed) != 0;
+        let others = self.region.is_shared() && set();
+        self.retries.leaves_lapses(self.table.operation_of(entry), others)
     }
 
     /// The attempt `fence` of `entry` has ended: its place is another's, if this process handed it

@@ -110,10 +110,10 @@ impl Retries {
     }
 
     /// Whether lapses of `operation` are left to whoever looks after attempts: since they may have
-    /// to be cleaned up after, which is no work of a `begin`, or since another process of those
-    /// that share the table may know by which policy it is retried, and this one does not.
-    pub(super) fn leaves_lapses(&self, operation: u32, shared: bool) -> bool {
-        let unknown = shared && !Bug::LapseDecidedBlindly.is_planted();
+    /// to be cleaned up after, which is no work of a `begin`, or since `others` that share the
+    /// table know by which policies operations are retried, and this process has none for it.
+    pub(super) fn leaves_lapses(&self, operation: u32, others: bool) -> bool {
+        let unknown = others && !Bug::LapseDecidedBlindly.is_planted();
         self.registry.leaves_lapses() || unknown && !self.registry.knows(operation)
     }
 
@@ -277,7 +277,10 @@ impl Engine {
     pub fn set_operation(&self, operation: &str, settings: OperationSettings) -> Result<(), Error> {
         check_operation(operation)?;
         settings.check()?;
-        self.retries.set(Setting::Operation(operation.into(), Arc::new(settings)))
+        self.retries.set(Setting::Operation(operation.into(), Arc::new(settings)))?;
+        // Relaxed: a lapse that others decide before they see it is one of before it was set.
+        self.region.header(header::OPERATIONS).store(1, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Sets the retry budget of all attempts of this engine, in this process.
