@@ -136,6 +136,11 @@ impl Behind {
         is_next
     }
 
+    /// Whether anybody here has ever looked.
+    pub(super) fn looks(&self) -> bool {
+        !self.is_queued.is_empty()
+    }
+
     /// All entries are new.
     pub(super) fn forget(&mut self) {
         self.seen = None;

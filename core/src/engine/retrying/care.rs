@@ -292,7 +292,8 @@ impl Engine {
     pub(in super::super) fn leaves_lapse(&self, entry: Entry) -> bool {
         // Relaxed: see `set_operation`.
         let set = || self.region.header(header::OPERATIONS).load(Ordering::Relaxed) != 0;
-        let others = self.region.is_shared() && set();
+        // Whoever looks after attempts would decide it all the same, only later.
+        let others = self.region.is_shared() && set() && !self.scheduler().index().behind.looks();
         self.retries.leaves_lapses(self.table.operation_of(entry), others)
     }
 
