@@ -32,6 +32,16 @@ fn next(engine: &Engine) -> Option<oncegate::Lease<'_>> {
     next.map(oncegate::Attempt::into_lease)
 }
 
+/// A retry that takes longer than its deadline, and is completed.
+fn run_for_ninety_seconds(engine: &Engine, clock: &ManualClock) {
+    let _ = fail(engine, "slow");
+    clock.advance(10 * SECOND);
+    let mut slow = next(engine).expect("due");
+    slow.renew(2 * DEADLINE).expect("held");
+    clock.advance(90 * SECOND);
+    slow.complete(&done("")).expect("held");
+}
+
 /// Why the one dead letter was given up, and what is noted of its attempts.
 fn letter(engine: &Engine) -> (Buried, Vec<String>) {
     let page = engine.dead_letters(&LetterFilter::all(), None, 10).expect("answered");
@@ -134,12 +144,7 @@ fn late_caller_starts_nothing_beyond_the_deadline() {
 #[test]
 fn slow_attempt_ends_no_retries_for_good() {
     let (engine, clock) = engine(policy());
-    let _ = fail(&engine, "slow");
-    clock.advance(10 * SECOND);
-    let mut slow = next(&engine).expect("due");
-    slow.renew(2 * DEADLINE).expect("held");
-    clock.advance(90 * SECOND);
-    slow.complete(&done("")).expect("held");
+    run_for_ninety_seconds(&engine, &clock);
     let first = fail(&engine, "first");
     assert!(matches!(first, Later::Buried { reason: Buried::Deadline, .. }), "{first:?}");
     let tried = (0..3).any(|n| matches!(fail(&engine, &n.to_string()), Later::Scheduled { .. }));
@@ -172,12 +177,7 @@ fn slow_attempt_ends_no_late_retries_for_good() {
 #[test]
 fn expected_duration_is_bounded_by_the_timeout() {
     let (engine, clock) = engine(policy().attempt_timeout(20 * SECOND));
-    let _ = fail(&engine, "slow");
-    clock.advance(10 * SECOND);
-    let mut slow = next(&engine).expect("due");
-    slow.renew(2 * DEADLINE).expect("held");
-    clock.advance(90 * SECOND);
-    slow.complete(&done("")).expect("held");
+    run_for_ninety_seconds(&engine, &clock);
     let later = fail(&engine, "key");
     assert!(matches!(later, Later::Scheduled { .. }), "{later:?}");
 }
