@@ -1,0 +1,46 @@
+//! oncegate-ffi: the C ABI of oncegate.
+//!
+//! `include/oncegate.h` is made from this crate, and is what every other language reads. Here
+//! stands what all functions have in common.
+//!
+//! - **Status and verdict.** A function returns whether the call worked. What the engine says of a
+//!   request is written to an output, and only if it worked.
+//! - **Handles** have the type of a pointer, and are looked up: one that was closed is refused.
+//! - **Memory** is the caller's. What a function is given it reads during the call; what it gives
+//!   it writes into memory of the caller. Nothing is allocated for him, and nothing is freed by
+//!   him but handles.
+//! - **Errors** are written into a structure of the caller's, never kept for a thread.
+//! - **Structures that may grow** begin with their size.
+//! - **Nothing is called back.** Events, questions and waits are polled.
+//!
+//! Unsafe code stands in `raw`, which follows the caller's pointers, in `handles`, in `entry`,
+//! and where a structure of the header is looked at.
+
+mod begin;
+mod convert;
+mod engine;
+mod entry;
+mod events;
+mod handles;
+mod lease;
+mod options;
+mod outcome;
+mod raw;
+mod request;
+mod stats;
+mod status;
+mod version;
+
+pub use begin::*;
+pub use convert::ONCEGATE_ZERO;
+pub use engine::*;
+pub use entry::ErrorInfo;
+pub use events::{Event, ONCEGATE_EVENT_FILL, ONCEGATE_EVENT_STUCK};
+pub use lease::*;
+pub use options::*;
+pub use outcome::{Pair, RawOutcome, StoredOutcome};
+pub use raw::{Buffer, Bytes};
+pub use request::*;
+pub use stats::*;
+pub use status::*;
+pub use version::*;

@@ -1,0 +1,218 @@
+//! Requests: scope, operation, key and payload, as the caller has them in memory.
+
+use oncegate::{Payload, Scope};
+
+use crate::convert::no_choice;
+use crate::raw::{Bytes, Growing, Plain, elements, grown, grown_elements};
+use crate::status::{ONCEGATE_BAD_SIZE, Refusal};
+
+/// The scope has a name: a tenant, an account.
+pub const ONCEGATE_SCOPE_NAMED: u32 = 0;
+/// There is one tenant, and that is meant so.
+pub const ONCEGATE_SCOPE_SINGLE_TENANT: u32 = 1;
+/// Nobody is known to stand behind the request; it has a quota of its own.
+pub const ONCEGATE_SCOPE_UNAUTHENTICATED: u32 = 2;
+
+/// The key is given.
+pub const ONCEGATE_KEY_GIVEN: u32 = 0;
+/// The payload stands in for a key: requests that are alike are the same.
+pub const ONCEGATE_KEY_FROM_PAYLOAD: u32 = 1;
+
+/// No payload: duplicates are not compared.
+pub const ONCEGATE_PAYLOAD_NONE: u32 = 0;
+/// Bytes that are compared as they are.
+pub const ONCEGATE_PAYLOAD_RAW: u32 = 1;
+/// A JSON document, compared by its canonical form (RFC 8785).
+pub const ONCEGATE_PAYLOAD_JSON: u32 = 2;
+/// A form (`application/x-www-form-urlencoded`), compared by its pairs.
+pub const ONCEGATE_PAYLOAD_FORM: u32 = 3;
+/// A form of parts (`multipart/form-data`), compared without its boundary.
+pub const ONCEGATE_PAYLOAD_MULTIPART: u32 = 4;
+
+/// A request, by references into the caller's memory, which are followed during the call alone.
+///
+/// Zeros are refused: a scope has to be named, or to be said to be none.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct RawRequest {
+    /// `sizeof(oncegate_request)`.
+    pub struct_size: usize,
+    /// One of `ONCEGATE_SCOPE_…`.
+    pub scope_kind: u32,
+    /// One of `ONCEGATE_KEY_…`.
+    pub key_kind: u32,
+    /// One of `ONCEGATE_PAYLOAD_…`.
+    pub payload_kind: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// 1 to 255 bytes; none unless the scope is named.
+    pub scope: Bytes,
+    /// What is asked for, in UTF-8, 1 to 1,024 bytes: `POST /charges`.
+    pub operation: Bytes,
+    /// 1 to 255 bytes; none where the payload stands in for it.
+    pub key: Bytes,
+    /// At most 64 MiB.
+    pub payload: Bytes,
+    /// The boundary of a form of parts, in UTF-8.
+    pub boundary: Bytes,
+    /// JSON pointers (RFC 6901), in UTF-8, to values that may differ between attempts.
+    pub excluded: *const Bytes,
+    /// How many; with those below at most 64.
+    pub excluded_count: usize,
+    /// JSON pointers to the values that count; none: all do.
+    pub included: *const Bytes,
+    /// How many.
+    pub included_count: usize,
+}
+
+// SAFETY: `repr(C)`, numbers and pointers.
+unsafe impl Plain for RawRequest {}
+// SAFETY: the first field is the size.
+unsafe impl Growing for RawRequest {
+    /// Up to and with the key.
+    const LEAST: usize = 72;
+}
+
+/// What a request refers to, looked at.
+pub(crate) struct Parts<'a> {
+    scope: Scope<'a>,
+    operation: &'a str,
+    key: Option<&'a [u8]>,
+    payload_kind: u32,
+    payload: &'a [u8],
+    boundary: &'a str,
+    excluded: Vec<&'a str>,
+    included: Vec<&'a str>,
+}
+
+/// Looks at a request.
+///
+/// # Safety
+///
+/// `at` is `NULL`, or a request whose references are the caller's for reading during the call.
+pub(crate) unsafe fn parts<'a>(
+    field: &'static str,
+    at: *const RawRequest,
+) -> Result<Parts<'a>, Refusal> {
+    // SAFETY: the same contract.
+    unsafe { Parts::new(&grown(field, at)?) }
+}
+
+/// Looks at an array of requests.
+///
+/// # Safety
+///
+/// As for [`parts`], for `count` of them.
+pub(crate) unsafe fn all_parts<'a>(
+    field: &'static str,
+    at: *const RawRequest,
+    count: usize,
+) -> Result<Vec<Result<Parts<'a>, Refusal>>, Refusal> {
+    if count > MAX_BATCH {
+        let detail = format!("found {count}; limit: {MAX_BATCH}");
+        return Err(Refusal::new(ONCEGATE_BAD_SIZE, field, detail));
+    }
+    // SAFETY: the same contract.
+    let raw = unsafe { grown_elements(field, at, count) }?;
+    // SAFETY: the same contract.
+    Ok(raw.iter().map(|raw| unsafe { Parts::new(raw) }).collect())
+}
+
+/// The scope of a kind and a name.
+///
+/// # Safety
+///
+/// The name is the caller's for reading during the call.
+pub(crate) unsafe fn scope<'a>(kind: u32, name: Bytes) -> Result<Scope<'a>, Refusal> {
+    // SAFETY: the same contract.
+    let name = unsafe { name.get("scope") }?;
+    let unnamed = |scope| {
+        if name.is_empty() {
+            return Ok(scope);
+        }
+        let detail = format!("found {} bytes; limit: none for this kind", name.len());
+        Err(Refusal::new(ONCEGATE_BAD_SIZE, "scope", detail))
+    };
+    match kind {
+        ONCEGATE_SCOPE_NAMED => Ok(Scope::new(name)?),
+        ONCEGATE_SCOPE_SINGLE_TENANT => unnamed(Scope::single_tenant()),
+        ONCEGATE_SCOPE_UNAUTHENTICATED => unnamed(Scope::unauthenticated()),
+        other => Err(no_choice("scope_kind", other, ONCEGATE_SCOPE_UNAUTHENTICATED)),
+    }
+}
+
+impl<'a> Parts<'a> {
+    /// # Safety
+    ///
+    /// The references of `raw` are the caller's for reading during the call.
+    unsafe fn new(raw: &RawRequest) -> Result<Self, Refusal> {
+        let RawRequest { scope_kind, key_kind, payload_kind, .. } = *raw;
+        // SAFETY: the same contract.
+        let scope = unsafe { scope(scope_kind, raw.scope) }?;
+        // SAFETY: the same contract.
+        let operation = unsafe { raw.operation.text("operation") }?;
+        // SAFETY: the same contract.
+        let key = unsafe { raw.key.get("key") }?;
+        let key = match key_kind {
+            ONCEGATE_KEY_GIVEN => Some(key),
+            ONCEGATE_KEY_FROM_PAYLOAD if key.is_empty() => None,
+            ONCEGATE_KEY_FROM_PAYLOAD => {
+                let detail = format!("found {} bytes; limit: none for this kind", key.len());
+                return Err(Refusal::new(ONCEGATE_BAD_SIZE, "key", detail));
+            }
+            other => return Err(no_choice("key_kind", other, ONCEGATE_KEY_FROM_PAYLOAD)),
+        };
+        if payload_kind > ONCEGATE_PAYLOAD_MULTIPART {
+            return Err(no_choice("payload_kind", payload_kind, ONCEGATE_PAYLOAD_MULTIPART));
+        }
+        if raw.reserved != 0 {
+            return Err(no_choice("reserved", raw.reserved, 0));
+        }
+        // SAFETY: the same contract.
+        let payload = unsafe { raw.payload.get("payload") }?;
+        // SAFETY: the same contract.
+        let boundary = unsafe { raw.boundary.text("boundary") }?;
+        // SAFETY: the same contract.
+        let excluded = unsafe { pointers("excluded", raw.excluded, raw.excluded_count) }?;
+        // SAFETY: the same contract.
+        let included = unsafe { pointers("included", raw.included, raw.included_count) }?;
+        Ok(Self { scope, operation, key, payload_kind, payload, boundary, excluded, included })
+    }
+
+    /// The request itself.
+    pub(crate) fn request(&self) -> Result<oncegate::Request<'_>, Refusal> {
+        let payload = match self.payload_kind {
+            ONCEGATE_PAYLOAD_NONE => Payload::none(),
+            ONCEGATE_PAYLOAD_RAW => Payload::raw(self.payload),
+            ONCEGATE_PAYLOAD_JSON => Payload::json(self.payload),
+            ONCEGATE_PAYLOAD_FORM => Payload::form(self.payload),
+            _ => Payload::multipart(self.payload, self.boundary),
+        };
+        let payload = payload.excluding(&self.excluded).including(&self.included);
+        Ok(match self.key {
+            Some(key) => oncegate::Request::new(self.scope, self.operation, key)?.payload(payload),
+            None => oncegate::Request::by_payload(self.scope, self.operation, payload)?,
+        })
+    }
+}
+
+/// # Safety
+///
+/// `count` texts at `at` are the caller's for reading during the call.
+unsafe fn pointers<'a>(
+    field: &'static str,
+    at: *const Bytes,
+    count: usize,
+) -> Result<Vec<&'a str>, Refusal> {
+    if count > Payload::MAX_POINTERS {
+        let detail = format!("found {count}; limit: {}", Payload::MAX_POINTERS);
+        return Err(Refusal::new(ONCEGATE_BAD_SIZE, field, detail));
+    }
+    // SAFETY: the same contract.
+    let pointers = unsafe { elements(field, at, count) }?;
+    // SAFETY: the same contract.
+    pointers.iter().map(|pointer| unsafe { pointer.text(field) }).collect()
+}
+
+/// Requests of one batch.
+pub(crate) const MAX_BATCH: usize = 65_536;
