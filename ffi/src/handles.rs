@@ -18,11 +18,11 @@ pub(crate) struct Handles<T: 'static> {
     /// What the argument is called in refusals.
     field: &'static str,
     magic: u8,
-    slots: [OnceLock<Box<Slot<T, SHARDS>>>; MOST],
+    slots: [OnceLock<Box<Slot<T, LINES>>>; MOST],
 }
 
 /// A call on what a handle stands for, which is there until the call is over.
-pub(crate) struct Held<T: 'static>(Call<'static, T, SHARDS>);
+pub(crate) struct Held<T: 'static>(Call<'static, T, LINES>);
 
 impl<T: Send + Sync> Handles<T> {
     pub(crate) const fn new(field: &'static str, magic: u8) -> Self {
@@ -48,10 +48,7 @@ impl<T: Send + Sync> Handles<T> {
 
     /// The slot and the generation of a handle.
     #[inline]
-    fn find<H>(
-        &'static self,
-        handle: *const H,
-    ) -> Result<(&'static Slot<T, SHARDS>, u64), Refusal> {
+    fn find<H>(&'static self, handle: *const H) -> Result<(&'static Slot<T, LINES>, u64), Refusal> {
         let value = handle.addr() as u64;
         if value == 0 {
             return Err(Refusal::new(ONCEGATE_NULL_ARGUMENT, self.field, ""));
@@ -77,7 +74,7 @@ impl<T: Send + Sync> Handles<T> {
     #[inline]
     pub(crate) fn enter<H>(&'static self, handle: *const H) -> Result<Held<T>, Refusal> {
         let (slot, generation) = self.find(handle)?;
-        let call = slot.enter(generation, shard_of_this_thread());
+        let call = slot.enter(generation, line_of_this_thread());
         call.map(Held).map_err(|why| self.refuse(why))
     }
 
@@ -127,15 +124,15 @@ pub(crate) fn watch_forks() {
 
 /// Threads are told apart by where their stacks lie: a thread-local would cost a call.
 #[inline(always)]
-fn shard_of_this_thread() -> usize {
+fn line_of_this_thread() -> usize {
     let here = 0_u8;
     let page = ((&raw const here).addr() >> STACK_PAGE_BITS) as u64;
-    (page.wrapping_mul(SPREAD) >> (u64::BITS - SHARDS.trailing_zeros())) as usize
+    (page.wrapping_mul(SPREAD) >> (u64::BITS - LINES.trailing_zeros())) as usize
 }
 
 /// Handles of a kind in a process.
 const MOST: usize = 256;
-const SHARDS: usize = 64;
+const LINES: usize = 64;
 
 const MAGIC: u64 = 0xff;
 const INDEX_SHIFT: u32 = 8;

@@ -1,26 +1,27 @@
 //! The slot behind a handle: who may look at what it holds, and when that may go.
 //!
-//! A call is counted, on one of several lines, before it looks at the word; closing changes the
-//! word before it looks at the counts. So either the call sees that the handle is being closed, or
-//! whoever closes sees the call, and waits for it.
+//! Calls are counted on several lines. Each line is one word: how many calls are under way on it,
+//! and which handle they may be made on. So counting a call tells whether the handle is open: either
+//! it is counted before the line is closed, and whoever closes waits for it, or it sees that.
 
 use std::ops::Deref;
 
 use crossbeam_utils::CachePadded;
 
-use super::sync::{AtomicU64, Cell, Mistake, Ordering, between_sequenced, wait_a_little};
+use super::sync::{AtomicU64, Cell, Mistake, Ordering, wait_a_little};
 
-/// A place for an object, with `SHARDS` lines on which calls are counted.
-pub(crate) struct Slot<T, const SHARDS: usize> {
-    /// Generation, and one of the states below.
+/// A place for an object, with `LINES` lines on which calls are counted.
+pub(crate) struct Slot<T, const LINES: usize> {
+    /// Generation and state: who may fill it, or empty it.
     word: AtomicU64,
-    calls: [CachePadded<AtomicU64>; SHARDS],
+    /// The same, above a count.
+    lines: [CachePadded<AtomicU64>; LINES],
     object: Cell<Option<T>>,
 }
 
-// SAFETY: the object is written only by whoever moved the word to `BUSY` and has seen that no call
-// is under way, and is read only by calls that were counted before they saw the word open.
-unsafe impl<T: Send + Sync, const SHARDS: usize> Sync for Slot<T, SHARDS> {}
+// SAFETY: the object is written only by whoever moved the word to `BUSY` while no line is open and
+// no call is counted as one, and is read only by calls that were counted on an open line.
+unsafe impl<T: Send + Sync, const LINES: usize> Sync for Slot<T, LINES> {}
 
 /// Why a handle is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,17 +33,17 @@ pub(crate) enum Refused {
 }
 
 /// A call on what a handle stands for, which is there until the call is over.
-pub(crate) struct Call<'s, T, const SHARDS: usize> {
-    slot: &'s Slot<T, SHARDS>,
+pub(crate) struct Call<'s, T, const LINES: usize> {
+    slot: &'s Slot<T, LINES>,
     open: u64,
-    calls: &'s AtomicU64,
+    line: &'s AtomicU64,
 }
 
-impl<T, const SHARDS: usize> Slot<T, SHARDS> {
+impl<T, const LINES: usize> Slot<T, LINES> {
     pub(crate) fn new() -> Self {
         Self {
             word: AtomicU64::new(FREE),
-            calls: std::array::from_fn(|_| CachePadded::new(AtomicU64::new(0))),
+            lines: std::array::from_fn(|_| CachePadded::new(AtomicU64::new(FREE << COUNT_BITS))),
             object: Cell::new(None),
         }
     }
@@ -55,125 +56,145 @@ impl<T, const SHARDS: usize> Slot<T, SHARDS> {
         if word & STATE != FREE {
             return Err(object);
         }
-        let next = if Mistake::SameGeneration.is_planted() { 0 } else { NEXT };
+        let again = if Mistake::SameGeneration.is_planted() { 0 } else { NEXT };
+        let next = word.wrapping_add(again) & TAG;
         // Acquire: pairs with the Release at the end of `empty`: the object before is gone.
         let (order, failed) = (Ordering::Acquire, Ordering::Relaxed);
-        if self.word.compare_exchange(word, word + next | BUSY, order, failed).is_err() {
+        if self.word.compare_exchange(word, next | BUSY, order, failed).is_err() {
             return Err(object);
         }
-        // SAFETY: the word is `BUSY`, by this thread; calls that are counted look at nothing.
+        // SAFETY: the word is `BUSY`, by this thread, and no line is open.
         unsafe { self.object.replace(Some(object)) };
-        // Release: pairs with the load of `enter`.
-        self.word.store(word + next | OPEN, Ordering::Release);
-        Ok((word + next) >> STATE_BITS)
+        // Release: pairs with the Acquire of `enter`: the object is there.
+        self.lines.iter().for_each(|line| retag(line, next | OPEN, Ordering::Release));
+        // Relaxed: only whoever has the handle looks at it, and he got that from this thread.
+        self.word.store(next | OPEN, Ordering::Relaxed);
+        Ok(next >> STATE_BITS)
     }
 
-    /// Begins a call, counted on line `shard`.
+    /// Begins a call, counted on line `at`.
     #[inline]
-    pub(crate) fn enter(
-        &self,
-        generation: u64,
-        shard: usize,
-    ) -> Result<Call<'_, T, SHARDS>, Refused> {
+    pub(crate) fn enter(&self, generation: u64, at: usize) -> Result<Call<'_, T, LINES>, Refused> {
         let open = generation << STATE_BITS | OPEN;
-        let calls = self.calls.get(shard).ok_or(Refused::Unknown)?;
+        let line = self.lines.get(at).ok_or(Refused::Unknown)?;
         if Mistake::LooksBeforeItCounts.is_planted() {
-            // SeqCst: as below.
-            let word = self.word.load(Ordering::SeqCst);
-            let call = self.count(open, calls);
-            return if word == open { Ok(call) } else { Err(Refused::Unknown) };
+            // Acquire: as below.
+            let found = line.load(Ordering::Acquire) >> COUNT_BITS;
+            // Relaxed: planted.
+            line.fetch_add(1, Ordering::Relaxed);
+            let call = Call { slot: self, open, line };
+            return if found == open { Ok(call) } else { Err(Refused::Unknown) };
         }
-        let call = self.count(open, calls);
-        between_sequenced();
-        // SeqCst: see `count`. Also Acquire: pairs with the Release of `fill`.
-        let word = self.word.load(Ordering::SeqCst);
-        if word == open {
+        // Acquire: pairs with the Release of `fill`: the object is there.
+        let found = line.fetch_add(1, Ordering::Acquire) >> COUNT_BITS;
+        let call = Call { slot: self, open, line };
+        if found == open {
             return Ok(call);
         }
         drop(call);
-        let poisoned = word == open & !STATE | POISONED;
+        let poisoned = found == open & !STATE | POISONED;
         Err(if poisoned { Refused::Poisoned } else { Refused::Unknown })
-    }
-
-    #[inline]
-    fn count<'s>(&'s self, open: u64, calls: &'s AtomicU64) -> Call<'s, T, SHARDS> {
-        // SeqCst, as the load after it and both steps of `empty`: either this call sees that the
-        // handle is being closed, or whoever closes it sees this call.
-        calls.fetch_add(1, Ordering::SeqCst);
-        Call { slot: self, open, calls }
     }
 
     /// Closes the handle of this generation, waits until no call is under way, and gives what was
     /// in it. `None`: it is not open.
     pub(crate) fn empty(&self, generation: u64) -> Option<T> {
-        let open = generation << STATE_BITS | OPEN;
-        let at = open & !STATE;
-        let close = |from| {
-            // SeqCst: see `count`. Failing, only the other state is tried.
-            let order = Ordering::SeqCst;
-            self.word.compare_exchange(from, at | BUSY, order, Ordering::Relaxed).is_ok()
+        let at = generation << STATE_BITS;
+        let close = |from: u64| {
+            // Relaxed: the lines order what was done; failing, only the other state is tried.
+            let order = Ordering::Relaxed;
+            self.word.compare_exchange(at | from, at | BUSY, order, order).is_ok()
         };
-        if !close(open) && !close(at | POISONED) {
+        if !close(OPEN) && !close(POISONED) {
             return None;
         }
-        between_sequenced();
-        // SeqCst: see `count`. Also Acquire: pairs with the Release at the end of a call.
-        while self.calls.iter().any(|calls| calls.load(Ordering::SeqCst) != 0) {
-            if Mistake::ClosesUnderCalls.is_planted() {
-                break;
+        // Relaxed: whoever is counted after it reads nothing. All of them first: those who block
+        // look at their own.
+        self.lines.iter().for_each(|line| retag(line, at | BUSY, Ordering::Relaxed));
+        for line in &self.lines {
+            // Acquire: pairs with the Release at the end of a call: what it did comes before.
+            while line.load(Ordering::Acquire) & COUNT != 0 {
+                if Mistake::ClosesUnderCalls.is_planted() {
+                    break;
+                }
+                // Nothing rings when the last call ends: each would have to look at a word more.
+                wait_a_little();
             }
-            // Nothing rings when the last call ends: each would have to look at a word more.
-            wait_a_little();
         }
-        // SAFETY: the word is `BUSY`, by this thread; calls that come now see it and leave.
+        // SAFETY: the word is `BUSY`, by this thread; the lines are closed, and nobody who was
+        // counted on an open one is left.
         let object = unsafe { self.object.replace(None) };
         // Release: pairs with the Acquire of `fill`.
         self.word.store(at | FREE, Ordering::Release);
         object
     }
 
+    /// Has every later call refused: one has failed inside.
+    #[cold]
+    fn poison(&self, open: u64) {
+        let poisoned = open & TAG | POISONED;
+        // Relaxed: no data hangs on it. One that is being emptied stays so.
+        let order = Ordering::Relaxed;
+        if self.word.compare_exchange(open, poisoned, order, order).is_ok() {
+            for line in &self.lines {
+                // Relaxed: as above.
+                let _ = line.fetch_update(order, order, |found| {
+                    (found >> COUNT_BITS == open).then_some(found & COUNT | poisoned << COUNT_BITS)
+                });
+            }
+        }
+    }
+
     /// In a forked child: the threads that were inside a call are not here.
     pub(crate) fn forget_calls(&self) {
-        for calls in &self.calls {
+        for line in &self.lines {
             // Relaxed: there is one thread.
-            calls.store(0, Ordering::Relaxed);
+            line.fetch_and(!COUNT, Ordering::Relaxed);
         }
     }
 }
 
-impl<T, const SHARDS: usize> Call<'_, T, SHARDS> {
+/// Says on a line which handle calls may be made on, whatever is counted there.
+fn retag(line: &AtomicU64, tag: u64, order: Ordering) {
+    let change = |found: u64| Some(found & COUNT | tag << COUNT_BITS);
+    // Relaxed on failure: it is tried again.
+    let _ = line.fetch_update(order, Ordering::Relaxed, change);
+}
+
+impl<T, const LINES: usize> Call<'_, T, LINES> {
     /// Whether nobody has begun to close the handle.
     pub(crate) fn is_open(&self) -> bool {
         // Relaxed: a hint; whoever closes waits for this call.
-        self.slot.word.load(Ordering::Relaxed) == self.open
+        self.line.load(Ordering::Relaxed) >> COUNT_BITS == self.open
     }
 }
 
-impl<T, const SHARDS: usize> Deref for Call<'_, T, SHARDS> {
+impl<T, const LINES: usize> Deref for Call<'_, T, LINES> {
     type Target = T;
 
     #[inline]
     fn deref(&self) -> &T {
-        // SAFETY: this call was counted before it saw the word open: the object is there, and
-        // nobody writes to it, until the call is over.
+        // SAFETY: this call was counted on an open line: the object is there, and nobody writes to
+        // it, until the call is over.
         let object = unsafe { self.slot.object.get() };
         object.as_ref().expect("an open handle stands for something")
     }
 }
 
-impl<T, const SHARDS: usize> Drop for Call<'_, T, SHARDS> {
+impl<T, const LINES: usize> Drop for Call<'_, T, LINES> {
     #[inline]
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let poisoned = self.open & !STATE | POISONED;
-            // Relaxed: no data hangs on it. One that is being closed stays so.
-            let order = Ordering::Relaxed;
-            let _ = self.slot.word.compare_exchange(self.open, poisoned, order, order);
+            self.slot.poison(self.open);
         }
-        // Release: pairs with the loads of `empty`: what this call did comes before the end.
-        self.calls.fetch_sub(1, Ordering::Release);
+        // Release: pairs with the Acquire of `empty`: what this call did comes before the end.
+        self.line.fetch_sub(1, Ordering::Release);
     }
 }
+
+/// Calls under way on a line.
+const COUNT_BITS: u32 = 20;
+const COUNT: u64 = (1 << COUNT_BITS) - 1;
 
 const STATE_BITS: u32 = 2;
 const STATE: u64 = 3;
@@ -184,3 +205,5 @@ const POISONED: u64 = 2;
 const BUSY: u64 = 3;
 /// One generation more.
 const NEXT: u64 = 1 << STATE_BITS;
+/// The generation, of 42 bits.
+const TAG: u64 = (u64::MAX >> COUNT_BITS) & !STATE;

@@ -30,11 +30,6 @@ impl<T> Cell<T> {
     }
 }
 
-/// Between two accesses that are sequentially consistent: nothing. A checker that takes those for
-/// less puts a fence here.
-#[inline(always)]
-pub(crate) fn between_sequenced() {}
-
 /// Lets others run.
 pub(crate) fn wait_a_little() {
     std::thread::park_timeout(Duration::from_micros(100));
@@ -43,7 +38,7 @@ pub(crate) fn wait_a_little() {
 /// Mistakes that a model plants, to see that it finds them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mistake {
-    /// A call looks at the word before it is counted.
+    /// A call looks at its line before it is counted there.
     LooksBeforeItCounts,
     /// Closing does not wait for calls that are under way.
     ClosesUnderCalls,

@@ -42,13 +42,6 @@ impl<T> Cell<T> {
     }
 }
 
-/// The checker takes sequentially consistent accesses for acquiring and releasing ones, but knows
-/// fences: one between a write and a read orders them as the accesses would.
-pub(crate) fn between_sequenced() {
-    #[cfg(oncegate_loom)]
-    loom::sync::atomic::fence(Ordering::SeqCst);
-}
-
 /// Lets others run.
 pub(crate) fn wait_a_little() {
     crate::support::thread::yield_now();
