@@ -792,8 +792,8 @@ oncegate_status oncegate_engine_open(const struct oncegate_options *options,
 
 // Closes an engine. `NULL` is fine, and nothing happens.
 //
-// Calls that are under way in other threads are waited for; those that block return
-// `ONCEGATE_CLOSED` within 50 ms. Leases that are held stay as they are: they lapse, unless
+// Calls that are under way in other threads are waited for; those that block return at once,
+// with `ONCEGATE_CLOSED`. Leases that are held stay as they are: they lapse, unless
 // another process of the host ends them. A handle that was closed before is
 // `ONCEGATE_BAD_HANDLE`.
 oncegate_status oncegate_engine_close(struct oncegate_engine *engine, struct oncegate_error *error);
