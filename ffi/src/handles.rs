@@ -63,7 +63,7 @@ impl<T: Send + Sync> Handles<T> {
             // Acquire: pairs with the Release of `take`: the object before is gone.
             let mine = slot.word.compare_exchange(
                 word,
-                word + NEXT | BUSY,
+                (word + NEXT) | BUSY,
                 Ordering::Acquire,
                 Ordering::Relaxed,
             );
@@ -72,7 +72,7 @@ impl<T: Send + Sync> Handles<T> {
             }
             // SAFETY: the word is `BUSY`, by this thread; calls that are counted look at nothing.
             unsafe { *slot.object.get() = Some(object) };
-            let open = word + NEXT | OPEN;
+            let open = (word + NEXT) | OPEN;
             // Release: pairs with the load of `enter`, which is no weaker than Acquire.
             slot.word.store(open, Ordering::Release);
             let value = (open >> STATE_BITS) << GENERATION_SHIFT
