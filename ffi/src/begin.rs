@@ -98,12 +98,6 @@ unsafe impl Plain for RawAdmission {}
 // SAFETY: `repr(C)`, numbers and pointers.
 unsafe impl Plain for Hashed {}
 
-impl Default for Lease {
-    fn default() -> Self {
-        Self { token: [0; 32] }
-    }
-}
-
 /// How to begin.
 pub(crate) struct How {
     pub(crate) options: BeginOptions,

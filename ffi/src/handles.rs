@@ -35,7 +35,7 @@ impl<T: Send + Sync> Handles<T> {
         for (index, slot) in self.slots.iter().enumerate() {
             match slot.get_or_init(|| Box::new(Slot::new())).fill(object) {
                 Ok(generation) => {
-                    let value = generation << GENERATION_SHIFT
+                    let value = (generation << GENERATION_SHIFT)
                         | (index as u64) << INDEX_SHIFT
                         | u64::from(self.magic);
                     return Ok(std::ptr::without_provenance_mut(value as usize));
@@ -78,7 +78,8 @@ impl<T: Send + Sync> Handles<T> {
         call.map(Held).map_err(|why| self.refuse(why))
     }
 
-    /// Closes `handle`, has those who wait in a call come back by `hurry`, waits until no call is under way, and gives what it stood for.
+    /// Closes `handle`, has those who wait in a call come back by `hurry`, waits until no call is
+    /// under way, and gives what it stood for.
     pub(crate) fn take<H>(
         &'static self,
         handle: *const H,

@@ -140,6 +140,24 @@ const CASES: &[Case] = &[
     ),
     keeps("unsafe-file", &[(TABLE, "// unsafe { f() }\nlet text = \"unsafe {\";\n")]),
     breaks(
+        "unsafe-file",
+        &[
+            ("ffi/src/lib.rs", ""),
+            ("ffi/src/begin.rs", "unsafe {}\n"),
+            ("ffi/src/engine.rs", "unsafe {}\n"),
+            ("ffi/src/entry.rs", "unsafe {}\n"),
+            ("ffi/src/events.rs", "unsafe {}\n"),
+            ("ffi/src/handles.rs", "unsafe {}\n"),
+            ("ffi/src/lease.rs", "unsafe {}\n"),
+            ("ffi/src/options.rs", "unsafe {}\n"),
+            ("ffi/src/outcome.rs", "unsafe {}\n"),
+            ("ffi/src/raw.rs", "unsafe {}\n"),
+            ("ffi/src/request.rs", "unsafe {}\n"),
+            ("ffi/src/version.rs", "unsafe {}\n"),
+        ],
+        &[("ffi/src/stats.rs", 0)],
+    ),
+    breaks(
         "broken-twin",
         &[("tests/loom/begin_vs_begin.rs", "fn one_admitted() {}\n")],
         &[("tests/loom/begin_vs_begin.rs", 0)],
@@ -150,6 +168,52 @@ const CASES: &[Case] = &[
             ("tests/loom/begin_vs_begin.rs", "fn broken_claim_without_cas() {}\n"),
             ("tests/loom/main.rs", "mod begin_vs_begin;\n"),
         ],
+    ),
+    breaks(
+        "export-entry",
+        &[
+            (
+                "ffi/src/begin.rs",
+                concat!(
+                    "#[unsafe(no_mangle)]\npub unsafe extern \"C\" fn oncegate_a(\n    ",
+                    "error: *mut ErrorInfo,\n) -> Status {\n    f(); entry!(error; => {})\n}\n",
+                    "#[unsafe(no_mangle)]\npub unsafe extern \"C\" fn oncegate_b() -> Status {\n",
+                    "    entry!(error; => {})\n}\n",
+                    "#[unsafe(no_mangle)]\npub unsafe extern \"C\" fn other(e: *mut E) {}\n",
+                    "pub unsafe extern \"C\" fn oncegate_c(error: *mut ErrorInfo) {}\n",
+                    "#[unsafe(no_mangle)]\npub extern \"C\" fn oncegate_version() -> u8 {\n",
+                    "    f();\n    1\n}\n",
+                    "#[unsafe(no_mangle)]\npub unsafe extern \"C\" fn oncegate_d(\n    ",
+                    "error: *mut ErrorInfo,\n) -> Status {\n    entry!(error; => {}) + 1\n}\n",
+                ),
+            ),
+            (TABLE, "#[unsafe(no_mangle)]\npub extern \"C\" fn f() {}\n"),
+        ],
+        &[
+            (TABLE, 1),
+            ("ffi/src/begin.rs", 1),
+            ("ffi/src/begin.rs", 7),
+            ("ffi/src/begin.rs", 11),
+            ("ffi/src/begin.rs", 14),
+            ("ffi/src/begin.rs", 19),
+            ("ffi/src/begin.rs", 13),
+        ],
+    ),
+    keeps(
+        "export-entry",
+        &[(
+            "ffi/src/begin.rs",
+            concat!(
+                "#[unsafe(no_mangle)]\npub unsafe extern \"C\" fn oncegate_a(\n    a: u8,\n    ",
+                "error: *mut ErrorInfo,\n) -> Status {\n    entry!(error; => { f(); Ok(()) })\n}\n",
+                "#[unsafe(no_mangle)]\npub extern \"C\" fn oncegate_version() -> u8 {\n    1\n}\n",
+                "extern \"C\" fn in_child() {}\n",
+            ),
+        )],
+    ),
+    keeps(
+        "safety-comment",
+        &[("ffi/src/begin.rs", "pub unsafe extern \"C\" fn oncegate_a() {}\n")],
     ),
     breaks(
         "dead-file",
