@@ -1,8 +1,8 @@
 //! The slot behind a handle: who may look at what it holds, and when that may go.
 //!
 //! Calls are counted on several lines. Each line is one word: how many calls are under way on it,
-//! and which handle they may be made on. So counting a call tells whether the handle is open:
-//! either it is counted before the line is closed, and whoever closes waits for it, or it sees that.
+//! and which handle they may be made on. So counting a call tells whether the handle is open: it is
+//! counted before the line is closed, and whoever closes waits for it, or it sees that.
 
 use std::ops::Deref;
 
