@@ -26,6 +26,7 @@
 
 mod adaptive;
 mod begin;
+mod bell;
 mod budget;
 mod buried;
 mod convert;
@@ -47,6 +48,7 @@ mod status;
 mod steps;
 mod sync;
 mod version;
+mod waits;
 
 pub use adaptive::{RawAdaptive, oncegate_set_load};
 pub use begin::*;
@@ -68,3 +70,4 @@ pub use stats::*;
 pub use status::*;
 pub use steps::*;
 pub use version::*;
+pub use waits::*;
