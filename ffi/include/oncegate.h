@@ -174,6 +174,18 @@
 // Nobody knows whether it took effect: it never runs again until that is resolved.
 #define ONCEGATE_FAILURE_UNKNOWN 2
 
+// It failed, and said so.
+#define ONCEGATE_END_FAILED 1
+
+// Its lease lapsed, or its process died.
+#define ONCEGATE_END_LAPSED 2
+
+// It was given back without an error.
+#define ONCEGATE_END_GIVEN_BACK 3
+
+// How many attempts a history tells of at most.
+#define ONCEGATE_PAST_ATTEMPTS 8
+
 // The table belongs to this process alone.
 #define ONCEGATE_REACH_PROCESS 0
 
@@ -895,6 +907,18 @@ typedef struct oncegate_outcome {
     size_t metadata_count;
 } oncegate_outcome;
 
+// Where a field of a structure lies, or how large the structure is.
+typedef struct oncegate_layout {
+    // The structure, as the header calls it, zero-terminated. It is never freed.
+    const char *structure;
+    // The field, zero-terminated. `NULL`: the structure itself.
+    const char *field;
+    // Where the field begins, in bytes.
+    size_t offset;
+    // How many bytes it takes.
+    size_t size;
+} oncegate_layout;
+
 // What a lease says.
 typedef struct oncegate_lease_info {
     // For downstream stores, which refuse a token that is lower than one they have seen.
@@ -906,6 +930,92 @@ typedef struct oncegate_lease_info {
     // One of `ONCEGATE_HOW_…`: why it was admitted.
     uint32_t how;
 } oncegate_lease_info;
+
+// Which dead letters are meant. Zeros let all through.
+typedef struct oncegate_letter_filter {
+    // `sizeof(oncegate_letter_filter)`.
+    size_t struct_size;
+    // One of `ONCEGATE_BURIED_…`; `ONCEGATE_BURIED_NONE`: any.
+    uint32_t reason;
+    // Zero.
+    uint32_t reserved;
+    // Those of this operation; empty: any.
+    struct oncegate_bytes operation;
+    // Those whose last attempt ended with an error of this class; empty: any.
+    struct oncegate_bytes error_class;
+    // Those that were buried then or later, in milliseconds since 1970; zero: any.
+    uint64_t since_unix_ms;
+    // Those that were buried before then; zero: any.
+    uint64_t until_unix_ms;
+} oncegate_letter_filter;
+
+// The name of a dead letter, as long as it is one. The command line writes it as `17-3`.
+typedef struct oncegate_letter_id {
+    // Its place in the table.
+    uint32_t place;
+    // Which of those who took that place one after the other it is.
+    uint32_t generation;
+} oncegate_letter_id;
+
+// A record that failed for good, and where what is kept of it lies in the caller's buffer.
+typedef struct oncegate_letter {
+    // By which it is shown, redriven and discarded.
+    struct oncegate_letter_id id;
+    // One of `ONCEGATE_BURIED_…`: why it is not tried again.
+    uint32_t reason;
+    // How many attempts there were, all told.
+    uint32_t attempts;
+    // How many of them its history tells of, the first and the last; see `oncegate_letter_show`.
+    uint32_t past_count;
+    // How many were left out between those.
+    uint32_t left_out;
+    // How many steps were finished and not undone.
+    uint32_t step_count;
+    // Zero.
+    uint32_t reserved;
+    // When it failed for good, in milliseconds since 1970 by the wall clock.
+    uint64_t buried_unix_ms;
+    // Where the operation that would run it begins in the buffer.
+    size_t operation_offset;
+    // How many bytes it has.
+    size_t operation_len;
+    // Where the context begins, as `oncegate_retry_later` was given it.
+    size_t context_offset;
+    // How many bytes it has.
+    size_t context_len;
+    // Where the class of the last attempt's error begins.
+    size_t class_offset;
+    // How many bytes it has; none where the attempt lapsed or told no error.
+    size_t class_len;
+    // Where the names of the steps begin: `oncegate_metadata_next` reads them, each with an empty
+    // value.
+    size_t steps_offset;
+    // How many bytes they take.
+    size_t steps_len;
+} oncegate_letter;
+
+// What became of one attempt of a record.
+typedef struct oncegate_past_attempt {
+    // Its fencing token: what it wrote elsewhere carries it.
+    uint64_t fencing_token;
+    // When it was handed out to a worker, in milliseconds since 1970; zero: it was the first one,
+    // or a caller's, or another process noted its end.
+    uint64_t began_unix_ms;
+    // When it ended, in milliseconds since 1970.
+    uint64_t ended_unix_ms;
+    // Its number, from 1 on.
+    uint32_t attempt;
+    // One of `ONCEGATE_END_…`; zero: an end that this header has no name for.
+    uint32_t end;
+    // The process that ran it, by its number in the table's registry.
+    uint32_t process;
+    // Zero.
+    uint32_t reserved;
+    // Where the class of its error begins in the buffer.
+    size_t class_offset;
+    // How many bytes it has; none: its holder told none.
+    size_t class_len;
+} oncegate_past_attempt;
 
 // Quantiles of one call in 1,024, in nanoseconds; zero: no sample yet.
 typedef struct oncegate_latency {
@@ -1275,6 +1385,15 @@ oncegate_status oncegate_method_class(struct oncegate_bytes method,
                                       uint32_t *method_class,
                                       struct oncegate_error *error);
 
+// Tells the layout of every structure: first the structure itself, then its fields in their order.
+//
+// `*count` is how many there are; at most `capacity` of them are written, and `layouts` may be
+// `NULL` where that is 0. For the tests of bindings. Any thread may call it.
+oncegate_status oncegate_layouts(struct oncegate_layout *layouts,
+                                 size_t capacity,
+                                 size_t *count,
+                                 struct oncegate_error *error);
+
 // Looks at the attempt of a lease that came from elsewhere.
 //
 // Returns `ONCEGATE_FENCED` where it has been followed by another or has ended, so that it need
@@ -1323,6 +1442,78 @@ oncegate_status oncegate_lease_fail(const struct oncegate_engine *engine,
 oncegate_status oncegate_lease_abandon(const struct oncegate_engine *engine,
                                        const struct oncegate_lease *lease,
                                        struct oncegate_error *error);
+
+// Lists dead letters, in the order of their places in the table: as many as there is room for in
+// `letters` and `buffer`.
+//
+// `filter` may be `NULL`: all. `after` is the last letter of the page before, or `NULL`. `*count`
+// is how many were written; `*next`, where to go on from, is the last of them, or what `after` was
+// where there is none: it may be the same place as `after`. `*more` is 1 where there is at least
+// one letter more. `next` and `more` may be `NULL`.
+//
+// `capacity` is at least 1. Where not even the first letter finds room in the buffer, the call
+// returns `ONCEGATE_BUFFER_TOO_SMALL` with its size in `buffer->needed`. Reads every place that it
+// passes, and what is kept of each letter. What is buried, redriven or discarded meanwhile may be
+// on no page, and nothing is on two. Any thread may call it, as those below.
+oncegate_status oncegate_letters(const struct oncegate_engine *engine,
+                                 const struct oncegate_letter_filter *filter,
+                                 const struct oncegate_letter_id *after,
+                                 struct oncegate_buffer *buffer,
+                                 struct oncegate_letter *letters,
+                                 size_t capacity,
+                                 size_t *count,
+                                 struct oncegate_letter_id *next,
+                                 uint32_t *more,
+                                 struct oncegate_error *error);
+
+// Shows one dead letter and what its history tells: the first attempts and the last.
+//
+// The texts of both are in `buffer`. `*past_count` is how many attempts the history tells of, at
+// most `ONCEGATE_PAST_ATTEMPTS`; of them the first `past_capacity` are written. `past` may be
+// `NULL` where that is 0. Returns `ONCEGATE_NOT_FOUND` where the letter was redriven or discarded,
+// or never was, and `ONCEGATE_BUFFER_TOO_SMALL` with the size in `buffer->needed`.
+oncegate_status oncegate_letter_show(const struct oncegate_engine *engine,
+                                     const struct oncegate_letter_id *id,
+                                     struct oncegate_buffer *buffer,
+                                     struct oncegate_letter *letter,
+                                     struct oncegate_past_attempt *past,
+                                     size_t past_capacity,
+                                     size_t *past_count,
+                                     struct oncegate_error *error);
+
+// Lets a dead letter run again, at once: the next attempt under the same record, with the context
+// and the steps that it has. The attempts before count no more against its policy.
+//
+// Returns `ONCEGATE_NOT_FOUND` where it was redriven or discarded, or never was, and
+// `ONCEGATE_FULL` where there is no room to note it.
+oncegate_status oncegate_letter_redrive(const struct oncegate_engine *engine,
+                                        const struct oncegate_letter_id *id,
+                                        struct oncegate_error *error);
+
+// Gives a dead letter up: the record has failed, and answers duplicates for the dedup window.
+//
+// Returns `ONCEGATE_NOT_FOUND` where it was redriven or discarded, or never was.
+oncegate_status oncegate_letter_discard(const struct oncegate_engine *engine,
+                                        const struct oncegate_letter_id *id,
+                                        struct oncegate_error *error);
+
+// Lets all that `filter` lets through run again, at most `limit`, and tells how many there were.
+//
+// `filter` may be `NULL`: all. Where the call returns `ONCEGATE_FULL`, those that were redriven
+// before stay so.
+oncegate_status oncegate_letters_redrive(const struct oncegate_engine *engine,
+                                         const struct oncegate_letter_filter *filter,
+                                         size_t limit,
+                                         size_t *count,
+                                         struct oncegate_error *error);
+
+// Gives all up that `filter` lets through, at most `limit`, and tells how many there were.
+// `filter` may be `NULL`: all.
+oncegate_status oncegate_letters_discard(const struct oncegate_engine *engine,
+                                         const struct oncegate_letter_filter *filter,
+                                         size_t limit,
+                                         size_t *count,
+                                         struct oncegate_error *error);
 
 // Sets how attempts of an operation are retried, in this process, and how many of them
 // `oncegate_next_attempt` hands out at a time.
@@ -1557,6 +1748,13 @@ static inline oncegate_budget oncegate_budget_init(void) {
     memset(&budget, 0, sizeof budget);
     budget.struct_size = sizeof budget;
     return budget;
+}
+
+static inline oncegate_letter_filter oncegate_letter_filter_init(void) {
+    oncegate_letter_filter filter;
+    memset(&filter, 0, sizeof filter);
+    filter.struct_size = sizeof filter;
+    return filter;
 }
 
 static inline oncegate_stats oncegate_stats_init(void) {
