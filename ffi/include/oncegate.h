@@ -311,6 +311,9 @@
 // An engine, behind a handle: it has the type of a pointer, and is none. Any thread may use it.
 typedef struct oncegate_engine oncegate_engine;
 
+// A set of waits, behind a handle. Any thread may use it, several at once.
+typedef struct oncegate_waits oncegate_waits;
+
 // Whether a call worked: `ONCEGATE_OK`, or why not.
 typedef int32_t oncegate_status;
 
@@ -720,6 +723,16 @@ typedef struct oncegate_stats {
     struct oncegate_latency dispatch_lag;
 } oncegate_stats;
 
+// A wait that is over.
+typedef struct oncegate_completion {
+    // What `oncegate_waits_submit` gave.
+    uint64_t id;
+    // What it was given.
+    uint64_t user_data;
+    // The answer; its `status` tells whether there is one, as in a batch.
+    struct oncegate_admission admission;
+} oncegate_completion;
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -948,6 +961,68 @@ oncegate_status oncegate_metadata_next(struct oncegate_bytes packed,
                                        struct oncegate_bytes *name,
                                        struct oncegate_bytes *value,
                                        struct oncegate_error *error);
+
+// Opens a set of waits, and gives its handle, which `oncegate_waits_close` ends.
+//
+// The engine lives on until the set is closed, even where its own handle is closed before. The set
+// takes one descriptor: `ONCEGATE_OS` where none is left. It belongs to the process that opened
+// it: in a forked child its functions return `ONCEGATE_FORKED`. Linux only: `ONCEGATE_UNSUPPORTED`
+// elsewhere.
+oncegate_status oncegate_waits_open(const struct oncegate_engine *engine,
+                                    struct oncegate_waits **waits,
+                                    struct oncegate_error *error);
+
+// Closes a set of waits. `NULL` is fine, and nothing happens.
+//
+// All waits are cancelled, and attempts that were admitted and not taken are given back: the next
+// caller gets them at once. A call that blocks in another thread returns `ONCEGATE_CLOSED`. Take
+// the descriptor out of event loops before: its number may be used again.
+oncegate_status oncegate_waits_close(struct oncegate_waits *waits, struct oncegate_error *error);
+
+// Gives the descriptor of a set, for `poll` and its like: it is readable while there may be
+// something to take. Never read from it, and never close it: it is the set's.
+oncegate_status oncegate_waits_descriptor(const struct oncegate_waits *waits,
+                                          int32_t *fd,
+                                          struct oncegate_error *error);
+
+// Asks to run a request, and waits for the running attempt in the set. Never blocks.
+//
+// The request is copied; `options` may be `NULL`. `wait_ms` of the options limits the wait, by the
+// engine's clock: when it is over the answer is `ONCEGATE_IN_PROGRESS` or `ONCEGATE_SCHEDULED`.
+// Zero is no limit, whatever the engine's options say; `ONCEGATE_ZERO` does not wait at all. Every
+// answer comes by `oncegate_waits_take`, with `user_data` and the number that is written to `id`,
+// which no other wait of the set has. If the leader fails, exactly one of those who wait gets the
+// next attempt. What is wrong with the request is told here, and nothing is submitted then. At
+// most 65,536 in a set: `ONCEGATE_TOO_MANY_WAITERS`.
+oncegate_status oncegate_waits_submit(const struct oncegate_waits *waits,
+                                      const struct oncegate_request *request,
+                                      const struct oncegate_begin_options *options,
+                                      uint64_t user_data,
+                                      uint64_t *id,
+                                      struct oncegate_error *error);
+
+// Cancels a wait: its answer is taken by nobody, and an attempt that was admitted is given back.
+//
+// Affects neither the running attempt nor others who wait. Returns `ONCEGATE_NOT_FOUND` where the
+// answer was taken already, or there is no such wait.
+oncegate_status oncegate_waits_cancel(const struct oncegate_waits *waits,
+                                      uint64_t id,
+                                      struct oncegate_error *error);
+
+// Takes answers: at least one where the call returns `ONCEGATE_OK` and `count` is not zero.
+//
+// Blocks until there is one, for at most `timeout_ms` of real time; zero never blocks. Several
+// threads may do so at once; each answer is taken by one. `buffer` may be `NULL`; outcomes that
+// find no room in it stay for the next call, and where that is the first, the call returns
+// `ONCEGATE_BUFFER_TOO_SMALL` with the size in `buffer->needed`. `ONCEGATE_CLOSED`: the set is
+// being closed. `ONCEGATE_BAD_SIZE`: no capacity.
+oncegate_status oncegate_waits_take(const struct oncegate_waits *waits,
+                                    uint64_t timeout_ms,
+                                    struct oncegate_completion *completions,
+                                    size_t capacity,
+                                    struct oncegate_buffer *buffer,
+                                    size_t *count,
+                                    struct oncegate_error *error);
 
 #ifdef __cplusplus
 }  // extern "C"

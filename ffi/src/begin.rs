@@ -107,7 +107,8 @@ impl Default for Lease {
 /// How to begin, and how long to wait.
 pub(crate) struct How {
     pub(crate) options: BeginOptions,
-    wait: Option<Duration>,
+    /// What the call says; zero: not at all.
+    pub(crate) wait: Option<Duration>,
 }
 
 /// Looks at the options of a call; `NULL` is all zeros.
@@ -140,7 +141,7 @@ pub(crate) unsafe fn begin_options(
         Some(Duration::ZERO) => options = options.on_conflict(OnConflict::Conflict),
         Some(limit) => options = options.on_conflict(OnConflict::Wait(limit)),
     }
-    Ok(How { options, wait: wait.filter(|limit| !limit.is_zero()) })
+    Ok(How { options, wait })
 }
 
 /// Asks to run a request.
@@ -326,7 +327,7 @@ fn begin_one(
     admission: Out<RawAdmission>,
 ) -> Result<(), Refusal> {
     let mut outcome = Outcome::default();
-    let answer = match how.wait {
+    let answer = match how.wait.filter(|limit| !limit.is_zero()) {
         None => engine.engine.begin_into(prepared, &how.options, &mut outcome)?,
         Some(limit) => wait(engine, prepared, &how.options, limit, &mut outcome)?,
     };
@@ -337,11 +338,7 @@ fn begin_one(
             admission.write(answer);
             Ok(())
         }
-        None => {
-            let detail = format!("found room for {}; limit: at least {needed}", buffer.room());
-            buffer.finish(needed);
-            Err(Refusal::new(ONCEGATE_BUFFER_TOO_SMALL, "buffer", detail))
-        }
+        None => Err(buffer.too_small(needed)),
     }
 }
 
@@ -387,8 +384,15 @@ pub(crate) fn describe(
     answer: Admission<'_, &Outcome>,
     buffer: &mut OutBytes,
 ) -> (Option<RawAdmission>, usize) {
-    let mut told = RawAdmission::default();
-    let mut needed = 0;
+    let (told, outcome) = tell(answer);
+    let Some(outcome) = outcome else { return (Some(told), 0) };
+    let stored = pack(outcome, buffer);
+    (stored.map(|outcome| RawAdmission { outcome, ..told }), packed_len(outcome))
+}
+
+/// An answer in the header's form, and its outcome. The lease is the caller's.
+pub(crate) fn tell<O>(answer: Admission<'_, O>) -> (RawAdmission, Option<O>) {
+    let mut told = RawAdmission { status: ONCEGATE_OK, ..RawAdmission::default() };
     match answer {
         Admission::Admitted(lease) => {
             told.verdict = ONCEGATE_ADMITTED;
@@ -399,10 +403,8 @@ pub(crate) fn describe(
             told.lease = Lease { token: lease.into_token().to_bytes() };
         }
         Admission::Replayed(outcome) => {
-            needed = packed_len(outcome);
-            let Some(stored) = pack(outcome, buffer) else { return (None, needed) };
             told.verdict = ONCEGATE_REPLAYED;
-            told.outcome = stored;
+            return (told, Some(outcome));
         }
         Admission::InProgress { attempt, remaining } => {
             told.verdict = ONCEGATE_IN_PROGRESS;
@@ -418,8 +420,7 @@ pub(crate) fn describe(
         Admission::Unresolved => told.verdict = ONCEGATE_UNRESOLVED,
         Admission::OutcomeGone => told.verdict = ONCEGATE_OUTCOME_GONE,
     }
-    told.status = ONCEGATE_OK;
-    (Some(told), needed)
+    (told, None)
 }
 
 /// The answers of a batch.

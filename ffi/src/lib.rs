@@ -17,6 +17,7 @@
 //! and where a structure of the header is looked at.
 
 mod begin;
+mod bell;
 mod convert;
 mod engine;
 mod entry;
@@ -27,9 +28,12 @@ mod options;
 mod outcome;
 mod raw;
 mod request;
+mod slot;
 mod stats;
 mod status;
+mod sync;
 mod version;
+mod waits;
 
 pub use begin::*;
 pub use convert::ONCEGATE_ZERO;
@@ -44,3 +48,4 @@ pub use request::*;
 pub use stats::*;
 pub use status::*;
 pub use version::*;
+pub use waits::*;

@@ -8,7 +8,8 @@ use std::mem::MaybeUninit;
 use std::slice;
 
 use crate::status::{
-    ONCEGATE_BAD_SIZE, ONCEGATE_BAD_VALUE, ONCEGATE_NOT_UTF8, ONCEGATE_NULL_ARGUMENT, Refusal,
+    ONCEGATE_BAD_SIZE, ONCEGATE_BAD_VALUE, ONCEGATE_BUFFER_TOO_SMALL, ONCEGATE_NOT_UTF8,
+    ONCEGATE_NULL_ARGUMENT, Refusal,
 };
 
 /// Bytes of the caller: `data` may be `NULL` where `len` is zero. They are read during the call
@@ -414,6 +415,13 @@ impl OutBytes {
             // SAFETY: neither null nor unaligned, and writable by the contract of `new`.
             unsafe { (&raw mut (*self.buffer).needed).write(needed) };
         }
+    }
+
+    /// The refusal of a call that needs so many bytes; tells the caller as well.
+    pub(crate) fn too_small(self, needed: usize) -> Refusal {
+        let detail = format!("found room for {}; limit: at least {needed}", self.room());
+        self.finish(needed);
+        Refusal::new(ONCEGATE_BUFFER_TOO_SMALL, "buffer", detail)
     }
 }
 

@@ -75,7 +75,8 @@ unsafe impl Growing for RawRequest {
 
 /// What a request refers to, looked at.
 pub(crate) struct Parts<'a> {
-    scope: Scope<'a>,
+    scope_kind: u32,
+    scope: &'a [u8],
     operation: &'a str,
     key: Option<&'a [u8]>,
     payload_kind: u32,
@@ -83,6 +84,19 @@ pub(crate) struct Parts<'a> {
     boundary: &'a str,
     excluded: Vec<&'a str>,
     included: Vec<&'a str>,
+}
+
+/// A request in memory of its own.
+pub(crate) struct Copied {
+    scope_kind: u32,
+    scope: Vec<u8>,
+    operation: String,
+    key: Option<Vec<u8>>,
+    payload_kind: u32,
+    payload: Vec<u8>,
+    boundary: String,
+    excluded: Vec<String>,
+    included: Vec<String>,
 }
 
 /// Looks at a request.
@@ -125,7 +139,10 @@ pub(crate) unsafe fn all_parts<'a>(
 /// The name is the caller's for reading during the call.
 pub(crate) unsafe fn scope<'a>(kind: u32, name: Bytes) -> Result<Scope<'a>, Refusal> {
     // SAFETY: the same contract.
-    let name = unsafe { name.get("scope") }?;
+    scope_of(kind, unsafe { name.get("scope") }?)
+}
+
+fn scope_of(kind: u32, name: &[u8]) -> Result<Scope<'_>, Refusal> {
     let unnamed = |scope| {
         if name.is_empty() {
             return Ok(scope);
@@ -148,7 +165,8 @@ impl<'a> Parts<'a> {
     unsafe fn new(raw: &RawRequest) -> Result<Self, Refusal> {
         let RawRequest { scope_kind, key_kind, payload_kind, .. } = *raw;
         // SAFETY: the same contract.
-        let scope = unsafe { scope(scope_kind, raw.scope) }?;
+        let scope = unsafe { raw.scope.get("scope") }?;
+        scope_of(scope_kind, scope)?;
         // SAFETY: the same contract.
         let operation = unsafe { raw.operation.text("operation") }?;
         // SAFETY: the same contract.
@@ -176,7 +194,17 @@ impl<'a> Parts<'a> {
         let excluded = unsafe { pointers("excluded", raw.excluded, raw.excluded_count) }?;
         // SAFETY: the same contract.
         let included = unsafe { pointers("included", raw.included, raw.included_count) }?;
-        Ok(Self { scope, operation, key, payload_kind, payload, boundary, excluded, included })
+        Ok(Self {
+            scope_kind,
+            scope,
+            operation,
+            key,
+            payload_kind,
+            payload,
+            boundary,
+            excluded,
+            included,
+        })
     }
 
     /// The request itself.
@@ -189,10 +217,44 @@ impl<'a> Parts<'a> {
             _ => Payload::multipart(self.payload, self.boundary),
         };
         let payload = payload.excluding(&self.excluded).including(&self.included);
+        let scope = scope_of(self.scope_kind, self.scope)?;
         Ok(match self.key {
-            Some(key) => oncegate::Request::new(self.scope, self.operation, key)?.payload(payload),
-            None => oncegate::Request::by_payload(self.scope, self.operation, payload)?,
+            Some(key) => oncegate::Request::new(scope, self.operation, key)?.payload(payload),
+            None => oncegate::Request::by_payload(scope, self.operation, payload)?,
         })
+    }
+
+    /// The same in memory of its own, for what outlasts the call.
+    pub(crate) fn copied(&self) -> Copied {
+        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        Copied {
+            scope_kind: self.scope_kind,
+            scope: self.scope.to_vec(),
+            operation: self.operation.to_owned(),
+            key: self.key.map(<[u8]>::to_vec),
+            payload_kind: self.payload_kind,
+            payload: self.payload.to_vec(),
+            boundary: self.boundary.to_owned(),
+            excluded: texts(&self.excluded),
+            included: texts(&self.included),
+        }
+    }
+}
+
+impl Copied {
+    /// What was copied.
+    pub(crate) fn parts(&self) -> Parts<'_> {
+        Parts {
+            scope_kind: self.scope_kind,
+            scope: &self.scope,
+            operation: &self.operation,
+            key: self.key.as_deref(),
+            payload_kind: self.payload_kind,
+            payload: &self.payload,
+            boundary: &self.boundary,
+            excluded: self.excluded.iter().map(String::as_str).collect(),
+            included: self.included.iter().map(String::as_str).collect(),
+        }
     }
 }
 
