@@ -87,18 +87,15 @@ func (h How) String() string {
 	return "How" + strconv.Itoa(int(h))
 }
 
-// admissionOf makes an answer of C's. The outcome lies in buffer, and keeps its memory.
-func (e *Engine) admissionOf(told *C.oncegate_admission, buffer []byte) Admission {
-	admission := Admission{
-		Verdict: Verdict(told.verdict),
-		Attempt: uint32(told.attempt),
-		After:   duration(uint64(told.time_ms)),
-	}
-	switch admission.Verdict {
+// put makes an answer of C's. The outcome lies in buffer, and keeps its memory.
+func (a *Admission) put(e *Engine, told *C.oncegate_admission, buffer []byte) {
+	a.Verdict = Verdict(told.verdict)
+	a.Attempt = uint32(told.attempt)
+	a.After = duration(uint64(told.time_ms))
+	switch a.Verdict {
 	case Admitted:
-		admission.Lease = e.leaseOf(&told.lease, uint64(told.fencing_token), told.attempt, told.how)
+		a.Lease = e.leaseOf(told)
 	case Replayed:
-		admission.Outcome = outcomeIn(buffer, &told.outcome)
+		a.Outcome.put(buffer, &told.outcome)
 	}
-	return admission
 }

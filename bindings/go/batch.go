@@ -288,20 +288,19 @@ func (b *Batch) beginOne(i int, options *C.oncegate_begin_options, buffer []byte
 
 // Verdict is the answer to request i, without what belongs to it; zero where it was refused.
 func (b *Batch) Verdict(i int) Verdict {
-	if b.refused[i] != nil {
-		return 0
-	}
 	return Verdict(b.told[i].verdict)
 }
 
 // Answer is the answer to request i, or why it was not looked at. The bytes of an outcome are the
 // batch's until Reset.
-func (b *Batch) Answer(i int) (Admission, error) {
-	if err := b.refused[i]; err != nil {
-		return Admission{}, err
+func (b *Batch) Answer(i int) (admission Admission, err error) {
+	told := &b.told[i]
+	if len(b.refused) != 0 && b.refused[i] != nil {
+		return admission, b.refused[i]
 	}
-	if status := b.told[i].status; status != C.ONCEGATE_OK {
-		return Admission{}, elementFailure(status)
+	if told.status != C.ONCEGATE_OK {
+		return admission, elementFailure(told.status)
 	}
-	return b.engine.admissionOf(&b.told[i], b.buffer), nil
+	admission.put(b.engine, told, b.buffer)
+	return admission, nil
 }

@@ -203,10 +203,10 @@ type told struct {
 	why       C.oncegate_error
 }
 
-func (e *Engine) begin(request *Request, options *C.oncegate_begin_options) (Admission, error) {
+func (e *Engine) begin(request *Request, options *C.oncegate_begin_options) (admission Admission, err error) {
 	var shape C.og_shape
 	if err := request.shape(&shape); err != nil {
-		return Admission{}, err
+		return admission, err
 	}
 	var extra []byte
 	if !request.Payload.plain() {
@@ -219,9 +219,10 @@ func (e *Engine) begin(request *Request, options *C.oncegate_begin_options) (Adm
 		return e.beginLarge(request, &shape, extra, options, &told)
 	}
 	if status != C.ONCEGATE_OK {
-		return Admission{}, failure(status, &told.why)
+		return admission, failure(status, &told.why)
 	}
-	return e.admissionOf(&told.admission, copied(&told, &small)), nil
+	admission.put(e, &told.admission, copied(&told, &small))
+	return admission, nil
 }
 
 // copied is the outcome that lies on the stack, if there is one, in memory of its own.
@@ -241,15 +242,16 @@ func (e *Engine) ask(request *Request, shape *C.og_shape, extra []byte,
 
 // beginLarge asks again with room for the outcome, which may have become another one meanwhile.
 func (e *Engine) beginLarge(request *Request, shape *C.og_shape, extra []byte,
-	options *C.oncegate_begin_options, told *told) (Admission, error) {
+	options *C.oncegate_begin_options, told *told) (admission Admission, err error) {
 	for {
 		buffer := make([]byte, told.needed)
 		status := e.ask(request, shape, extra, options, buffer, told)
 		if status == C.ONCEGATE_OK {
-			return e.admissionOf(&told.admission, buffer), nil
+			admission.put(e, &told.admission, buffer)
+			return admission, nil
 		}
 		if Status(status) != bufferTooSmall {
-			return Admission{}, failure(status, &told.why)
+			return admission, failure(status, &told.why)
 		}
 	}
 }
@@ -268,10 +270,10 @@ type Hashed struct {
 
 // BeginHashed asks to run a request whose digests the caller has made. Such a record is never met
 // by a request that the engine has hashed. It never waits.
-func (e *Engine) BeginHashed(hashed Hashed, options ...BeginOption) (Admission, error) {
+func (e *Engine) BeginHashed(hashed Hashed, options ...BeginOption) (admission Admission, err error) {
 	how, err := e.how(options)
 	if err != nil {
-		return Admission{}, err
+		return admission, err
 	}
 	var told told
 	var small [stackBuffer]byte
@@ -280,13 +282,15 @@ func (e *Engine) BeginHashed(hashed Hashed, options ...BeginOption) (Admission, 
 		large := make([]byte, told.needed)
 		status = e.askHashed(&hashed, how.raw(), large, &told)
 		if status == C.ONCEGATE_OK {
-			return e.admissionOf(&told.admission, large), nil
+			admission.put(e, &told.admission, large)
+			return admission, nil
 		}
 	}
 	if status != C.ONCEGATE_OK {
-		return Admission{}, failure(status, &told.why)
+		return admission, failure(status, &told.why)
 	}
-	return e.admissionOf(&told.admission, copied(&told, &small)), nil
+	admission.put(e, &told.admission, copied(&told, &small))
+	return admission, nil
 }
 
 func (e *Engine) askHashed(hashed *Hashed, options *C.oncegate_begin_options, buffer []byte,

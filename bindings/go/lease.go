@@ -81,8 +81,15 @@ type Lease struct {
 // [Engine.TakeUp].
 type LeaseToken [32]byte
 
-func (e *Engine) leaseOf(token *C.oncegate_lease, fencing uint64, attempt, how C.uint32_t) *Lease {
-	return &Lease{engine: e, token: *token, fencing: fencing, attempt: uint32(attempt), how: How(how)}
+func (e *Engine) leaseOf(told *C.oncegate_admission) *Lease {
+	return &Lease{
+		engine:  e,
+		token:   told.lease,
+		fencing: uint64(told.fencing_token),
+		lasts:   duration(uint64(told.time_ms)),
+		attempt: uint32(told.attempt),
+		how:     How(told.how),
+	}
 }
 
 // FencingToken is a number that only grows for a request, for ever: each attempt has a higher one

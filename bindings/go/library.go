@@ -7,6 +7,11 @@ package oncegate
 #cgo linux LDFLAGS: -lgcc_s -lutil -lrt -lpthread -lm -ldl
 #include "crossing.h"
 
+// Go links anew only where what it has compiled differs, and does not look into archives.
+static inline const char *og_library(void) {
+    return ONCEGATE_LIBRARY;
+}
+
 #cgo nocallback og_trivial
 static inline uint64_t og_trivial(uint64_t number) {
     return number + 1;
@@ -17,6 +22,11 @@ import "C"
 // Version is the version of the library that is linked in.
 func Version() string {
 	return C.GoString(C.oncegate_version())
+}
+
+// library names the very build of the library that this package was made for.
+func library() string {
+	return C.GoString(C.og_library())
 }
 
 // trivial is a foreign call that does nothing: what every crossing costs at least.

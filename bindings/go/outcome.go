@@ -88,9 +88,6 @@ func (o *Outcome) result() (C.og_result, []byte, error) {
 
 // unpackMetadata reads what the library packed.
 func unpackMetadata(packed []byte, count int) []Pair {
-	if count == 0 {
-		return nil
-	}
 	pairs := make([]Pair, 0, count)
 	for len(packed) >= pairHead {
 		name := int(binary.LittleEndian.Uint16(packed))
@@ -105,15 +102,14 @@ func unpackMetadata(packed []byte, count int) []Pair {
 	return pairs
 }
 
-// outcomeIn reads a stored outcome out of the buffer that it was written into. The body shares the
-// buffer's memory.
-func outcomeIn(buffer []byte, stored *C.oncegate_stored_outcome) Outcome {
-	metadata := buffer[stored.metadata_offset : stored.metadata_offset+stored.metadata_len]
+// put reads a stored outcome out of the buffer that it was written into, and keeps its memory.
+func (o *Outcome) put(buffer []byte, stored *C.oncegate_stored_outcome) {
+	o.Status = uint16(stored.status)
 	body := int(stored.body_offset)
 	end := body + int(stored.body_len)
-	return Outcome{
-		Status:   uint16(stored.status),
-		Body:     buffer[body:end:end],
-		Metadata: unpackMetadata(metadata, int(stored.metadata_count)),
+	o.Body = buffer[body:end:end]
+	if stored.metadata_count != 0 {
+		metadata := buffer[stored.metadata_offset : stored.metadata_offset+stored.metadata_len]
+		o.Metadata = unpackMetadata(metadata, int(stored.metadata_count))
 	}
 }
