@@ -3,7 +3,7 @@
 use oncegate::{Payload, Scope};
 
 use crate::convert::no_choice;
-use crate::raw::{Bytes, Growing, Plain, elements, grown, grown_elements};
+use crate::raw::{Bytes, Growing, GrownElements, Plain, elements, grown};
 use crate::status::{ONCEGATE_BAD_SIZE, Refusal};
 
 /// The scope has a name: a tenant, an account.
@@ -112,24 +112,43 @@ pub(crate) unsafe fn parts<'a>(
     unsafe { Parts::new(&grown(field, at)?) }
 }
 
-/// Looks at an array of requests.
+/// Looks at how large an array of requests is, and of what size they are.
 ///
 /// # Safety
 ///
-/// As for [`parts`], for `count` of them.
-pub(crate) unsafe fn all_parts<'a>(
+/// As for [`parts`], for `count` of them, until the call is over.
+pub(crate) unsafe fn all_requests(
     field: &'static str,
     at: *const RawRequest,
     count: usize,
-) -> Result<Vec<Result<Parts<'a>, Refusal>>, Refusal> {
+) -> Result<Requests, Refusal> {
+    check_batch(field, count)?;
+    // SAFETY: the same contract.
+    Ok(Requests(unsafe { GrownElements::new(field, at, count) }?))
+}
+
+/// Refuses more requests than a batch may hold.
+pub(crate) fn check_batch(field: &'static str, count: usize) -> Result<(), Refusal> {
     if count > MAX_BATCH {
         let detail = format!("found {count}; limit: {MAX_BATCH}");
         return Err(Refusal::new(ONCEGATE_BAD_SIZE, field, detail));
     }
-    // SAFETY: the same contract.
-    let raw = unsafe { grown_elements(field, at, count) }?;
-    // SAFETY: the same contract.
-    Ok(raw.iter().map(|raw| unsafe { Parts::new(raw) }).collect())
+    Ok(())
+}
+
+/// The requests of a batch.
+pub(crate) struct Requests(GrownElements<RawRequest>);
+
+impl Requests {
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Looks at one of them.
+    pub(crate) fn parts<'a>(&'a self, index: usize) -> Result<Parts<'a>, Refusal> {
+        // SAFETY: the contract of `all_requests`: it lasts as long as the call.
+        unsafe { Parts::new(&self.0.get(index)) }
+    }
 }
 
 /// The scope of a kind and a name.
@@ -137,25 +156,29 @@ pub(crate) unsafe fn all_parts<'a>(
 /// # Safety
 ///
 /// The name is the caller's for reading during the call.
+#[inline(always)]
 pub(crate) unsafe fn scope<'a>(kind: u32, name: Bytes) -> Result<Scope<'a>, Refusal> {
     // SAFETY: the same contract.
     scope_of(kind, unsafe { name.get("scope") }?)
 }
 
+#[inline(always)]
 fn scope_of(kind: u32, name: &[u8]) -> Result<Scope<'_>, Refusal> {
-    let unnamed = |scope| {
-        if name.is_empty() {
-            return Ok(scope);
-        }
-        let detail = format!("found {} bytes; limit: none for this kind", name.len());
-        Err(Refusal::new(ONCEGATE_BAD_SIZE, "scope", detail))
-    };
     match kind {
+        ONCEGATE_SCOPE_SINGLE_TENANT if name.is_empty() => Ok(Scope::single_tenant()),
+        ONCEGATE_SCOPE_UNAUTHENTICATED if name.is_empty() => Ok(Scope::unauthenticated()),
         ONCEGATE_SCOPE_NAMED => Ok(Scope::new(name)?),
-        ONCEGATE_SCOPE_SINGLE_TENANT => unnamed(Scope::single_tenant()),
-        ONCEGATE_SCOPE_UNAUTHENTICATED => unnamed(Scope::unauthenticated()),
-        other => Err(no_choice("scope_kind", other, ONCEGATE_SCOPE_UNAUTHENTICATED)),
+        other => Err(no_scope(other, name)),
     }
+}
+
+#[cold]
+fn no_scope(kind: u32, name: &[u8]) -> Refusal {
+    if kind > ONCEGATE_SCOPE_UNAUTHENTICATED {
+        return no_choice("scope_kind", kind, ONCEGATE_SCOPE_UNAUTHENTICATED);
+    }
+    let detail = format!("found {} bytes; limit: none for this kind", name.len());
+    Refusal::new(ONCEGATE_BAD_SIZE, "scope", detail)
 }
 
 impl<'a> Parts<'a> {
@@ -266,6 +289,9 @@ unsafe fn pointers<'a>(
     at: *const Bytes,
     count: usize,
 ) -> Result<Vec<&'a str>, Refusal> {
+    if count == 0 {
+        return Ok(Vec::new());
+    }
     if count > Payload::MAX_POINTERS {
         let detail = format!("found {count}; limit: {}", Payload::MAX_POINTERS);
         return Err(Refusal::new(ONCEGATE_BAD_SIZE, field, detail));
@@ -277,4 +303,4 @@ unsafe fn pointers<'a>(
 }
 
 /// Requests of one batch.
-pub(crate) const MAX_BATCH: usize = 65_536;
+const MAX_BATCH: usize = 65_536;
