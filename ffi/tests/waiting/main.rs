@@ -2,6 +2,8 @@
 //! of the header.
 #![cfg(target_os = "linux")]
 
+mod attempts;
+mod drive;
 mod given_up;
 mod refused_waits;
 mod set;
