@@ -33,6 +33,7 @@ mod handles;
 mod lease;
 mod options;
 mod outcome;
+mod planted;
 mod raw;
 mod request;
 mod stats;
