@@ -153,6 +153,8 @@ const CASES: &[Case] = &[
             ("ffi/src/outcome.rs", "unsafe {}\n"),
             ("ffi/src/raw.rs", "unsafe {}\n"),
             ("ffi/src/request.rs", "unsafe {}\n"),
+            ("ffi/src/slot.rs", "unsafe {}\n"),
+            ("ffi/src/sync.rs", "unsafe {}\n"),
             ("ffi/src/version.rs", "unsafe {}\n"),
         ],
         &[("ffi/src/stats.rs", 0)],
