@@ -1,0 +1,16 @@
+package dev.oncegate;
+
+/** What newer JVMs know of threads. */
+final class Threads {
+    private Threads() {}
+
+    /** A number of the calling thread, for spreading. */
+    static int number() {
+        return (int) Thread.currentThread().threadId();
+    }
+
+    /** Whether a call that blocks would hold a carrier. */
+    static boolean isVirtual() {
+        return Thread.currentThread().isVirtual();
+    }
+}
