@@ -27,8 +27,10 @@ mod options;
 mod outcome;
 mod raw;
 mod request;
+mod slot;
 mod stats;
 mod status;
+mod sync;
 mod version;
 
 pub use begin::*;

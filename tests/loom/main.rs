@@ -26,6 +26,7 @@ mod dead_writer_vs_store;
 mod end_vs_end;
 mod evict_vs_begin;
 mod expire_vs_begin;
+mod handles;
 mod inline_read_vs_evict;
 mod inline_write_vs_takeover;
 mod lapse_vs_fail;

@@ -85,10 +85,16 @@ pub(crate) fn broken(bug: oncegate::Bug, body: impl Fn() + Send + Sync + 'static
 #[cfg(oncegate_loom)]
 fn broken_by(bug: oncegate::Bug, search: impl FnOnce()) {
     bug.plant();
+    must_fail(&format!("{bug:?}"), oncegate::Bug::clear, search);
+}
+
+/// Runs `search` with `planted` planted, and `clear`s that: it must fail, by what the model says.
+#[cfg(oncegate_loom)]
+pub(crate) fn must_fail(planted: &str, clear: impl FnOnce(), search: impl FnOnce()) {
     let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(search));
-    oncegate::Bug::clear();
+    clear();
     let Err(panic) = caught else {
-        panic!("{bug:?} is planted, and the model did not notice");
+        panic!("{planted} is planted, and the model did not notice");
     };
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or_default();
