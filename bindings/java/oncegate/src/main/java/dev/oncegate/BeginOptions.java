@@ -93,7 +93,23 @@ public final class BeginOptions {
         return waitMs == 0 ? engineWaits : waitMs != Millis.ZERO;
     }
 
-    boolean isDefault() {
+    private boolean isDefault() {
         return (leaseMs | dedupWindowMs | waitMs | onLapse) == 0 && !runDue;
+    }
+
+    /** Writes {@code oncegate_begin_options}; its address, or none where all is as by default. */
+    long write(Frame frame) {
+        if (isDefault()) {
+            return 0;
+        }
+        int at = frame.room(Layout.BeginOptions.SIZE);
+        var memory = frame.memory;
+        memory.putLong(at + Layout.BeginOptions.STRUCT_SIZE, Layout.BeginOptions.SIZE);
+        memory.putLong(at + Layout.BeginOptions.LEASE_MS, leaseMs);
+        memory.putLong(at + Layout.BeginOptions.DEDUP_WINDOW_MS, dedupWindowMs);
+        memory.putLong(at + Layout.BeginOptions.WAIT_MS, waitMs);
+        memory.putInt(at + Layout.BeginOptions.ON_LAPSE, onLapse);
+        memory.putInt(at + Layout.BeginOptions.RUN_DUE, runDue ? 1 : 0);
+        return frame.pointer(at);
     }
 }

@@ -2,6 +2,8 @@ package dev.oncegate;
 
 import java.lang.ref.Cleaner;
 import java.time.Duration;
+import java.util.List;
+import java.util.function.BiFunction;
 
 /**
  * The engine: one table of records, in this process or shared by a host.
@@ -11,20 +13,13 @@ import java.time.Duration;
 public final class Engine implements AutoCloseable {
     static final Cleaner CLEANER = Cleaner.create();
 
-    /** Payloads up to this size are digested in a few microseconds. */
-    private static final int QUICK_BYTES = 4 * 1024;
-
-    private static final Admission MISMATCHED = new Admission.Mismatched();
-    private static final Admission UNRESOLVED = new Admission.Unresolved();
-    private static final Admission OUTCOME_GONE = new Admission.OutcomeGone();
-
     private final Handle handle;
     private final Cleaner.Cleanable cleanable;
-    private final boolean waits;
+    private final Begins begins;
 
     private Engine(long handle, EngineOptions options) {
         this.handle = new Handle(handle);
-        waits = options.waits();
+        begins = new Begins(this, options.waits());
         cleanable = CLEANER.register(this, this.handle);
     }
 
@@ -48,15 +43,26 @@ public final class Engine implements AutoCloseable {
      */
     public static Engine open(EngineOptions options) {
         Library.require();
-        Frame frame = Frames.take(options.frameBytes());
-        try {
+        return Frames.use(options.frameBytes(), frame -> {
             int at = options.write(frame);
-            frame.check(Library.BINDING.engineOpen(
-                    frame.pointer(at), frame.pointer(Frame.OUT), frame.pointer(Frame.ERROR)));
+            frame.call(Export.ENGINE_OPEN, frame.pointer(at), frame.pointer(Frame.OUT));
             return new Engine(frame.memory.getLong(Frame.OUT), options);
-        } finally {
-            Frames.give(frame);
-        }
+        });
+    }
+
+    /**
+     * How much memory an engine with these options takes. Nothing is opened.
+     *
+     * @param options how
+     * @return bytes
+     */
+    public static long requiredBytes(EngineOptions options) {
+        Library.require();
+        return Frames.use(options.frameBytes(), frame -> {
+            int at = options.write(frame);
+            frame.call(Export.REQUIRED_BYTES, frame.pointer(at), frame.pointer(Frame.OUT));
+            return frame.memory.getLong(Frame.OUT);
+        });
     }
 
     /**
@@ -77,55 +83,82 @@ public final class Engine implements AutoCloseable {
      * @return whether to run it, and if not, why
      */
     public Admission begin(Request request, BeginOptions options) {
-        boolean quick = !options.waits(waits) && request.payload.bytes.length <= QUICK_BYTES;
-        int capacity = Requests.frameBytes(request);
-        Frame frame = Frames.take(capacity);
-        try {
-            while (true) {
-                int at = frame.room(Layout.Request.SIZE);
-                Requests.write(frame, at, request);
-                long how = Requests.options(frame, options);
-                int rest = frame.offerRest();
-                int status = quick
-                        ? Library.BINDING.beginQuick(handle(), frame.pointer(at), how,
-                                frame.pointer(Frame.BUFFER), frame.pointer(Frame.ADMISSION),
-                                frame.pointer(Frame.ERROR))
-                        : Library.BINDING.begin(handle(), frame.pointer(at), how,
-                                frame.pointer(Frame.BUFFER), frame.pointer(Frame.ADMISSION),
-                                frame.pointer(Frame.ERROR));
-                if (status == 0) {
-                    return admission(frame, Frame.ADMISSION, rest);
-                }
-                if (status != Status.BUFFER_TOO_SMALL.number()) {
-                    check(frame, status);
-                }
-                long needed = capacity + frame.needed();
-                Frames.give(frame);
-                frame = Frames.take(Math.toIntExact(needed));
-            }
-        } finally {
-            Frames.give(frame);
-        }
+        return begins.one(request, options);
     }
 
-    /** Reads {@code oncegate_admission}. */
-    private Admission admission(Frame frame, int at, int rest) {
-        var memory = frame.memory;
-        int attempt = memory.getInt(at + Layout.Admission.ATTEMPT);
-        long ms = memory.getLong(at + Layout.Admission.TIME_MS);
-        return switch (memory.getInt(at + Layout.Admission.VERDICT)) {
-            case 1 -> new Admission.Admitted(new Lease(this, frame, at + Layout.Admission.LEASE,
-                    memory.getLong(at + Layout.Admission.FENCING_TOKEN), attempt,
-                    memory.getInt(at + Layout.Admission.HOW), ms));
-            case 2 -> new Admission.Replayed(
-                    Outcomes.read(frame, at + Layout.Admission.OUTCOME, rest));
-            case 3 -> new Admission.InProgress(attempt, Millis.duration(ms));
-            case 4 -> new Admission.Scheduled(attempt, Millis.duration(ms));
-            case 5 -> MISMATCHED;
-            case 6 -> UNRESOLVED;
-            case 7 -> OUTCOME_GONE;
-            default -> throw new AssertionError("a verdict that this version does not know");
-        };
+    /**
+     * Asks to run many requests, in one call: answer {@code i} belongs to request {@code i}.
+     *
+     * @param requests at most 65,536
+     * @return an answer for each; a request that was refused is one of them
+     */
+    public List<Answer> beginAll(List<Request> requests) {
+        return beginAll(requests, BeginOptions.defaults());
+    }
+
+    /**
+     * The same, with options for all of them.
+     *
+     * @param requests at most 65,536
+     * @param options how; a batch never waits
+     * @return an answer for each; a request that was refused is one of them
+     */
+    public List<Answer> beginAll(List<Request> requests, BeginOptions options) {
+        return begins.all(requests, options);
+    }
+
+    /**
+     * Asks to run a request that is known by its digests.
+     *
+     * @param request which
+     * @param options how; with a wait, the call waits for a running attempt
+     * @return whether to run it, and if not, why
+     */
+    public Admission beginHashed(Hashed request, BeginOptions options) {
+        return begins.one(request, options);
+    }
+
+    /**
+     * Asks to run many requests that are known by their digests, in one call.
+     *
+     * @param requests at most 65,536
+     * @param options how; a batch never waits
+     * @return an answer for each; a request that was refused is one of them
+     */
+    public List<Answer> beginAllHashed(List<Hashed> requests, BeginOptions options) {
+        return begins.all(requests, options);
+    }
+
+    /**
+     * The fingerprint of a request under the engine's secret, for logs and tests.
+     *
+     * @param request its payload plays no part, unless it stands in for the key
+     * @return 32 bytes, the same for the same scope, operation and key
+     */
+    public byte[] fingerprint(Request request) {
+        return with(request, (frame, at) -> {
+            int bytes = frame.room(Hashed.FINGERPRINT_BYTES);
+            frame.call(Export.FINGERPRINT, handle(), frame.pointer(at), frame.pointer(bytes));
+            return frame.read(bytes, Hashed.FINGERPRINT_BYTES);
+        });
+    }
+
+    /**
+     * Ends the uncertainty about a request of which nobody knows whether it took effect.
+     *
+     * @param request which; its payload plays no part
+     * @param resolution what is known now
+     * @throws NotFoundException there is no such record, or it is not in doubt
+     */
+    public void resolve(Request request, Resolution resolution) {
+        int bytes = Outcomes.frameBytes(resolution.outcome);
+        Frames.use(Frames.size(bytes + request.extraBytes()), frame -> {
+            int at = frame.room(request.size());
+            request.write(frame, at);
+            frame.call(Export.ENGINE_RESOLVE, handle(), frame.pointer(at), resolution.kind,
+                    Outcomes.pointer(frame, resolution.outcome));
+            return null;
+        });
     }
 
     /**
@@ -140,20 +173,116 @@ public final class Engine implements AutoCloseable {
             throw Refusal.of(Status.INVALID_TOKEN, "lease",
                     "found " + token.length + " bytes; limit: " + Lease.TOKEN_BYTES).exception();
         }
-        Frame frame = Frames.take(Frames.SMALL);
-        try {
+        return Frames.use(Frames.SMALL, frame -> {
             int at = frame.copy(token);
             int info = Frame.OUT;
-            check(frame, Library.BINDING.leaseTakeUp(
+            frame.check(Library.BINDING.leaseTakeUp(
                     handle(), frame.pointer(at), frame.pointer(info), frame.pointer(Frame.ERROR)));
             return new Lease(this, frame, at,
                     frame.memory.getLong(info + Layout.LeaseInfo.FENCING_TOKEN),
                     frame.memory.getInt(info + Layout.LeaseInfo.ATTEMPT),
                     frame.memory.getInt(info + Layout.LeaseInfo.HOW),
                     frame.memory.getLong(info + Layout.LeaseInfo.REMAINING_MS));
-        } finally {
-            Frames.give(frame);
-        }
+        });
+    }
+
+    /**
+     * Gives a scope a quota of its own.
+     *
+     * @param scope whose
+     * @param quota the limits
+     */
+    public void setQuota(Scope scope, Quota quota) {
+        Frames.use(Frames.SMALL, frame -> {
+            int at = frame.zeros(Layout.Quota.SIZE);
+            quota.write(frame, at);
+            frame.call(Export.ENGINE_SET_QUOTA, handle(), scope.kind, frame.argument(scope.name),
+                    frame.pointer(at));
+            return null;
+        });
+    }
+
+    /**
+     * Takes the quota of a scope back: the default one holds again.
+     *
+     * @param scope whose
+     */
+    public void removeQuota(Scope scope) {
+        Frames.use(Frames.SMALL, frame -> {
+            frame.call(
+                    Export.ENGINE_REMOVE_QUOTA, handle(), scope.kind, frame.argument(scope.name));
+            return null;
+        });
+    }
+
+    /**
+     * Begins to rotate the secret of the fingerprints: records under the old one are still found.
+     *
+     * @param secret the new one, at least 32 bytes
+     */
+    public void rotateSecret(byte[] secret) {
+        Frames.use(Frames.SMALL + secret.length, frame -> {
+            frame.call(Export.ENGINE_ROTATE_SECRET, handle(), frame.argument(secret));
+            return null;
+        });
+    }
+
+    /** Ends the rotation: records under the old secret are no longer found. */
+    public void finishRotation() {
+        call(Export.ENGINE_FINISH_ROTATION);
+    }
+
+    /**
+     * Looks at the next slots of the table for what is over. Needed only without a ticker, and
+     * only for memory and for waiters: every call looks at what it meets anyway.
+     *
+     * @param slots how many
+     * @return what it did
+     */
+    public Swept sweep(long slots) {
+        return Frames.use(Frames.SMALL, frame -> {
+            frame.call(Export.ENGINE_SWEEP, handle(), slots, frame.pointer(Frame.OUT));
+            return new Swept(
+                    frame.memory.getLong(Frame.OUT + Layout.Swept.VISITED),
+                    frame.memory.getLong(Frame.OUT + Layout.Swept.CLEARED),
+                    frame.memory.getLong(Frame.OUT + Layout.Swept.LAPSED));
+        });
+    }
+
+    /**
+     * Sees to what processes left that died.
+     *
+     * @return how many there were
+     */
+    public long buryDead() {
+        return Frames.use(Frames.SMALL, frame -> {
+            frame.call(Export.ENGINE_BURY_DEAD, handle(), frame.pointer(Frame.OUT));
+            return frame.memory.getLong(Frame.OUT);
+        });
+    }
+
+    /**
+     * Takes what the engine noticed by itself.
+     *
+     * @return the events since the last call
+     */
+    public Events events() {
+        return Events.take(this);
+    }
+
+    /**
+     * Sums over all threads of the process: some microseconds, and a look at every slot now and
+     * then.
+     *
+     * @return the statistics
+     */
+    public Stats stats() {
+        return Frames.use(Frames.SMALL, frame -> {
+            int at = frame.zeros(Layout.Stats.SIZE);
+            frame.memory.putLong(at + Layout.Stats.STRUCT_SIZE, Layout.Stats.SIZE);
+            frame.call(Export.ENGINE_STATS, handle(), frame.pointer(at));
+            return Stats.read(frame.memory, at);
+        });
     }
 
     /**
@@ -162,13 +291,7 @@ public final class Engine implements AutoCloseable {
      * @param by how far
      */
     public void advanceClock(Duration by) {
-        Frame frame = Frames.take(Frames.SMALL);
-        try {
-            check(frame, Library.BINDING.engineAdvanceClock(
-                    handle(), Millis.of("by_ms", by), frame.pointer(Frame.ERROR)));
-        } finally {
-            Frames.give(frame);
-        }
+        call(Export.ENGINE_ADVANCE_CLOCK, Millis.of("by_ms", by));
     }
 
     /**
@@ -180,14 +303,27 @@ public final class Engine implements AutoCloseable {
         cleanable.clean();
     }
 
-    long handle() {
-        return handle.address;
+    /** Calls a function with the handle and numbers. */
+    private void call(Export export, long... numbers) {
+        Frames.use(Frames.SMALL, frame -> {
+            long[] all = new long[numbers.length + 1];
+            all[0] = handle();
+            System.arraycopy(numbers, 0, all, 1, numbers.length);
+            frame.call(export, all);
+            return null;
+        });
     }
 
-    void check(Frame frame, int status) {
-        if (status != 0) {
-            throw frame.refusal(status).exception();
-        }
+    private static <T> T with(Request request, BiFunction<Frame, Integer, T> body) {
+        return Frames.use(Frames.size(Frames.SMALL + request.extraBytes()), frame -> {
+            int at = frame.room(request.size());
+            request.write(frame, at);
+            return body.apply(frame, at);
+        });
+    }
+
+    long handle() {
+        return handle.address;
     }
 
     /** What closing needs. It does not keep the engine. */
@@ -200,12 +336,7 @@ public final class Engine implements AutoCloseable {
 
         @Override
         public void run() {
-            Frame frame = Frames.take(Frames.SMALL);
-            try {
-                Library.BINDING.engineClose(address, frame.pointer(Frame.ERROR));
-            } finally {
-                Frames.give(frame);
-            }
+            Frames.use(Frames.SMALL, frame -> frame.status(Export.ENGINE_CLOSE, address));
         }
     }
 }

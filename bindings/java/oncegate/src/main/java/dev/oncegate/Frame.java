@@ -4,6 +4,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
+import java.util.Arrays;
 
 /**
  * Memory outside the heap for the arguments and results of one call at a time.
@@ -96,6 +97,13 @@ final class Frame {
         return at;
     }
 
+    /** Copies bytes into the frame, for a parameter that takes them by value. */
+    long argument(byte[] bytes) {
+        int at = room(Layout.Bytes.SIZE);
+        bytes(at, bytes);
+        return pointer(at);
+    }
+
     long needed() {
         return memory.getLong(BUFFER + Layout.Buffer.NEEDED);
     }
@@ -129,6 +137,18 @@ final class Frame {
                 field(ERROR + Layout.Error.MESSAGE, Layout.Error.SIZE - Layout.Error.MESSAGE),
                 memory.getInt(ERROR + Layout.Error.TRANSIENT) != 0,
                 after);
+    }
+
+    /** Calls a function whose last argument is the error, and throws unless it worked. */
+    void call(Export export, long... arguments) {
+        check(status(export, arguments));
+    }
+
+    /** The same, and tells the status. */
+    int status(Export export, long... arguments) {
+        long[] all = Arrays.copyOf(arguments, arguments.length + 1);
+        all[arguments.length] = pointer(ERROR);
+        return Library.BINDING.call(export, all);
     }
 
     /** Throws what a status stands for, unless the call worked. */

@@ -1,6 +1,7 @@
 package dev.oncegate;
 
 import java.util.concurrent.atomic.AtomicReferenceArray;
+import java.util.function.Function;
 
 /**
  * Frames that are not in use. Not one for each thread: a million virtual threads would each keep
@@ -55,6 +56,25 @@ final class Frames {
                 return;
             }
         }
+    }
+
+    /** Has {@code body} use a frame of at least so many bytes. */
+    static <T> T use(int capacity, Function<Frame, T> body) {
+        Frame frame = take(capacity);
+        try {
+            return body.apply(frame);
+        } finally {
+            give(frame);
+        }
+    }
+
+    /** A size that a frame can have. */
+    static int size(long bytes) {
+        if (bytes > Integer.MAX_VALUE - 8) {
+            throw Refusal.of(Status.BAD_SIZE, "arguments",
+                    "found " + bytes + " bytes in one call; limit: 2 GiB").exception();
+        }
+        return (int) bytes;
     }
 
     private static int home() {

@@ -7,10 +7,16 @@ import com.sun.jna.Structure;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
 
-/** The library by JNA's direct mapping: for JVMs whose foreign functions are not final. */
+/** The library by JNA: for JVMs whose foreign functions are not final. */
 final class JnaBinding implements Binding {
-    JnaBinding(Path library) {
-        Native.register(C.class, NativeLibrary.getInstance(library.toString()));
+    private final NativeLibrary library;
+
+    JnaBinding(Path file) {
+        library = NativeLibrary.getInstance(file.toString());
+        for (Export export : Export.values()) {
+            library.getFunction(export.symbol());
+        }
+        Native.register(C.class, library);
     }
 
     @Override
@@ -24,33 +30,34 @@ final class JnaBinding implements Binding {
     }
 
     @Override
+    public byte[] read(long address, int length) {
+        return new Pointer(address).getByteArray(0, length);
+    }
+
+    @Override
+    public int call(Export export, long... arguments) {
+        Object[] boxed = new Object[arguments.length];
+        for (int i = 0; i < arguments.length; i++) {
+            long argument = arguments[i];
+            boxed[i] = switch (export.parameter(i)) {
+                case LONG -> argument;
+                case INT -> (int) argument;
+                case DOUBLE -> Double.longBitsToDouble(argument);
+                case BYTES -> new ByValue(argument);
+            };
+        }
+        return library.getFunction(export.symbol()).invokeInt(boxed);
+    }
+
+    @Override
     public int abiVersion() {
         return C.oncegate_abi_version();
     }
 
     @Override
-    public int checkAbi(int version, long error) {
-        return C.oncegate_check_abi(version, error);
-    }
-
-    @Override
-    public int engineOpen(long options, long engine, long error) {
-        return C.oncegate_engine_open(options, engine, error);
-    }
-
-    @Override
-    public int engineClose(long engine, long error) {
-        return C.oncegate_engine_close(engine, error);
-    }
-
-    @Override
-    public int requiredBytes(long options, long bytes, long error) {
-        return C.oncegate_required_bytes(options, bytes, error);
-    }
-
-    @Override
-    public int engineAdvanceClock(long engine, long byMs, long error) {
-        return C.oncegate_engine_advance_clock(engine, byMs, error);
+    public int begin(
+            long engine, long request, long options, long buffer, long admission, long error) {
+        return C.oncegate_begin(engine, request, options, buffer, admission, error);
     }
 
     @Override
@@ -60,9 +67,45 @@ final class JnaBinding implements Binding {
     }
 
     @Override
-    public int begin(
-            long engine, long request, long options, long buffer, long admission, long error) {
-        return C.oncegate_begin(engine, request, options, buffer, admission, error);
+    public int beginBatch(
+            long engine, long requests, long count, long options, long buffer, long admissions,
+            long error) {
+        return C.oncegate_begin_batch(engine, requests, count, options, buffer, admissions, error);
+    }
+
+    @Override
+    public int beginBatchQuick(
+            long engine, long requests, long count, long options, long buffer, long admissions,
+            long error) {
+        return C.oncegate_begin_batch(engine, requests, count, options, buffer, admissions, error);
+    }
+
+    @Override
+    public int beginHashed(
+            long engine, long hashed, long options, long buffer, long admission, long error) {
+        return C.oncegate_begin_hashed(engine, hashed, options, buffer, admission, error);
+    }
+
+    @Override
+    public int beginHashedQuick(
+            long engine, long hashed, long options, long buffer, long admission, long error) {
+        return C.oncegate_begin_hashed(engine, hashed, options, buffer, admission, error);
+    }
+
+    @Override
+    public int beginHashedBatch(
+            long engine, long hashed, long count, long options, long buffer, long admissions,
+            long error) {
+        return C.oncegate_begin_hashed_batch(
+                engine, hashed, count, options, buffer, admissions, error);
+    }
+
+    @Override
+    public int beginHashedBatchQuick(
+            long engine, long hashed, long count, long options, long buffer, long admissions,
+            long error) {
+        return C.oncegate_begin_hashed_batch(
+                engine, hashed, count, options, buffer, admissions, error);
     }
 
     @Override
@@ -81,22 +124,11 @@ final class JnaBinding implements Binding {
     }
 
     @Override
-    public int leaseFail(
-            long engine, long lease, int kind, long delayMs, long outcome, long error) {
-        return C.oncegate_lease_fail(engine, lease, kind, delayMs, outcome, error);
-    }
-
-    @Override
     public int leaseAbandon(long engine, long lease, long error) {
         return C.oncegate_lease_abandon(engine, lease, error);
     }
 
-    @Override
-    public int metadataNext(long packed, long cursor, long name, long value, long error) {
-        return C.oncegate_metadata_next(new ByValue(packed), cursor, name, value, error);
-    }
-
-    /** {@code oncegate_bytes}, as an argument. */
+    /** {@code oncegate_bytes}, as an argument. Public for JNA, which makes one to learn the layout. */
     @Structure.FieldOrder({"data", "len"})
     public static final class ByValue extends Structure implements Structure.ByValue {
         /** The first byte. */
@@ -105,7 +137,7 @@ final class JnaBinding implements Binding {
         /** How many bytes. */
         public long len;
 
-        /** For JNA, which makes one to learn the layout. */
+        /** Empty. */
         public ByValue() {}
 
         ByValue(long at) {
@@ -114,22 +146,23 @@ final class JnaBinding implements Binding {
         }
     }
 
-    /** The functions by their names in the header; a pointer is passed as the integer that it is. */
+    /** Functions by their names in the header: direct mapping is several times cheaper. */
     private static final class C {
         static native int oncegate_abi_version();
 
-        static native int oncegate_check_abi(int version, long error);
-
-        static native int oncegate_engine_open(long options, long engine, long error);
-
-        static native int oncegate_engine_close(long engine, long error);
-
-        static native int oncegate_required_bytes(long options, long bytes, long error);
-
-        static native int oncegate_engine_advance_clock(long engine, long byMs, long error);
-
         static native int oncegate_begin(
                 long engine, long request, long options, long buffer, long admission, long error);
+
+        static native int oncegate_begin_batch(
+                long engine, long requests, long count, long options, long buffer, long admissions,
+                long error);
+
+        static native int oncegate_begin_hashed(
+                long engine, long hashed, long options, long buffer, long admission, long error);
+
+        static native int oncegate_begin_hashed_batch(
+                long engine, long hashed, long count, long options, long buffer, long admissions,
+                long error);
 
         static native int oncegate_lease_take_up(long engine, long lease, long info, long error);
 
@@ -139,12 +172,6 @@ final class JnaBinding implements Binding {
         static native int oncegate_lease_complete(
                 long engine, long lease, long outcome, long stored, long error);
 
-        static native int oncegate_lease_fail(
-                long engine, long lease, int kind, long delayMs, long outcome, long error);
-
         static native int oncegate_lease_abandon(long engine, long lease, long error);
-
-        static native int oncegate_metadata_next(
-                ByValue packed, long cursor, long name, long value, long error);
     }
 }

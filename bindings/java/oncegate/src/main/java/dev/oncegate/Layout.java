@@ -168,4 +168,91 @@ final class Layout {
         static final int JITTER_SEED = 312;
         static final int SIZE = 320;
     }
+
+    /** {@code oncegate_hashed}. */
+    static final class Hashed {
+        static final int SCOPE_KIND = 0;
+        static final int RESERVED = 4;
+        static final int SCOPE = 8;
+        static final int FINGERPRINT = 24;
+        static final int PAYLOAD_DIGEST = 56;
+        static final int SIZE = 64;
+    }
+
+    /** {@code oncegate_swept}. */
+    static final class Swept {
+        static final int VISITED = 0;
+        static final int CLEARED = 8;
+        static final int LAPSED = 16;
+        static final int SIZE = 24;
+    }
+
+    /** {@code oncegate_event}. */
+    static final class Event {
+        static final int KIND = 0;
+        static final int PROCESS = 4;
+        static final int LEVEL = 8;
+        static final int FILL = 16;
+        static final int SLOT = 24;
+        static final int STANDS_MS = 32;
+        static final int TEXT = 40;
+        static final int SIZE = 168;
+    }
+
+    /** {@code oncegate_stats}. */
+    static final class Stats {
+        static final int STRUCT_SIZE = 0;
+        static final int BEGUN = 8;
+        static final int CREATED = 16;
+        static final int REUSED = 24;
+        static final int EXPIRED = 32;
+        static final int RETRIED = 40;
+        static final int REPLAYED = 48;
+        static final int IN_PROGRESS = 56;
+        static final int SCHEDULED = 64;
+        static final int MISMATCHED = 72;
+        static final int UNRESOLVED = 80;
+        static final int OUTCOME_GONE = 88;
+        static final int FENCED = 96;
+        static final int LAPSED = 104;
+        static final int COMPLETED = 112;
+        static final int EVICTED_EXPIRED = 120;
+        static final int EVICTED_EARLY = 128;
+        static final int OUTCOMES_EVICTED = 136;
+        static final int FULL = 144;
+        static final int QUOTA = 152;
+        static final int WAITERS = 160;
+        static final int HAND_OFFS = 168;
+        static final int LIVE_RUNNING = 176;
+        static final int LIVE_WAITING = 184;
+        static final int LIVE_SUCCEEDED = 192;
+        static final int LIVE_FAILED = 200;
+        static final int LIVE_UNKNOWN = 208;
+        static final int RETRIES_SCHEDULED = 216;
+        static final int RETRIES_WAITING = 224;
+        static final int RETRIES_READY = 232;
+        static final int RETRIES_IN_FLIGHT = 240;
+        static final int DEAD_LETTERS = 248;
+        static final int BURIED = 256;
+        static final int REDRIVEN = 264;
+        static final int DISCARDED = 272;
+        static final int LETTERS_LOST = 280;
+        static final int STUCK = 288;
+        static final int BYTES = 296;
+        static final int FILL = 304;
+        static final int OUTCOME_FILL = 312;
+        static final int BACKOFF_FACTOR = 320;
+        static final int BEGIN = 328;
+        static final int COMPLETE = 352;
+        static final int DISPATCH_LAG = 376;
+        static final int SIZE = 400;
+    }
+
+    /** {@code oncegate_latency}. */
+    static final class Latency {
+        static final int P50_NS = 0;
+        static final int P99_NS = 8;
+        static final int P999_NS = 16;
+        static final int SIZE = 24;
+    }
 }

@@ -111,7 +111,7 @@ public final class Lease implements AutoCloseable {
         long ms = Millis.of("duration_ms", duration);
         Frame frame = Frames.take(Frames.SMALL);
         try {
-            held.engine.check(frame, Library.BINDING.leaseRenew(
+            frame.check(Library.BINDING.leaseRenew(
                     held.engine.handle(), held.pointer(frame), ms, frame.pointer(Frame.OUT),
                     frame.pointer(Frame.ERROR)));
             return Millis.duration(frame.memory.getLong(Frame.OUT));
@@ -150,11 +150,9 @@ public final class Lease implements AutoCloseable {
     public void fail(Failure failure) {
         Frame frame = Frames.take(Outcomes.frameBytes(failure.outcome));
         try {
-            long outcome = failure.outcome == null
-                    ? 0 : frame.pointer(Outcomes.write(frame, failure.outcome));
-            settled(frame, Library.BINDING.leaseFail(
+            settled(frame, frame.status(Export.LEASE_FAIL,
                     held.engine.handle(), held.pointer(frame), failure.kind, failure.delayMs,
-                    outcome, frame.pointer(Frame.ERROR)));
+                    Outcomes.pointer(frame, failure.outcome)));
         } finally {
             Frames.give(frame);
         }
@@ -189,7 +187,7 @@ public final class Lease implements AutoCloseable {
         if (status == 0 || status == Status.FENCED.number()) {
             ended();
         }
-        held.engine.check(frame, status);
+        frame.check(status);
     }
 
     private void ended() {

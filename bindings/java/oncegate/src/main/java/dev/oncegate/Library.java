@@ -2,8 +2,10 @@ package dev.oncegate;
 
 import java.io.IOException;
 import java.io.InputStream;
+import java.lang.reflect.InvocationTargetException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.FileAttribute;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.Locale;
 
@@ -16,10 +18,12 @@ final class Library {
     private static final String BINDING_PROPERTY = "oncegate.binding";
     private static final String FILE = "liboncegate.so";
 
+    /** The directory of the copy: nobody else can put a file there, or read it. */
+    private static final FileAttribute<?> ONLY_MINE =
+            PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------"));
+
     /** The first JVM in which foreign functions are final. */
     private static final int FFM_SINCE = 22;
-
-    private static Path path;
 
     /** Null where loading failed; {@link #require} says why. */
     static final Binding BINDING;
@@ -47,68 +51,82 @@ final class Library {
         }
     }
 
-    /** The file that was loaded. */
-    static Path path() {
-        return path;
-    }
-
     private static Binding load() {
-        String from = "";
+        String named = System.getProperty(PATH_PROPERTY);
+        String resource = "META-INF/native/" + platform() + "/" + FILE;
         try {
-            String named = System.getProperty(PATH_PROPERTY);
             if (named != null) {
-                path = Path.of(named);
-                from = "from " + path + " (" + PATH_PROPERTY + ")";
-                if (!Files.isRegularFile(path)) {
-                    throw new IOException("no such file");
+                Path file = Path.of(named);
+                if (!Files.isRegularFile(file)) {
+                    throw new IOException("there is no such file");
                 }
-            } else {
-                String resource = "META-INF/native/" + platform() + "/" + FILE;
-                from = "from the resource " + resource;
-                path = extracted(resource);
+                return checked(bind(file.toAbsolutePath()));
             }
-            Binding binding = bind();
-            if (Integer.compareUnsigned(binding.abiVersion(), ABI_VERSION) < 0) {
-                throw new IOException("its ABI version is " + binding.abiVersion()
-                        + ", and this class library needs " + ABI_VERSION);
+            Path directory = Files.createTempDirectory("oncegate", ONLY_MINE);
+            Path file = directory.resolve(FILE);
+            try {
+                extract(resource, file);
+                return checked(bind(file));
+            } finally {
+                // What is mapped stays; nothing is left behind, however this process ends.
+                Files.deleteIfExists(file);
+                Files.delete(directory);
             }
-            return binding;
         } catch (IOException | RuntimeException | LinkageError cause) {
-            Throwable first = cause;
-            while (first.getCause() != null) {
-                first = first.getCause();
-            }
-            throw new LibraryException("oncegate's native library was not loaded " + from
-                    + " on " + platform() + ", Java " + Runtime.version().feature() + ": "
-                    + first.getMessage() + ". Name a file with -D" + PATH_PROPERTY
-                    + "=…, or a binding with -D" + BINDING_PROPERTY + "=ffm|jna.", cause);
+            String from = named != null
+                    ? named + ", which " + PATH_PROPERTY + " names"
+                    : "the resource " + resource;
+            throw new LibraryException("the native library was not loaded: " + rootOf(cause)
+                    + "; looked for " + from + "; on " + platform() + " with Java "
+                    + Runtime.version().feature() + "; name a file by -D" + PATH_PROPERTY
+                    + "=<file>, a binding by -D" + BINDING_PROPERTY + "=ffm or jna", cause);
         }
     }
 
-    private static Binding bind() throws IOException {
+    private static String rootOf(Throwable cause) {
+        Throwable root = cause;
+        while (root.getCause() != null) {
+            root = root.getCause();
+        }
+        return root.getMessage() == null ? root.toString() : root.getMessage();
+    }
+
+    private static Binding checked(Binding binding) throws IOException {
+        int version = binding.abiVersion();
+        if (Integer.compareUnsigned(version, ABI_VERSION) < 0) {
+            throw new IOException("its ABI version is " + version + "; needed: " + ABI_VERSION);
+        }
+        return binding;
+    }
+
+    private static Binding bind(Path file) throws IOException {
         boolean ffm = Runtime.version().feature() >= FFM_SINCE;
         String wanted = System.getProperty(BINDING_PROPERTY, ffm ? "ffm" : "jna");
         switch (wanted) {
             case "jna":
-                return new JnaBinding(path);
+                return new JnaBinding(file);
             case "ffm":
                 if (!ffm) {
                     throw new IOException("the binding ffm needs Java " + FFM_SINCE);
                 }
-                return foreign();
+                return foreign(file);
             default:
                 throw new IOException("there is no binding " + wanted);
         }
     }
 
     /** The class is in the part of the jar that only newer JVMs see. */
-    private static Binding foreign() throws IOException {
+    private static Binding foreign(Path file) throws IOException {
         try {
             return (Binding) Class.forName("dev.oncegate.FfmBinding")
                     .getDeclaredConstructor(Path.class)
-                    .newInstance(path);
+                    .newInstance(file);
+        } catch (ClassNotFoundException cause) {
+            throw new IOException("this copy of the classes has no META-INF/versions/22", null);
+        } catch (InvocationTargetException cause) {
+            throw new IOException(cause.getTargetException());
         } catch (ReflectiveOperationException cause) {
-            throw new IOException("the binding ffm is missing in this jar", cause);
+            throw new IOException(cause);
         }
     }
 
@@ -116,25 +134,15 @@ final class Library {
     static String platform() {
         String system = System.getProperty("os.name").toLowerCase(Locale.ROOT);
         String machine = System.getProperty("os.arch").toLowerCase(Locale.ROOT);
-        if (machine.equals("amd64")) {
-            machine = "x86_64";
-        }
-        return system.replace(" ", "") + "-" + machine;
+        return system.replace(" ", "") + "-" + (machine.equals("amd64") ? "x86_64" : machine);
     }
 
-    /** Copies the library out of the jar, into a directory that only this user can enter. */
-    private static Path extracted(String resource) throws IOException {
+    private static void extract(String resource, Path file) throws IOException {
         try (InputStream in = Library.class.getClassLoader().getResourceAsStream(resource)) {
             if (in == null) {
                 throw new IOException("there is no such resource");
             }
-            Path directory = Files.createTempDirectory("oncegate",
-                    PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
-            Path file = directory.resolve(FILE);
             Files.copy(in, file);
-            file.toFile().deleteOnExit();
-            directory.toFile().deleteOnExit();
-            return file;
         }
     }
 }

@@ -43,6 +43,11 @@ final class Outcomes {
         return at;
     }
 
+    /** The same; tells its address, none for null. */
+    static long pointer(Frame frame, Outcome outcome) {
+        return outcome == null ? 0 : frame.pointer(write(frame, outcome));
+    }
+
     private static byte[] utf8(String text) {
         return text.getBytes(StandardCharsets.UTF_8);
     }
@@ -75,9 +80,8 @@ final class Outcomes {
         frame.memory.putLong(cursor, 0);
         frame.bytes(all, packed, size);
         for (int i = 0; i < count; i++) {
-            frame.check(Library.BINDING.metadataNext(
-                    frame.pointer(all), frame.pointer(cursor), frame.pointer(name), frame.pointer(value),
-                    frame.pointer(Frame.ERROR)));
+            frame.call(Export.METADATA_NEXT, frame.pointer(all),
+                    frame.pointer(cursor), frame.pointer(name), frame.pointer(value));
             pairs.add(new Outcome.Pair(referred(frame, name), referred(frame, value)));
         }
         return List.copyOf(pairs);

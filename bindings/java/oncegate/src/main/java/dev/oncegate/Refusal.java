@@ -11,6 +11,11 @@ record Refusal(
         return new Refusal(status, field, field + ": " + detail, false, Duration.ZERO);
     }
 
+    /** The refusal of an element of a batch, of which the status is known. */
+    static Refusal of(Status status) {
+        return new Refusal(status, "", status.text(), status.isTransient(), Duration.ZERO);
+    }
+
     OncegateException exception() {
         return status.exception(this);
     }

@@ -1,5 +1,6 @@
 package dev.oncegate;
 
+import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.Map;
@@ -86,6 +87,8 @@ public enum Status {
     /** This process holds as many engines as it may. */
     TOO_MANY_HANDLES(110, FullException::new);
 
+    private static final int TRANSIENT = Frame.OUT;
+    private static final int TEXT = Frame.OUT + 8;
     private static final Map<Integer, Status> BY_NUMBER = new HashMap<>();
 
     static {
@@ -107,6 +110,37 @@ public enum Status {
      */
     public int number() {
         return number;
+    }
+
+    /**
+     * What it means, for people.
+     *
+     * @return the text of the engine's own table
+     */
+    public String text() {
+        return described(frame -> {
+            long data = frame.memory.getLong(TEXT + Layout.Bytes.DATA);
+            int length = (int) frame.memory.getLong(TEXT + Layout.Bytes.LEN);
+            return new String(Library.BINDING.read(data, length), StandardCharsets.UTF_8);
+        });
+    }
+
+    /**
+     * Whether the same call may work later, without anybody changing anything.
+     *
+     * @return false where it will not
+     */
+    public boolean isTransient() {
+        return described(frame -> frame.memory.getInt(TRANSIENT) != 0);
+    }
+
+    private <T> T described(Function<Frame, T> read) {
+        Library.require();
+        return Frames.use(Frames.SMALL, frame -> {
+            frame.call(Export.STATUS_DESCRIBE,
+                    number, 0, frame.pointer(TEXT), frame.pointer(TRANSIENT));
+            return read.apply(frame);
+        });
     }
 
     /** The status of a number; one that this version does not know is an unsupported one. */

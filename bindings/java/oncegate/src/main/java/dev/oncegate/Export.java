@@ -1,0 +1,67 @@
+package dev.oncegate;
+
+import java.util.Locale;
+
+/**
+ * Functions of the library that {@link Binding#call} calls, by the header's names without the
+ * prefix, and the kinds of their parameters: {@code p} a pointer, a handle or 64 bits, {@code i}
+ * 32 bits, {@code d} a double as its bits, {@code b} an {@code oncegate_bytes} by value, given by
+ * its address.
+ */
+enum Export {
+    CHECK_ABI("ip"),
+    STATUS_DESCRIBE("ipppp"),
+    METADATA_NEXT("bpppp"),
+    ENGINE_OPEN("ppp"),
+    ENGINE_CLOSE("pp"),
+    REQUIRED_BYTES("ppp"),
+    ENGINE_ADVANCE_CLOCK("ppp"),
+    ENGINE_SWEEP("pppp"),
+    ENGINE_EVENTS("pppppp"),
+    ENGINE_SET_QUOTA("pibpp"),
+    ENGINE_REMOVE_QUOTA("pibp"),
+    ENGINE_RESOLVE("ppipp"),
+    ENGINE_ROTATE_SECRET("pbp"),
+    ENGINE_FINISH_ROTATION("pp"),
+    ENGINE_BURY_DEAD("ppp"),
+    ENGINE_STATS("ppp"),
+    FINGERPRINT("pppp"),
+    LEASE_FAIL("ppippp");
+
+    /** Kinds of parameters. */
+    enum Parameter {
+        LONG,
+        INT,
+        DOUBLE,
+        BYTES
+    }
+
+    private final String symbol;
+    private final Parameter[] parameters;
+
+    Export(String kinds) {
+        symbol = "oncegate_" + name().toLowerCase(Locale.ROOT);
+        parameters = new Parameter[kinds.length()];
+        for (int i = 0; i < parameters.length; i++) {
+            parameters[i] = switch (kinds.charAt(i)) {
+                case 'p' -> Parameter.LONG;
+                case 'i' -> Parameter.INT;
+                case 'd' -> Parameter.DOUBLE;
+                case 'b' -> Parameter.BYTES;
+                default -> throw new AssertionError(kinds);
+            };
+        }
+    }
+
+    String symbol() {
+        return symbol;
+    }
+
+    int parameters() {
+        return parameters.length;
+    }
+
+    Parameter parameter(int index) {
+        return parameters[index];
+    }
+}
