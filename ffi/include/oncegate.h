@@ -14,7 +14,6 @@
  * ONCEGATE_BAD_HANDLE, ONCEGATE_POISONED and ONCEGATE_PANICKED; those on an engine
  * ONCEGATE_FORKED, in a child that has no part in its table.
  */
-
 #ifndef ONCEGATE_H
 #define ONCEGATE_H
 
@@ -792,8 +791,8 @@ oncegate_status oncegate_engine_open(const struct oncegate_options *options,
 
 // Closes an engine. `NULL` is fine, and nothing happens.
 //
-// Calls that are under way in other threads are waited for; those that block return
-// `ONCEGATE_CLOSED` within 50 ms. Leases that are held stay as they are: they lapse, unless
+// Calls that are under way in other threads are waited for; those that block return at once,
+// with `ONCEGATE_CLOSED`. Leases that are held stay as they are: they lapse, unless
 // another process of the host ends them. A handle that was closed before is
 // `ONCEGATE_BAD_HANDLE`.
 oncegate_status oncegate_engine_close(struct oncegate_engine *engine, struct oncegate_error *error);
@@ -953,8 +952,6 @@ oncegate_status oncegate_metadata_next(struct oncegate_bytes packed,
 }  // extern "C"
 #endif  // __cplusplus
 
-#endif  /* ONCEGATE_H */
-
 /* What every structure that may grow begins as: zeros, and its size. */
 static inline oncegate_options oncegate_options_init(void) {
     oncegate_options options;
@@ -1005,3 +1002,5 @@ static inline oncegate_bytes oncegate_text(const char *text) {
     bytes.len = strlen(text);
     return bytes;
 }
+
+#endif /* ONCEGATE_H */

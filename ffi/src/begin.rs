@@ -98,16 +98,11 @@ unsafe impl Plain for RawAdmission {}
 // SAFETY: `repr(C)`, numbers and pointers.
 unsafe impl Plain for Hashed {}
 
-impl Default for Lease {
-    fn default() -> Self {
-        Self { token: [0; 32] }
-    }
-}
-
-/// How to begin, and how long to wait.
+/// How to begin.
 pub(crate) struct How {
     pub(crate) options: BeginOptions,
-    wait: Option<Duration>,
+    /// How long to wait for another's attempt; `None`: as the engine's options say.
+    pub(crate) wait: Option<Duration>,
 }
 
 /// Looks at the options of a call; `NULL` is all zeros.
@@ -135,12 +130,10 @@ pub(crate) unsafe fn begin_options(
         options = options.run_due();
     }
     let wait = given_ms(raw.wait_ms);
-    match wait {
-        None => {}
-        Some(Duration::ZERO) => options = options.on_conflict(OnConflict::Conflict),
-        Some(limit) => options = options.on_conflict(OnConflict::Wait(limit)),
+    if let Some(limit) = wait {
+        options = options.on_conflict(OnConflict::Wait(limit));
     }
-    Ok(How { options, wait: wait.filter(|limit| !limit.is_zero()) })
+    Ok(How { options, wait })
 }
 
 /// Asks to run a request.
@@ -326,10 +319,11 @@ fn begin_one(
     admission: Out<RawAdmission>,
 ) -> Result<(), Refusal> {
     let mut outcome = Outcome::default();
-    let answer = match how.wait {
-        None => engine.engine.begin_into(prepared, &how.options, &mut outcome)?,
-        Some(limit) => wait(engine, prepared, &how.options, limit, &mut outcome)?,
-    };
+    let answer = engine.engine.begin_into(prepared, &how.options, &mut outcome)?;
+    if matches!(answer, Admission::InProgress { .. } | Admission::Scheduled { .. }) {
+        // Whoever waits is sent back when the handle is closed.
+        engine.check_open("engine")?;
+    }
     let (answer, needed) = describe(answer, &mut buffer);
     match answer {
         Some(answer) => {
@@ -342,42 +336,6 @@ fn begin_one(
             buffer.finish(needed);
             Err(Refusal::new(ONCEGATE_BUFFER_TOO_SMALL, "buffer", detail))
         }
-    }
-}
-
-/// Waits in slices, so that closing the engine ends it soon.
-fn wait<'e, 'b>(
-    engine: &'e Held<Opened>,
-    prepared: &Prepared<'_>,
-    options: &BeginOptions,
-    limit: Duration,
-    outcome: &'b mut Outcome,
-) -> Result<Admission<'e, &'b Outcome>, Refusal> {
-    let mut left = limit;
-    loop {
-        let slice = left.min(SLICE);
-        let options = options.on_conflict(OnConflict::Wait(slice));
-        let answer = engine.engine.begin_into(prepared, &options, outcome)?;
-        left -= slice;
-        let pending = matches!(answer, Admission::InProgress { .. } | Admission::Scheduled { .. });
-        if !pending || left.is_zero() {
-            // Told apart from the loop's own borrow: the buffer is filled by this answer.
-            return Ok(match answer {
-                Admission::Replayed(_) => Admission::Replayed(outcome),
-                Admission::Admitted(lease) => Admission::Admitted(lease),
-                Admission::InProgress { attempt, remaining } => {
-                    Admission::InProgress { attempt, remaining }
-                }
-                Admission::Scheduled { next_attempt, due_in } => {
-                    Admission::Scheduled { next_attempt, due_in }
-                }
-                Admission::Mismatched => Admission::Mismatched,
-                Admission::Unresolved => Admission::Unresolved,
-                Admission::OutcomeGone => Admission::OutcomeGone,
-            });
-        }
-        drop(answer);
-        engine.check_open("engine")?;
     }
 }
 
@@ -459,6 +417,3 @@ impl Batch {
         self.buffer.finish(self.needed);
     }
 }
-
-/// How soon a call that waits notices that its handle is being closed.
-pub(crate) const SLICE: Duration = Duration::from_millis(50);

@@ -35,7 +35,7 @@ impl<T: Send + Sync> Handles<T> {
         for (index, slot) in self.slots.iter().enumerate() {
             match slot.get_or_init(|| Box::new(Slot::new())).fill(object) {
                 Ok(generation) => {
-                    let value = generation << GENERATION_SHIFT
+                    let value = (generation << GENERATION_SHIFT)
                         | (index as u64) << INDEX_SHIFT
                         | u64::from(self.magic);
                     return Ok(std::ptr::without_provenance_mut(value as usize));
@@ -78,10 +78,15 @@ impl<T: Send + Sync> Handles<T> {
         call.map(Held).map_err(|why| self.refuse(why))
     }
 
-    /// Closes `handle`, waits until no call is under way, and gives what it stood for.
-    pub(crate) fn take<H>(&'static self, handle: *const H) -> Result<T, Refusal> {
+    /// Closes `handle`, has those who wait in a call come back by `hurry`, waits until no call is
+    /// under way, and gives what it stood for.
+    pub(crate) fn take<H>(
+        &'static self,
+        handle: *const H,
+        hurry: impl FnOnce(&T),
+    ) -> Result<T, Refusal> {
         let (slot, generation) = self.find(handle)?;
-        slot.empty(generation).ok_or_else(|| self.refuse(Refused::Unknown))
+        slot.empty(generation, hurry).ok_or_else(|| self.refuse(Refused::Unknown))
     }
 
     /// In a forked child: the threads that were inside a call are not here.

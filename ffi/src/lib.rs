@@ -13,8 +13,16 @@
 //! - **Structures that may grow** begin with their size.
 //! - **Nothing is called back.** Events, questions and waits are polled.
 //!
+//! # Safety
+//!
+//! Every function asks the same of its caller: a pointer that is not `NULL` points to what its type
+//! says, for the length of the call; what is read is written by nobody meanwhile, and what is
+//! written is touched by nobody else. Sizes and counts say how much there is. All else is checked.
+//!
 //! Unsafe code stands in `raw`, which follows the caller's pointers, in `handles`, in `entry`,
 //! and where a structure of the header is looked at.
+
+#![allow(clippy::missing_safety_doc, reason = "said above, once for all functions of the header")]
 
 mod begin;
 mod convert;

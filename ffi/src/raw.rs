@@ -286,6 +286,33 @@ impl<T: Plain> Out<T> {
     }
 }
 
+/// A place of the caller that says where a call begins, and is told where it ended.
+pub(crate) struct InOut<T> {
+    out: Out<T>,
+    value: T,
+}
+
+impl<T: Plain> InOut<T> {
+    /// # Safety
+    ///
+    /// `at` is `NULL`, or the caller's for reading and writing during the call.
+    pub(crate) unsafe fn new(field: &'static str, at: *mut T) -> Result<Self, Refusal> {
+        // SAFETY: the same contract.
+        let value = unsafe { copy(field, at.cast_const()) }?;
+        Ok(Self { out: Out { at }, value })
+    }
+
+    /// What the caller had there.
+    pub(crate) fn value(&self) -> T {
+        self.value
+    }
+
+    /// Writes the value.
+    pub(crate) fn write(self, value: T) {
+        self.out.write(value);
+    }
+}
+
 /// A place of the caller for a structure that may grow.
 pub(crate) struct OutGrown<T> {
     at: *mut T,
