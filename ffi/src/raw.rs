@@ -8,7 +8,8 @@ use std::mem::MaybeUninit;
 use std::slice;
 
 use crate::status::{
-    ONCEGATE_BAD_SIZE, ONCEGATE_BAD_VALUE, ONCEGATE_NOT_UTF8, ONCEGATE_NULL_ARGUMENT, Refusal,
+    ONCEGATE_BAD_SIZE, ONCEGATE_BAD_VALUE, ONCEGATE_BUFFER_TOO_SMALL, ONCEGATE_NOT_UTF8,
+    ONCEGATE_NULL_ARGUMENT, Refusal,
 };
 
 /// Bytes of the caller: `data` may be `NULL` where `len` is zero. They are read during the call
@@ -433,6 +434,13 @@ impl OutBytes {
         }
         self.len += bytes.len();
         Some(offset)
+    }
+
+    /// Tells the caller how many bytes are needed, and refuses the call.
+    pub(crate) fn too_small(self, needed: usize) -> Refusal {
+        let detail = format!("found room for {}; limit: at least {needed}", self.capacity);
+        self.finish(needed);
+        Refusal::new(ONCEGATE_BUFFER_TOO_SMALL, "buffer", detail)
     }
 
     /// Tells the caller how many bytes were written, or are needed.

@@ -1,0 +1,10 @@
+//! Retry policies, budgets, steps, dead letters and layouts, through the exports of the header.
+
+#[macro_use]
+mod support;
+
+mod adaptive;
+mod downstream;
+mod judging;
+mod policies;
+mod steps;
