@@ -88,9 +88,16 @@ public final class BeginOptions {
         return new BeginOptions(leaseMs, dedupWindowMs, waitMs, onLapse, runDue);
     }
 
-    /** Whether a call with these options may block. */
-    boolean waits(boolean engineWaits) {
-        return waitMs == 0 ? engineWaits : waitMs != Millis.ZERO;
+    /** Whether a call with these options may block, where the engine's options say so. */
+    boolean waits(long engineWaitMs) {
+        long ms = waitMs == 0 ? engineWaitMs : waitMs;
+        return ms != 0 && ms != Millis.ZERO;
+    }
+
+    /** The same, with the engine's wait where there is none. */
+    BeginOptions withWait(long engineWaitMs) {
+        return waitMs == 0
+                ? new BeginOptions(leaseMs, dedupWindowMs, engineWaitMs, onLapse, runDue) : this;
     }
 
     private boolean isDefault() {

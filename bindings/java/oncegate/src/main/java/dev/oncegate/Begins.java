@@ -4,6 +4,7 @@ import java.time.Duration;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
 
 /** Begin: a request asks to run, alone or in a batch. */
 final class Begins {
@@ -22,16 +23,49 @@ final class Begins {
     private static final Admission UNRESOLVED = new Admission.Unresolved();
     private static final Admission OUTCOME_GONE = new Admission.OutcomeGone();
 
-    private final Engine engine;
-    private final boolean engineWaits;
+    /** {@code ONCEGATE_ADMITTED}. */
+    static final int ADMITTED = 1;
 
-    Begins(Engine engine, boolean engineWaits) {
+    private final Engine engine;
+    private final long engineWaitMs;
+
+    Begins(Engine engine, long engineWaitMs) {
         this.engine = engine;
-        this.engineWaits = engineWaits;
+        this.engineWaitMs = engineWaitMs;
     }
 
-    Admission one(Asked asked, BeginOptions options) {
-        boolean quick = !options.waits(engineWaits) && asked.payloadBytes() <= QUICK_BYTES;
+    /** On a virtual thread that may wait: without holding a carrier. */
+    Admission one(Request request, BeginOptions options) {
+        if (options.waits(engineWaitMs) && Threads.isVirtual()) {
+            return Futures.join(async(request, options.withWait(engineWaitMs)));
+        }
+        return asked(request, options);
+    }
+
+    Admission one(Hashed hashed, BeginOptions options) {
+        if (options.waits(engineWaitMs)) {
+            return Workers.blocking(() -> asked(hashed, options));
+        }
+        return asked(hashed, options);
+    }
+
+    /** Waits without a thread, and as long as the options say. */
+    CompletableFuture<Admission> async(Request request, BeginOptions options) {
+        Admission now;
+        try {
+            // Most answers are there at once, and need no other thread.
+            now = asked(request, options.waitUpTo(Duration.ZERO));
+        } catch (OncegateException refused) {
+            return CompletableFuture.failedFuture(refused);
+        }
+        if (now instanceof Admission.InProgress || now instanceof Admission.Scheduled) {
+            return engine.waits().submit(engine, request, options);
+        }
+        return CompletableFuture.completedFuture(now);
+    }
+
+    private Admission asked(Asked asked, BeginOptions options) {
+        boolean quick = !options.waits(engineWaitMs) && asked.payloadBytes() <= QUICK_BYTES;
         int capacity = Frames.size(Frames.SMALL + asked.extraBytes());
         Frame frame = Frames.take(capacity);
         try {
@@ -44,7 +78,7 @@ final class Begins {
                         frame.pointer(Frame.BUFFER), frame.pointer(Frame.ADMISSION),
                         frame.pointer(Frame.ERROR));
                 if (status == 0) {
-                    return admission(frame, Frame.ADMISSION, rest);
+                    return admission(engine, frame, Frame.ADMISSION, rest);
                 }
                 if (status != TOO_SMALL) {
                     frame.check(status);
@@ -105,26 +139,26 @@ final class Begins {
     private Answer answer(Frame frame, int at, int rest) {
         int status = frame.memory.getInt(at + Layout.Admission.STATUS);
         if (status == 0) {
-            return admission(frame, at, rest);
+            return admission(engine, frame, at, rest);
         }
         return status == TOO_SMALL ? null : new Answer.Refused(Refusal.of(Status.of(status)).exception());
     }
 
     private Answer again(Asked request, BeginOptions options) {
         try {
-            return one(request, options.waitUpTo(Duration.ZERO));
+            return asked(request, options.waitUpTo(Duration.ZERO));
         } catch (OncegateException refused) {
             return new Answer.Refused(refused);
         }
     }
 
     /** Reads {@code oncegate_admission}. */
-    private Admission admission(Frame frame, int at, int rest) {
+    static Admission admission(Engine engine, Frame frame, int at, int rest) {
         var memory = frame.memory;
         int attempt = memory.getInt(at + Layout.Admission.ATTEMPT);
         long ms = memory.getLong(at + Layout.Admission.TIME_MS);
         return switch (memory.getInt(at + Layout.Admission.VERDICT)) {
-            case 1 -> new Admission.Admitted(new Lease(engine, frame, at + Layout.Admission.LEASE,
+            case ADMITTED -> new Admission.Admitted(new Lease(engine, frame, at + Layout.Admission.LEASE,
                     memory.getLong(at + Layout.Admission.FENCING_TOKEN), attempt,
                     memory.getInt(at + Layout.Admission.HOW), ms));
             case 2 -> new Admission.Replayed(

@@ -1,8 +1,12 @@
 package dev.oncegate;
 
 import java.lang.ref.Cleaner;
+import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.Executor;
 import java.util.function.BiFunction;
 
 /**
@@ -13,13 +17,19 @@ import java.util.function.BiFunction;
 public final class Engine implements AutoCloseable {
     static final Cleaner CLEANER = Cleaner.create();
 
+    /** {@code UINT64_MAX}: nothing is due. */
+    private static final long NEVER = -1;
+
+    /** {@code ONCEGATE_RESOLVED_UNKNOWN}. */
+    private static final int STILL_UNKNOWN = 3;
+
     private final Handle handle;
     private final Cleaner.Cleanable cleanable;
     private final Begins begins;
 
     private Engine(long handle, EngineOptions options) {
-        this.handle = new Handle(handle);
-        begins = new Begins(this, options.waits());
+        this.handle = new Handle(handle, options.set.executor);
+        begins = new Begins(this, options.set.waitMs);
         cleanable = CLEANER.register(this, this.handle);
     }
 
@@ -43,8 +53,8 @@ public final class Engine implements AutoCloseable {
      */
     public static Engine open(EngineOptions options) {
         Library.require();
-        return Frames.use(options.frameBytes(), frame -> {
-            int at = options.write(frame);
+        return Frames.use(RawOptions.frameBytes(options), frame -> {
+            int at = RawOptions.write(frame, options);
             frame.call(Export.ENGINE_OPEN, frame.pointer(at), frame.pointer(Frame.OUT));
             return new Engine(frame.memory.getLong(Frame.OUT), options);
         });
@@ -58,8 +68,8 @@ public final class Engine implements AutoCloseable {
      */
     public static long requiredBytes(EngineOptions options) {
         Library.require();
-        return Frames.use(options.frameBytes(), frame -> {
-            int at = options.write(frame);
+        return Frames.use(RawOptions.frameBytes(options), frame -> {
+            int at = RawOptions.write(frame, options);
             frame.call(Export.REQUIRED_BYTES, frame.pointer(at), frame.pointer(Frame.OUT));
             return frame.memory.getLong(Frame.OUT);
         });
@@ -105,6 +115,62 @@ public final class Engine implements AutoCloseable {
      */
     public List<Answer> beginAll(List<Request> requests, BeginOptions options) {
         return begins.all(requests, options);
+    }
+
+    /**
+     * Asks to run a request, and waits for the running attempt without a thread: platform threads
+     * do not block, and virtual ones hold no carrier. If that attempt fails, exactly one of those
+     * who wait gets the next one.
+     *
+     * <p>Cancelling the future, or completing it otherwise, ends the wait. An attempt that was
+     * admitted for it is given back then.
+     *
+     * @param request which
+     * @return the answer, however long it takes
+     */
+    public CompletableFuture<Admission> beginAsync(Request request) {
+        return beginAsync(request, BeginOptions.defaults());
+    }
+
+    /**
+     * The same with options.
+     *
+     * @param request which
+     * @param options how; {@link BeginOptions#waitUpTo} limits the wait, by the engine's clock
+     * @return the answer; failed where the request was refused
+     */
+    public CompletableFuture<Admission> beginAsync(Request request, BeginOptions options) {
+        return begins.async(request, options);
+    }
+
+    /**
+     * Runs work if its request has not run, and gives duplicates the stored outcome, by the rules
+     * of the IETF draft: a final result is stored, a retryable one or an exception lets the next
+     * attempt start.
+     *
+     * @param request which
+     * @param work what it runs
+     * @param <X> what the work may throw
+     * @return what came of it
+     * @throws X the work failed
+     */
+    public <X extends Exception> Ran run(Request request, Work<X> work) throws X {
+        return run(request, RunOptions.defaults(), work);
+    }
+
+    /**
+     * The same with options.
+     *
+     * @param request which
+     * @param options how it begins and ends
+     * @param work what it runs
+     * @param <X> what the work may throw
+     * @return what came of it
+     * @throws X the work failed
+     */
+    public <X extends Exception> Ran run(Request request, RunOptions options, Work<X> work)
+            throws X {
+        return Runs.run(this, request, options, work);
     }
 
     /**
@@ -183,6 +249,121 @@ public final class Engine implements AutoCloseable {
                     frame.memory.getInt(info + Layout.LeaseInfo.ATTEMPT),
                     frame.memory.getInt(info + Layout.LeaseInfo.HOW),
                     frame.memory.getLong(info + Layout.LeaseInfo.REMAINING_MS));
+        });
+    }
+
+    /**
+     * Waits for an attempt that is due, of any operation: for workers.
+     *
+     * @param timeout how long, of real time; zero: not at all
+     * @return the attempt; empty where none was due in time
+     */
+    public Optional<Attempt> nextAttempt(Duration timeout) {
+        return Workers.next(this, timeout);
+    }
+
+    /**
+     * The same for several at once.
+     *
+     * @param most how many at most, at least 1; a call takes up to 1,024
+     * @param timeout how long to wait for the first, of real time; zero: not at all
+     * @return the attempts
+     */
+    public List<Attempt> nextAttempts(int most, Duration timeout) {
+        return Workers.next(this, most, timeout);
+    }
+
+    /**
+     * Sees to retries that are due, for whoever has neither a driver nor workers that wait.
+     *
+     * @param limit how many records are looked at, at most
+     * @return what it did, and when to call it again
+     */
+    public Driven advance(long limit) {
+        return Frames.use(Frames.SMALL, frame -> {
+            int at = frame.room(RetryLayout.Driven.SIZE);
+            frame.call(Export.ADVANCE, handle(), limit, frame.pointer(at));
+            var memory = frame.memory;
+            long due = memory.getLong(at + RetryLayout.Driven.DUE_IN_MS);
+            return new Driven(
+                    memory.getLong(at + RetryLayout.Driven.LOOKED_AT),
+                    memory.getLong(at + RetryLayout.Driven.READY),
+                    due == NEVER ? Optional.empty() : Optional.of(Millis.duration(due)),
+                    memory.getInt(at + RetryLayout.Driven.MORE) != 0);
+        });
+    }
+
+    /**
+     * Sets how attempts of an operation are retried, in this process.
+     *
+     * @param operation that of {@link Lease#retryLater}
+     * @param policy null: the engine's own
+     * @param maxInFlight how many of them are handed out at a time; zero: no limit
+     * @throws QuotaExceededException 1,024 operations have settings
+     */
+    public void setOperation(String operation, RetryPolicy policy, long maxInFlight) {
+        byte[] name = operation.getBytes(StandardCharsets.UTF_8);
+        long bytes = name.length + (policy == null ? 0 : policy.bytes());
+        Frames.use(Frames.size(Frames.SMALL + bytes), frame -> {
+            frame.call(Export.SET_OPERATION, handle(), frame.argument(name),
+                    policy == null ? 0 : policy.write(frame), maxInFlight);
+            return null;
+        });
+    }
+
+    /**
+     * The retry budgets.
+     *
+     * @return a view
+     */
+    public Budgets budgets() {
+        return new Budgets(this);
+    }
+
+    /**
+     * Tells the adaptive backoff how loaded this process is, or what it calls. Tell it at least as
+     * often as its quiet time.
+     *
+     * @param load 0 to 1
+     */
+    public void setLoad(double load) {
+        call(Export.SET_LOAD, Double.doubleToRawLongBits(load));
+    }
+
+    /**
+     * The dead letters.
+     *
+     * @return a view
+     */
+    public DeadLetters deadLetters() {
+        return new DeadLetters(this);
+    }
+
+    /**
+     * Requests of which nobody knows whether they took effect, for a reconciler; the engine has to
+     * be opened with {@link EngineOptions.Builder#reconcile}.
+     *
+     * @param most how many at most, at least 1
+     * @return questions, to be answered by {@link #answer}
+     */
+    public List<Question> questions(int most) {
+        return Workers.questions(this, most);
+    }
+
+    /**
+     * Answers a question.
+     *
+     * @param question which
+     * @param resolution what is known now; null: still nothing, ask again later
+     * @throws NotFoundException it was answered, or asked by nobody
+     */
+    public void answer(Question question, Resolution resolution) {
+        Outcome outcome = resolution == null ? null : resolution.outcome;
+        Frames.use(Outcomes.frameBytes(outcome), frame -> {
+            frame.call(Export.RECONCILE_ANSWER, handle(), question.fencingToken(),
+                    resolution == null ? STILL_UNKNOWN : resolution.kind,
+                    Outcomes.pointer(frame, outcome));
+            return null;
         });
     }
 
@@ -326,16 +507,41 @@ public final class Engine implements AutoCloseable {
         return handle.address;
     }
 
+    Waits waits() {
+        return handle.waits();
+    }
+
     /** What closing needs. It does not keep the engine. */
     private static final class Handle implements Runnable {
         final long address;
+        private final Executor executor;
+        private Waits waits;
+        private boolean closed;
 
-        Handle(long address) {
+        Handle(long address, Executor executor) {
             this.address = address;
+            this.executor = executor;
+        }
+
+        /** The set of waits, made when it is first needed. */
+        synchronized Waits waits() {
+            if (waits == null) {
+                if (closed) {
+                    throw Refusal.of(Status.BAD_HANDLE).exception();
+                }
+                waits = new Waits(address, executor);
+            }
+            return waits;
         }
 
         @Override
         public void run() {
+            synchronized (this) {
+                closed = true;
+                if (waits != null) {
+                    waits.close();
+                }
+            }
             Frames.use(Frames.SMALL, frame -> frame.status(Export.ENGINE_CLOSE, address));
         }
     }

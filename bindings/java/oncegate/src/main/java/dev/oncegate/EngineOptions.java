@@ -4,6 +4,8 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Objects;
+import java.util.concurrent.Executor;
+import java.util.concurrent.ForkJoinPool;
 
 /**
  * How an engine is opened. What is not set has the default of the engine; what breaks a rule is
@@ -52,37 +54,10 @@ public final class EngineOptions {
         UUID
     }
 
-    /** What a full table does with a new record. The order is the header's. */
-    public enum OnFull {
-        /** The finished record that was used least recently makes room. */
-        EVICT_LRU,
-        /** The new record is refused. */
-        REJECT
-    }
-
-    /** What happens where there is no room for a dead letter. The order is the header's. */
-    public enum OnLettersFull {
-        /** The oldest dead letter goes for a new one. */
-        DROP_OLDEST,
-        /** The record fails without a dead letter. */
-        REJECT
-    }
-
-    /** What is accepted of the file of a shared table. The order is that of the header's bits. */
-    public enum FileFlag {
-        /** The file is for its owner and his group. */
-        GROUP,
-        /** A file of another owner is accepted. */
-        FOREIGN_OWNER,
-        /** A symbolic link is followed. */
-        SYMLINK,
-        /** A file system that is not local, or not in memory, is accepted. */
-        ANY_FILE_SYSTEM
-    }
-
     private static final EngineOptions DEFAULTS = new Builder().build();
 
-    private final Builder set;
+    /** What was set; never changed any more. */
+    final Builder set;
 
     private EngineOptions(Builder set) {
         this.set = set;
@@ -106,117 +81,49 @@ public final class EngineOptions {
         return new Builder();
     }
 
-    /** Whether a call that says nothing of it waits for a running attempt. */
-    boolean waits() {
-        return set.waitMs != 0 && set.waitMs != Millis.ZERO;
-    }
-
-    boolean manualClock() {
-        return set.clock == Clock.MANUAL.ordinal();
-    }
-
-    /** Roughly how many bytes of a frame they take. */
-    int frameBytes() {
-        return Frames.SMALL
-                + length(set.path) + length(set.secret) + length(set.retiringSecret)
-                + 8 * set.fillLevels.length;
-    }
-
-    private static int length(byte[] bytes) {
-        return bytes == null ? 0 : bytes.length + 8;
-    }
-
-    /** Writes {@code oncegate_options}; tells where. */
-    int write(Frame frame) {
-        int at = frame.zeros(Layout.Options.SIZE);
-        var memory = frame.memory;
-        memory.putLong(at + Layout.Options.STRUCT_SIZE, Layout.Options.SIZE);
-        memory.putLong(at + Layout.Options.CAPACITY, set.capacity);
-        memory.putLong(at + Layout.Options.OUTCOME_BYTES, set.outcomeBytes);
-        memory.putLong(at + Layout.Options.INLINE_OUTCOME, set.inlineOutcome);
-        memory.putLong(at + Layout.Options.OUTCOME_LIMIT, set.outcomeLimit);
-        memory.putLong(at + Layout.Options.LEASE_MS, set.leaseMs);
-        memory.putLong(at + Layout.Options.DEDUP_WINDOW_MS, set.dedupWindowMs);
-        memory.putLong(at + Layout.Options.WAIT_MS, set.waitMs);
-        memory.putLong(at + Layout.Options.MAX_PROCESSES, set.maxProcesses);
-        memory.putLong(at + Layout.Options.MAX_SCOPES, set.maxScopes);
-        memory.putLong(at + Layout.Options.MAX_WAITERS, set.maxWaiters);
-        memory.putInt(at + Layout.Options.REACH, set.reach);
-        memory.putInt(at + Layout.Options.FILE_FLAGS, set.fileFlags);
-        frame.bytes(at + Layout.Options.PATH, set.path);
-        frame.bytes(at + Layout.Options.SECRET, set.secret);
-        frame.bytes(at + Layout.Options.RETIRING_SECRET, set.retiringSecret);
-        memory.putInt(at + Layout.Options.FINGERPRINT_MODE, set.fingerprintMode);
-        memory.putInt(at + Layout.Options.KEYS, set.keys);
-        memory.putLong(at + Layout.Options.KEY_MIN_LEN, set.keyMinLength);
-        memory.putLong(at + Layout.Options.KEY_MAX_LEN, set.keyMaxLength);
-        memory.putInt(at + Layout.Options.REFUSE_PREDICTABLE_KEYS, set.refusePredictableKeys);
-        memory.putInt(at + Layout.Options.CLOCK, set.clock);
-        memory.putInt(at + Layout.Options.ON_LAPSE, set.onLapse);
-        memory.putInt(at + Layout.Options.ON_FULL, set.onFull);
-        set.defaultQuota.write(frame, at + Layout.Options.DEFAULT_QUOTA);
-        set.unauthenticatedQuota.write(frame, at + Layout.Options.UNAUTHENTICATED_QUOTA);
-        memory.putInt(at + Layout.Options.PREFAULT, set.prefault);
-        memory.putInt(at + Layout.Options.TINY, set.tiny);
-        if (set.fillLevels.length > 0) {
-            int levels = frame.room(8 * set.fillLevels.length);
-            for (int i = 0; i < set.fillLevels.length; i++) {
-                memory.putDouble(levels + 8 * i, set.fillLevels[i]);
-            }
-            memory.putLong(at + Layout.Options.FILL_LEVELS, frame.pointer(levels));
-            memory.putLong(at + Layout.Options.FILL_LEVEL_COUNT, set.fillLevels.length);
-        }
-        memory.putLong(at + Layout.Options.TICKER_PERIOD_MS, set.tickerPeriodMs);
-        memory.putInt(at + Layout.Options.DRIVER, set.driver);
-        memory.putInt(at + Layout.Options.ON_LETTERS_FULL, set.onLettersFull);
-        memory.putLong(at + Layout.Options.MAX_IN_FLIGHT, set.maxInFlight);
-        memory.putLong(at + Layout.Options.MAX_RETRYING, set.maxRetrying);
-        memory.putLong(at + Layout.Options.CONTEXT_LIMIT, set.contextLimit);
-        memory.putLong(at + Layout.Options.STEPS_LIMIT, set.stepsLimit);
-        memory.putLong(at + Layout.Options.MAX_DEAD_LETTERS, set.maxDeadLetters);
-        memory.putLong(at + Layout.Options.JITTER_SEED, set.jitterSeed);
-        return at;
-    }
-
     /** Collects options; not for several threads at once. */
     public static final class Builder implements Cloneable {
-        private long capacity;
-        private long outcomeBytes;
-        private long inlineOutcome;
-        private long outcomeLimit;
-        private long leaseMs;
-        private long dedupWindowMs;
-        private long waitMs;
-        private long maxProcesses;
-        private long maxScopes;
-        private long maxWaiters;
-        private int reach;
-        private int fileFlags;
-        private byte[] path;
-        private byte[] secret;
-        private byte[] retiringSecret;
-        private int fingerprintMode;
-        private int keys;
-        private long keyMinLength;
-        private long keyMaxLength;
-        private int refusePredictableKeys;
-        private int clock;
-        private int onLapse;
-        private int onFull;
-        private Quota defaultQuota = Quota.unlimited();
-        private Quota unauthenticatedQuota = Quota.unlimited();
-        private int prefault;
-        private int tiny;
-        private double[] fillLevels = new double[0];
-        private long tickerPeriodMs;
-        private int driver;
-        private int onLettersFull;
-        private long maxInFlight;
-        private long maxRetrying;
-        private long contextLimit;
-        private long stepsLimit;
-        private long maxDeadLetters;
-        private long jitterSeed;
+        long capacity;
+        long outcomeBytes;
+        long inlineOutcome;
+        long outcomeLimit;
+        long leaseMs;
+        long dedupWindowMs;
+        long waitMs;
+        long maxProcesses;
+        long maxScopes;
+        long maxWaiters;
+        int reach;
+        int fileFlags;
+        byte[] path;
+        byte[] secret;
+        byte[] retiringSecret;
+        int fingerprintMode;
+        int keys;
+        long keyMinLength;
+        long keyMaxLength;
+        int refusePredictableKeys;
+        int clock;
+        int onLapse;
+        int onFull;
+        Quota defaultQuota = Quota.unlimited();
+        Quota unauthenticatedQuota = Quota.unlimited();
+        int prefault;
+        int tiny;
+        double[] fillLevels = new double[0];
+        long tickerPeriodMs;
+        int driver;
+        int onLettersFull;
+        long maxInFlight;
+        long maxRetrying;
+        long contextLimit;
+        long stepsLimit;
+        long maxDeadLetters;
+        long jitterSeed;
+        RetryPolicy retryPolicy;
+        Adaptive adaptive;
+        int reconcile;
+        Executor executor = ForkJoinPool.commonPool();
 
         private Builder() {}
 
@@ -623,6 +530,52 @@ public final class EngineOptions {
          */
         public Builder jitterSeed(long seed) {
             jitterSeed = seed == 0 ? Millis.ZERO : seed;
+            return this;
+        }
+
+        /**
+         * When records are tried again of operations that have no policy of their own.
+         *
+         * @param policy default: full jitter below 1 s, 2 s, 4 s and so on, at most 120 s; ten
+         *     attempts
+         * @return this
+         */
+        public Builder retryPolicy(RetryPolicy policy) {
+            retryPolicy = Objects.requireNonNull(policy, "policy");
+            return this;
+        }
+
+        /**
+         * Draws delays out under load.
+         *
+         * @param adaptive default: never
+         * @return this
+         */
+        public Builder adaptive(Adaptive adaptive) {
+            this.adaptive = Objects.requireNonNull(adaptive, "adaptive");
+            return this;
+        }
+
+        /**
+         * Whether records in doubt are noted for {@link Engine#questions}.
+         *
+         * @param reconcile default: they are not
+         * @return this
+         */
+        public Builder reconcile(boolean reconcile) {
+            this.reconcile = reconcile ? 1 : 0;
+            return this;
+        }
+
+        /**
+         * Where futures of {@link Engine#beginAsync} are completed, and what depends on them runs
+         * unless it says otherwise.
+         *
+         * @param executor default: the common pool
+         * @return this
+         */
+        public Builder executor(Executor executor) {
+            this.executor = Objects.requireNonNull(executor, "executor");
             return this;
         }
 

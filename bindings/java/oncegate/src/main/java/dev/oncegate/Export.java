@@ -26,7 +26,44 @@ enum Export {
     ENGINE_BURY_DEAD("ppp"),
     ENGINE_STATS("ppp"),
     FINGERPRINT("pppp"),
-    LEASE_FAIL("ppippp");
+    LEASE_FAIL("ppippp"),
+
+    WAITS_OPEN("ppp"),
+    WAITS_CLOSE("pp"),
+    WAITS_SUBMIT("pppppp"),
+    WAITS_CANCEL("ppp"),
+    WAITS_TAKE("ppppppp"),
+
+    RETRY_LATER("pppbbpp"),
+    HINT_RETRY_AFTER("bpppp"),
+    NEXT_ATTEMPT("pppppp"),
+    NEXT_ATTEMPTS("ppppppp"),
+    ADVANCE("pppp"),
+    SET_OPERATION("pbppp"),
+    BACKOFF_PREVIEW("ppppppp"),
+    SET_RETRY_BUDGET("ppp"),
+    SET_OPERATION_BUDGET("pbpp"),
+    SET_SCOPE_BUDGET("pibpp"),
+    REMOVE_SCOPE_BUDGET("pibp"),
+    SET_LOAD("pdp"),
+    JUDGE("iipp"),
+    METHOD_CLASS("bpp"),
+
+    STEP_FIND("ppbpppp"),
+    STEP_FINISH("ppbbp"),
+    STEP_LAST("pppppp"),
+    STEP_UNDONE("ppbp"),
+    DOWNSTREAM_KEY("ppbbppp"),
+    ATTEMPT_HEADERS("ppbppp"),
+
+    RECONCILE_POLL("ppppppp"),
+    RECONCILE_ANSWER("ppipp"),
+    LETTERS("pppppppppp"),
+    LETTER_SHOW("pppppppp"),
+    LETTER_REDRIVE("ppp"),
+    LETTER_DISCARD("ppp"),
+    LETTERS_REDRIVE("ppppp"),
+    LETTERS_DISCARD("ppppp");
 
     /** Kinds of parameters. */
     enum Parameter {

@@ -108,6 +108,11 @@ final class Frame {
         return memory.getLong(BUFFER + Layout.Buffer.NEEDED);
     }
 
+    /** A size or an offset that the library wrote: within this frame. */
+    int size(int at) {
+        return Math.toIntExact(memory.getLong(at));
+    }
+
     byte[] read(int at, int length) {
         byte[] bytes = new byte[length];
         memory.get(at, bytes);

@@ -68,6 +68,27 @@ final class Frames {
         }
     }
 
+    /**
+     * The same, for an answer of unknown size, for which {@code body} offers the rest of the
+     * frame. Where it gives null it did not fit: then it is called again with as much as needed.
+     */
+    static <T> T filled(int capacity, Function<Frame, T> body) {
+        Frame frame = take(capacity);
+        try {
+            while (true) {
+                T answer = body.apply(frame);
+                if (answer != null) {
+                    return answer;
+                }
+                long needed = capacity + frame.needed();
+                give(frame);
+                frame = take(size(needed));
+            }
+        } finally {
+            give(frame);
+        }
+    }
+
     /** A size that a frame can have. */
     static int size(long bytes) {
         if (bytes > Integer.MAX_VALUE - 8) {

@@ -166,7 +166,10 @@ final class Layout {
         static final int STEPS_LIMIT = 296;
         static final int MAX_DEAD_LETTERS = 304;
         static final int JITTER_SEED = 312;
-        static final int SIZE = 320;
+        static final int RETRY_POLICY = 320;
+        static final int ADAPTIVE = 328;
+        static final int RECONCILE = 336;
+        static final int SIZE = 344;
     }
 
     /** {@code oncegate_hashed}. */

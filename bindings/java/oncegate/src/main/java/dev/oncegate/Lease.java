@@ -3,7 +3,9 @@ package dev.oncegate;
 import java.lang.ref.Cleaner;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
 import java.time.Duration;
+import java.util.List;
 
 /**
  * The exclusive right to run one attempt, until it is ended or its time is over.
@@ -11,13 +13,16 @@ import java.time.Duration;
  * <p><b>A lease is not a lock.</b> A holder that was paused may still run after its lease lapsed;
  * only a store that checks the {@link #fencingToken} keeps it out.
  *
- * <p>End it by {@link #complete}, {@link #fail}, {@link #abandon} or {@code retryLater}.
+ * <p>End it by {@link #complete}, {@link #fail}, {@link #abandon} or {@link #retryLater}.
  * {@link #close} abandons it unless it was ended, so that a block {@code try (lease) { … }} never
  * leaves a record stuck.
  */
 public final class Lease implements AutoCloseable {
     /** How many bytes a token has. */
     public static final int TOKEN_BYTES = 32;
+
+    /** {@code ONCEGATE_DOWNSTREAM_KEY_SIZE}. */
+    private static final int KEY_SIZE = 44;
 
     private final Held held;
     private final Cleaner.Cleanable cleanable;
@@ -159,6 +164,85 @@ public final class Lease implements AutoCloseable {
     }
 
     /**
+     * Leaves the next attempt to the engine: a worker of any process gets it when it is due, by
+     * the policy of the operation.
+     *
+     * @param error why this attempt failed
+     * @param operation which code runs the next one, 1 to 255 bytes in UTF-8
+     * @param context what that code needs
+     * @return when it is due, or why there is none
+     * @throws FencedException the attempt is no longer the caller's
+     */
+    public Later retryLater(AttemptError error, String operation, byte[] context) {
+        byte[] name = operation.getBytes(StandardCharsets.UTF_8);
+        long bytes = error.bytes() + name.length + context.length;
+        return Frames.use(Frames.size(Frames.SMALL + bytes), frame -> {
+            int at = frame.room(RetryLayout.Later.SIZE);
+            settled(frame, frame.status(Export.RETRY_LATER, held.engine.handle(), pointer(frame),
+                    error.write(frame), frame.argument(name), frame.argument(context),
+                    frame.pointer(at)));
+            var memory = frame.memory;
+            return memory.getInt(at + RetryLayout.Later.VERDICT) == 1
+                    ? new Later.Scheduled(
+                            memory.getInt(at + RetryLayout.Later.NEXT_ATTEMPT),
+                            Millis.duration(memory.getLong(at + RetryLayout.Later.DUE_IN_MS)))
+                    : new Later.Ended(Buried.of(memory.getInt(at + RetryLayout.Later.REASON)));
+        });
+    }
+
+    /**
+     * The finished steps of the request, which later attempts find.
+     *
+     * @return a view, for this attempt
+     */
+    public Steps steps() {
+        return new Steps(this);
+    }
+
+    /**
+     * An idempotency key for the one call of this request to a service: the same in every attempt,
+     * and another one for every request and service. It tells nothing of the caller's own key.
+     *
+     * @param service 1 to 255 bytes in UTF-8
+     * @return 43 letters, digits, dashes and underscores
+     * @throws FencedException the attempt is no longer the caller's
+     */
+    public String downstreamKey(String service) {
+        return downstreamKey(service, "");
+    }
+
+    /**
+     * The same, for one of several calls of this request to a service.
+     *
+     * @param service 1 to 255 bytes in UTF-8
+     * @param step which call, 1 to 255 bytes in UTF-8
+     * @return 43 letters, digits, dashes and underscores
+     * @throws FencedException the attempt is no longer the caller's
+     */
+    public String downstreamKey(String service, String step) {
+        byte[] name = service.getBytes(StandardCharsets.UTF_8);
+        byte[] call = step.getBytes(StandardCharsets.UTF_8);
+        return Frames.use(Frames.SMALL + name.length + call.length, frame -> {
+            frame.call(Export.DOWNSTREAM_KEY, held.engine.handle(), pointer(frame),
+                    frame.argument(name), frame.argument(call), frame.pointer(Frame.OUT),
+                    KEY_SIZE);
+            return frame.field(Frame.OUT, KEY_SIZE);
+        });
+    }
+
+    /**
+     * The headers of a call to a service: {@code idempotency-key}, {@code idempotency-attempt} and
+     * {@code fencing-token}.
+     *
+     * @param service 1 to 255 bytes in UTF-8
+     * @return names and values
+     * @throws FencedException the attempt is no longer the caller's
+     */
+    public List<Outcome.Pair> attemptHeaders(String service) {
+        return new Steps(this).headers(service);
+    }
+
+    /**
      * Gives the attempt back as if it had not begun: the next caller gets it at once.
      *
      * @throws FencedException the attempt is no longer the caller's
@@ -180,6 +264,15 @@ public final class Lease implements AutoCloseable {
             // What it runs is below; it runs at most once.
             cleanable.clean();
         }
+    }
+
+    Engine engine() {
+        return held.engine;
+    }
+
+    /** Writes the token; tells its address. */
+    long pointer(Frame frame) {
+        return held.pointer(frame);
     }
 
     /** The attempt is over, or another's: nothing is left to abandon. */

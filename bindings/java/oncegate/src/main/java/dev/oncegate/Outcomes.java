@@ -71,7 +71,7 @@ final class Outcomes {
     }
 
     /** Reads packed pairs, by the function that knows how they are packed. */
-    private static List<Outcome.Pair> pairs(Frame frame, int packed, int size, int count) {
+    static List<Outcome.Pair> pairs(Frame frame, int packed, int size, int count) {
         List<Outcome.Pair> pairs = new ArrayList<>(count);
         int cursor = Frame.OUT;
         int name = Frame.OUT + 8;

@@ -13,4 +13,11 @@ final class Threads {
     static boolean isVirtual() {
         return false;
     }
+
+    /** A thread that does not keep the JVM alive. */
+    static Thread daemon(String name, Runnable task) {
+        Thread thread = new Thread(task, name);
+        thread.setDaemon(true);
+        return thread;
+    }
 }
