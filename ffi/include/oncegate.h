@@ -174,6 +174,18 @@
 // Nobody knows whether it took effect: it never runs again until that is resolved.
 #define ONCEGATE_FAILURE_UNKNOWN 2
 
+// It failed, and said so.
+#define ONCEGATE_END_FAILED 1
+
+// Its lease lapsed, or its process died.
+#define ONCEGATE_END_LAPSED 2
+
+// It was given back without an error.
+#define ONCEGATE_END_GIVEN_BACK 3
+
+// How many attempts a history tells of at most.
+#define ONCEGATE_PAST_ATTEMPTS 8
+
 // The table belongs to this process alone.
 #define ONCEGATE_REACH_PROCESS 0
 
@@ -459,6 +471,9 @@
 
 // An engine, behind a handle: it has the type of a pointer, and is none. Any thread may use it.
 typedef struct oncegate_engine oncegate_engine;
+
+// A set of waits, behind a handle. Any thread may use it, several at once.
+typedef struct oncegate_waits oncegate_waits;
 
 // Whether a call worked: `ONCEGATE_OK`, or why not.
 typedef int32_t oncegate_status;
@@ -892,6 +907,18 @@ typedef struct oncegate_outcome {
     size_t metadata_count;
 } oncegate_outcome;
 
+// Where a field of a structure lies, or how large the structure is.
+typedef struct oncegate_layout {
+    // The structure, as the header calls it, zero-terminated. It is never freed.
+    const char *structure;
+    // The field, zero-terminated. `NULL`: the structure itself.
+    const char *field;
+    // Where the field begins, in bytes.
+    size_t offset;
+    // How many bytes it takes.
+    size_t size;
+} oncegate_layout;
+
 // What a lease says.
 typedef struct oncegate_lease_info {
     // For downstream stores, which refuse a token that is lower than one they have seen.
@@ -903,6 +930,92 @@ typedef struct oncegate_lease_info {
     // One of `ONCEGATE_HOW_…`: why it was admitted.
     uint32_t how;
 } oncegate_lease_info;
+
+// Which dead letters are meant. Zeros let all through.
+typedef struct oncegate_letter_filter {
+    // `sizeof(oncegate_letter_filter)`.
+    size_t struct_size;
+    // One of `ONCEGATE_BURIED_…`; `ONCEGATE_BURIED_NONE`: any.
+    uint32_t reason;
+    // Zero.
+    uint32_t reserved;
+    // Those of this operation; empty: any.
+    struct oncegate_bytes operation;
+    // Those whose last attempt ended with an error of this class; empty: any.
+    struct oncegate_bytes error_class;
+    // Those that were buried then or later, in milliseconds since 1970; zero: any.
+    uint64_t since_unix_ms;
+    // Those that were buried before then; zero: any.
+    uint64_t until_unix_ms;
+} oncegate_letter_filter;
+
+// The name of a dead letter, as long as it is one. The command line writes it as `17-3`.
+typedef struct oncegate_letter_id {
+    // Its place in the table.
+    uint32_t place;
+    // Which of those who took that place one after the other it is.
+    uint32_t generation;
+} oncegate_letter_id;
+
+// A record that failed for good, and where what is kept of it lies in the caller's buffer.
+typedef struct oncegate_letter {
+    // By which it is shown, redriven and discarded.
+    struct oncegate_letter_id id;
+    // One of `ONCEGATE_BURIED_…`: why it is not tried again.
+    uint32_t reason;
+    // How many attempts there were, all told.
+    uint32_t attempts;
+    // How many of them its history tells of, the first and the last; see `oncegate_letter_show`.
+    uint32_t past_count;
+    // How many were left out between those.
+    uint32_t left_out;
+    // How many steps were finished and not undone.
+    uint32_t step_count;
+    // Zero.
+    uint32_t reserved;
+    // When it failed for good, in milliseconds since 1970 by the wall clock.
+    uint64_t buried_unix_ms;
+    // Where the operation that would run it begins in the buffer.
+    size_t operation_offset;
+    // How many bytes it has.
+    size_t operation_len;
+    // Where the context begins, as `oncegate_retry_later` was given it.
+    size_t context_offset;
+    // How many bytes it has.
+    size_t context_len;
+    // Where the class of the last attempt's error begins.
+    size_t class_offset;
+    // How many bytes it has; none where the attempt lapsed or told no error.
+    size_t class_len;
+    // Where the names of the steps begin: `oncegate_metadata_next` reads them, each with an empty
+    // value.
+    size_t steps_offset;
+    // How many bytes they take.
+    size_t steps_len;
+} oncegate_letter;
+
+// What became of one attempt of a record.
+typedef struct oncegate_past_attempt {
+    // Its fencing token: what it wrote elsewhere carries it.
+    uint64_t fencing_token;
+    // When it was handed out to a worker, in milliseconds since 1970; zero: it was the first one,
+    // or a caller's, or another process noted its end.
+    uint64_t began_unix_ms;
+    // When it ended, in milliseconds since 1970.
+    uint64_t ended_unix_ms;
+    // Its number, from 1 on.
+    uint32_t attempt;
+    // One of `ONCEGATE_END_…`; zero: an end that this header has no name for.
+    uint32_t end;
+    // The process that ran it, by its number in the table's registry.
+    uint32_t process;
+    // Zero.
+    uint32_t reserved;
+    // Where the class of its error begins in the buffer.
+    size_t class_offset;
+    // How many bytes it has; none: its holder told none.
+    size_t class_len;
+} oncegate_past_attempt;
 
 // Quantiles of one call in 1,024, in nanoseconds; zero: no sample yet.
 typedef struct oncegate_latency {
@@ -1017,6 +1130,16 @@ typedef struct oncegate_step {
     // How many bytes it has.
     size_t result_len;
 } oncegate_step;
+
+// A wait that is over.
+typedef struct oncegate_completion {
+    // What `oncegate_waits_submit` gave.
+    uint64_t id;
+    // What it was given.
+    uint64_t user_data;
+    // The answer; its `status` tells whether there is one, as in a batch.
+    struct oncegate_admission admission;
+} oncegate_completion;
 
 #ifdef __cplusplus
 extern "C" {
@@ -1262,6 +1385,15 @@ oncegate_status oncegate_method_class(struct oncegate_bytes method,
                                       uint32_t *method_class,
                                       struct oncegate_error *error);
 
+// Tells the layout of every structure: first the structure itself, then its fields in their order.
+//
+// `*count` is how many there are; at most `capacity` of them are written, and `layouts` may be
+// `NULL` where that is 0. For the tests of bindings. Any thread may call it.
+oncegate_status oncegate_layouts(struct oncegate_layout *layouts,
+                                 size_t capacity,
+                                 size_t *count,
+                                 struct oncegate_error *error);
+
 // Looks at the attempt of a lease that came from elsewhere.
 //
 // Returns `ONCEGATE_FENCED` where it has been followed by another or has ended, so that it need
@@ -1310,6 +1442,78 @@ oncegate_status oncegate_lease_fail(const struct oncegate_engine *engine,
 oncegate_status oncegate_lease_abandon(const struct oncegate_engine *engine,
                                        const struct oncegate_lease *lease,
                                        struct oncegate_error *error);
+
+// Lists dead letters, in the order of their places in the table: as many as there is room for in
+// `letters` and `buffer`.
+//
+// `filter` may be `NULL`: all. `after` is the last letter of the page before, or `NULL`. `*count`
+// is how many were written; `*next`, where to go on from, is the last of them, or what `after` was
+// where there is none: it may be the same place as `after`. `*more` is 1 where there is at least
+// one letter more. `next` and `more` may be `NULL`.
+//
+// `capacity` is at least 1. Where not even the first letter finds room in the buffer, the call
+// returns `ONCEGATE_BUFFER_TOO_SMALL` with its size in `buffer->needed`. Reads every place that it
+// passes, and what is kept of each letter. What is buried, redriven or discarded meanwhile may be
+// on no page, and nothing is on two. Any thread may call it, as those below.
+oncegate_status oncegate_letters(const struct oncegate_engine *engine,
+                                 const struct oncegate_letter_filter *filter,
+                                 const struct oncegate_letter_id *after,
+                                 struct oncegate_buffer *buffer,
+                                 struct oncegate_letter *letters,
+                                 size_t capacity,
+                                 size_t *count,
+                                 struct oncegate_letter_id *next,
+                                 uint32_t *more,
+                                 struct oncegate_error *error);
+
+// Shows one dead letter and what its history tells: the first attempts and the last.
+//
+// The texts of both are in `buffer`. `*past_count` is how many attempts the history tells of, at
+// most `ONCEGATE_PAST_ATTEMPTS`; of them the first `past_capacity` are written. `past` may be
+// `NULL` where that is 0. Returns `ONCEGATE_NOT_FOUND` where the letter was redriven or discarded,
+// or never was, and `ONCEGATE_BUFFER_TOO_SMALL` with the size in `buffer->needed`.
+oncegate_status oncegate_letter_show(const struct oncegate_engine *engine,
+                                     const struct oncegate_letter_id *id,
+                                     struct oncegate_buffer *buffer,
+                                     struct oncegate_letter *letter,
+                                     struct oncegate_past_attempt *past,
+                                     size_t past_capacity,
+                                     size_t *past_count,
+                                     struct oncegate_error *error);
+
+// Lets a dead letter run again, at once: the next attempt under the same record, with the context
+// and the steps that it has. The attempts before count no more against its policy.
+//
+// Returns `ONCEGATE_NOT_FOUND` where it was redriven or discarded, or never was, and
+// `ONCEGATE_FULL` where there is no room to note it.
+oncegate_status oncegate_letter_redrive(const struct oncegate_engine *engine,
+                                        const struct oncegate_letter_id *id,
+                                        struct oncegate_error *error);
+
+// Gives a dead letter up: the record has failed, and answers duplicates for the dedup window.
+//
+// Returns `ONCEGATE_NOT_FOUND` where it was redriven or discarded, or never was.
+oncegate_status oncegate_letter_discard(const struct oncegate_engine *engine,
+                                        const struct oncegate_letter_id *id,
+                                        struct oncegate_error *error);
+
+// Lets all that `filter` lets through run again, at most `limit`, and tells how many there were.
+//
+// `filter` may be `NULL`: all. Where the call returns `ONCEGATE_FULL`, those that were redriven
+// before stay so.
+oncegate_status oncegate_letters_redrive(const struct oncegate_engine *engine,
+                                         const struct oncegate_letter_filter *filter,
+                                         size_t limit,
+                                         size_t *count,
+                                         struct oncegate_error *error);
+
+// Gives all up that `filter` lets through, at most `limit`, and tells how many there were.
+// `filter` may be `NULL`: all.
+oncegate_status oncegate_letters_discard(const struct oncegate_engine *engine,
+                                         const struct oncegate_letter_filter *filter,
+                                         size_t limit,
+                                         size_t *count,
+                                         struct oncegate_error *error);
 
 // Sets how attempts of an operation are retried, in this process, and how many of them
 // `oncegate_next_attempt` hands out at a time.
@@ -1430,6 +1634,68 @@ oncegate_status oncegate_metadata_next(struct oncegate_bytes packed,
                                        struct oncegate_bytes *value,
                                        struct oncegate_error *error);
 
+// Opens a set of waits, and gives its handle, which `oncegate_waits_close` ends.
+//
+// The engine lives on until the set is closed, even where its own handle is closed before. The set
+// takes one descriptor: `ONCEGATE_OS` where none is left. It belongs to the process that opened
+// it: in a forked child its functions return `ONCEGATE_FORKED`. Linux only: `ONCEGATE_UNSUPPORTED`
+// elsewhere.
+oncegate_status oncegate_waits_open(const struct oncegate_engine *engine,
+                                    struct oncegate_waits **waits,
+                                    struct oncegate_error *error);
+
+// Closes a set of waits. `NULL` is fine, and nothing happens.
+//
+// All waits are cancelled, and attempts that were admitted and not taken are given back: the next
+// caller gets them at once. A call that blocks in another thread returns `ONCEGATE_CLOSED`. Take
+// the descriptor out of event loops before: its number may be used again.
+oncegate_status oncegate_waits_close(struct oncegate_waits *waits, struct oncegate_error *error);
+
+// Gives the descriptor of a set, for `poll` and its like: it is readable while there may be
+// something to take. Never read from it, and never close it: it is the set's.
+oncegate_status oncegate_waits_descriptor(const struct oncegate_waits *waits,
+                                          int32_t *fd,
+                                          struct oncegate_error *error);
+
+// Asks to run a request, and waits for the running attempt in the set. Never blocks.
+//
+// The request is copied; `options` may be `NULL`. `wait_ms` of the options limits the wait, by the
+// engine's clock: when it is over the answer is `ONCEGATE_IN_PROGRESS` or `ONCEGATE_SCHEDULED`.
+// Zero is no limit, whatever the engine's options say; `ONCEGATE_ZERO` does not wait at all. Every
+// answer comes by `oncegate_waits_take`, with `user_data` and the number that is written to `id`,
+// which no other wait of the set has. If the leader fails, exactly one of those who wait gets the
+// next attempt. What is wrong with the request is told here, and nothing is submitted then. At
+// most 65,536 in a set: `ONCEGATE_TOO_MANY_WAITERS`.
+oncegate_status oncegate_waits_submit(const struct oncegate_waits *waits,
+                                      const struct oncegate_request *request,
+                                      const struct oncegate_begin_options *options,
+                                      uint64_t user_data,
+                                      uint64_t *id,
+                                      struct oncegate_error *error);
+
+// Cancels a wait: its answer is taken by nobody, and an attempt that was admitted is given back.
+//
+// Affects neither the running attempt nor others who wait. Returns `ONCEGATE_NOT_FOUND` where the
+// answer was taken already, or there is no such wait.
+oncegate_status oncegate_waits_cancel(const struct oncegate_waits *waits,
+                                      uint64_t id,
+                                      struct oncegate_error *error);
+
+// Takes answers: at least one where the call returns `ONCEGATE_OK` and `count` is not zero.
+//
+// Blocks until there is one, for at most `timeout_ms` of real time; zero never blocks. Several
+// threads may do so at once; each answer is taken by one. `buffer` may be `NULL`; outcomes that
+// find no room in it stay for the next call, and where that is the first, the call returns
+// `ONCEGATE_BUFFER_TOO_SMALL` with the size in `buffer->needed`. `ONCEGATE_CLOSED`: the set is
+// being closed. `ONCEGATE_BAD_SIZE`: no capacity.
+oncegate_status oncegate_waits_take(const struct oncegate_waits *waits,
+                                    uint64_t timeout_ms,
+                                    struct oncegate_completion *completions,
+                                    size_t capacity,
+                                    struct oncegate_buffer *buffer,
+                                    size_t *count,
+                                    struct oncegate_error *error);
+
 #ifdef __cplusplus
 }  // extern "C"
 #endif  // __cplusplus
@@ -1482,6 +1748,13 @@ static inline oncegate_budget oncegate_budget_init(void) {
     memset(&budget, 0, sizeof budget);
     budget.struct_size = sizeof budget;
     return budget;
+}
+
+static inline oncegate_letter_filter oncegate_letter_filter_init(void) {
+    oncegate_letter_filter filter;
+    memset(&filter, 0, sizeof filter);
+    filter.struct_size = sizeof filter;
+    return filter;
 }
 
 static inline oncegate_stats oncegate_stats_init(void) {

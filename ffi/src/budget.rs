@@ -303,3 +303,6 @@ pub unsafe extern "C" fn oncegate_remove_scope_budget(
         Ok(engine.engine.remove_scope_budget(scope)?)
     })
 }
+
+#[cfg(test)]
+mod tests;

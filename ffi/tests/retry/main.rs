@@ -4,7 +4,10 @@
 mod support;
 
 mod adaptive;
+mod budgets;
 mod downstream;
 mod judging;
+mod layouts;
+mod letters;
 mod policies;
 mod steps;

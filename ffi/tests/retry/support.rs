@@ -23,8 +23,8 @@ macro_rules! structures {
 
 structures! {
     Buffer false, ErrorInfo true, Lease false, RawAdaptive true, RawAdmission false,
-    RawBeginOptions true, RawOptions true, RawOutcome true, RawRequest true, RawRetryPolicy true,
-    RawStats true, StoredOutcome false,
+    RawBeginOptions true, RawBudget true, RawLetterFilter true, RawOptions true, RawRequest true,
+    RawRetryPolicy true, RawStats true,
 }
 
 /// All zeros, but for the size of what begins with one.
