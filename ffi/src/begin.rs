@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use oncegate::{Admission, BeginOptions, Fingerprint, OnConflict, Outcome, Prepared};
+use oncegate::{Admission, BeginOptions, Engine, Fingerprint, OnConflict, Outcome, Prepared};
 
 use crate::convert::{given_ms, millis_up};
 use crate::engine::{Opened, RawEngine, held};
@@ -13,8 +13,8 @@ use crate::options::lapse;
 use crate::outcome::{StoredOutcome, pack, packed_len};
 use crate::raw::Buffer;
 use crate::raw::{Bytes, Growing, Out, OutBytes, OutElements, Plain, elements, grown_or_zero};
-use crate::request::{MAX_BATCH, RawRequest, all_parts, parts, scope};
-use crate::status::{ONCEGATE_BAD_SIZE, ONCEGATE_BUFFER_TOO_SMALL, ONCEGATE_OK, Refusal, Status};
+use crate::request::{RawRequest, all_requests, check_batch, parts, scope};
+use crate::status::{ONCEGATE_BUFFER_TOO_SMALL, ONCEGATE_OK, Refusal, Status};
 
 /// The caller runs it, and ends the lease.
 pub const ONCEGATE_ADMITTED: u32 = 1;
@@ -202,23 +202,23 @@ pub unsafe extern "C" fn oncegate_begin_batch(
     error: *mut ErrorInfo,
 ) -> Status {
     entry!(error;
-        engine = held; requests = all_parts, count; options = begin_options;
+        engine = held; requests = all_requests, count; options = begin_options;
         buffer = OutBytes::new; admissions = OutElements::new, count;
     => {
-        let mut batch = Batch::new(buffer, admissions);
-        let mut prepared = Vec::with_capacity(count);
-        for (index, parts) in requests.iter().enumerate() {
-            let one = parts.as_ref().map_err(|refusal| refusal.status).and_then(|parts| {
+        let mut batch = Batch::new(&engine, &options, buffer, admissions);
+        for from in (0..requests.len()).step_by(AT_ONCE) {
+            let part = from..requests.len().min(from + AT_ONCE);
+            let parts: Vec<_> = part.map(|index| requests.parts(index)).collect();
+            let mut prepared = Vec::with_capacity(AT_ONCE);
+            batch.begin(from, &parts, &mut prepared, |parts, prepared| {
+                let parts = parts.as_ref().map_err(|refusal| refusal.status)?;
                 let request = parts.request().map_err(|refusal| refusal.status)?;
-                let prepared = engine.engine.prepare(&request);
-                prepared.map_err(|error| i32::from(error.code().number()))
+                let one = engine.engine.prepare(&request);
+                prepared.push(one.map_err(|error| i32::from(error.code().number()))?);
+                Ok(())
             });
-            match one {
-                Ok(one) => prepared.push((index, one)),
-                Err(status) => batch.refuse(index, status),
-            }
         }
-        batch.begin(&engine, &prepared, &options);
+        batch.finish();
         Ok(())
     })
 }
@@ -238,16 +238,19 @@ pub unsafe extern "C" fn oncegate_begin_hashed_batch(
         engine = held; hashed = all_hashed, count; options = begin_options;
         buffer = OutBytes::new; admissions = OutElements::new, count;
     => {
-        let mut batch = Batch::new(buffer, admissions);
-        let mut prepared = Vec::with_capacity(count);
-        for (index, one) in hashed.into_iter().enumerate() {
-            match one {
-                Ok((scope, fingerprint, digest)) => prepared
-                    .push((index, engine.engine.prepare_hashed(scope, fingerprint, digest))),
-                Err(refusal) => batch.refuse(index, refusal.status),
-            }
+        let mut batch = Batch::new(&engine, &options, buffer, admissions);
+        let mut prepared = Vec::with_capacity(AT_ONCE);
+        for (at, part) in hashed.chunks(AT_ONCE).enumerate() {
+            prepared.clear();
+            batch.begin(at * AT_ONCE, part, &mut prepared, |raw, prepared| {
+                // SAFETY: the contract of this function.
+                let scope = unsafe { scope_of_hashed(raw) }.map_err(|refusal| refusal.status)?;
+                let fingerprint = Fingerprint::from_bytes(raw.fingerprint);
+                prepared.push(engine.engine.prepare_hashed(scope, fingerprint, raw.payload_digest));
+                Ok(())
+            });
         }
-        batch.begin(&engine, &prepared, &options);
+        batch.finish();
         Ok(())
     })
 }
@@ -276,13 +279,13 @@ type Digests<'a> = (oncegate::Scope<'a>, Fingerprint, u64);
 /// # Safety
 ///
 /// What `raw` refers to is the caller's for reading during the call.
-unsafe fn digests<'a>(raw: &Hashed) -> Result<Digests<'a>, Refusal> {
+#[inline]
+unsafe fn scope_of_hashed<'a>(raw: &Hashed) -> Result<oncegate::Scope<'a>, Refusal> {
     if raw.reserved != 0 {
         return Err(crate::convert::no_choice("reserved", raw.reserved, 0));
     }
     // SAFETY: the same contract.
-    let scope = unsafe { scope(raw.scope_kind, raw.scope) }?;
-    Ok((scope, Fingerprint::from_bytes(raw.fingerprint), raw.payload_digest))
+    unsafe { scope(raw.scope_kind, raw.scope) }
 }
 
 /// # Safety
@@ -290,25 +293,23 @@ unsafe fn digests<'a>(raw: &Hashed) -> Result<Digests<'a>, Refusal> {
 /// `at` is `NULL`, or digests whose references are the caller's for reading during the call.
 unsafe fn one_hashed<'a>(field: &'static str, at: *const Hashed) -> Result<Digests<'a>, Refusal> {
     // SAFETY: the same contract.
-    unsafe { digests(&crate::raw::copy(field, at)?) }
+    let raw = unsafe { crate::raw::copy(field, at) }?;
+    // SAFETY: the same contract.
+    let scope = unsafe { scope_of_hashed(&raw) }?;
+    Ok((scope, Fingerprint::from_bytes(raw.fingerprint), raw.payload_digest))
 }
 
 /// # Safety
 ///
-/// As for [`one_hashed`], for `count` of them.
+/// As for [`one_hashed`], for `count` of them, until the call is over.
 unsafe fn all_hashed<'a>(
     field: &'static str,
     at: *const Hashed,
     count: usize,
-) -> Result<Vec<Result<Digests<'a>, Refusal>>, Refusal> {
-    if count > MAX_BATCH {
-        let detail = format!("found {count}; limit: {MAX_BATCH}");
-        return Err(Refusal::new(ONCEGATE_BAD_SIZE, field, detail));
-    }
+) -> Result<&'a [Hashed], Refusal> {
+    check_batch(field, count)?;
     // SAFETY: the same contract.
-    let raw = unsafe { elements(field, at, count) }?;
-    // SAFETY: the same contract.
-    Ok(raw.iter().map(|raw| unsafe { digests(raw) }).collect())
+    unsafe { elements(field, at, count) }
 }
 
 fn begin_one(
@@ -331,11 +332,7 @@ fn begin_one(
             admission.write(answer);
             Ok(())
         }
-        None => {
-            let detail = format!("found room for {}; limit: at least {needed}", buffer.room());
-            buffer.finish(needed);
-            Err(Refusal::new(ONCEGATE_BUFFER_TOO_SMALL, "buffer", detail))
-        }
+        None => Err(buffer.too_small(needed)),
     }
 }
 
@@ -345,8 +342,15 @@ pub(crate) fn describe(
     answer: Admission<'_, &Outcome>,
     buffer: &mut OutBytes,
 ) -> (Option<RawAdmission>, usize) {
-    let mut told = RawAdmission::default();
-    let mut needed = 0;
+    let (told, outcome) = tell(answer);
+    let Some(outcome) = outcome else { return (Some(told), 0) };
+    let stored = pack(outcome, buffer);
+    (stored.map(|outcome| RawAdmission { outcome, ..told }), packed_len(outcome))
+}
+
+/// An answer in the header's form, and its outcome. The lease is the caller's.
+pub(crate) fn tell<O>(answer: Admission<'_, O>) -> (RawAdmission, Option<O>) {
+    let mut told = RawAdmission { status: ONCEGATE_OK, ..RawAdmission::default() };
     match answer {
         Admission::Admitted(lease) => {
             told.verdict = ONCEGATE_ADMITTED;
@@ -357,10 +361,8 @@ pub(crate) fn describe(
             told.lease = Lease { token: lease.into_token().to_bytes() };
         }
         Admission::Replayed(outcome) => {
-            needed = packed_len(outcome);
-            let Some(stored) = pack(outcome, buffer) else { return (None, needed) };
             told.verdict = ONCEGATE_REPLAYED;
-            told.outcome = stored;
+            return (told, Some(outcome));
         }
         Admission::InProgress { attempt, remaining } => {
             told.verdict = ONCEGATE_IN_PROGRESS;
@@ -376,44 +378,87 @@ pub(crate) fn describe(
         Admission::Unresolved => told.verdict = ONCEGATE_UNRESOLVED,
         Admission::OutcomeGone => told.verdict = ONCEGATE_OUTCOME_GONE,
     }
-    told.status = ONCEGATE_OK;
-    (Some(told), needed)
+    (told, None)
 }
 
-/// The answers of a batch.
-struct Batch {
+/// A batch on its way: its answers.
+struct Batch<'e> {
+    engine: &'e Engine,
+    options: BeginOptions,
+    outcome: Outcome,
     buffer: OutBytes,
     admissions: OutElements<RawAdmission>,
     needed: usize,
 }
 
-impl Batch {
-    fn new(buffer: OutBytes, admissions: OutElements<RawAdmission>) -> Self {
-        Self { buffer, admissions, needed: 0 }
-    }
-
-    fn refuse(&mut self, index: usize, status: Status) {
-        self.admissions.set(index, RawAdmission { status, ..RawAdmission::default() });
-    }
-
-    fn begin(mut self, engine: &Held<Opened>, batch: &[(usize, Prepared<'_>)], how: &How) {
-        let requests: Vec<Prepared<'_>> = batch.iter().map(|(_, one)| *one).collect();
-        let mut outcome = Outcome::default();
+impl<'e> Batch<'e> {
+    fn new(
+        engine: &'e Held<Opened>,
+        how: &How,
+        buffer: OutBytes,
+        admissions: OutElements<RawAdmission>,
+    ) -> Self {
         let options = how.options.on_conflict(OnConflict::Conflict);
-        engine.engine.begin_batch(&requests, &options, &mut outcome, |at, answer| {
-            let index = batch.get(at).map_or(usize::MAX, |(index, _)| *index);
+        let (engine, outcome) = (&*engine.engine, Outcome::default());
+        Self { engine, options, outcome, buffer, admissions, needed: 0 }
+    }
+
+    /// Begins a part, whose first request has the place `from`. `prepare` adds one of it to
+    /// `prepared`, or says why not.
+    #[inline(always)]
+    fn begin<'r, R>(
+        &mut self,
+        from: usize,
+        part: &'r [R],
+        prepared: &mut Vec<Prepared<'r>>,
+        mut prepare: impl FnMut(&'r R, &mut Vec<Prepared<'r>>) -> Result<(), Status>,
+    ) {
+        let Self { engine, options, outcome, buffer, admissions, needed } = self;
+        // The places of those that are begun, which are not all if some are refused.
+        let mut places = [usize::MAX; AT_ONCE];
+        for (index, one) in part.iter().enumerate() {
+            let place = places.get_mut(prepared.len());
+            match (prepare(one, prepared), place) {
+                (Ok(()), Some(place)) => *place = from + index,
+                (Ok(()), None) => {}
+                (Err(status), _) => admissions.set(from + index, refused(status)),
+            }
+        }
+        engine.begin_batch(prepared, options, outcome, |at, answer| {
+            let index = places.get(at).copied().unwrap_or(usize::MAX);
             match answer {
-                Ok(answer) => {
-                    let (told, needed) = describe(answer, &mut self.buffer);
-                    self.needed += needed;
-                    match told {
-                        Some(told) => self.admissions.set(index, told),
-                        None => self.refuse(index, ONCEGATE_BUFFER_TOO_SMALL),
-                    }
+                // By far the most: written where it goes.
+                Ok(Admission::Replayed(outcome)) => {
+                    *needed += packed_len(outcome);
+                    admissions.set(
+                        index,
+                        match pack(outcome, buffer) {
+                            Some(outcome) => replayed(outcome),
+                            None => refused(ONCEGATE_BUFFER_TOO_SMALL),
+                        },
+                    );
                 }
-                Err(error) => self.refuse(index, i32::from(error.code().number())),
+                Ok(other) => admissions.set(index, tell(other).0),
+                Err(error) => admissions.set(index, refused(i32::from(error.code().number()))),
             }
         });
+    }
+
+    fn finish(self) {
         self.buffer.finish(self.needed);
     }
 }
+
+#[inline(always)]
+fn replayed(outcome: StoredOutcome) -> RawAdmission {
+    let verdict = ONCEGATE_REPLAYED;
+    RawAdmission { verdict, status: ONCEGATE_OK, outcome, ..RawAdmission::default() }
+}
+
+/// An element that says why there is no answer.
+fn refused(status: Status) -> RawAdmission {
+    RawAdmission { status, ..RawAdmission::default() }
+}
+
+/// As many as the engine asks memory for at once.
+const AT_ONCE: usize = 32;

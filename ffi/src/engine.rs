@@ -227,7 +227,7 @@ pub unsafe extern "C" fn oncegate_engine_remove_quota(
 /// # Safety
 ///
 /// The name is the caller's for reading during the call.
-unsafe fn named<'a>(
+pub(crate) unsafe fn named<'a>(
     _field: &'static str,
     name: Bytes,
     kind: u32,

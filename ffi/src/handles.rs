@@ -5,12 +5,13 @@
 //! closed, is of another kind, or never was one is refused, whatever it holds.
 
 use std::ops::Deref;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Once, OnceLock};
 
 use crate::slot::{Call, Refused, Slot};
 use crate::status::{
-    ONCEGATE_BAD_HANDLE, ONCEGATE_CLOSED, ONCEGATE_NULL_ARGUMENT, ONCEGATE_POISONED,
-    ONCEGATE_TOO_MANY_HANDLES, Refusal,
+    ONCEGATE_BAD_HANDLE, ONCEGATE_CLOSED, ONCEGATE_FORKED, ONCEGATE_NULL_ARGUMENT,
+    ONCEGATE_POISONED, ONCEGATE_TOO_MANY_HANDLES, Refusal,
 };
 
 /// All handles of one kind in this process.
@@ -114,11 +115,25 @@ impl<T> Deref for Held<T> {
     }
 }
 
-/// Has the calls that were under way forgotten in every forked child from now on.
+/// How many forks there were between the first process and this one.
+pub(crate) fn forks() -> u64 {
+    // Relaxed: written before any thread of this process began but the one that forked.
+    FORKS.load(Ordering::Relaxed)
+}
+
+/// Refuses what was opened when there were `born` forks, and so by another process.
+pub(crate) fn no_child(field: &'static str, born: u64) -> Result<(), Refusal> {
+    if forks() == born { Ok(()) } else { Err(Refusal::new(ONCEGATE_FORKED, field, "")) }
+}
+
+/// Has every forked child count itself, and forget the calls that were under way, from now on.
 pub(crate) fn watch_forks() {
     static REGISTER: Once = Once::new();
     extern "C" fn in_child() {
+        // Relaxed: there is one thread.
+        FORKS.fetch_add(1, Ordering::Relaxed);
         crate::engine::ENGINES.forget_calls();
+        crate::waits::WAITS.forget_calls();
     }
     REGISTER.call_once(|| {
         // SAFETY: the handler is valid for the life of the process, since the library is never
@@ -134,6 +149,8 @@ fn line_of_this_thread() -> usize {
     let page = ((&raw const here).addr() >> STACK_PAGE_BITS) as u64;
     (page.wrapping_mul(SPREAD) >> (u64::BITS - LINES.trailing_zeros())) as usize
 }
+
+static FORKS: AtomicU64 = AtomicU64::new(0);
 
 /// Handles of a kind in a process.
 const MOST: usize = 256;

@@ -56,6 +56,8 @@ pub struct StoredOutcome {
 unsafe impl Plain for Pair {}
 // SAFETY: `repr(C)`, numbers and pointers.
 unsafe impl Plain for RawOutcome {}
+// SAFETY: `repr(C)`, numbers.
+unsafe impl Plain for StoredOutcome {}
 // SAFETY: the first field is the size.
 unsafe impl Growing for RawOutcome {
     /// Up to and with the body.
@@ -121,12 +123,14 @@ unsafe fn build(raw: &RawOutcome) -> Result<Outcome, Refusal> {
 }
 
 /// How many bytes of a caller's buffer an outcome takes.
+#[inline]
 pub(crate) fn packed_len(outcome: &Outcome) -> usize {
     let pairs = outcome.metadata().map(|(name, value)| PAIR_HEAD + name.len() + value.len());
     pairs.sum::<usize>() + outcome.body().len()
 }
 
 /// Writes an outcome into the caller's buffer. `None`, with nothing written: it does not fit.
+#[inline]
 pub(crate) fn pack(outcome: &Outcome, buffer: &mut OutBytes) -> Option<StoredOutcome> {
     if packed_len(outcome) > buffer.room() {
         return None;

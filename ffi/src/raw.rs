@@ -4,11 +4,13 @@
 //! the contract of every function of the header: a pointer that is not `NULL` points to memory of
 //! that type that nobody else writes during the call.
 
+use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::slice;
 
 use crate::status::{
-    ONCEGATE_BAD_SIZE, ONCEGATE_BAD_VALUE, ONCEGATE_NOT_UTF8, ONCEGATE_NULL_ARGUMENT, Refusal,
+    ONCEGATE_BAD_SIZE, ONCEGATE_BAD_VALUE, ONCEGATE_BUFFER_TOO_SMALL, ONCEGATE_NOT_UTF8,
+    ONCEGATE_NULL_ARGUMENT, Refusal,
 };
 
 /// Bytes of the caller: `data` may be `NULL` where `len` is zero. They are read during the call
@@ -188,41 +190,75 @@ fn check_count<T>(field: &'static str, count: usize) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The elements of an array of structures that may grow, each as large as the first says.
-///
-/// # Safety
-///
-/// `at` is `NULL`, or `count` elements of the size that the first gives are the caller's for
-/// reading during the call.
-pub(crate) unsafe fn grown_elements<T: Growing>(
-    field: &'static str,
-    at: *const T,
+/// An array of structures that may grow, each as large as the first says.
+pub(crate) struct GrownElements<T> {
+    at: *const u8,
+    stride: usize,
     count: usize,
-) -> Result<Vec<T>, Refusal> {
-    if count == 0 {
-        return Ok(Vec::new());
-    }
-    check(field, at)?;
-    check_count::<T>(field, count)?;
-    // SAFETY: the first field of the first element, readable by the contract.
-    let stride = unsafe { at.cast::<usize>().read() };
-    check_size::<T>(field, stride)?;
-    if stride.checked_mul(count).is_none_or(|all| all > isize::MAX as usize) {
-        return Err(Refusal::new(ONCEGATE_BAD_SIZE, field, "more than there is memory"));
-    }
-    let element = |index: usize| {
-        // SAFETY: within the array by the contract; its first field is a size.
-        let one = unsafe { at.cast::<u8>().add(index * stride) }.cast::<T>();
-        // SAFETY: the same.
-        let size = unsafe { one.cast::<usize>().read() };
-        if size != stride {
-            let limit = format!("found {size} after {stride}; limit: all alike");
-            return Err(Refusal::new(ONCEGATE_BAD_SIZE, format!("{field}.struct_size"), limit));
+    element: PhantomData<T>,
+}
+
+impl<T: Growing> GrownElements<T> {
+    /// Looks at the sizes of all.
+    ///
+    /// # Safety
+    ///
+    /// `at` is `NULL`, or `count` elements of the size that the first gives are the caller's for
+    /// reading until the call is over.
+    pub(crate) unsafe fn new(
+        field: &'static str,
+        at: *const T,
+        count: usize,
+    ) -> Result<Self, Refusal> {
+        let mut found = Self { at: at.cast(), stride: 0, count, element: PhantomData };
+        if count == 0 {
+            return Ok(found);
         }
-        // SAFETY: the same contract.
-        unsafe { grown(field, one) }
-    };
-    (0..count).map(element).collect()
+        check(field, at)?;
+        check_count::<T>(field, count)?;
+        // SAFETY: the first field of the first element, readable by the contract.
+        found.stride = unsafe { at.cast::<usize>().read() };
+        check_size::<T>(field, found.stride)?;
+        if found.stride.checked_mul(count).is_none_or(|all| all > isize::MAX as usize) {
+            return Err(Refusal::new(ONCEGATE_BAD_SIZE, field, "more than there is memory"));
+        }
+        for index in 0..count {
+            let one = found.place(index);
+            // SAFETY: within the array by the contract; its first field is a size.
+            let size = unsafe { one.cast::<usize>().read() };
+            if size != found.stride {
+                let limit = format!("found {size} after {}; limit: all alike", found.stride);
+                return Err(Refusal::new(ONCEGATE_BAD_SIZE, format!("{field}.struct_size"), limit));
+            }
+            if size != size_of::<T>() {
+                // SAFETY: the same contract.
+                unsafe { grown(field, one) }?;
+            }
+        }
+        Ok(found)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.count
+    }
+
+    /// A copy of an element; zeros beyond the end.
+    #[inline(always)]
+    pub(crate) fn get(&self, index: usize) -> T {
+        let mut copy = zeroed::<T>();
+        if index < self.count {
+            let to = (&raw mut copy).cast::<u8>();
+            let known = self.stride.min(size_of::<T>());
+            // SAFETY: within the array, which is readable by the contract of `new`; ours is as
+            // large, and any bytes are a value of it.
+            unsafe { self.place(index).cast::<u8>().copy_to_nonoverlapping(to, known) };
+        }
+        copy
+    }
+
+    fn place(&self, index: usize) -> *const T {
+        self.at.wrapping_add(index * self.stride).cast()
+    }
 }
 
 impl Bytes {
@@ -374,6 +410,7 @@ impl<T: Plain> OutElements<T> {
     }
 
     /// Writes an element; what is beyond the end is left out.
+    #[inline(always)]
     pub(crate) fn set(&mut self, index: usize, value: T) {
         if index < self.count {
             // SAFETY: within the array, which is writable by the contract of `new`.
@@ -421,6 +458,7 @@ impl OutBytes {
     }
 
     /// Appends bytes, and gives their offset. `None`, with nothing written: they do not fit.
+    #[inline]
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Option<usize> {
         if bytes.len() > self.room() {
             return None;
@@ -433,6 +471,13 @@ impl OutBytes {
         }
         self.len += bytes.len();
         Some(offset)
+    }
+
+    /// Tells the caller how many bytes are needed, and refuses the call.
+    pub(crate) fn too_small(self, needed: usize) -> Refusal {
+        let detail = format!("found room for {}; limit: at least {needed}", self.capacity);
+        self.finish(needed);
+        Refusal::new(ONCEGATE_BUFFER_TOO_SMALL, "buffer", detail)
     }
 
     /// Tells the caller how many bytes were written, or are needed.

@@ -3,7 +3,7 @@
 use oncegate::{Payload, Scope};
 
 use crate::convert::no_choice;
-use crate::raw::{Bytes, Growing, Plain, elements, grown, grown_elements};
+use crate::raw::{Bytes, Growing, GrownElements, Plain, elements, grown};
 use crate::status::{ONCEGATE_BAD_SIZE, Refusal};
 
 /// The scope has a name: a tenant, an account.
@@ -75,7 +75,8 @@ unsafe impl Growing for RawRequest {
 
 /// What a request refers to, looked at.
 pub(crate) struct Parts<'a> {
-    scope: Scope<'a>,
+    scope_kind: u32,
+    scope: &'a [u8],
     operation: &'a str,
     key: Option<&'a [u8]>,
     payload_kind: u32,
@@ -83,6 +84,19 @@ pub(crate) struct Parts<'a> {
     boundary: &'a str,
     excluded: Vec<&'a str>,
     included: Vec<&'a str>,
+}
+
+/// A request in memory of its own.
+pub(crate) struct Copied {
+    scope_kind: u32,
+    scope: Vec<u8>,
+    operation: String,
+    key: Option<Vec<u8>>,
+    payload_kind: u32,
+    payload: Vec<u8>,
+    boundary: String,
+    excluded: Vec<String>,
+    included: Vec<String>,
 }
 
 /// Looks at a request.
@@ -98,24 +112,43 @@ pub(crate) unsafe fn parts<'a>(
     unsafe { Parts::new(&grown(field, at)?) }
 }
 
-/// Looks at an array of requests.
+/// Looks at how large an array of requests is, and of what size they are.
 ///
 /// # Safety
 ///
-/// As for [`parts`], for `count` of them.
-pub(crate) unsafe fn all_parts<'a>(
+/// As for [`parts`], for `count` of them, until the call is over.
+pub(crate) unsafe fn all_requests(
     field: &'static str,
     at: *const RawRequest,
     count: usize,
-) -> Result<Vec<Result<Parts<'a>, Refusal>>, Refusal> {
+) -> Result<Requests, Refusal> {
+    check_batch(field, count)?;
+    // SAFETY: the same contract.
+    Ok(Requests(unsafe { GrownElements::new(field, at, count) }?))
+}
+
+/// Refuses more requests than a batch may hold.
+pub(crate) fn check_batch(field: &'static str, count: usize) -> Result<(), Refusal> {
     if count > MAX_BATCH {
         let detail = format!("found {count}; limit: {MAX_BATCH}");
         return Err(Refusal::new(ONCEGATE_BAD_SIZE, field, detail));
     }
-    // SAFETY: the same contract.
-    let raw = unsafe { grown_elements(field, at, count) }?;
-    // SAFETY: the same contract.
-    Ok(raw.iter().map(|raw| unsafe { Parts::new(raw) }).collect())
+    Ok(())
+}
+
+/// The requests of a batch.
+pub(crate) struct Requests(GrownElements<RawRequest>);
+
+impl Requests {
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Looks at one of them.
+    pub(crate) fn parts<'a>(&'a self, index: usize) -> Result<Parts<'a>, Refusal> {
+        // SAFETY: the contract of `all_requests`: it lasts as long as the call.
+        unsafe { Parts::new(&self.0.get(index)) }
+    }
 }
 
 /// The scope of a kind and a name.
@@ -123,22 +156,29 @@ pub(crate) unsafe fn all_parts<'a>(
 /// # Safety
 ///
 /// The name is the caller's for reading during the call.
+#[inline(always)]
 pub(crate) unsafe fn scope<'a>(kind: u32, name: Bytes) -> Result<Scope<'a>, Refusal> {
     // SAFETY: the same contract.
-    let name = unsafe { name.get("scope") }?;
-    let unnamed = |scope| {
-        if name.is_empty() {
-            return Ok(scope);
-        }
-        let detail = format!("found {} bytes; limit: none for this kind", name.len());
-        Err(Refusal::new(ONCEGATE_BAD_SIZE, "scope", detail))
-    };
+    scope_of(kind, unsafe { name.get("scope") }?)
+}
+
+#[inline(always)]
+fn scope_of(kind: u32, name: &[u8]) -> Result<Scope<'_>, Refusal> {
     match kind {
+        ONCEGATE_SCOPE_SINGLE_TENANT if name.is_empty() => Ok(Scope::single_tenant()),
+        ONCEGATE_SCOPE_UNAUTHENTICATED if name.is_empty() => Ok(Scope::unauthenticated()),
         ONCEGATE_SCOPE_NAMED => Ok(Scope::new(name)?),
-        ONCEGATE_SCOPE_SINGLE_TENANT => unnamed(Scope::single_tenant()),
-        ONCEGATE_SCOPE_UNAUTHENTICATED => unnamed(Scope::unauthenticated()),
-        other => Err(no_choice("scope_kind", other, ONCEGATE_SCOPE_UNAUTHENTICATED)),
+        other => Err(no_scope(other, name)),
     }
+}
+
+#[cold]
+fn no_scope(kind: u32, name: &[u8]) -> Refusal {
+    if kind > ONCEGATE_SCOPE_UNAUTHENTICATED {
+        return no_choice("scope_kind", kind, ONCEGATE_SCOPE_UNAUTHENTICATED);
+    }
+    let detail = format!("found {} bytes; limit: none for this kind", name.len());
+    Refusal::new(ONCEGATE_BAD_SIZE, "scope", detail)
 }
 
 impl<'a> Parts<'a> {
@@ -148,7 +188,8 @@ impl<'a> Parts<'a> {
     unsafe fn new(raw: &RawRequest) -> Result<Self, Refusal> {
         let RawRequest { scope_kind, key_kind, payload_kind, .. } = *raw;
         // SAFETY: the same contract.
-        let scope = unsafe { scope(scope_kind, raw.scope) }?;
+        let scope = unsafe { raw.scope.get("scope") }?;
+        scope_of(scope_kind, scope)?;
         // SAFETY: the same contract.
         let operation = unsafe { raw.operation.text("operation") }?;
         // SAFETY: the same contract.
@@ -176,7 +217,17 @@ impl<'a> Parts<'a> {
         let excluded = unsafe { pointers("excluded", raw.excluded, raw.excluded_count) }?;
         // SAFETY: the same contract.
         let included = unsafe { pointers("included", raw.included, raw.included_count) }?;
-        Ok(Self { scope, operation, key, payload_kind, payload, boundary, excluded, included })
+        Ok(Self {
+            scope_kind,
+            scope,
+            operation,
+            key,
+            payload_kind,
+            payload,
+            boundary,
+            excluded,
+            included,
+        })
     }
 
     /// The request itself.
@@ -189,10 +240,44 @@ impl<'a> Parts<'a> {
             _ => Payload::multipart(self.payload, self.boundary),
         };
         let payload = payload.excluding(&self.excluded).including(&self.included);
+        let scope = scope_of(self.scope_kind, self.scope)?;
         Ok(match self.key {
-            Some(key) => oncegate::Request::new(self.scope, self.operation, key)?.payload(payload),
-            None => oncegate::Request::by_payload(self.scope, self.operation, payload)?,
+            Some(key) => oncegate::Request::new(scope, self.operation, key)?.payload(payload),
+            None => oncegate::Request::by_payload(scope, self.operation, payload)?,
         })
+    }
+
+    /// The same in memory of its own, for what outlasts the call.
+    pub(crate) fn copied(&self) -> Copied {
+        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        Copied {
+            scope_kind: self.scope_kind,
+            scope: self.scope.to_vec(),
+            operation: self.operation.to_owned(),
+            key: self.key.map(<[u8]>::to_vec),
+            payload_kind: self.payload_kind,
+            payload: self.payload.to_vec(),
+            boundary: self.boundary.to_owned(),
+            excluded: texts(&self.excluded),
+            included: texts(&self.included),
+        }
+    }
+}
+
+impl Copied {
+    /// What was copied.
+    pub(crate) fn parts(&self) -> Parts<'_> {
+        Parts {
+            scope_kind: self.scope_kind,
+            scope: &self.scope,
+            operation: &self.operation,
+            key: self.key.as_deref(),
+            payload_kind: self.payload_kind,
+            payload: &self.payload,
+            boundary: &self.boundary,
+            excluded: self.excluded.iter().map(String::as_str).collect(),
+            included: self.included.iter().map(String::as_str).collect(),
+        }
     }
 }
 
@@ -204,6 +289,9 @@ unsafe fn pointers<'a>(
     at: *const Bytes,
     count: usize,
 ) -> Result<Vec<&'a str>, Refusal> {
+    if count == 0 {
+        return Ok(Vec::new());
+    }
     if count > Payload::MAX_POINTERS {
         let detail = format!("found {count}; limit: {}", Payload::MAX_POINTERS);
         return Err(Refusal::new(ONCEGATE_BAD_SIZE, field, detail));
@@ -215,4 +303,4 @@ unsafe fn pointers<'a>(
 }
 
 /// Requests of one batch.
-pub(crate) const MAX_BATCH: usize = 65_536;
+const MAX_BATCH: usize = 65_536;

@@ -3,11 +3,19 @@
 //! Seen in middleware with one expiry for lock and record: a crash leaves the key in progress
 //! for a day, or for ever where no deadline was known.
 
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
-use oncegate::{Admission, BeginOptions, Engine, Failure, OnLapse, Resolution, Status};
+use oncegate::{
+    Admission, AttemptError, BeginOptions, Engine, Failure, Later, OnLapse, Resolution,
+    RetryContext, Status,
+};
 
-use crate::support::{LEASE, WINDOW, admitted, build, done, engine, replayed, request, token};
+use crate::support::{
+    LEASE, WINDOW, Woken, admitted, build, done, engine, poll, replayed, request, token,
+};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -52,6 +60,43 @@ fn renewal_keeps_the_key() {
     assert_eq!(lease.remaining(), Duration::ZERO);
     engine.sweep(usize::MAX).expect("not forked");
     assert!(lease.renew(LEASE).expect_err("noticed").is_fenced());
+}
+
+/// Goal: a future tells an event loop when it notices a crashed holder by itself, and then does.
+/// Method: ask it before it waits, while it does, and after a renewal; poll it when it said. Then
+/// one that waits for what a worker gets: once that is due, only a change of the record ends it.
+#[test]
+fn future_tells_when_it_looks_again() {
+    let (engine, clock) = engine();
+    let mut lease = admitted(&engine, &request("k"));
+    let woken = Arc::new(Woken::default());
+    let mut join = pin!(engine.join(&request("k"), &BeginOptions::new()));
+    assert_eq!(join.looks_again_in(), None);
+    assert!(poll(join.as_mut(), &woken).is_pending());
+    clock.advance(MS);
+    assert_eq!(join.looks_again_in(), Some(LEASE - MS));
+    lease.renew(LEASE).expect("held");
+    let _leaked = lease.into_token();
+    clock.advance(LEASE - MS);
+    assert_eq!(join.looks_again_in(), Some(Duration::ZERO));
+    assert!(poll(join.as_mut(), &woken).is_pending());
+    assert_eq!(join.looks_again_in(), Some(MS));
+    clock.advance(MS);
+    let Poll::Ready(Ok(Admission::Admitted(next))) = poll(join.as_mut(), &woken) else {
+        panic!("the lease is over")
+    };
+    assert_eq!((next.attempt(), woken.times(), join.looks_again_in()), (2, 0, None));
+    let context = RetryContext::new("op", b"");
+    let Ok(Later::Scheduled { due_in, .. }) = next.retry_later(&AttemptError::new("503"), &context)
+    else {
+        panic!("there is room")
+    };
+    let mut late = pin!(engine.join(&request("k"), &BeginOptions::new()));
+    assert!(poll(late.as_mut(), &woken).is_pending());
+    assert_eq!(late.looks_again_in(), Some(due_in));
+    clock.advance(due_in);
+    assert!(poll(late.as_mut(), &woken).is_pending());
+    assert_eq!(late.looks_again_in(), None);
 }
 
 /// Goal: what nobody knows is never run again, however long it lasts, until it is resolved.

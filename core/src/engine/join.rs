@@ -170,6 +170,42 @@ impl Answer {
 }
 
 impl<'e> Join<'e, '_> {
+    /// How long until this future looks again if it is polled although nobody has woken it: until
+    /// the lease or the delay that it waits for is over, by the engine's clock. Zero: it looks when
+    /// it is polled next. `None`: it does not wait, or only a change of the record ends its wait.
+    ///
+    /// For whoever polls it from an event loop with a timer: it needs no
+    /// [`ticker`](Engine::ticker) then. A lease that was renewed lasts longer; the next poll says
+    /// so. Reads the clock.
+    ///
+    /// ```
+    /// use std::future::Future;
+    /// use std::pin::pin;
+    /// use std::task::{Context, Waker};
+    /// use std::time::Duration;
+    /// use oncegate::{BeginOptions, Engine, ManualClock, Request, Scope};
+    ///
+    /// let clock = ManualClock::new();
+    /// let builder = Engine::builder().capacity(1_000).lease_duration(Duration::from_secs(30));
+    /// let engine = builder.clock(clock.clone()).build()?;
+    /// let request = Request::new(Scope::single_tenant(), "op", "key-1")?;
+    /// let leader = engine.begin(&request)?;
+    ///
+    /// let mut join = pin!(engine.join(&request, &BeginOptions::new()));
+    /// assert_eq!(join.looks_again_in(), None);
+    /// assert!(join.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    /// clock.advance(Duration::from_secs(10));
+    /// assert_eq!(join.looks_again_in(), Some(Duration::from_secs(20)));
+    /// # drop(leader);
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    #[must_use]
+    pub fn looks_again_in(&self) -> Option<Duration> {
+        let until_ms = self.place.as_ref()?.until_ms;
+        let left_ms = until_ms.saturating_sub(self.engine.now_ms());
+        (until_ms != u64::MAX).then(|| Duration::from_millis(left_ms))
+    }
+
     fn look(
         &mut self,
         waker: &Waker,

@@ -1,0 +1,88 @@
+package oncegate
+
+/*
+#include "crossing.h"
+*/
+import "C"
+
+import (
+	"math"
+	"strconv"
+	"time"
+	"unsafe"
+)
+
+// zeroItself stands for zero in a field of C where zero means "as by default".
+const zeroItself = C.uint64_t(math.MaxUint64)
+
+// duration makes a duration of the library's milliseconds; what is too long is the longest.
+func duration(ms uint64) time.Duration {
+	if ms > uint64(math.MaxInt64/time.Millisecond) {
+		return math.MaxInt64
+	}
+	return time.Duration(ms) * time.Millisecond
+}
+
+// numbers turns Go's numbers into C's, and remembers the first that is out of range.
+type numbers struct {
+	err error
+}
+
+func (n *numbers) refuse(field, detail string) {
+	if n.err == nil {
+		n.err = refusal(ErrBadValue, field, detail)
+	}
+}
+
+// ms gives whole milliseconds, rounded up: nobody who waits that long comes too early.
+func (n *numbers) ms(field string, d time.Duration) C.uint64_t {
+	if d < 0 {
+		n.refuse(field, "found a negative duration; limit: at least 0")
+		return 0
+	}
+	return C.uint64_t(millisUp(d))
+}
+
+func (n *numbers) count(field string, value int) C.uint64_t {
+	if value < 0 {
+		n.refuse(field, "found "+strconv.Itoa(value)+"; limit: at least 0")
+		return 0
+	}
+	return C.uint64_t(value)
+}
+
+func millisUp(d time.Duration) uint64 {
+	ms := uint64(d / time.Millisecond)
+	if d%time.Millisecond > 0 {
+		ms++
+	}
+	return ms
+}
+
+func flag(set bool) C.uint32_t {
+	if set {
+		return 1
+	}
+	return 0
+}
+
+// textData gives the bytes of a string for the length of a call: the library never writes to them.
+func textData(text string) *C.uint8_t {
+	return (*C.uint8_t)(unsafe.StringData(text))
+}
+
+// bytesData gives the first byte of a slice, for reading or writing during a call.
+func bytesData(bytes []byte) *C.uint8_t {
+	return (*C.uint8_t)(unsafe.SliceData(bytes))
+}
+
+// text is the text in an array of C, up to its final zero.
+func text(chars []C.char) string {
+	bytes := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(chars))), len(chars))
+	for i, b := range bytes {
+		if b == 0 {
+			return string(bytes[:i])
+		}
+	}
+	return string(bytes)
+}

@@ -1,0 +1,2 @@
+// Package oncegate makes a retried request run once.
+package oncegate

@@ -1,0 +1,35 @@
+package oncegate
+
+/*
+#cgo CFLAGS: -std=c99 -O2 -I${SRCDIR}/dist/include
+#cgo linux,amd64 LDFLAGS: ${SRCDIR}/dist/linux_amd64/liboncegate.a
+#cgo linux,arm64 LDFLAGS: ${SRCDIR}/dist/linux_arm64/liboncegate.a
+#cgo linux LDFLAGS: -lgcc_s -lutil -lrt -lpthread -lm -ldl
+#include "crossing.h"
+
+// Go links anew only where what it has compiled differs, and does not look into archives.
+static inline const char *og_library(void) {
+    return ONCEGATE_LIBRARY;
+}
+
+#cgo nocallback og_trivial
+static inline uint64_t og_trivial(uint64_t number) {
+    return number + 1;
+}
+*/
+import "C"
+
+// Version is the version of the library that is linked in.
+func Version() string {
+	return C.GoString(C.oncegate_version())
+}
+
+// library names the very build of the library that this package was made for.
+func library() string {
+	return C.GoString(C.og_library())
+}
+
+// trivial is a foreign call that does nothing: what every crossing costs at least.
+func trivial(number uint64) uint64 {
+	return uint64(C.og_trivial(C.uint64_t(number)))
+}

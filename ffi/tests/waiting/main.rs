@@ -1,0 +1,9 @@
+//! What waits, and what comes later: waits, attempts, questions and timers, through the functions
+//! of the header.
+#![cfg(target_os = "linux")]
+
+mod given_up;
+mod refused_waits;
+mod set;
+mod support;
+mod waits;
