@@ -2,7 +2,11 @@
 
 use std::ffi::{CStr, c_char};
 use std::mem::MaybeUninit;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
+use oncegate::{EngineBuilder, Reach, Secret};
 use oncegate_ffi::*;
 
 /// A structure of the header.
@@ -146,3 +150,50 @@ impl Drop for Opened {
         assert!(std::thread::panicking() || closed.is_ok(), "{closed:?}");
     }
 }
+
+/// A folder of a test's own, which goes with it, and a table in it that the test uses through the
+/// header, and beside that as a user of the engine does.
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        // Relaxed: numbers only have to differ.
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("oncegate-ffi-test-{}-{number}", std::process::id());
+        let base = Path::new("/dev/shm");
+        let base = if base.is_dir() { base.to_owned() } else { std::env::temp_dir() };
+        let path = base.join(name);
+        std::fs::create_dir(&path).expect("a folder for this test");
+        Self(path)
+    }
+
+    fn table(&self) -> PathBuf {
+        self.0.join("table")
+    }
+
+    /// The table through the header.
+    pub(crate) fn header(&self, change: impl FnOnce(&mut RawOptions)) -> Opened {
+        let table = self.table();
+        Opened::with(|options| {
+            options.reach = ONCEGATE_REACH_HOST;
+            (options.path, options.secret) = (bytes(table.as_os_str().as_encoded_bytes()), SECRET);
+            change(options);
+        })
+    }
+
+    /// The same table for a user of the engine.
+    pub(crate) fn builder(&self) -> EngineBuilder {
+        let secret = Secret::from_bytes(&[b's'; 32]).expect("long enough");
+        let builder = oncegate::Engine::builder().capacity(1_000).secret(secret);
+        builder.lease_duration(Duration::from_secs(30)).reach(Reach::Host(self.table()))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+const SECRET: Bytes = Bytes { data: [b's'; 32].as_ptr(), len: 32 };
