@@ -1125,6 +1125,9 @@ typedef struct oncegate_past_attempt {
 
 // A record of which nobody knows whether its last attempt took effect.
 typedef struct oncegate_question {
+    // Names the question, for its answer. A fencing token would not do: it grows for each request,
+    // and two requests may have the same.
+    uint64_t id;
     // The fencing token of the attempt in doubt: what it wrote elsewhere carries it.
     uint64_t fencing_token;
     // The attempt in doubt.
@@ -1765,8 +1768,8 @@ oncegate_status oncegate_backoff_preview(const struct oncegate_retry_policy *pol
 // Takes questions about records that nobody knows the effect of, of an engine that was opened with
 // `reconcile`.
 //
-// Looks at no more than `limit` records first; never blocks. A question comes again as long as it
-// is not answered, after a second, two, four and so on, at most five minutes; 1,024 are kept in
+// Looks at no more than `limit` records first; never blocks. A question comes again, by the same
+// `id`, as long as it is not answered, after a second, two, four and so on, at most five minutes; 1,024 are kept in
 // mind, the newest. Operations and contexts are written into `buffer`; what finds no room stays,
 // and where that is the first it is `ONCEGATE_BUFFER_TOO_SMALL`, with the size in
 // `buffer->needed`. `ONCEGATE_BAD_VALUE`: the engine was opened without. Any thread may call it.
@@ -1778,14 +1781,14 @@ oncegate_status oncegate_reconcile_poll(const struct oncegate_engine *engine,
                                         size_t *count,
                                         struct oncegate_error *error);
 
-// Answers a question: `answer` is one of `ONCEGATE_RESOLVED_…`, `outcome` is for the first two of
-// them, and may be `NULL`.
+// Answers the question `id`: `answer` is one of `ONCEGATE_RESOLVED_…`, `outcome` is for the first
+// two of them, and may be `NULL`.
 //
 // The record is decided when the call returns. `ONCEGATE_NOT_FOUND`: it is not in doubt any more,
 // this process has not asked, or more than 1,024 others since; in doubt still, it is asked about
 // again. Any thread may call it.
 oncegate_status oncegate_reconcile_answer(const struct oncegate_engine *engine,
-                                          uint64_t fencing_token,
+                                          uint64_t id,
                                           uint32_t answer,
                                           const struct oncegate_outcome *outcome,
                                           struct oncegate_error *error);

@@ -201,7 +201,7 @@ known! {
         class_offset, class_len,
     }
     Question "oncegate_question" {
-        fencing_token, attempt, reserved, operation_offset, operation_len, context_offset,
+        id, fencing_token, attempt, reserved, operation_offset, operation_len, context_offset,
         context_len,
     }
     RawQuota "oncegate_quota" {

@@ -25,6 +25,9 @@ pub const ONCEGATE_RESOLVED_UNKNOWN: u32 = 3;
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct Question {
+    /// Names the question, for its answer. A fencing token would not do: it grows for each request,
+    /// and two requests may have the same.
+    pub id: u64,
     /// The fencing token of the attempt in doubt: what it wrote elsewhere carries it.
     pub fencing_token: u64,
     /// The attempt in doubt.
@@ -47,8 +50,8 @@ unsafe impl Plain for Question {}
 /// Takes questions about records that nobody knows the effect of, of an engine that was opened with
 /// `reconcile`.
 ///
-/// Looks at no more than `limit` records first; never blocks. A question comes again as long as it
-/// is not answered, after a second, two, four and so on, at most five minutes; 1,024 are kept in
+/// Looks at no more than `limit` records first; never blocks. A question comes again, by the same
+/// `id`, as long as it is not answered, after a second, two, four and so on, at most five minutes; 1,024 are kept in
 /// mind, the newest. Operations and contexts are written into `buffer`; what finds no room stays,
 /// and where that is the first it is `ONCEGATE_BUFFER_TOO_SMALL`, with the size in
 /// `buffer->needed`. `ONCEGATE_BAD_VALUE`: the engine was opened without. Any thread may call it.
@@ -76,8 +79,8 @@ pub unsafe extern "C" fn oncegate_reconcile_poll(
     })
 }
 
-/// Answers a question: `answer` is one of `ONCEGATE_RESOLVED_…`, `outcome` is for the first two of
-/// them, and may be `NULL`.
+/// Answers the question `id`: `answer` is one of `ONCEGATE_RESOLVED_…`, `outcome` is for the first
+/// two of them, and may be `NULL`.
 ///
 /// The record is decided when the call returns. `ONCEGATE_NOT_FOUND`: it is not in doubt any more,
 /// this process has not asked, or more than 1,024 others since; in doubt still, it is asked about
@@ -85,7 +88,7 @@ pub unsafe extern "C" fn oncegate_reconcile_poll(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn oncegate_reconcile_answer(
     engine: *const RawEngine,
-    fencing_token: u64,
+    id: u64,
     answer: u32,
     outcome: *const RawOutcome,
     error: *mut ErrorInfo,
@@ -99,13 +102,12 @@ pub unsafe extern "C" fn oncegate_reconcile_answer(
             other => return Err(no_choice("answer", other, ONCEGATE_RESOLVED_UNKNOWN)),
         };
         let asked = asked_of(&engine)?;
-        let doubt = asked.kept().of.get(&fencing_token).map(|question| question.doubt);
-        let not_found = || Refusal::new(ONCEGATE_NOT_FOUND, "fencing_token", "");
-        let doubt = doubt.ok_or_else(not_found)?;
+        let doubt = asked.kept().of.get(&id).map(|pending| pending.doubt);
+        let doubt = doubt.ok_or_else(|| Refusal::new(ONCEGATE_NOT_FOUND, "id", ""))?;
         let decides = answer != Reconciled::StillUnknown;
         let settled = engine.engine.settle(doubt, answer);
         if decides || settled.is_err() {
-            asked.kept().of.remove(&fencing_token);
+            asked.kept().forget(id);
         }
         Ok(settled?)
     })
@@ -117,16 +119,20 @@ pub(crate) struct Asked(PerProcess<Mutex<Kept>>);
 
 #[derive(Default)]
 struct Kept {
-    /// By fencing token.
+    /// By the numbers of the questions.
     of: HashMap<u64, Pending>,
+    ids: HashMap<DoubtId, u64>,
     /// Those that are to be told, first come, first told; some may be over.
     untold: VecDeque<u64>,
+    /// The last number of a question.
+    last: u64,
     /// Counts what was asked.
     asked: u64,
 }
 
 struct Pending {
     doubt: DoubtId,
+    fencing_token: u64,
     attempt: u32,
     operation: String,
     context: Vec<u8>,
@@ -149,13 +155,15 @@ impl Asked {
 
 impl Kept {
     fn note(&mut self, record: &Unresolved<'_>) {
-        let token = record.fencing_token;
         self.asked += 1;
-        if let Some(pending) = self.of.get_mut(&token) {
+        let known = self.ids.get(&record.doubt).copied();
+        if let Some(id) = known
+            && let Some(pending) = self.of.get_mut(&id)
+        {
             pending.asked = self.asked;
             if pending.is_told {
                 pending.is_told = false;
-                self.untold.push_back(token);
+                self.untold.push_back(id);
             }
             return;
         }
@@ -165,36 +173,45 @@ impl Kept {
         }
         let pending = Pending {
             doubt: record.doubt,
+            fencing_token: record.fencing_token,
             attempt: record.attempt,
             operation: record.operation.to_owned(),
             context: record.context.to_vec(),
             is_told: false,
             asked: self.asked,
         };
-        self.of.insert(token, pending);
-        self.untold.push_back(token);
+        self.last += 1;
+        self.of.insert(self.last, pending);
+        self.ids.insert(record.doubt, self.last);
+        self.untold.push_back(self.last);
+    }
+
+    fn forget(&mut self, id: u64) {
+        if let Some(pending) = self.of.remove(&id) {
+            self.ids.remove(&pending.doubt);
+        }
     }
 
     /// Forgets the one that was told, and asked the longest time ago. False: none was told.
     fn forget_one(&mut self) -> bool {
         let told = self.of.iter().filter(|(_, pending)| pending.is_told);
-        let oldest = told.min_by_key(|(_, pending)| pending.asked).map(|(token, _)| *token);
-        oldest.and_then(|token| self.of.remove(&token)).is_some()
+        let oldest = told.min_by_key(|(_, pending)| pending.asked).map(|(id, _)| *id);
+        oldest.map(|id| self.forget(id)).is_some()
     }
 
-    /// The first that is to be told, with its token.
+    /// The first that is to be told.
     fn next(&mut self) -> Option<(u64, DoubtId)> {
-        while let Some(token) = self.untold.pop_front() {
-            if let Some(pending) = self.of.get(&token) {
-                return Some((token, pending.doubt));
+        while let Some(id) = self.untold.pop_front() {
+            if let Some(pending) = self.of.get(&id) {
+                return Some((id, pending.doubt));
             }
         }
         None
     }
 
     /// Writes a question. `Err`, with nothing written: so much room is needed.
-    fn tell(&mut self, token: u64, buffer: &mut OutBytes) -> Result<Option<Question>, usize> {
-        let Some(pending) = self.of.get_mut(&token) else { return Ok(None) };
+    fn tell(&mut self, id: u64, buffer: &mut OutBytes) -> Result<Option<Question>, usize> {
+        let Some(pending) = self.of.get_mut(&id) else { return Ok(None) };
         let (operation, context) = (pending.operation.as_bytes(), &pending.context);
         let needed = operation.len() + context.len();
         let offsets = if needed > buffer.room() {
@@ -203,12 +220,13 @@ impl Kept {
             buffer.push(operation).zip(buffer.push(context))
         };
         let Some((operation_offset, context_offset)) = offsets else {
-            self.untold.push_front(token);
+            self.untold.push_front(id);
             return Err(needed);
         };
         pending.is_told = true;
         Ok(Some(Question {
-            fencing_token: token,
+            id,
+            fencing_token: pending.fencing_token,
             attempt: pending.attempt,
             reserved: 0,
             operation_offset,
@@ -237,12 +255,12 @@ fn take(
     let asked = asked_of(engine)?;
     let mut count = 0;
     while count < questions.len() {
-        let Some((token, doubt)) = asked.kept().next() else { break };
+        let Some((id, doubt)) = asked.kept().next() else { break };
         if engine.engine.settle(doubt, Reconciled::StillUnknown).is_err() {
-            asked.kept().of.remove(&token);
+            asked.kept().forget(id);
             continue;
         }
-        let told = asked.kept().tell(token, &mut buffer);
+        let told = asked.kept().tell(id, &mut buffer);
         match told {
             Ok(Some(question)) => {
                 questions.set(count, question);

@@ -3,7 +3,9 @@
 use oncegate_ffi::*;
 
 use crate::set::{Set, set_of_manual};
-use crate::support::{Refused, Room, first_wrong, in_child, is_readable, refused, request};
+use crate::support::{
+    Engine, Refused, Room, first_wrong, in_child, is_readable, options, refused, request,
+};
 
 /// Goal: a wait that is cancelled is told nothing, affects nobody, and keeps no attempt. Method:
 /// one that waits, one that was admitted and not taken, one that was handed over and not taken.
@@ -124,6 +126,20 @@ fn a_lease_that_was_lost_is_asked_for_anew() {
     assert_eq!((told.user_data, told.admission.verdict), (1, ONCEGATE_REPLAYED));
 }
 
+/// Goal: an attempt that lapsed before anybody could start it is known to have done nothing.
+/// Method: an engine that runs nothing again whose effect is unknown; the lease lapses untaken.
+#[test]
+fn a_lease_that_nobody_took_had_no_effect() {
+    let on_lapse = ONCEGATE_LAPSE_UNKNOWN;
+    let engine = Engine::open(&RawOptions { on_lapse, clock: ONCEGATE_CLOCK_MANUAL, ..options() });
+    let set = Set::open(&engine);
+    set.submit("k", 1);
+    engine.advance_clock(30_000);
+    let again = set.take_one(0).admission;
+    assert_eq!((again.verdict, again.attempt), (ONCEGATE_ADMITTED, 2));
+    engine.complete(&again.lease, b"").expect("held");
+}
+
 /// Goal: a lease that is taken late says how long it still lasts. Method: it is taken after ten
 /// seconds.
 #[test]
@@ -150,13 +166,12 @@ fn a_set_outlives_the_engine_s_handle() {
 }
 
 /// Goal: a set is its process's own; a forked child changes nothing of it. Method: the child makes
-/// every call, closes the set, and is gone; the parent's waits and descriptor are as they were.
+/// every call and closes the set; the parent's waits and its descriptor are as they were.
 #[test]
 fn a_forked_child_has_no_part_in_it() {
     let (engine, set) = set_of_manual();
     let leader = engine.admitted("k");
     let waiting = set.submit("k", 1);
-    let answered = set.submit("new", 2);
     let fd = set.descriptor().expect("open");
     in_child(|| {
         let forked = |made: Result<(), Refused>| {
@@ -171,10 +186,25 @@ fn a_forked_child_has_no_part_in_it() {
             set.close().is_err_and(|found| found.status == ONCEGATE_BAD_HANDLE),
         ])
     });
-    assert!(is_readable(fd, 0));
-    assert_eq!(set.take_one(0).id, answered);
     assert!(!is_readable(fd, 0), "only what the parent does counts");
     engine.complete(&leader.lease, b"").expect("held");
     assert!(is_readable(fd, 0));
     assert_eq!(set.take_one(0).id, waiting);
+}
+
+/// Goal: a child that has a part in the table gives up no lease of its parent's set. Method: an
+/// inherited table, and an answer that the parent has not taken when the child closes the set.
+#[test]
+fn a_child_gives_up_no_lease_of_its_parent() {
+    let reach = ONCEGATE_REACH_INHERITED;
+    let engine = Engine::open(&RawOptions { reach, clock: ONCEGATE_CLOCK_MANUAL, ..options() });
+    let set = Set::open(&engine);
+    set.submit("k", 1);
+    in_child(|| {
+        let own = engine.begin("child").verdict == ONCEGATE_ADMITTED;
+        first_wrong(&[own, set.close().is_ok()])
+    });
+    let taken = set.take_one(0).admission;
+    assert_eq!((taken.verdict, taken.attempt), (ONCEGATE_ADMITTED, 1));
+    engine.complete(&taken.lease, b"").expect("held");
 }

@@ -5,6 +5,8 @@
 mod attempts;
 mod drive;
 mod given_up;
+mod later;
+mod questions;
 mod refused_waits;
 mod set;
 mod support;

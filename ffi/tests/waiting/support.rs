@@ -51,7 +51,7 @@ pub(crate) fn bytes(bytes: &[u8]) -> Bytes {
 }
 
 pub(crate) fn options() -> RawOptions {
-    RawOptions { struct_size: size_of::<RawOptions>(), tiny: 1, ..zeroed() }
+    RawOptions { struct_size: size_of::<RawOptions>(), tiny: 1, max_retrying: 16, ..zeroed() }
 }
 
 /// An engine, which ends with the test.
