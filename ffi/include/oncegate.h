@@ -502,6 +502,9 @@ typedef struct oncegate_due oncegate_due;
 // An engine, behind a handle: it has the type of a pointer, and is none. Any thread may use it.
 typedef struct oncegate_engine oncegate_engine;
 
+// Timers, behind a handle. Any thread may use them, several at once.
+typedef struct oncegate_timers oncegate_timers;
+
 // A set of waits, behind a handle. Any thread may use it, several at once.
 typedef struct oncegate_waits oncegate_waits;
 
@@ -1853,6 +1856,60 @@ oncegate_status oncegate_step_last(const struct oncegate_engine *engine,
 oncegate_status oncegate_step_undone(const struct oncegate_engine *engine,
                                      const struct oncegate_lease *lease,
                                      struct oncegate_bytes name,
+                                     struct oncegate_error *error);
+
+// Opens a set of timers, and gives its handle, which `oncegate_timers_close` ends. No engine is
+// needed: they run by the monotonic clock of the system.
+//
+// `capacity` is how many may be pending, at most 134,217,728; zero: 1,048,576. Memory is taken as
+// they come, about 18 bytes for each, and kept. A set takes one descriptor: `ONCEGATE_OS` where
+// none is left. It belongs to the process that opened it: in a forked child its functions return
+// `ONCEGATE_FORKED`. Linux only: `ONCEGATE_UNSUPPORTED` elsewhere.
+oncegate_status oncegate_timers_open(uint64_t capacity,
+                                     struct oncegate_timers **timers,
+                                     struct oncegate_error *error);
+
+// Closes timers: those that are pending never fire. `NULL` is fine, and nothing happens.
+//
+// A call that blocks in another thread returns `ONCEGATE_CLOSED`. Take the descriptor out of event
+// loops before: its number may be used again.
+oncegate_status oncegate_timers_close(struct oncegate_timers *timers, struct oncegate_error *error);
+
+// Gives the descriptor of the timers, for `poll` and its like: it is readable when one is due, or
+// may be. Never read from it, and never close it: it is the set's.
+oncegate_status oncegate_timers_descriptor(const struct oncegate_timers *timers,
+                                           int32_t *fd,
+                                           struct oncegate_error *error);
+
+// Starts a timer that fires after `after_ms`, and never earlier. Its `user_data` comes by
+// `oncegate_timers_take`; `id`, which is never zero, cancels it.
+//
+// Costs a lock and two words in a timing wheel, whatever the number of timers, and a call of the
+// kernel where no other is due before. `ONCEGATE_FULL`: as many are pending as may be.
+oncegate_status oncegate_timers_insert(const struct oncegate_timers *timers,
+                                       uint64_t after_ms,
+                                       uint64_t user_data,
+                                       uint64_t *id,
+                                       struct oncegate_error *error);
+
+// Cancels a timer. `*cancelled` is 1 where its `user_data` will not be given; 0 where it was given
+// already, or the timer was cancelled before, or there is none of that number.
+oncegate_status oncegate_timers_cancel(const struct oncegate_timers *timers,
+                                       uint64_t id,
+                                       uint32_t *cancelled,
+                                       struct oncegate_error *error);
+
+// Takes the `user_data` of timers that have fired, at most `capacity`, in the order of their
+// times.
+//
+// Blocks until one has, for at most `timeout_ms`; zero never blocks. Several threads may do so at
+// once; each timer is taken by one. `ONCEGATE_CLOSED`: the timers are being closed.
+// `ONCEGATE_BAD_SIZE`: no capacity.
+oncegate_status oncegate_timers_take(const struct oncegate_timers *timers,
+                                     uint64_t timeout_ms,
+                                     uint64_t *user_data,
+                                     size_t capacity,
+                                     size_t *count,
                                      struct oncegate_error *error);
 
 // The version of the library, zero-terminated; it is never freed.

@@ -10,4 +10,5 @@ mod questions;
 mod refused_waits;
 mod set;
 mod support;
+mod timers;
 mod waits;
