@@ -5,7 +5,8 @@ use std::ptr;
 use oncegate_ffi::*;
 
 use crate::support::{
-    Engine, Refused, Room, SOON, call, first_wrong, in_child, options, refused, zeroed,
+    Engine, Refused, Room, SOON, call, first_wrong, in_child, options, refused, spawn_known,
+    until_asleep, zeroed,
 };
 
 /// The longest context of a tiny engine, and the longest operation.
@@ -83,6 +84,9 @@ fn a_batch_takes_what_fits() {
     let due = ["d", "e"].map(|key| engine.put_off(key, b"op", b""));
     engine.advance_clock(due.into_iter().max().expect("two"));
     assert_eq!(engine.next_into(1, 0, &mut room).expect("open").len(), 1, "the limit is kept");
+    let mut room = Room::new(4 * LONGEST);
+    let one = engine.next_into(2, SOON, &mut room).expect("open");
+    assert_eq!(one.len(), 1, "only the first is waited for, by a clock that stands still");
 }
 
 /// Goal: a thread that blocks gets what becomes due, by a clock that is moved and by one that runs.
@@ -118,17 +122,11 @@ fn a_wait_for_attempts_ends() {
             std::thread::yield_now();
         }
         assert!(worker.join().expect("no panic").expect("open").is_none());
-        let handle = engine.0.addr();
-        let blocked = scope.spawn(|| engine.next(SOON));
-        let closed = call(|error| {
-            let handle: *mut RawEngine = ptr::without_provenance_mut(handle);
-            // SAFETY: a handle.
-            unsafe { oncegate_engine_close(handle, error) }
-        });
-        closed.expect("open");
-        let status = blocked.join().expect("no panic").expect_err("closed").status;
-        // Whether it blocks yet does not matter: who comes late is refused too.
-        assert!([ONCEGATE_CLOSED, ONCEGATE_BAD_HANDLE].contains(&status), "{status}");
+        let (blocked, thread) = spawn_known(scope, || engine.next(SOON));
+        until_asleep(thread);
+        // SAFETY: a handle.
+        call(|error| unsafe { oncegate_engine_close(engine.0, error) }).expect("open");
+        refused(blocked.join().expect("no panic"), ONCEGATE_CLOSED, "engine");
     });
 }
 

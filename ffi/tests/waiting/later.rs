@@ -80,6 +80,41 @@ fn a_hint_sets_the_time() {
     }
 }
 
+/// Goal: why an attempt failed decides what the next one costs, and a spent budget ends the retries.
+/// Method: ten tokens, and errors of each kind with a price of its own, until there are none.
+#[test]
+fn the_kind_of_an_error_has_its_price() {
+    let engine = trying(9);
+    let budget = RawBudget {
+        struct_size: size_of::<RawBudget>(),
+        capacity: 10.0,
+        cost_transient: 1.0,
+        cost_throttled: 8.0,
+        cost_timeout: 4.0,
+        ..zeroed()
+    };
+    let budget = &raw const budget;
+    // SAFETY: what is pointed to lives for the call.
+    call(|error| unsafe { oncegate_set_retry_budget(engine.0, budget, error) }).expect("valid");
+    let (transient, throttled, timeout) =
+        (ONCEGATE_KIND_TRANSIENT, ONCEGATE_KIND_THROTTLED, ONCEGATE_KIND_TIMEOUT);
+    let (goes_on, spent) = (ONCEGATE_BURIED_NONE, ONCEGATE_BURIED_BUDGET);
+    // Ten, nine, one, one, none.
+    let all = [
+        (transient, goes_on),
+        (throttled, goes_on),
+        (timeout, spent),
+        (transient, goes_on),
+        (transient, spent),
+    ];
+    for (number, (kind, reason)) in all.into_iter().enumerate() {
+        let why = RawAttemptError { kind, ..attempt_error(b"error") };
+        let lease = engine.admitted(&format!("key-{number}")).lease;
+        let later = engine.retry_later(&lease, &why, b"op", b"").expect("held");
+        assert_eq!(later.reason, reason, "{number}");
+    }
+}
+
 /// Goal: what may not be is refused by its name, the lease lasts, and it is refused once it is
 /// over. Method: each field out of its range; then the lease is completed.
 #[test]

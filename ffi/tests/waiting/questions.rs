@@ -231,7 +231,7 @@ fn what_is_resolved_is_forgotten() {
     doubt(&engine, "told");
     let told = polled_one(&engine);
     resolve("told");
-    let late = answer(&engine, told, ONCEGATE_RESOLVED_SUCCEEDED, 200);
+    let late = answer(&engine, told, ONCEGATE_RESOLVED_UNKNOWN, 0);
     refused(late, ONCEGATE_NOT_FOUND, "record");
     let later = answer(&engine, told, ONCEGATE_RESOLVED_SUCCEEDED, 200);
     refused(later, ONCEGATE_NOT_FOUND, "id");
@@ -263,6 +263,29 @@ fn questions_are_bounded() {
         }
     }
     assert_eq!(seen, RECORDS, "each once");
+}
+
+/// Goal: of questions that nobody answers the newest are kept, and no more than that. Method: more
+/// records in doubt than that, asked about in their turn by a sweep; then each is answered.
+#[test]
+fn unanswered_questions_are_bounded() {
+    const RECORDS: usize = 1_100;
+    const MOST: usize = 1_024;
+    let large = RawOptions { tiny: 0, capacity: 4_000, ..asking() };
+    let engine = Engine::open(&large);
+    (0..RECORDS).for_each(|number| _ = doubt(&engine, &format!("key-{number}")));
+    let mut ids = polled(&engine);
+    for _ in 0..120 {
+        engine.advance_clock(1_000);
+        while engine.advance(1_000).more != 0 {}
+        ids.extend(polled(&engine));
+    }
+    ids.sort_unstable();
+    ids.dedup();
+    assert!(ids.len() >= RECORDS, "{} were asked about", ids.len());
+    let answers = ids.iter().map(|id| answer(&engine, *id, ONCEGATE_RESOLVED_RUN_AGAIN, 0));
+    let answered = answers.filter(Result::is_ok).count();
+    assert_eq!(answered, MOST);
 }
 
 /// Goal: a child that has a part in the table asks for itself. Method: an inherited table; the

@@ -3,6 +3,8 @@
 use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
 use std::ptr;
+use std::sync::mpsc;
+use std::thread::{Scope, ScopedJoinHandle};
 
 use oncegate_ffi::*;
 
@@ -168,10 +170,7 @@ impl Engine {
     }
 
     /// The next attempt within `timeout_ms`, with its operation and its context.
-    pub(crate) fn next(
-        &self,
-        timeout_ms: u64,
-    ) -> Result<Option<(RawAttempt, Vec<u8>, Vec<u8>)>, Refused> {
+    pub(crate) fn next(&self, timeout_ms: u64) -> Result<Option<HandedOut>, Refused> {
         let (mut room, mut attempt) = (Room::new(8_192), RawAttempt::default());
         let (buffer, at, mut found) = (room.raw(), &raw mut attempt, 77);
         // SAFETY: as above.
@@ -197,6 +196,9 @@ impl Engine {
         driven
     }
 }
+
+/// An attempt, its operation and its context.
+pub(crate) type HandedOut = (RawAttempt, Vec<u8>, Vec<u8>);
 
 pub(crate) fn attempt_error(class: &[u8]) -> RawAttemptError {
     let struct_size = size_of::<RawAttemptError>();
@@ -254,6 +256,34 @@ pub(crate) fn is_readable(fd: RawFd, limit_ms: i32) -> bool {
     let found = unsafe { libc::poll(&raw mut asked, 1, limit_ms) };
     assert!(found >= 0 && asked.revents & (libc::POLLERR | libc::POLLNVAL) == 0);
     found == 1
+}
+
+/// Starts a thread, and gives its number in the kernel.
+pub(crate) fn spawn_known<'s, T: Send + 's>(
+    scope: &'s Scope<'s, '_>,
+    work: impl FnOnce() -> T + Send + 's,
+) -> (ScopedJoinHandle<'s, T>, libc::pid_t) {
+    let (tell, told) = mpsc::channel();
+    let thread = scope.spawn(move || {
+        // SAFETY: asks for a number.
+        tell.send(unsafe { libc::gettid() }).expect("it is waited for");
+        drop(tell);
+        work()
+    });
+    (thread, told.recv().expect("it begins"))
+}
+
+/// Yields until a thread of this process sleeps in the kernel.
+pub(crate) fn until_asleep(thread: libc::pid_t) {
+    loop {
+        let path = format!("/proc/self/task/{thread}/stat");
+        let stat = std::fs::read_to_string(path).expect("it has not ended");
+        // Behind the name, which is in brackets.
+        if stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" S")) {
+            return;
+        }
+        std::thread::yield_now();
+    }
 }
 
 /// Runs `child` in a forked child, which tells by its exit which of its checks failed first; zero

@@ -8,7 +8,10 @@ use std::time::Duration;
 use oncegate::{Clock as _, PreciseClock};
 use oncegate_ffi::*;
 
-use crate::support::{Engine, Refused, SOON, call, first_wrong, in_child, is_readable, refused};
+use crate::support::{
+    Engine, Refused, SOON, call, first_wrong, in_child, is_readable, refused, spawn_known,
+    until_asleep,
+};
 
 const HOUR: u64 = 3_600_000;
 
@@ -142,6 +145,21 @@ fn the_descriptor_is_readable_when_one_is_due() {
     assert!(!is_readable(fd, 0), "it was taken");
 }
 
+/// Goal: what is due is taken by the first call, however far it had to come down in the wheel.
+/// Method: timers that nobody looks at until they are due, which another set's timer tells.
+#[test]
+fn what_is_due_is_taken_at_once() {
+    let (timers, other) = (Timers::open(), Timers::open());
+    for data in 0..3 {
+        timers.insert(150, data).expect("room");
+    }
+    other.insert(150, 0).expect("room");
+    while other.take(SOON, 1).expect("open").is_empty() {}
+    let mut fired: Vec<u64> = (0..3).flat_map(|_| timers.take(0, 1).expect("open")).collect();
+    fired.sort_unstable();
+    assert_eq!(fired, [0, 1, 2]);
+}
+
 /// Goal: a thread that blocks is woken for a timer that comes later and is due earlier, and by its
 /// own timeout. Method: it blocks while there is one in an hour.
 #[test]
@@ -228,11 +246,10 @@ fn closing_ends_those_who_block() {
     let timers = Timers::open();
     let id = timers.insert(HOUR, 1).expect("room");
     std::thread::scope(|scope| {
-        let blocked = scope.spawn(|| timers.take(u64::MAX, 1));
-        // Whether it blocks yet does not matter: who comes late is refused too.
+        let (blocked, thread) = spawn_known(scope, || timers.take(u64::MAX, 1));
+        until_asleep(thread);
         timers.close().expect("open");
-        let status = blocked.join().expect("no panic").expect_err("closed").status;
-        assert!([ONCEGATE_CLOSED, ONCEGATE_BAD_HANDLE].contains(&status), "{status}");
+        refused(blocked.join().expect("no panic"), ONCEGATE_CLOSED, "timers");
     });
     let bad = ONCEGATE_BAD_HANDLE;
     refused(timers.close(), bad, "timers");
