@@ -7,8 +7,8 @@ fn opened(adaptive: &RawAdaptive) -> Result<Opened, Refused> {
     Opened::try_with(|options| options.adaptive = adaptive)
 }
 
-/// Goal: every setting that is out of its range is refused by its name, when an engine is opened and
-/// when its memory is counted.
+/// Goal: every setting that is out of its range is refused by its name, when an engine is opened
+/// and when its memory is counted.
 /// Method: one setting at a time; `ONCEGATE_ZERO` and its like where zero itself is no value.
 #[test]
 fn settings_have_limits() {
