@@ -69,6 +69,35 @@ impl TimerHandle {
         (self.0 >> 36) as usize
     }
 
+    /// The handle as plain data: it crosses languages, and means nothing in another process.
+    ///
+    /// ```
+    /// # use oncegate::{TimerHandle, TimerWheel};
+    /// let mut wheel = TimerWheel::new(0);
+    /// let bits = wheel.insert(5)?.to_bits();
+    /// assert!(wheel.cancel(TimerHandle::from_bits(bits)));
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    #[inline]
+    #[must_use]
+    pub const fn to_bits(self) -> u64 {
+        self.0
+    }
+
+    /// The handle that [`to_bits`](Self::to_bits) gave. Any other bits name no timer, or one that
+    /// somebody else has a handle of.
+    ///
+    /// ```
+    /// # use oncegate::{TimerHandle, TimerWheel};
+    /// let mut wheel = TimerWheel::new(0);
+    /// assert!(!wheel.cancel(TimerHandle::from_bits(u64::MAX)));
+    /// ```
+    #[inline]
+    #[must_use]
+    pub const fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
     #[inline]
     pub(super) const fn new(id: u32, generation: u8, epoch: u32) -> Self {
         Self((id as u64) << 36 | (generation as u64) << 32 | epoch as u64)
