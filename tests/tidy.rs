@@ -18,6 +18,8 @@ mod catalogue;
 mod dependencies;
 #[path = "tidy/docs.rs"]
 mod docs;
+#[path = "tidy/exports.rs"]
+mod exports;
 #[path = "tidy/modules.rs"]
 mod modules;
 #[path = "tidy/planted.rs"]
@@ -83,6 +85,7 @@ pub(crate) const CHECKS: &[Check] = &[
     dependencies::CHECK,
     promises::CHECK,
     planted::CHECK,
+    exports::CHECK,
 ];
 
 /// Runs every check over `tree`.

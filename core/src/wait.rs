@@ -167,6 +167,15 @@ impl WaitQueue {
         woken.into_iter().for_each(|waiter| waiter.waker.wake());
     }
 
+    /// Wakes everybody who waits in this process.
+    pub(crate) fn wake_everybody(&self) {
+        for bucket in &self.queues().buckets {
+            let woken = std::mem::take(&mut *lock(bucket));
+            self.left(woken.len());
+            woken.into_iter().for_each(|waiter| waiter.waker.wake());
+        }
+    }
+
     /// Wakes whoever waits for `slot` the longest, here and in each other process: one of them gets
     /// what it is woken for. False: nobody does here.
     pub(crate) fn wake_one(&self, slot: usize) -> bool {

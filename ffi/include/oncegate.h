@@ -14,7 +14,6 @@
  * ONCEGATE_BAD_HANDLE, ONCEGATE_POISONED and ONCEGATE_PANICKED; those on an engine
  * ONCEGATE_FORKED, in a child that has no part in its table.
  */
-
 #ifndef ONCEGATE_H
 #define ONCEGATE_H
 
@@ -46,8 +45,62 @@
 // It has finished, but the bytes of its outcome are gone, or were never kept.
 #define ONCEGATE_OUTCOME_GONE 7
 
+// Tokens, which retries or failures take, and successes and time bring (gRPC A6, AWS SDKs).
+#define ONCEGATE_BUDGET_BUCKET 0
+
+// A share of the first attempts of the last seconds (Finagle, whose defaults it has).
+#define ONCEGATE_BUDGET_RATIO 1
+
+// A share of the requests under way (Envoy, whose defaults it has).
+#define ONCEGATE_BUDGET_CONCURRENCY 2
+
+// 100 tokens: a retry costs 5, a success brings 1, time brings nothing.
+#define ONCEGATE_BUCKET_PLAIN 0
+
+// gRPC A6: a failure costs 1, and no retries while half of the tokens or less are there.
+// `capacity` is `maxTokens`, a whole number up to 1,000, and `success` is `tokenRatio`; their
+// defaults are the proposal's example, 10 and 0.1.
+#define ONCEGATE_BUCKET_GRPC 1
+
+// AWS SDKs, `standard`: 500 tokens; a retry costs 5, after a time-out 10; one that succeeds brings
+// back what it cost, and a success without a retry brings 1.
+#define ONCEGATE_BUCKET_AWS_STANDARD 2
+
+// AWS SDKs as of 2026: the same, but a retry costs 14, and after throttling 5.
+#define ONCEGATE_BUCKET_AWS_2026 3
+
+// A retry that is allowed takes tokens.
+#define ONCEGATE_CHARGE_RETRY 1
+
+// Each failure that could be retried takes tokens, whether it is or not.
+#define ONCEGATE_CHARGE_FAILURE 2
+
+// It is tried again.
+#define ONCEGATE_BURIED_NONE 0
+
+// As many attempts failed, or lapsed, as the policy allows.
+#define ONCEGATE_BURIED_ATTEMPTS 1
+
+// No further attempt fits before the policy's deadline.
+#define ONCEGATE_BURIED_DEADLINE 2
+
+// A retry budget was spent.
+#define ONCEGATE_BURIED_BUDGET 3
+
+// The error was terminal, or the service said not to retry.
+#define ONCEGATE_BURIED_FINAL_ERROR 4
+
+// Its last attempt lapsed, and no limit ended it.
+#define ONCEGATE_BURIED_LAPSED 5
+
 // In a field where zero means "as by default": zero itself.
 #define ONCEGATE_ZERO UINT64_MAX
+
+// The same in a field of the type `double`: zero itself, where zero means "as by default".
+#define ONCEGATE_ZERO_F64 -1.0
+
+// How many characters `oncegate_downstream_key` writes, with the final zero.
+#define ONCEGATE_DOWNSTREAM_KEY_SIZE 44
 
 // It took effect: duplicates get the outcome.
 #define ONCEGATE_RESOLVED_SUCCEEDED 0
@@ -63,6 +116,39 @@
 
 // A record stands in the middle of a transition for longer than any step takes.
 #define ONCEGATE_EVENT_STUCK 2
+
+// The IETF draft on the header `Idempotency-Key`.
+#define ONCEGATE_OUTCOMES_IETF 0
+
+// Stripe's API v1: every result is replayed once the operation began.
+#define ONCEGATE_OUTCOMES_STRIPE_V1 1
+
+// Stripe's API v2: success never repeats, and what failed is driven on.
+#define ONCEGATE_OUTCOMES_STRIPE_V2 2
+
+// OASIS Repeatable Requests 1.0.
+#define ONCEGATE_OUTCOMES_OASIS 3
+
+// The REST catalog of Apache Iceberg.
+#define ONCEGATE_OUTCOMES_ICEBERG 4
+
+// The result is stored, and duplicates get it: `oncegate_lease_complete`.
+#define ONCEGATE_JUDGED_FINAL 1
+
+// The next attempt may start: `oncegate_retry_later`, or a retryable `oncegate_lease_fail`.
+#define ONCEGATE_JUDGED_RETRYABLE 2
+
+// Nobody knows whether it took effect: an unknown `oncegate_lease_fail`.
+#define ONCEGATE_JUDGED_UNKNOWN 3
+
+// `GET`, `HEAD`, `OPTIONS`, `TRACE`: run it as often as it comes; no record is needed.
+#define ONCEGATE_METHOD_SAFE 1
+
+// `PUT`, `DELETE`: the payload stands in for a key, unless the client gave one.
+#define ONCEGATE_METHOD_PAYLOAD_DEDUP 2
+
+// All others: refuse the request unless it carries a key.
+#define ONCEGATE_METHOD_KEY_REQUIRED 3
 
 // There was no record: the first run.
 #define ONCEGATE_HOW_CREATED 1
@@ -87,6 +173,18 @@
 
 // Nobody knows whether it took effect: it never runs again until that is resolved.
 #define ONCEGATE_FAILURE_UNKNOWN 2
+
+// It failed, and said so.
+#define ONCEGATE_END_FAILED 1
+
+// Its lease lapsed, or its process died.
+#define ONCEGATE_END_LAPSED 2
+
+// It was given back without an error.
+#define ONCEGATE_END_GIVEN_BACK 3
+
+// How many attempts a history tells of at most.
+#define ONCEGATE_PAST_ATTEMPTS 8
 
 // The table belongs to this process alone.
 #define ONCEGATE_REACH_PROCESS 0
@@ -159,6 +257,69 @@
 
 // The record fails without a dead letter.
 #define ONCEGATE_LETTERS_REJECT 1
+
+// The backoff and the jitter that the other fields name.
+#define ONCEGATE_POLICY_CUSTOM 0
+
+// AWS SDKs, `standard`: full jitter below 1 s, 2 s, 4 s and so on, at most 20 s; 3 attempts.
+#define ONCEGATE_POLICY_AWS_STANDARD 1
+
+// AWS SDKs as of 2026: full jitter below 50 ms, 100 ms and so on, at most 20 s; 3 attempts.
+#define ONCEGATE_POLICY_AWS_2026 2
+
+// The same after throttling: full jitter below 1 s, 2 s and so on.
+#define ONCEGATE_POLICY_AWS_2026_THROTTLED 3
+
+// gRPC A6 with values of one's own: `initial_ms`, `multiplier`, `max_ms`, `max_attempts` (above 5:
+// 5), which have no defaults there.
+#define ONCEGATE_POLICY_GRPC 4
+
+// gRPC A6 with the values of its example: 100 ms, doubled up to 1 s, by a fifth to either side; 4
+// attempts.
+#define ONCEGATE_POLICY_GRPC_EXAMPLE 5
+
+// Resilience4j's random exponential interval: 500 ms, 750 ms and so on, by one half to either
+// side, without a ceiling; 3 attempts.
+#define ONCEGATE_POLICY_RESILIENCE4J 6
+
+// Polly v8, exponential with jitter: a base of 2 s, without a ceiling; 4 attempts.
+#define ONCEGATE_POLICY_POLLY_V8 7
+
+// Celery's `Task.retry`: 180 s each time; 4 attempts.
+#define ONCEGATE_POLICY_CELERY 8
+
+// Celery's `retry_backoff`: full jitter below 1 s, 2 s and so on, at most 600 s; 4 attempts.
+#define ONCEGATE_POLICY_CELERY_BACKOFF 9
+
+// Retry k after `initial_ms` times `multiplier` to the power of k - 1, at most `max_ms`.
+#define ONCEGATE_BACKOFF_EXPONENTIAL 0
+
+// Retry k after `initial_ms` and k - 1 times `increment_ms`, at most `max_ms`.
+#define ONCEGATE_BACKOFF_LINEAR 1
+
+// Each retry after `initial_ms`.
+#define ONCEGATE_BACKOFF_CONSTANT 2
+
+// Retry k after number k of `delays_ms`, of which the last one is repeated.
+#define ONCEGATE_BACKOFF_LIST 3
+
+// The delay as the backoff names it. Clients that failed together meet again.
+#define ONCEGATE_JITTER_NONE 0
+
+// From nothing to the whole delay.
+#define ONCEGATE_JITTER_FULL 1
+
+// One half of the delay, and a draw from nothing to the other half.
+#define ONCEGATE_JITTER_EQUAL 2
+
+// From the first delay to three times the one before. For exponential backoffs.
+#define ONCEGATE_JITTER_DECORRELATED 3
+
+// `jitter_share` of the delay to either side.
+#define ONCEGATE_JITTER_PROPORTIONAL 4
+
+// The formula of Polly v8. For exponential backoffs.
+#define ONCEGATE_JITTER_DECORRELATED_V2 5
 
 // The scope has a name: a tenant, an account.
 #define ONCEGATE_SCOPE_NAMED 0
@@ -317,6 +478,24 @@ typedef struct oncegate_waits oncegate_waits;
 // Whether a call worked: `ONCEGATE_OK`, or why not.
 typedef int32_t oncegate_status;
 
+// What a refused call tells, in the caller's memory. Set `struct_size` before the call; pass
+// `NULL` where nobody reads it. It is written only when the status is not `ONCEGATE_OK`.
+typedef struct oncegate_error {
+    // `sizeof(oncegate_error)`.
+    size_t struct_size;
+    // The status that was returned.
+    oncegate_status status;
+    // 1: the same call may work later, without anybody changing anything. 0: it will not.
+    int32_t transient;
+    // How long to wait before it may, in milliseconds; zero: not known.
+    uint64_t retry_after_ms;
+    // The argument, option or resource that it is about, zero-terminated.
+    char field[48];
+    // Field, reason, class of what was found, and limit, for people; zero-terminated. Never a key,
+    // a payload or a secret.
+    char message[256];
+} oncegate_error;
+
 // Bytes of the caller: `data` may be `NULL` where `len` is zero. They are read during the call
 // and never kept.
 typedef struct oncegate_bytes {
@@ -430,24 +609,6 @@ typedef struct oncegate_admission {
     struct oncegate_stored_outcome outcome;
 } oncegate_admission;
 
-// What a refused call tells, in the caller's memory. Set `struct_size` before the call; pass
-// `NULL` where nobody reads it. It is written only when the status is not `ONCEGATE_OK`.
-typedef struct oncegate_error {
-    // `sizeof(oncegate_error)`.
-    size_t struct_size;
-    // The status that was returned.
-    oncegate_status status;
-    // 1: the same call may work later, without anybody changing anything. 0: it will not.
-    int32_t transient;
-    // How long to wait before it may, in milliseconds; zero: not known.
-    uint64_t retry_after_ms;
-    // The argument, option or resource that it is about, zero-terminated.
-    char field[48];
-    // Field, reason, class of what was found, and limit, for people; zero-terminated. Never a key,
-    // a payload or a secret.
-    char message[256];
-} oncegate_error;
-
 // Digests that the caller has made: of a message id that is a hash, of another table.
 typedef struct oncegate_hashed {
     // One of `ONCEGATE_SCOPE_…`: what quotas count.
@@ -462,6 +623,53 @@ typedef struct oncegate_hashed {
     uint64_t payload_digest;
 } oncegate_hashed;
 
+// A retry budget. Zeros: the defaults of its kind and preset. `ONCEGATE_ZERO` and
+// `ONCEGATE_ZERO_F64` stand for zero itself. What is for another kind has to be zero.
+//
+// Tokens and shares have three decimals.
+typedef struct oncegate_budget {
+    // `sizeof(oncegate_budget)`.
+    size_t struct_size;
+    // One of `ONCEGATE_BUDGET_…`.
+    uint32_t kind;
+    // One of `ONCEGATE_BUCKET_…`, for a bucket.
+    uint32_t preset;
+    // What errors call it: UTF-8, at most 255 bytes.
+    struct oncegate_bytes name;
+    // Of a bucket: tokens at the start and at most, 1 to 10,000.
+    double capacity;
+    // What a retry costs after an error that may pass, 0.001 to the capacity, as the next two.
+    double cost_transient;
+    // After the service said that it is asked too often.
+    double cost_throttled;
+    // After a time-out, or where there was no connection.
+    double cost_timeout;
+    // One of `ONCEGATE_CHARGE_…`, or zero: as the preset has it.
+    uint32_t charge;
+    // Whether a retry that succeeds brings back what it cost, instead of `success`: 1 yes, 2 no,
+    // zero: as the preset has it.
+    uint32_t refund_cost;
+    // No retries while that many tokens or fewer are there, below the capacity.
+    double threshold;
+    // How many tokens a success brings, up to the capacity.
+    double success;
+    // How many tokens time brings each second, 0.001 to 10,000; default: none.
+    double refill_per_second;
+    // Of a ratio budget: retries for each first attempt, 0 to 1,000; default 0.2.
+    double ratio;
+    // Retries a second that are always allowed, at most 1,000,000; default 10.
+    uint64_t min_per_second;
+    // How long attempts count, 1 to 60 s; default 10 s.
+    uint64_t ttl_ms;
+    // Into how many slices that time is cut, 2 to 60; default 10.
+    uint64_t slices;
+    // Of a concurrency budget: the share of requests under way that may be retries, 0 to 1;
+    // default 0.2.
+    double share;
+    // So many retries are always allowed at once; default 3.
+    uint64_t min_retries;
+} oncegate_budget;
+
 // Limits of a scope. Zeros: none.
 typedef struct oncegate_quota {
     // Live records at most; zero: no limit.
@@ -473,6 +681,91 @@ typedef struct oncegate_quota {
     // Zero.
     uint32_t reserved;
 } oncegate_quota;
+
+// When to try again, and when to stop.
+//
+// Zeros: exponential from 1 s on, doubled up to 120 s, without jitter, 3 attempts in all. A preset
+// brings backoff, jitter and attempts of its own. Beside one, `backoff`, `jitter`, `jitter_share`,
+// `multiplier`, `initial_ms`, `increment_ms`, `max_ms` and `delays_ms` are zero
+// (`ONCEGATE_POLICY_GRPC` says which of them it takes); all other fields take the place of what
+// the preset says.
+typedef struct oncegate_retry_policy {
+    // `sizeof(oncegate_retry_policy)`.
+    size_t struct_size;
+    // One of `ONCEGATE_POLICY_…`.
+    uint32_t preset;
+    // One of `ONCEGATE_BACKOFF_…`.
+    uint32_t backoff;
+    // One of `ONCEGATE_JITTER_…`.
+    uint32_t jitter;
+    // How many attempts there are at most, the first one included; default 3, or the preset's.
+    uint32_t max_attempts;
+    // Of an exponential backoff, 1 to 1,000; default 2.
+    double multiplier;
+    // Of proportional jitter, above 0 and at most 1; default 0.2, as gRPC has it.
+    double jitter_share;
+    // The first delay, at most ten years, as all delays; default 1 s. `ONCEGATE_ZERO` for zero,
+    // which an exponential backoff refuses.
+    uint64_t initial_ms;
+    // Of a linear backoff; default 1 s.
+    uint64_t increment_ms;
+    // No delay is longer, jitter included; default 120 s for an exponential or linear backoff, and
+    // otherwise no ceiling.
+    uint64_t max_ms;
+    // The delays of a list; zeros are zero here.
+    const uint64_t *delays_ms;
+    // How many, 1 to 1,024.
+    size_t delay_count;
+    // How long all attempts and delays may take together, at most ten years; default: no deadline.
+    uint64_t deadline_ms;
+    // How long an attempt is expected to take, until that has been measured; default: nothing.
+    uint64_t expected_ms;
+    // How long one attempt may run, at most a year; default: the lease of the engine.
+    uint64_t attempt_timeout_ms;
+    // 1: what a server says about retrying is ignored.
+    uint32_t ignore_hints;
+    // Zero.
+    uint32_t reserved;
+    // A server's hint that is shorter counts as this long; default: zero.
+    uint64_t hint_min_ms;
+    // One that is longer counts as this long; default: an hour.
+    uint64_t hint_max_ms;
+    // A hint lengthens the delay that was drawn by at most this, and never shortens it. Default:
+    // no such limit, and it may shorten it; 5 s with `ONCEGATE_POLICY_AWS_2026` and its like.
+    uint64_t hint_beyond_drawn_ms;
+} oncegate_retry_policy;
+
+// Targets, pace and bounds of an adaptive backoff. Zeros: the defaults. `ONCEGATE_ZERO` and
+// `ONCEGATE_ZERO_F64` stand for zero itself.
+typedef struct oncegate_adaptive {
+    // `sizeof(oncegate_adaptive)`.
+    size_t struct_size;
+    // How late ready work may be started; default 100 ms.
+    uint64_t lag_target_ms;
+    // How much ready work may wait; default 1,000.
+    uint64_t ready_target;
+    // How many attempts may be under way; default 1,000.
+    uint64_t in_flight_target;
+    // How high the load of `oncegate_set_load` may be, 0 to 1; default 0.8.
+    double load_target;
+    // How long a change is left to show before the next one, 1 ms to an hour; default 1 s.
+    uint64_t interval_ms;
+    // After so long without any observation delays shrink by themselves, and a load is in force no
+    // more; at most a day; default 10 s.
+    uint64_t quiet_ms;
+    // What the rate is multiplied by where something presses, 0.1 to 0.99; default 0.5.
+    double decrease;
+    // What is added to the rate where nothing does, 0.0001 to 1; default 0.05.
+    double increase;
+    // The inverse of the smallest rate, 1 to 1,000,000, as those below; default 16.
+    double max_factor;
+    // By how much delays are stretched at most; default 16.
+    double max_base;
+    // By how much ceilings are; default 4.
+    double max_ceiling;
+    // By how much the width of the jitter is; default 16.
+    double max_width;
+} oncegate_adaptive;
 
 // How an engine is opened. All but the size may be zero: then the default holds, which the page
 // of the Rust function of that name gives. Where zero itself is meant, say `ONCEGATE_ZERO`.
@@ -555,6 +848,11 @@ typedef struct oncegate_options {
     uint64_t max_dead_letters;
     // The seed of the jitter, for tests; `ONCEGATE_ZERO` for zero. Default: from the system.
     uint64_t jitter_seed;
+    // When records are tried again of operations that have no policy of their own. `NULL`: full
+    // jitter below 1 s, 2 s, 4 s and so on, at most 120 s; ten attempts.
+    const struct oncegate_retry_policy *retry_policy;
+    // Draws delays out under load. `NULL`: never.
+    const struct oncegate_adaptive *adaptive;
 } oncegate_options;
 
 // What a sweep did.
@@ -609,6 +907,18 @@ typedef struct oncegate_outcome {
     size_t metadata_count;
 } oncegate_outcome;
 
+// Where a field of a structure lies, or how large the structure is.
+typedef struct oncegate_layout {
+    // The structure, as the header calls it, zero-terminated. It is never freed.
+    const char *structure;
+    // The field, zero-terminated. `NULL`: the structure itself.
+    const char *field;
+    // Where the field begins, in bytes.
+    size_t offset;
+    // How many bytes it takes.
+    size_t size;
+} oncegate_layout;
+
 // What a lease says.
 typedef struct oncegate_lease_info {
     // For downstream stores, which refuse a token that is lower than one they have seen.
@@ -620,6 +930,92 @@ typedef struct oncegate_lease_info {
     // One of `ONCEGATE_HOW_…`: why it was admitted.
     uint32_t how;
 } oncegate_lease_info;
+
+// Which dead letters are meant. Zeros let all through.
+typedef struct oncegate_letter_filter {
+    // `sizeof(oncegate_letter_filter)`.
+    size_t struct_size;
+    // One of `ONCEGATE_BURIED_…`; `ONCEGATE_BURIED_NONE`: any.
+    uint32_t reason;
+    // Zero.
+    uint32_t reserved;
+    // Those of this operation; empty: any.
+    struct oncegate_bytes operation;
+    // Those whose last attempt ended with an error of this class; empty: any.
+    struct oncegate_bytes error_class;
+    // Those that were buried then or later, in milliseconds since 1970; zero: any.
+    uint64_t since_unix_ms;
+    // Those that were buried before then; zero: any.
+    uint64_t until_unix_ms;
+} oncegate_letter_filter;
+
+// The name of a dead letter, as long as it is one. The command line writes it as `17-3`.
+typedef struct oncegate_letter_id {
+    // Its place in the table.
+    uint32_t place;
+    // Which of those who took that place one after the other it is.
+    uint32_t generation;
+} oncegate_letter_id;
+
+// A record that failed for good, and where what is kept of it lies in the caller's buffer.
+typedef struct oncegate_letter {
+    // By which it is shown, redriven and discarded.
+    struct oncegate_letter_id id;
+    // One of `ONCEGATE_BURIED_…`: why it is not tried again.
+    uint32_t reason;
+    // How many attempts there were, all told.
+    uint32_t attempts;
+    // How many of them its history tells of, the first and the last; see `oncegate_letter_show`.
+    uint32_t past_count;
+    // How many were left out between those.
+    uint32_t left_out;
+    // How many steps were finished and not undone.
+    uint32_t step_count;
+    // Zero.
+    uint32_t reserved;
+    // When it failed for good, in milliseconds since 1970 by the wall clock.
+    uint64_t buried_unix_ms;
+    // Where the operation that would run it begins in the buffer.
+    size_t operation_offset;
+    // How many bytes it has.
+    size_t operation_len;
+    // Where the context begins, as `oncegate_retry_later` was given it.
+    size_t context_offset;
+    // How many bytes it has.
+    size_t context_len;
+    // Where the class of the last attempt's error begins.
+    size_t class_offset;
+    // How many bytes it has; none where the attempt lapsed or told no error.
+    size_t class_len;
+    // Where the names of the steps begin: `oncegate_metadata_next` reads them, each with an empty
+    // value.
+    size_t steps_offset;
+    // How many bytes they take.
+    size_t steps_len;
+} oncegate_letter;
+
+// What became of one attempt of a record.
+typedef struct oncegate_past_attempt {
+    // Its fencing token: what it wrote elsewhere carries it.
+    uint64_t fencing_token;
+    // When it was handed out to a worker, in milliseconds since 1970; zero: it was the first one,
+    // or a caller's, or another process noted its end.
+    uint64_t began_unix_ms;
+    // When it ended, in milliseconds since 1970.
+    uint64_t ended_unix_ms;
+    // Its number, from 1 on.
+    uint32_t attempt;
+    // One of `ONCEGATE_END_…`; zero: an end that this header has no name for.
+    uint32_t end;
+    // The process that ran it, by its number in the table's registry.
+    uint32_t process;
+    // Zero.
+    uint32_t reserved;
+    // Where the class of its error begins in the buffer.
+    size_t class_offset;
+    // How many bytes it has; none: its holder told none.
+    size_t class_len;
+} oncegate_past_attempt;
 
 // Quantiles of one call in 1,024, in nanoseconds; zero: no sample yet.
 typedef struct oncegate_latency {
@@ -723,6 +1119,18 @@ typedef struct oncegate_stats {
     struct oncegate_latency dispatch_lag;
 } oncegate_stats;
 
+// Where a finished step lies in the caller's buffer.
+typedef struct oncegate_step {
+    // Where its name begins in the buffer.
+    size_t name_offset;
+    // How many bytes it has.
+    size_t name_len;
+    // Where its result begins.
+    size_t result_offset;
+    // How many bytes it has.
+    size_t result_len;
+} oncegate_step;
+
 // A wait that is over.
 typedef struct oncegate_completion {
     // What `oncegate_waits_submit` gave.
@@ -736,6 +1144,15 @@ typedef struct oncegate_completion {
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
+
+// Tells the adaptive backoff how loaded this process is, or what it calls: 0 to 1.
+//
+// It is in force until another load is told, at most for `quiet_ms`: tell it at least as often.
+// Returns `ONCEGATE_INVALID_OPTION` for another number, `ONCEGATE_INVALID_CONFIG` where the engine
+// was opened without `adaptive`. Any thread may call it.
+oncegate_status oncegate_set_load(const struct oncegate_engine *engine,
+                                  double load,
+                                  struct oncegate_error *error);
 
 // Asks to run a request.
 //
@@ -794,6 +1211,76 @@ oncegate_status oncegate_fingerprint(const struct oncegate_engine *engine,
                                      uint8_t *fingerprint,
                                      struct oncegate_error *error);
 
+// Sets the retry budget of all attempts of this engine, in this process, in place of the one that
+// there is. It starts full.
+//
+// Returns `ONCEGATE_INVALID_CONFIG` with the name of what is out of its range, such as
+// `retry_budget.capacity`, and `ONCEGATE_BAD_VALUE` for what is for another kind. Any thread may
+// call it, as those below.
+oncegate_status oncegate_set_retry_budget(const struct oncegate_engine *engine,
+                                          const struct oncegate_budget *budget,
+                                          struct oncegate_error *error);
+
+// Sets the retry budget of an operation, in this process: of the requests that begin under this
+// name, and of what `oncegate_retry_later` leaves to the engine under it.
+//
+// Returns what `oncegate_set_retry_budget` does, `ONCEGATE_INVALID_OPERATION` for a name that is
+// not of 1 to 1,024 bytes, and `ONCEGATE_QUOTA_EXCEEDED` where 1,024 scopes and operations have
+// budgets.
+oncegate_status oncegate_set_operation_budget(const struct oncegate_engine *engine,
+                                              struct oncegate_bytes operation,
+                                              const struct oncegate_budget *budget,
+                                              struct oncegate_error *error);
+
+// Sets the retry budget of a scope, in this process; `scope_kind` is one of `ONCEGATE_SCOPE_…`.
+//
+// Returns what `oncegate_set_operation_budget` does, `ONCEGATE_INVALID_SCOPE` for a name that is
+// none, and `ONCEGATE_INVALID_OPTION` where another scope that has a budget cannot be told from
+// this one.
+oncegate_status oncegate_set_scope_budget(const struct oncegate_engine *engine,
+                                          uint32_t scope_kind,
+                                          struct oncegate_bytes scope,
+                                          const struct oncegate_budget *budget,
+                                          struct oncegate_error *error);
+
+// Takes the retry budget of a scope away, if it has one. What the engine and the operation may
+// spend holds all the same.
+oncegate_status oncegate_remove_scope_budget(const struct oncegate_engine *engine,
+                                             uint32_t scope_kind,
+                                             struct oncegate_bytes scope,
+                                             struct oncegate_error *error);
+
+// Writes an idempotency key for a call of this request to `service`: the same in every attempt,
+// and another one for every request, service and step.
+//
+// `service` and `step` are UTF-8 of 1 to 255 bytes; an empty `step` is none, for the one call that
+// a request makes to the service. The key is 43 letters, digits, dashes and underscores with a
+// final zero; less `capacity` than `ONCEGATE_DOWNSTREAM_KEY_SIZE` is `ONCEGATE_BUFFER_TOO_SMALL`.
+// It tells nothing of the caller's own key. Returns `ONCEGATE_FENCED` where the attempt is no
+// longer the caller's. Any thread may call it.
+oncegate_status oncegate_downstream_key(const struct oncegate_engine *engine,
+                                        const struct oncegate_lease *lease,
+                                        struct oncegate_bytes service,
+                                        struct oncegate_bytes step,
+                                        char *key,
+                                        size_t capacity,
+                                        struct oncegate_error *error);
+
+// Writes the headers of a call to `service` into the buffer: `idempotency-key` (as a String of
+// RFC 8941, in double quotes), `idempotency-attempt` and `fencing-token`.
+//
+// They are packed as the metadata of an outcome is: `*pairs` says where they lie, and
+// `oncegate_metadata_next` reads them. gRPC's `grpc-previous-rpc-attempts` is the attempt less
+// one. Returns `ONCEGATE_INVALID_OPTION` for a `service` that is not UTF-8 of 1 to 255 bytes,
+// `ONCEGATE_FENCED` where the attempt is no longer the caller's, and `ONCEGATE_BUFFER_TOO_SMALL`
+// with the size in `buffer->needed`. Any thread may call it.
+oncegate_status oncegate_attempt_headers(const struct oncegate_engine *engine,
+                                         const struct oncegate_lease *lease,
+                                         struct oncegate_bytes service,
+                                         struct oncegate_buffer *buffer,
+                                         struct oncegate_stored_outcome *pairs,
+                                         struct oncegate_error *error);
+
 // Opens an engine, and gives its handle, which `oncegate_engine_close` ends.
 //
 // The options are read during the call alone. Any thread may call it. Besides what is wrong with
@@ -805,8 +1292,8 @@ oncegate_status oncegate_engine_open(const struct oncegate_options *options,
 
 // Closes an engine. `NULL` is fine, and nothing happens.
 //
-// Calls that are under way in other threads are waited for; those that block return
-// `ONCEGATE_CLOSED` within 50 ms. Leases that are held stay as they are: they lapse, unless
+// Calls that are under way in other threads are waited for; those that block return at once,
+// with `ONCEGATE_CLOSED`. Leases that are held stay as they are: they lapse, unless
 // another process of the host ends them. A handle that was closed before is
 // `ONCEGATE_BAD_HANDLE`.
 oncegate_status oncegate_engine_close(struct oncegate_engine *engine, struct oncegate_error *error);
@@ -879,6 +1366,34 @@ oncegate_status oncegate_engine_bury_dead(const struct oncegate_engine *engine,
                                           size_t *buried,
                                           struct oncegate_error *error);
 
+// Says what a response with `http_status` means for its record by one of `ONCEGATE_OUTCOMES_…`:
+// one of `ONCEGATE_JUDGED_…`.
+//
+// The presets are the published rules of those systems; none of them judges a status unknown.
+// Needs no engine; any thread may call it.
+oncegate_status oncegate_judge(uint32_t policy,
+                               uint32_t http_status,
+                               uint32_t *judgement,
+                               struct oncegate_error *error);
+
+// Says what a request with this HTTP method needs before its handler may run: one of
+// `ONCEGATE_METHOD_…`.
+//
+// Method names are case-sensitive (RFC 9110, section 9.1); one that is not known needs a key.
+// Needs no engine; any thread may call it.
+oncegate_status oncegate_method_class(struct oncegate_bytes method,
+                                      uint32_t *method_class,
+                                      struct oncegate_error *error);
+
+// Tells the layout of every structure: first the structure itself, then its fields in their order.
+//
+// `*count` is how many there are; at most `capacity` of them are written, and `layouts` may be
+// `NULL` where that is 0. For the tests of bindings. Any thread may call it.
+oncegate_status oncegate_layouts(struct oncegate_layout *layouts,
+                                 size_t capacity,
+                                 size_t *count,
+                                 struct oncegate_error *error);
+
 // Looks at the attempt of a lease that came from elsewhere.
 //
 // Returns `ONCEGATE_FENCED` where it has been followed by another or has ended, so that it need
@@ -928,11 +1443,168 @@ oncegate_status oncegate_lease_abandon(const struct oncegate_engine *engine,
                                        const struct oncegate_lease *lease,
                                        struct oncegate_error *error);
 
+// Lists dead letters, in the order of their places in the table: as many as there is room for in
+// `letters` and `buffer`.
+//
+// `filter` may be `NULL`: all. `after` is the last letter of the page before, or `NULL`. `*count`
+// is how many were written; `*next`, where to go on from, is the last of them, or what `after` was
+// where there is none: it may be the same place as `after`. `*more` is 1 where there is at least
+// one letter more. `next` and `more` may be `NULL`.
+//
+// `capacity` is at least 1. Where not even the first letter finds room in the buffer, the call
+// returns `ONCEGATE_BUFFER_TOO_SMALL` with its size in `buffer->needed`. Reads every place that it
+// passes, and what is kept of each letter. What is buried, redriven or discarded meanwhile may be
+// on no page, and nothing is on two. Any thread may call it, as those below.
+oncegate_status oncegate_letters(const struct oncegate_engine *engine,
+                                 const struct oncegate_letter_filter *filter,
+                                 const struct oncegate_letter_id *after,
+                                 struct oncegate_buffer *buffer,
+                                 struct oncegate_letter *letters,
+                                 size_t capacity,
+                                 size_t *count,
+                                 struct oncegate_letter_id *next,
+                                 uint32_t *more,
+                                 struct oncegate_error *error);
+
+// Shows one dead letter and what its history tells: the first attempts and the last.
+//
+// The texts of both are in `buffer`. `*past_count` is how many attempts the history tells of, at
+// most `ONCEGATE_PAST_ATTEMPTS`; of them the first `past_capacity` are written. `past` may be
+// `NULL` where that is 0. Returns `ONCEGATE_NOT_FOUND` where the letter was redriven or discarded,
+// or never was, and `ONCEGATE_BUFFER_TOO_SMALL` with the size in `buffer->needed`.
+oncegate_status oncegate_letter_show(const struct oncegate_engine *engine,
+                                     const struct oncegate_letter_id *id,
+                                     struct oncegate_buffer *buffer,
+                                     struct oncegate_letter *letter,
+                                     struct oncegate_past_attempt *past,
+                                     size_t past_capacity,
+                                     size_t *past_count,
+                                     struct oncegate_error *error);
+
+// Lets a dead letter run again, at once: the next attempt under the same record, with the context
+// and the steps that it has. The attempts before count no more against its policy.
+//
+// Returns `ONCEGATE_NOT_FOUND` where it was redriven or discarded, or never was, and
+// `ONCEGATE_FULL` where there is no room to note it.
+oncegate_status oncegate_letter_redrive(const struct oncegate_engine *engine,
+                                        const struct oncegate_letter_id *id,
+                                        struct oncegate_error *error);
+
+// Gives a dead letter up: the record has failed, and answers duplicates for the dedup window.
+//
+// Returns `ONCEGATE_NOT_FOUND` where it was redriven or discarded, or never was.
+oncegate_status oncegate_letter_discard(const struct oncegate_engine *engine,
+                                        const struct oncegate_letter_id *id,
+                                        struct oncegate_error *error);
+
+// Lets all that `filter` lets through run again, at most `limit`, and tells how many there were.
+//
+// `filter` may be `NULL`: all. Where the call returns `ONCEGATE_FULL`, those that were redriven
+// before stay so.
+oncegate_status oncegate_letters_redrive(const struct oncegate_engine *engine,
+                                         const struct oncegate_letter_filter *filter,
+                                         size_t limit,
+                                         size_t *count,
+                                         struct oncegate_error *error);
+
+// Gives all up that `filter` lets through, at most `limit`, and tells how many there were.
+// `filter` may be `NULL`: all.
+oncegate_status oncegate_letters_discard(const struct oncegate_engine *engine,
+                                         const struct oncegate_letter_filter *filter,
+                                         size_t limit,
+                                         size_t *count,
+                                         struct oncegate_error *error);
+
+// Sets how attempts of an operation are retried, in this process, and how many of them
+// `oncegate_next_attempt` hands out at a time.
+//
+// The operation is UTF-8 of 1 to 255 bytes, that of `oncegate_retry_later`. `policy` may be
+// `NULL`: the engine's own. `max_in_flight` 0: no limit. What was set before for the operation is
+// replaced. Returns `ONCEGATE_INVALID_OPTION` with the name of what is out of its range, or
+// `ONCEGATE_QUOTA_EXCEEDED` where 1,024 operations have settings. Any thread may call it.
+oncegate_status oncegate_set_operation(const struct oncegate_engine *engine,
+                                       struct oncegate_bytes operation,
+                                       const struct oncegate_retry_policy *policy,
+                                       uint64_t max_in_flight,
+                                       struct oncegate_error *error);
+
+// Writes the delays before attempts 2, 3 and so on of a request all of whose attempts fail at once
+// and bring no hint.
+//
+// They are drawn as the engine draws them, from `seed`: the same seed gives the same delays, on
+// every machine but for `ONCEGATE_JITTER_DECORRELATED_V2`, where they may differ by a millisecond.
+// `*count` is how many were written. `*reason`, which may be `NULL`, is why there are no more: one
+// of `ONCEGATE_BURIED_…`, or `ONCEGATE_BURIED_NONE` where only `capacity` ended them. No engine is
+// needed; any thread may call it.
+oncegate_status oncegate_backoff_preview(const struct oncegate_retry_policy *policy,
+                                         uint64_t seed,
+                                         uint64_t *delays_ms,
+                                         size_t capacity,
+                                         size_t *count,
+                                         uint32_t *reason,
+                                         struct oncegate_error *error);
+
 // Writes the statistics; set `stats->struct_size` before. Sums over all threads of the process:
 // some microseconds, and a look at every slot now and then. Any thread may call it.
 oncegate_status oncegate_engine_stats(const struct oncegate_engine *engine,
                                       struct oncegate_stats *stats,
                                       struct oncegate_error *error);
+
+// Looks for the result of the step `name` of the record that `lease` names.
+//
+// `*found` is 1 where an attempt has finished the step, this one or an earlier one: then its
+// result is in the buffer, and `*len` says how many bytes it has. Otherwise both are 0: do the
+// work, and note it by `oncegate_step_finish`. Between the two a process may die, and then it runs
+// again: so pass the key of `oncegate_downstream_key` to the service below.
+//
+// Returns `ONCEGATE_FENCED` where the attempt is no longer the caller's, `ONCEGATE_INVALID_OPTION`
+// for a name that is not UTF-8 of 1 to 255 bytes or that would be one more than 64, and
+// `ONCEGATE_BUFFER_TOO_SMALL` with the size in `buffer->needed`. Any thread may call it.
+oncegate_status oncegate_step_find(const struct oncegate_engine *engine,
+                                   const struct oncegate_lease *lease,
+                                   struct oncegate_bytes name,
+                                   struct oncegate_buffer *buffer,
+                                   size_t *len,
+                                   uint32_t *found,
+                                   struct oncegate_error *error);
+
+// Notes that the step `name` is finished, and what it left: later attempts, in whichever process,
+// find it.
+//
+// A step that is finished already stays as it was. Besides what `oncegate_step_find` returns, it
+// returns `ONCEGATE_FULL` where the steps of the record take more than `steps_limit`, or there is
+// no room for more records that are retried; the lease lasts. Any thread may call it.
+oncegate_status oncegate_step_finish(const struct oncegate_engine *engine,
+                                     const struct oncegate_lease *lease,
+                                     struct oncegate_bytes name,
+                                     struct oncegate_bytes result,
+                                     struct oncegate_error *error);
+
+// Gives the step that was finished last and was not undone, for whoever compensates: undo what it
+// did, note that by `oncegate_step_undone`, and ask again until `*found` is 0. Then fail the
+// record for good.
+//
+// Name and result are in the buffer, where `*step` says; with `*found` 0 it is all zeros. Returns
+// `ONCEGATE_FENCED` where the attempt is no longer the caller's, and `ONCEGATE_BUFFER_TOO_SMALL`
+// with the size in `buffer->needed`. Any thread may call it.
+oncegate_status oncegate_step_last(const struct oncegate_engine *engine,
+                                   const struct oncegate_lease *lease,
+                                   struct oncegate_buffer *buffer,
+                                   struct oncegate_step *step,
+                                   uint32_t *found,
+                                   struct oncegate_error *error);
+
+// Notes that the step `name` was undone: it is finished no more, and runs again if there is
+// another attempt. Of several threads that note it at once, one does.
+//
+// A process that dies between the undoing and this note leaves a step that is undone again.
+// Returns `ONCEGATE_NOT_FOUND` where no step of this name is finished, `ONCEGATE_FENCED` where the
+// attempt is no longer the caller's, and `ONCEGATE_FULL` where there is no room to note it. Any
+// thread may call it.
+oncegate_status oncegate_step_undone(const struct oncegate_engine *engine,
+                                     const struct oncegate_lease *lease,
+                                     struct oncegate_bytes name,
+                                     struct oncegate_error *error);
 
 // The version of the library, zero-terminated; it is never freed.
 const char *oncegate_version(void);
@@ -1028,8 +1700,6 @@ oncegate_status oncegate_waits_take(const struct oncegate_waits *waits,
 }  // extern "C"
 #endif  // __cplusplus
 
-#endif  /* ONCEGATE_H */
-
 /* What every structure that may grow begins as: zeros, and its size. */
 static inline oncegate_options oncegate_options_init(void) {
     oncegate_options options;
@@ -1059,6 +1729,34 @@ static inline oncegate_outcome oncegate_outcome_init(void) {
     return outcome;
 }
 
+static inline oncegate_retry_policy oncegate_retry_policy_init(void) {
+    oncegate_retry_policy policy;
+    memset(&policy, 0, sizeof policy);
+    policy.struct_size = sizeof policy;
+    return policy;
+}
+
+static inline oncegate_adaptive oncegate_adaptive_init(void) {
+    oncegate_adaptive adaptive;
+    memset(&adaptive, 0, sizeof adaptive);
+    adaptive.struct_size = sizeof adaptive;
+    return adaptive;
+}
+
+static inline oncegate_budget oncegate_budget_init(void) {
+    oncegate_budget budget;
+    memset(&budget, 0, sizeof budget);
+    budget.struct_size = sizeof budget;
+    return budget;
+}
+
+static inline oncegate_letter_filter oncegate_letter_filter_init(void) {
+    oncegate_letter_filter filter;
+    memset(&filter, 0, sizeof filter);
+    filter.struct_size = sizeof filter;
+    return filter;
+}
+
 static inline oncegate_stats oncegate_stats_init(void) {
     oncegate_stats stats;
     memset(&stats, 0, sizeof stats);
@@ -1080,3 +1778,5 @@ static inline oncegate_bytes oncegate_text(const char *text) {
     bytes.len = strlen(text);
     return bytes;
 }
+
+#endif /* ONCEGATE_H */

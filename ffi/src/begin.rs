@@ -98,16 +98,11 @@ unsafe impl Plain for RawAdmission {}
 // SAFETY: `repr(C)`, numbers and pointers.
 unsafe impl Plain for Hashed {}
 
-impl Default for Lease {
-    fn default() -> Self {
-        Self { token: [0; 32] }
-    }
-}
-
-/// How to begin, and how long to wait.
+/// How to begin.
 pub(crate) struct How {
     pub(crate) options: BeginOptions,
-    /// What the call says; zero: not at all.
+    /// How long to wait for another's attempt, zero: not at all; `None`: as the engine's options
+    /// say.
     pub(crate) wait: Option<Duration>,
 }
 
@@ -328,10 +323,11 @@ fn begin_one(
     admission: Out<RawAdmission>,
 ) -> Result<(), Refusal> {
     let mut outcome = Outcome::default();
-    let answer = match how.wait.filter(|limit| !limit.is_zero()) {
-        None => engine.engine.begin_into(prepared, &how.options, &mut outcome)?,
-        Some(limit) => wait(engine, prepared, &how.options, limit, &mut outcome)?,
-    };
+    let answer = engine.engine.begin_into(prepared, &how.options, &mut outcome)?;
+    if matches!(answer, Admission::InProgress { .. } | Admission::Scheduled { .. }) {
+        // Whoever waits is sent back when the handle is closed.
+        engine.check_open("engine")?;
+    }
     let (answer, needed) = describe(answer, &mut buffer);
     match answer {
         Some(answer) => {
@@ -340,42 +336,6 @@ fn begin_one(
             Ok(())
         }
         None => Err(buffer.too_small(needed)),
-    }
-}
-
-/// Waits in slices, so that closing the engine ends it soon.
-fn wait<'e, 'b>(
-    engine: &'e Held<Opened>,
-    prepared: &Prepared<'_>,
-    options: &BeginOptions,
-    limit: Duration,
-    outcome: &'b mut Outcome,
-) -> Result<Admission<'e, &'b Outcome>, Refusal> {
-    let mut left = limit;
-    loop {
-        let slice = left.min(SLICE);
-        let options = options.on_conflict(OnConflict::Wait(slice));
-        let answer = engine.engine.begin_into(prepared, &options, outcome)?;
-        left -= slice;
-        let pending = matches!(answer, Admission::InProgress { .. } | Admission::Scheduled { .. });
-        if !pending || left.is_zero() {
-            // Told apart from the loop's own borrow: the buffer is filled by this answer.
-            return Ok(match answer {
-                Admission::Replayed(_) => Admission::Replayed(outcome),
-                Admission::Admitted(lease) => Admission::Admitted(lease),
-                Admission::InProgress { attempt, remaining } => {
-                    Admission::InProgress { attempt, remaining }
-                }
-                Admission::Scheduled { next_attempt, due_in } => {
-                    Admission::Scheduled { next_attempt, due_in }
-                }
-                Admission::Mismatched => Admission::Mismatched,
-                Admission::Unresolved => Admission::Unresolved,
-                Admission::OutcomeGone => Admission::OutcomeGone,
-            });
-        }
-        drop(answer);
-        engine.check_open("engine")?;
     }
 }
 
@@ -505,6 +465,3 @@ fn refused(status: Status) -> RawAdmission {
 
 /// As many as the engine asks memory for at once.
 const AT_ONCE: usize = 32;
-
-/// How soon a call that waits notices that its handle is being closed.
-pub(crate) const SLICE: Duration = Duration::from_millis(50);

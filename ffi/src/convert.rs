@@ -7,6 +7,9 @@ use crate::status::{ONCEGATE_BAD_VALUE, Refusal};
 /// In a field where zero means "as by default": zero itself.
 pub const ONCEGATE_ZERO: u64 = u64::MAX;
 
+/// The same in a field of the type `double`: zero itself, where zero means "as by default".
+pub const ONCEGATE_ZERO_F64: f64 = -1.0;
+
 /// Whole milliseconds, rounded up: nobody who waits that long comes too early.
 pub(crate) fn millis_up(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
@@ -29,6 +32,23 @@ pub(crate) fn given_ms(value: u64) -> Option<Duration> {
 /// The same as a size.
 pub(crate) fn given_size(value: u64) -> Option<usize> {
     given(value).map(|value| usize::try_from(value).unwrap_or(usize::MAX))
+}
+
+/// The same for a field that is a `double`.
+pub(crate) fn given_f64(value: f64) -> Option<f64> {
+    if value == 0.0 {
+        return None;
+    }
+    Some(if value == ONCEGATE_ZERO_F64 { 0.0 } else { value })
+}
+
+/// Refuses the first field that is set and means nothing beside a choice that was made.
+pub(crate) fn check_unset(fields: &[(&'static str, bool)], why: &str) -> Result<(), Refusal> {
+    let set = fields.iter().find(|(_, is_set)| *is_set);
+    set.map_or(Ok(()), |(field, _)| {
+        let detail = format!("found a value; limit: zero {why}");
+        Err(Refusal::new(ONCEGATE_BAD_VALUE, *field, detail))
+    })
 }
 
 /// A number that names none of the choices.

@@ -95,8 +95,8 @@ pub unsafe extern "C" fn oncegate_engine_open(
 
 /// Closes an engine. `NULL` is fine, and nothing happens.
 ///
-/// Calls that are under way in other threads are waited for; those that block return
-/// `ONCEGATE_CLOSED` within 50 ms. Leases that are held stay as they are: they lapse, unless
+/// Calls that are under way in other threads are waited for; those that block return at once,
+/// with `ONCEGATE_CLOSED`. Leases that are held stay as they are: they lapse, unless
 /// another process of the host ends them. A handle that was closed before is
 /// `ONCEGATE_BAD_HANDLE`.
 #[unsafe(no_mangle)]
@@ -106,7 +106,7 @@ pub unsafe extern "C" fn oncegate_engine_close(
 ) -> Status {
     entry!(error; => {
         if !engine.is_null() {
-            drop(ENGINES.take(engine.cast_const())?);
+            drop(ENGINES.take(engine.cast_const(), |opened| opened.engine.stop_waiting())?);
         }
         Ok(())
     })
@@ -227,7 +227,7 @@ pub unsafe extern "C" fn oncegate_engine_remove_quota(
 /// # Safety
 ///
 /// The name is the caller's for reading during the call.
-unsafe fn named<'a>(
+pub(crate) unsafe fn named<'a>(
     _field: &'static str,
     name: Bytes,
     kind: u32,

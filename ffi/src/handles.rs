@@ -36,7 +36,7 @@ impl<T: Send + Sync> Handles<T> {
         for (index, slot) in self.slots.iter().enumerate() {
             match slot.get_or_init(|| Box::new(Slot::new())).fill(object) {
                 Ok(generation) => {
-                    let value = generation << GENERATION_SHIFT
+                    let value = (generation << GENERATION_SHIFT)
                         | (index as u64) << INDEX_SHIFT
                         | u64::from(self.magic);
                     return Ok(std::ptr::without_provenance_mut(value as usize));
@@ -76,13 +76,20 @@ impl<T: Send + Sync> Handles<T> {
     pub(crate) fn enter<H>(&'static self, handle: *const H) -> Result<Held<T>, Refusal> {
         let (slot, generation) = self.find(handle)?;
         let call = slot.enter(generation, line_of_this_thread());
-        call.map(Held).map_err(|why| self.refuse(why))
+        let held = call.map(Held).map_err(|why| self.refuse(why))?;
+        crate::planted::panic_at("call");
+        Ok(held)
     }
 
-    /// Closes `handle`, waits until no call is under way, and gives what it stood for.
-    pub(crate) fn take<H>(&'static self, handle: *const H) -> Result<T, Refusal> {
+    /// Closes `handle`, has those who wait in a call come back by `hurry`, waits until no call is
+    /// under way, and gives what it stood for.
+    pub(crate) fn take<H>(
+        &'static self,
+        handle: *const H,
+        hurry: impl FnOnce(&T),
+    ) -> Result<T, Refusal> {
         let (slot, generation) = self.find(handle)?;
-        slot.empty(generation).ok_or_else(|| self.refuse(Refused::Unknown))
+        slot.empty(generation, hurry).ok_or_else(|| self.refuse(Refused::Unknown))
     }
 
     /// In a forked child: the threads that were inside a call are not here.

@@ -13,7 +13,7 @@ use crate::status::{Refusal, Status};
 
 /// A lease: whoever has these bytes may end the attempt. They cross threads, processes and
 /// languages; nothing is freed, and nothing happens when they are lost but that the lease lapses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Lease {
     /// Version, attempt, slot, fencing token and window.

@@ -13,39 +13,66 @@
 //! - **Structures that may grow** begin with their size.
 //! - **Nothing is called back.** Events, questions and waits are polled.
 //!
+//! # Safety
+//!
+//! Every function asks the same of its caller: a pointer that is not `NULL` points to what its type
+//! says, for the length of the call; what is read is written by nobody meanwhile, and what is
+//! written is touched by nobody else. Sizes and counts say how much there is. All else is checked.
+//!
 //! Unsafe code stands in `raw`, which follows the caller's pointers, in `handles`, in `entry`,
 //! and where a structure of the header is looked at.
 
+#![allow(clippy::missing_safety_doc, reason = "said above, once for all functions of the header")]
+
+mod adaptive;
 mod begin;
 mod bell;
+mod budget;
+mod buried;
 mod convert;
+mod downstream;
 mod engine;
 mod entry;
 mod events;
 mod handles;
+mod judge;
+mod layout;
 mod lease;
+mod letters;
 mod options;
 mod outcome;
+mod planted;
+mod policy;
 mod raw;
 mod request;
 mod slot;
 mod stats;
 mod status;
+mod steps;
 mod sync;
 mod version;
 mod waits;
 
+pub use adaptive::{RawAdaptive, oncegate_set_load};
 pub use begin::*;
-pub use convert::ONCEGATE_ZERO;
+pub use budget::*;
+pub use buried::*;
+pub use convert::{ONCEGATE_ZERO, ONCEGATE_ZERO_F64};
+pub use downstream::*;
 pub use engine::*;
 pub use entry::ErrorInfo;
 pub use events::{Event, ONCEGATE_EVENT_FILL, ONCEGATE_EVENT_STUCK};
+pub use judge::*;
+pub use layout::{RawLayout, oncegate_layouts};
 pub use lease::*;
+pub use letters::*;
 pub use options::*;
 pub use outcome::{Pair, RawOutcome, StoredOutcome};
+pub use policy::*;
 pub use raw::{Buffer, Bytes};
 pub use request::*;
 pub use stats::*;
 pub use status::*;
+pub use steps::*;
 pub use version::*;
 pub use waits::*;

@@ -10,8 +10,10 @@ use oncegate::{
     OnConflict, OnFull, OnLapse, OnLettersFull, Quota, Reach, Secret,
 };
 
+use crate::adaptive::{RawAdaptive, adaptive_or_none};
 use crate::convert::{check_flags, given, given_ms, given_size, no_choice};
 use crate::events::Ring;
+use crate::policy::{RawRetryPolicy, retry_policy_or_none};
 use crate::raw::{Bytes, Growing, Plain, elements, grown};
 use crate::status::{ONCEGATE_BAD_SIZE, ONCEGATE_BAD_VALUE, Refusal};
 
@@ -168,6 +170,11 @@ pub struct RawOptions {
     pub max_dead_letters: u64,
     /// The seed of the jitter, for tests; `ONCEGATE_ZERO` for zero. Default: from the system.
     pub jitter_seed: u64,
+    /// When records are tried again of operations that have no policy of their own. `NULL`: full
+    /// jitter below 1 s, 2 s, 4 s and so on, at most 120 s; ten attempts.
+    pub retry_policy: *const RawRetryPolicy,
+    /// Draws delays out under load. `NULL`: never.
+    pub adaptive: *const RawAdaptive,
 }
 
 // SAFETY: `repr(C)`, numbers.
@@ -343,6 +350,14 @@ unsafe fn references(
     }
     if !retiring.is_empty() {
         builder = builder.retiring_secret(Secret::from_bytes(retiring)?);
+    }
+    // SAFETY: the same contract.
+    if let Some(policy) = unsafe { retry_policy_or_none("retry_policy", raw.retry_policy) }? {
+        builder = builder.retry_policy(policy);
+    }
+    // SAFETY: the same contract.
+    if let Some(adaptive) = unsafe { adaptive_or_none("adaptive", raw.adaptive) }? {
+        builder = builder.adaptive_backoff(adaptive);
     }
     Ok(builder)
 }

@@ -56,6 +56,8 @@ pub struct StoredOutcome {
 unsafe impl Plain for Pair {}
 // SAFETY: `repr(C)`, numbers and pointers.
 unsafe impl Plain for RawOutcome {}
+// SAFETY: `repr(C)`, numbers.
+unsafe impl Plain for StoredOutcome {}
 // SAFETY: the first field is the size.
 unsafe impl Growing for RawOutcome {
     /// Up to and with the body.

@@ -62,6 +62,8 @@ unsafe impl Plain for Bytes {}
 unsafe impl Plain for Buffer {}
 // SAFETY: a number.
 unsafe impl Plain for u8 {}
+// SAFETY: a number; a `char` is this or the one above.
+unsafe impl Plain for i8 {}
 // SAFETY: a number.
 unsafe impl Plain for i32 {}
 // SAFETY: a number.
@@ -322,6 +324,33 @@ impl<T: Plain> Out<T> {
     }
 }
 
+/// A place of the caller that says where a call begins, and is told where it ended.
+pub(crate) struct InOut<T> {
+    out: Out<T>,
+    value: T,
+}
+
+impl<T: Plain> InOut<T> {
+    /// # Safety
+    ///
+    /// `at` is `NULL`, or the caller's for reading and writing during the call.
+    pub(crate) unsafe fn new(field: &'static str, at: *mut T) -> Result<Self, Refusal> {
+        // SAFETY: the same contract.
+        let value = unsafe { copy(field, at.cast_const()) }?;
+        Ok(Self { out: Out { at }, value })
+    }
+
+    /// What the caller had there.
+    pub(crate) fn value(&self) -> T {
+        self.value
+    }
+
+    /// Writes the value.
+    pub(crate) fn write(self, value: T) {
+        self.out.write(value);
+    }
+}
+
 /// A place of the caller for a structure that may grow.
 pub(crate) struct OutGrown<T> {
     at: *mut T,
@@ -446,19 +475,19 @@ impl OutBytes {
         Some(offset)
     }
 
+    /// Tells the caller how many bytes are needed, and refuses the call.
+    pub(crate) fn too_small(self, needed: usize) -> Refusal {
+        let detail = format!("found room for {}; limit: at least {needed}", self.capacity);
+        self.finish(needed);
+        Refusal::new(ONCEGATE_BUFFER_TOO_SMALL, "buffer", detail)
+    }
+
     /// Tells the caller how many bytes were written, or are needed.
     pub(crate) fn finish(self, needed: usize) {
         if !self.buffer.is_null() {
             // SAFETY: neither null nor unaligned, and writable by the contract of `new`.
             unsafe { (&raw mut (*self.buffer).needed).write(needed) };
         }
-    }
-
-    /// The refusal of a call that needs so many bytes; tells the caller as well.
-    pub(crate) fn too_small(self, needed: usize) -> Refusal {
-        let detail = format!("found room for {}; limit: at least {needed}", self.room());
-        self.finish(needed);
-        Refusal::new(ONCEGATE_BUFFER_TOO_SMALL, "buffer", detail)
     }
 }
 

@@ -1,8 +1,8 @@
 //! The slot behind a handle: who may look at what it holds, and when that may go.
 //!
 //! Calls are counted on several lines. Each line is one word: how many calls are under way on it,
-//! and which handle they may be made on. So counting a call tells whether the handle is open: either
-//! it is counted before the line is closed, and whoever closes waits for it, or it sees that.
+//! and which handle they may be made on. So counting a call tells whether the handle is open: it is
+//! counted before the line is closed, and whoever closes waits for it, or it sees that.
 
 use std::ops::Deref;
 
@@ -96,9 +96,9 @@ impl<T, const LINES: usize> Slot<T, LINES> {
         Err(if poisoned { Refused::Poisoned } else { Refused::Unknown })
     }
 
-    /// Closes the handle of this generation, waits until no call is under way, and gives what was
-    /// in it. `None`: it is not open.
-    pub(crate) fn empty(&self, generation: u64) -> Option<T> {
+    /// Closes the handle of this generation, has those who wait in a call come back by `hurry`,
+    /// waits until no call is under way, and gives what was in it. `None`: it is not open.
+    pub(crate) fn empty(&self, generation: u64, hurry: impl FnOnce(&T)) -> Option<T> {
         let at = generation << STATE_BITS;
         let close = |from: u64| {
             // Relaxed: the lines order what was done; failing, only the other state is tried.
@@ -108,9 +108,12 @@ impl<T, const LINES: usize> Slot<T, LINES> {
         if !close(OPEN) && !close(POISONED) {
             return None;
         }
-        // Relaxed: whoever is counted after it reads nothing. All of them first: those who block
-        // look at their own.
+        // Relaxed: whoever is counted after it reads nothing.
         self.lines.iter().for_each(|line| retag(line, at | BUSY, Ordering::Relaxed));
+        // SAFETY: the word is `BUSY`, by this thread: nobody else writes.
+        if let Some(object) = unsafe { self.object.get() } {
+            hurry(object);
+        }
         for line in &self.lines {
             // Acquire: pairs with the Release at the end of a call: what it did comes before.
             while line.load(Ordering::Acquire) & COUNT != 0 {

@@ -5,7 +5,7 @@ use std::ffi::{CStr, c_char};
 use crate::engine::whole;
 use crate::entry::{ErrorInfo, entry};
 use crate::outcome::unpack;
-use crate::raw::{Bytes, Out, Plain};
+use crate::raw::{Bytes, InOut, Out, Plain};
 use crate::status::{
     ONCEGATE_BAD_VALUE, ONCEGATE_NOT_FOUND, ONCEGATE_UNSUPPORTED, Refusal, Status, describe,
 };
@@ -88,17 +88,16 @@ pub unsafe extern "C" fn oncegate_metadata_next(
     value: *mut Bytes,
     error: *mut ErrorInfo,
 ) -> Status {
-    let (moved, at) = (cursor, cursor.cast_const());
     entry!(error;
-        packed = whole; moved = Out::new; at = crate::raw::copy; name = Out::new; value = Out::new;
+        packed = whole; cursor = InOut::new; name = Out::new; value = Out::new;
     => {
-        let Some((its_name, its_value, next)) = unpack(packed, at) else {
+        let Some((its_name, its_value, next)) = unpack(packed, cursor.value()) else {
             return Err(Refusal::new(ONCEGATE_NOT_FOUND, "cursor", "no more pairs"));
         };
         let bytes = |of: &[u8]| Bytes { data: of.as_ptr(), len: of.len() };
         name.write(bytes(its_name));
         value.write(bytes(its_value));
-        moved.write(next);
+        cursor.write(next);
         Ok(())
     })
 }

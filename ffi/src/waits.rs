@@ -83,15 +83,9 @@ pub unsafe extern "C" fn oncegate_waits_close(
     error: *mut ErrorInfo,
 ) -> Status {
     entry!(error; => {
-        if waits.is_null() {
-            return Ok(());
+        if !waits.is_null() {
+            drop(WAITS.take(waits.cast_const(), Waits::leave_all)?);
         }
-        let handle = waits.cast_const();
-        // Whoever blocks on it has to leave before it can be taken; after a panic they have.
-        if let Ok(held) = WAITS.enter(handle) {
-            held.leave_all();
-        }
-        drop(WAITS.take(handle)?);
         Ok(())
     })
 }

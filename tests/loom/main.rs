@@ -40,6 +40,7 @@ mod schedule_vs_sleep;
 mod set_quota_vs_new_scope;
 mod stale_complete_vs_begin;
 mod step_vs_takeover;
+mod stop_vs_wait;
 mod submit_vs_advance;
 mod submit_vs_sleep;
 mod sweep_vs_begin;

@@ -211,3 +211,65 @@ fn undone_steps_leave_room() {
     assert_eq!(next.context(), b"context");
     assert_eq!(ran(next.lease_mut().step("a0", || Ok(b"again".to_vec())).expect("room")), b"again");
 }
+
+/// Goal: who keeps a token compensates as who keeps a guard does, and of many who note one step as
+/// undone, one does. Method: four threads share a token and undo whatever is last, until nothing
+/// is; then a name that nobody finished.
+#[test]
+fn tokens_compensate_each_step_once() {
+    let (engine, _clock) = engine();
+    let token = token(&engine, &request("key"));
+    assert_eq!(engine.last_step(&token).expect("no step yet"), None);
+    for number in 0..32_u8 {
+        engine.finish_step(&token, &number.to_string(), &[number]).expect("room");
+    }
+    let last = engine.last_step(&token).expect("holds the lease");
+    assert_eq!(last, Some(("31".to_owned(), vec![31])));
+    let undo_all = || {
+        let mut undone = Vec::new();
+        while let Some((name, _)) = engine.last_step(&token).expect("holds the lease") {
+            match engine.undone_step(&token, &name) {
+                Ok(()) => undone.push(name),
+                Err(error) => assert_eq!(error.code(), ErrorCode::NotFound),
+            }
+        }
+        undone
+    };
+    let mut undone: Vec<String> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(undo_all)).collect();
+        threads.into_iter().flat_map(|thread| thread.join().expect("no panic")).collect()
+    });
+    undone.sort_by_key(|name| name.parse::<u8>().expect("a number"));
+    let all: Vec<String> = (0..32).map(|number| number.to_string()).collect();
+    assert_eq!(undone, all);
+    let refused = engine.undone_step(&token, "31").unwrap_err();
+    assert_eq!((refused.code(), refused.field()), (ErrorCode::NotFound, "step"));
+    engine.finish_step(&token, "31", b"again").expect("finished no more");
+    engine.complete(&token, &done("")).expect("holds the lease");
+    assert!(engine.last_step(&token).unwrap_err().is_fenced());
+    assert!(engine.undone_step(&token, "31").unwrap_err().is_fenced());
+}
+
+/// Goal: who keeps a token tells the services below the same as who keeps a guard, in every
+/// attempt, until the lease is lost. Method: both forms, for two attempts; then the ended one.
+#[test]
+fn tokens_name_the_same_calls() {
+    let (engine, _clock) = engine();
+    let lease = admitted(&engine, &request("key"));
+    let (key, fee) = (lease.downstream_key("bank"), lease.step_key("bank", "fee"));
+    let (key, fee) = (key.expect("short"), fee.expect("short"));
+    let first = lease.headers("bank").expect("short");
+    let ended = lease.into_token();
+    assert_eq!(engine.downstream_key(&ended, "bank").expect("held"), key);
+    assert_eq!(engine.step_key(&ended, "bank", "fee").expect("held"), fee);
+    assert!(engine.attempt_headers(&ended, "bank").expect("held") == first);
+    assert_eq!(engine.downstream_key(&ended, "").unwrap_err().field(), "service");
+    engine.fail(&ended, Failure::retryable()).expect("holds the lease");
+    assert!(engine.downstream_key(&ended, "bank").unwrap_err().is_fenced());
+    assert!(engine.step_key(&ended, "bank", "fee").unwrap_err().is_fenced());
+    assert!(engine.attempt_headers(&ended, "bank").unwrap_err().is_fenced());
+    let second = token(&engine, &request("key"));
+    assert_eq!(engine.downstream_key(&second, "bank").expect("held"), key);
+    let headers = engine.attempt_headers(&second, "bank").expect("held");
+    assert!(headers.iter().any(|pair| pair == ("idempotency-attempt", "2")));
+}

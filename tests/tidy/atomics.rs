@@ -2,7 +2,7 @@
 
 use crate::scan::{Source, words};
 use crate::tree::Tree;
-use crate::{Check, Report};
+use crate::{Check, Report, exports};
 
 /// The files that may hold `unsafe`. Those of the engine are named in `core/src/lib.rs` too.
 pub(crate) const UNSAFE_FILES: &[&str] = &[
@@ -22,8 +22,43 @@ pub(crate) const UNSAFE_FILES: &[&str] = &[
     "core/src/fork.rs",
 ];
 
+/// The files of the C ABI that may hold it.
+const UNSAFE_BOUNDARY: &[&str] = &[
+    // Exports, and a structure that refers to memory of the caller's.
+    "ffi/src/adaptive.rs",
+    "ffi/src/begin.rs",
+    "ffi/src/budget.rs",
+    "ffi/src/downstream.rs",
+    "ffi/src/engine.rs",
+    "ffi/src/judge.rs",
+    "ffi/src/layout.rs",
+    "ffi/src/lease.rs",
+    "ffi/src/letters.rs",
+    "ffi/src/options.rs",
+    "ffi/src/outcome.rs",
+    "ffi/src/policy.rs",
+    "ffi/src/request.rs",
+    "ffi/src/steps.rs",
+    "ffi/src/version.rs",
+    // Calls the checks of arguments.
+    "ffi/src/entry.rs",
+    // A structure that is copied to the caller.
+    "ffi/src/events.rs",
+    "ffi/src/stats.rs",
+    // Lends out what handles stand for.
+    "ffi/src/handles.rs",
+    "ffi/src/slot.rs",
+    "ffi/src/sync.rs",
+    // Follows the caller's pointers.
+    "ffi/src/raw.rs",
+];
+
 /// Tests that call the operating system the way a user's program would, and measurements.
 const UNSAFE_TESTS: &[&str] = &[
+    // Calls the C ABI.
+    "ffi/tests/retry/support.rs",
+    // The cell in the slots of handles, whose accesses a model checks.
+    "tests/loom/handles/sync.rs",
     // Forks, so that processes inherit a table.
     "benches/src/host/fork.rs",
     // Opens a file of LMDB, which trusts it.
@@ -59,6 +94,7 @@ const UNSAFE_TESTS: &[&str] = &[
 ];
 
 const ENGINE_ROOT: &str = "core/src/lib.rs";
+const BOUNDARY_ROOT: &str = "ffi/src/lib.rs";
 const ORDERINGS: &[&str] = &["Relaxed", "Acquire", "Release", "AcqRel"];
 /// How far above an atomic operation its sentence may stand.
 const ORDERING_REACH: usize = 8;
@@ -117,11 +153,14 @@ fn unsafe_code(path: &str, source: &Source, report: &mut Report) {
                 continue;
             }
             let said = source.comments_near(line, SAFETY_REACH);
-            if !said.contains("SAFETY:") && !said.contains("# Safety") {
+            // What an export asks of its caller stands in the header, once for all of them.
+            let said_once = exports::is_export(path, code);
+            if !said_once && !said.contains("SAFETY:") && !said.contains("# Safety") {
                 let message = "no SAFETY comment says who guarantees what".to_owned();
                 report.add(path, line, "safety-comment", message);
             }
-            if !UNSAFE_FILES.contains(&path) && !UNSAFE_TESTS.contains(&path) {
+            let listed = [UNSAFE_FILES, UNSAFE_BOUNDARY, UNSAFE_TESTS].concat();
+            if !listed.contains(&path) {
                 let message = "not among the files that may hold `unsafe`".to_owned();
                 report.add(path, line, "unsafe-file", message);
             }
@@ -129,22 +168,22 @@ fn unsafe_code(path: &str, source: &Source, report: &mut Report) {
     }
 }
 
-/// The list is alive, and the engine's root names what is on it and denies the rest.
+/// The lists are alive, and the engine's root names what is on its own and denies the rest.
 fn unsafe_list(tree: &Tree, report: &mut Report) {
-    let Some(root) = tree.files.get(ENGINE_ROOT).and_then(|file| file.rust.as_ref()) else {
-        return;
-    };
+    let root = |path: &str| tree.files.get(path).and_then(|file| file.rust.as_ref());
+    if root(BOUNDARY_ROOT).is_some() {
+        for path in UNSAFE_BOUNDARY {
+            is_used(tree, path, report);
+        }
+    }
+    let Some(root) = root(ENGINE_ROOT) else { return };
     let root_code = root.joined();
     let root_prose = root.comments.join("\n");
     if !root_code.contains("deny(unsafe_code)") && !root_code.contains("forbid(unsafe_code)") {
         report.add(ENGINE_ROOT, 0, "unsafe-file", "does not deny `unsafe_code`".to_owned());
     }
     for &path in UNSAFE_FILES {
-        let source = tree.files.get(path).and_then(|file| file.rust.as_ref());
-        let used = source.is_some_and(|source| words(&source.joined(), "unsafe").next().is_some());
-        if !used {
-            let message = "on the list of files with `unsafe`, but holds none".to_owned();
-            report.add(path, 0, "unsafe-file", message);
+        if !is_used(tree, path, report) {
             continue;
         }
         let Some(inside) = path.strip_prefix("core/src/") else { continue };
@@ -154,6 +193,17 @@ fn unsafe_list(tree: &Tree, report: &mut Report) {
             report.add(ENGINE_ROOT, 0, "unsafe-file", message);
         }
     }
+}
+
+/// Whether the file at `path` holds what it is listed for.
+fn is_used(tree: &Tree, path: &str, report: &mut Report) -> bool {
+    let source = tree.files.get(path).and_then(|file| file.rust.as_ref());
+    let used = source.is_some_and(|source| words(&source.joined(), "unsafe").next().is_some());
+    if !used {
+        let message = "on the list of files with `unsafe`, but holds none".to_owned();
+        report.add(path, 0, "unsafe-file", message);
+    }
+    used
 }
 
 /// A model that cannot fail proves nothing: each has a twin with a planted error.

@@ -44,7 +44,23 @@ fn run(tree: &Tree, report: &mut Report) {
 /// Rows of Markdown tables, descriptions in manifests and lines that hold an address cannot be
 /// broken; licences and data are given.
 fn line_lengths(path: &str, text: &str, report: &mut Report) {
-    let ours = [".rs", ".toml", ".md", ".sh", ".yml", ".py", ".c", ".h", "Makefile", ".ci/run"];
+    let ours = [
+        ".rs",
+        ".toml",
+        ".md",
+        ".sh",
+        ".yml",
+        ".py",
+        ".c",
+        ".h",
+        ".cpp",
+        ".hpp",
+        ".cmake",
+        ".in",
+        "CMakeLists.txt",
+        "Makefile",
+        ".ci/run",
+    ];
     if !ours.iter().any(|end| path.ends_with(end)) || path.contains("/data/") {
         return;
     }

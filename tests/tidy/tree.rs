@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::scan::{self, Source};
 
-/// Folders that hold no sources: version control, and what builds leave behind.
+/// What holds no sources: version control, a file in a second work tree, and what builds leave.
 const SKIPPED: &[&str] = &[".git", "target", "node_modules", "__pycache__", ".venv", "dist"];
 
 /// One file of the tree.
@@ -126,10 +126,11 @@ fn collect(root: &Path, prefix: &str, found: &mut BTreeMap<String, Vec<u8>>) {
         let name = entry.file_name().into_string().expect("names in the tree are UTF-8");
         let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}/{name}") };
         let kind = entry.file_type().expect("a folder entry has a type");
+        if SKIPPED.contains(&name.as_str()) {
+            continue;
+        }
         if kind.is_dir() {
-            if !SKIPPED.contains(&name.as_str()) {
-                collect(root, &path, found);
-            }
+            collect(root, &path, found);
         } else if kind.is_file() {
             let bytes = fs::read(entry.path()).expect("a file of the tree is readable");
             found.insert(path, bytes);

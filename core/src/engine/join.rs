@@ -95,7 +95,7 @@ impl Engine {
     ) -> Result<Answer, Error> {
         let give_up = self.now().saturating_add(limit);
         while let Some((at, until_ms)) = answer.pending() {
-            if self.now() >= give_up {
+            if self.now() >= give_up || !self.may_wait() {
                 break;
             }
             let waker = thread_waker();
@@ -119,6 +119,9 @@ impl Engine {
         loop {
             if ticket.poll(waker) {
                 return true;
+            }
+            if !self.may_wait() {
+                return ticket.leave();
             }
             self.life.time().wake_on_jump(waker);
             let now = self.now();

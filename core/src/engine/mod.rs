@@ -23,6 +23,7 @@ mod retrying;
 mod rotation;
 mod run;
 mod shares;
+mod stop;
 mod tend;
 mod thread;
 mod token;
@@ -132,6 +133,7 @@ pub struct Engine {
     retries: Retries,
     /// Where secrets are kept that nobody gave.
     key_file: Option<KeyFile>,
+    patient: stop::Patient,
     /// When the table's file was looked for last.
     looked_ms: AtomicU64,
     /// When the dead were buried last, for a scope at its quota.

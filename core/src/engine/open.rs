@@ -165,6 +165,7 @@ impl Engine {
             listener: PerProcess::new(Listener::default()),
             retries,
             key_file,
+            patient: super::stop::Patient::new(),
             looked_ms: AtomicU64::new(0),
             buried_ms: AtomicU64::new(0),
             settled_ms: AtomicU64::new(0),

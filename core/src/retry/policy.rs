@@ -157,6 +157,20 @@ impl RetryPolicy {
         self
     }
 
+    /// How far a hint is followed now: for whoever changes one of those limits and keeps the rest.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use oncegate::RetryPolicy;
+    /// let policy = RetryPolicy::aws_2026();
+    /// let limits = policy.hint_limits().max(Duration::from_secs(60));
+    /// let policy = policy.hints(limits);
+    /// # assert!(policy.check().is_ok());
+    /// ```
+    pub fn hint_limits(&self) -> HintLimits {
+        self.hints
+    }
+
     /// Validates everything.
     ///
     /// # Errors

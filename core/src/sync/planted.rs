@@ -56,6 +56,8 @@ bugs! {
     EntryNotWithdrawn,
     /// Of several scopes the one is served whose record was due first, however much it has.
     ScopesServedByDueTime,
+    /// Whoever goes to sleep does not see that nobody may any more.
+    StopUnseen,
     /// Whoever schedules an attempt wakes no worker.
     WorkersNotWoken,
     /// A change of which it is not said which record it was of is not looked at.

@@ -37,7 +37,7 @@ fn call(slot: &Two, generation: u64, shard: usize) -> bool {
 }
 
 fn close(slot: &Two, generation: u64) -> bool {
-    let Some(object) = slot.empty(generation) else { return false };
+    let Some(object) = slot.empty(generation, |_| ()) else { return false };
     // Relaxed: the slot orders them.
     object.store(true, Ordering::Relaxed);
     true
@@ -85,6 +85,20 @@ fn two_close_it_once() {
         let (one, two) = (Arc::clone(&slot), slot);
         let ended = race(move || close(&one, generation), move || close(&two, generation));
         assert!(ended.0 != ended.1, "{ended:?}");
+    });
+}
+
+/// Goal: a forked child can close what its parent was inside. Method: a call that never ends, and
+/// is forgotten.
+#[test]
+fn forgotten_calls_hold_nothing_up() {
+    bounded(3, || {
+        let (slot, _, generation) = filled();
+        let call = slot.enter(generation, 0).unwrap_or_else(|why| panic!("{why:?}"));
+        assert!(call.is_open());
+        std::mem::forget(call);
+        slot.forget_calls();
+        assert!(close(&slot, generation));
     });
 }
 

@@ -29,6 +29,29 @@ impl LetterId {
         Self { index: index as u32, generation: generation as u32 }
     }
 
+    /// The letter that [`to_parts`](Self::to_parts) was asked of, if it is one still.
+    ///
+    /// ```
+    /// use oncegate::LetterId;
+    /// assert_eq!(LetterId::from_parts(17, 3), "17-3".parse::<LetterId>()?);
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    #[must_use]
+    pub const fn from_parts(place: u32, generation: u32) -> Self {
+        Self { index: place, generation }
+    }
+
+    /// Its two numbers: the place that it takes, and which of those who took it one after the other
+    /// it is.
+    ///
+    /// ```
+    /// assert_eq!(oncegate::LetterId::from_parts(17, 3).to_parts(), (17, 3));
+    /// ```
+    #[must_use]
+    pub const fn to_parts(self) -> (u32, u32) {
+        (self.index, self.generation)
+    }
+
     pub(super) fn index(self) -> usize {
         self.index as usize
     }

@@ -12,6 +12,7 @@ mod care;
 #[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
 mod descriptor;
 mod dispatch;
+mod downstream;
 mod drive;
 mod hooks;
 mod in_call;

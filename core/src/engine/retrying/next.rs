@@ -141,7 +141,7 @@ impl Engine {
             // Queued before it looks: whoever schedules something after the look wakes it.
             let seat = Seat::take(self.scheduler(), waker.clone(), Kind::Worker);
             let found = self.try_next();
-            let again = matches!(found, Ok(None)) && self.now() < give_up;
+            let again = matches!(found, Ok(None)) && self.now() < give_up && self.may_wait();
             if again {
                 self.doze(seat.ticket, &waker, give_up);
             }

@@ -160,6 +160,17 @@ impl Scheduler {
         }
     }
 
+    /// Wakes all threads that take attempts.
+    pub(in super::super) fn wake_workers(&self) {
+        let woken: VecDeque<Sleeper> = self.change(|sleepers| {
+            let all = sleepers.waiting.drain(..);
+            let (out, keep) = all.partition(|sleeper| sleeper.kind == Kind::Worker);
+            sleepers.waiting = keep;
+            out
+        });
+        woken.into_iter().for_each(|sleeper| sleeper.waker.wake());
+    }
+
     /// Wakes the one that waits the longest of those who take attempts, and do not only look after
     /// them. False: there is none.
     pub(super) fn wake_worker(&self) -> bool {

@@ -7,9 +7,7 @@ use std::future::Future;
 use super::super::{Engine, Lease, LeaseToken};
 use super::care::Keeping;
 use crate::error::{Error, ErrorCode};
-use crate::fingerprint::Fingerprint;
 use crate::retry::journal::{Journal, MAX_NAME, MAX_STEPS, StepNote};
-use crate::retry::{AttemptHeaders, DownstreamKey};
 use crate::sync::planted::Bug;
 use crate::table::Found;
 
@@ -220,68 +218,6 @@ impl Lease<'_> {
         self.own()?;
         self.engine().compensate_steps(self.token(), undo)
     }
-
-    /// An idempotency key for a call of this request to `service`: the same in every attempt.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorCode::InvalidOption`]: a name that is empty or longer than 255 bytes.
-    /// [`ErrorCode::Fenced`]: the lease is lost.
-    ///
-    /// ```
-    /// use oncegate::{Admission, Engine, Failure, Request, Scope};
-    ///
-    /// let engine = Engine::builder().capacity(1_000).build()?;
-    /// let request = Request::new(Scope::single_tenant(), "op", "key-1")?;
-    /// let Admission::Admitted(lease) = engine.begin(&request)? else { unreachable!() };
-    /// let key = lease.downstream_key("payments")?;
-    /// lease.fail(Failure::retryable())?;
-    /// let Admission::Admitted(lease) = engine.begin(&request)? else { unreachable!() };
-    /// assert_eq!(lease.downstream_key("payments")?, key);
-    /// # Ok::<(), oncegate::Error>(())
-    /// ```
-    pub fn downstream_key(&self, service: &str) -> Result<DownstreamKey, Error> {
-        DownstreamKey::new(self.engine().identity_of(self.token())?, service)
-    }
-
-    /// The same for a step of several that call `service`.
-    ///
-    /// # Errors
-    ///
-    /// As [`downstream_key`](Self::downstream_key).
-    ///
-    /// ```
-    /// # use oncegate::{Admission, Engine, Request, Scope};
-    /// # let engine = Engine::builder().capacity(1_000).build()?;
-    /// # let request = Request::new(Scope::single_tenant(), "op", "key-1")?;
-    /// # let Admission::Admitted(lease) = engine.begin(&request)? else { unreachable!() };
-    /// assert_ne!(lease.step_key("payments", "charge")?, lease.step_key("payments", "fee")?);
-    /// # Ok::<(), oncegate::Error>(())
-    /// ```
-    pub fn step_key(&self, service: &str, step: &str) -> Result<DownstreamKey, Error> {
-        DownstreamKey::of_step(self.engine().identity_of(self.token())?, service, step)
-    }
-
-    /// The headers of a call to `service`: its idempotency key, the attempt, and the fencing token.
-    ///
-    /// # Errors
-    ///
-    /// As [`downstream_key`](Self::downstream_key).
-    ///
-    /// ```
-    /// # use oncegate::{Admission, Engine, Request, Scope};
-    /// # let engine = Engine::builder().capacity(1_000).build()?;
-    /// # let request = Request::new(Scope::single_tenant(), "op", "key-1")?;
-    /// # let Admission::Admitted(lease) = engine.begin(&request)? else { unreachable!() };
-    /// for (name, value) in lease.headers("payments")?.iter() {
-    ///     println!("{name}: {value}");
-    /// }
-    /// # Ok::<(), oncegate::Error>(())
-    /// ```
-    pub fn headers(&self, service: &str) -> Result<AttemptHeaders, Error> {
-        let key = self.downstream_key(service)?;
-        AttemptHeaders::new(key, self.attempt(), self.fencing_token())
-    }
 }
 
 impl Engine {
@@ -309,16 +245,13 @@ impl Engine {
             let (found, limit) = (format!("{} bytes", name.len()), "1 to 255 bytes");
             return Err(Error::new(ErrorCode::InvalidOption, "step", found, limit));
         }
-        let (slot, seen) = self.held(token).ok_or_else(|| self.fenced())?;
-        let entry = self.table.entry_of(slot, seen).map_err(|_| self.fenced())?;
-        let Some((_, journal)) = entry.and_then(|entry| self.journal(entry)) else {
-            return Ok(None);
-        };
-        let known = journal.steps.iter().find(|step| step.name == name);
-        if known.is_none() && journal.steps.len() >= MAX_STEPS {
+        let steps = self.steps_of(token)?;
+        let is_full = steps.len() >= MAX_STEPS;
+        let known = steps.into_iter().find(|step| step.name == name);
+        if known.is_none() && is_full {
             return Err(one_step_more());
         }
-        Ok(known.filter(|_| !Bug::StepForgotten.is_planted()).map(|step| step.result.clone()))
+        Ok(known.filter(|_| !Bug::StepForgotten.is_planted()).map(|step| step.result))
     }
 
     /// Notes that the step `name` is finished, and what it left. A step that is finished already
@@ -358,29 +291,89 @@ impl Engine {
         })
     }
 
+    /// The step that was finished last, and what it left: what is undone next, by whoever
+    /// compensates with a token. `None`: there is none, or all are [undone](Self::undone_step).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::Fenced`]: the lease is lost. [`ErrorCode::Forked`].
+    ///
+    /// ```
+    /// # use oncegate::{Admission, Engine, Request, Scope};
+    /// # let engine = Engine::builder().capacity(1_000).build()?;
+    /// # let request = Request::new(Scope::single_tenant(), "op", "key-1")?;
+    /// # let Admission::Admitted(lease) = engine.begin(&request)? else { unreachable!() };
+    /// let token = lease.into_token();
+    /// engine.finish_step(&token, "charge", b"7")?;
+    /// while let Some((name, result)) = engine.last_step(&token)? {
+    ///     println!("undo {name}, which left {} bytes", result.len());
+    ///     engine.undone_step(&token, &name)?;
+    /// }
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    pub fn last_step(&self, token: &LeaseToken) -> Result<Option<(String, Vec<u8>)>, Error> {
+        self.enter()?;
+        let mut steps = self.steps_of(token)?;
+        let first = Bug::CompensatesInOrder.is_planted() && !steps.is_empty();
+        let last = if first { Some(steps.swap_remove(0)) } else { steps.pop() };
+        Ok(last.map(|step| (step.name, step.result)))
+    }
+
+    /// Notes that the step `name` was undone: it is finished no more, takes no room, and runs again
+    /// if there is another attempt. Of several who note it at once, one does.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::NotFound`], field `step`: no step of this name is finished.
+    /// [`ErrorCode::Full`], field `outcome_bytes`: no room to note it. [`ErrorCode::Fenced`]: the
+    /// lease is lost. [`ErrorCode::Forked`].
+    ///
+    /// ```
+    /// # use oncegate::{Admission, Engine, ErrorCode, Request, Scope};
+    /// # let engine = Engine::builder().capacity(1_000).build()?;
+    /// # let request = Request::new(Scope::single_tenant(), "op", "key-1")?;
+    /// # let Admission::Admitted(lease) = engine.begin(&request)? else { unreachable!() };
+    /// let token = lease.into_token();
+    /// engine.finish_step(&token, "charge", b"7")?;
+    /// engine.undone_step(&token, "charge")?;
+    /// let again = engine.undone_step(&token, "charge").unwrap_err();
+    /// assert_eq!(again.code(), ErrorCode::NotFound);
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    pub fn undone_step(&self, token: &LeaseToken, name: &str) -> Result<(), Error> {
+        self.enter()?;
+        self.change_journal_of(token, |journal| {
+            let known = journal.steps.len();
+            journal.steps.retain(|step| step.name != name);
+            let undone = journal.steps.len() < known;
+            undone.then_some(()).ok_or_else(|| Error::of(ErrorCode::NotFound, "step"))
+        })
+    }
+
     pub(super) fn compensate_steps<E>(
         &self,
         token: &LeaseToken,
         mut undo: impl FnMut(&FinishedStep<'_>) -> Result<(), E>,
     ) -> Result<Result<(), E>, Error> {
-        self.enter()?;
-        loop {
-            let (slot, seen) = self.held(token).ok_or_else(|| self.fenced())?;
-            let entry = self.table.entry_of(slot, seen).map_err(|_| self.fenced())?;
-            let journal = entry.and_then(|entry| self.journal(entry)).map(|(_, journal)| journal);
-            let steps = journal.map_or(Vec::new(), |journal| journal.steps);
-            let last =
-                if Bug::CompensatesInOrder.is_planted() { steps.first() } else { steps.last() };
-            let Some(last) = last else { return Ok(Ok(())) };
-            if let Err(error) = undo(&FinishedStep { name: &last.name, result: &last.result }) {
+        while let Some((name, result)) = self.last_step(token)? {
+            if let Err(error) = undo(&FinishedStep { name: &name, result: &result }) {
                 return Ok(Err(error));
             }
-            self.change_journal_of(token, |journal| {
-                // Finished no more: it takes no room, and counts against no limit.
-                journal.steps.retain(|step| step.name != last.name);
-                Ok(())
-            })?;
+            match self.undone_step(token, &name) {
+                // Another thread with this token has noted it.
+                Err(error) if error.code() == ErrorCode::NotFound => {}
+                noted => noted?,
+            }
         }
+        Ok(Ok(()))
+    }
+
+    /// The finished steps of the record that `token` leases, in the order in which they were.
+    fn steps_of(&self, token: &LeaseToken) -> Result<Vec<StepNote>, Error> {
+        let (slot, seen) = self.held(token).ok_or_else(|| self.fenced())?;
+        let entry = self.table.entry_of(slot, seen).map_err(|_| self.fenced())?;
+        let journal = entry.and_then(|entry| self.journal(entry));
+        Ok(journal.map_or_else(Vec::new, |(_, journal)| journal.steps))
     }
 
     /// Puts a journal that was changed by `change` in the place of the one of the attempt that
@@ -404,22 +397,6 @@ impl Engine {
             self.table.note_change(entry.index);
             return Ok(());
         }
-    }
-
-    /// What names the record that `token` leases, as far as its slot tells.
-    fn identity_of(&self, token: &LeaseToken) -> Result<Fingerprint, Error> {
-        self.enter()?;
-        let (slot, seen) = self.held(token).ok_or_else(|| self.fenced())?;
-        let words = self.table.slot(slot).identity();
-        // A record that went meanwhile is another's.
-        if self.table.slot(slot).control().load().fence() != seen.fence() {
-            return Err(self.fenced());
-        }
-        let mut bytes = [0; 32];
-        for (to, word) in bytes.chunks_exact_mut(size_of::<u64>()).zip(words) {
-            to.copy_from_slice(&word.to_le_bytes());
-        }
-        Ok(Fingerprint::from_bytes(bytes))
     }
 }
 
