@@ -101,7 +101,8 @@ unsafe impl Plain for Hashed {}
 /// How to begin.
 pub(crate) struct How {
     pub(crate) options: BeginOptions,
-    /// How long to wait for another's attempt; `None`: as the engine's options say.
+    /// How long to wait for another's attempt, zero: not at all; `None`: as the engine's options
+    /// say.
     pub(crate) wait: Option<Duration>,
 }
 
@@ -130,8 +131,10 @@ pub(crate) unsafe fn begin_options(
         options = options.run_due();
     }
     let wait = given_ms(raw.wait_ms);
-    if let Some(limit) = wait {
-        options = options.on_conflict(OnConflict::Wait(limit));
+    match wait {
+        None => {}
+        Some(Duration::ZERO) => options = options.on_conflict(OnConflict::Conflict),
+        Some(limit) => options = options.on_conflict(OnConflict::Wait(limit)),
     }
     Ok(How { options, wait })
 }

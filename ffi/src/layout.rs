@@ -20,6 +20,7 @@ use crate::request::RawRequest;
 use crate::stats::{RawLatency, RawStats};
 use crate::status::Status;
 use crate::steps::Step;
+use crate::waits::Completion;
 
 /// Where a field of a structure lies, or how large the structure is.
 #[derive(Clone, Copy, Debug)]
@@ -126,6 +127,9 @@ known! {
     }
     Bytes "oncegate_bytes" {
         data, len,
+    }
+    Completion "oncegate_completion" {
+        id, user_data, admission,
     }
     ErrorInfo "oncegate_error" {
         struct_size, status, transient, retry_after_ms, field, message,

@@ -117,23 +117,21 @@ pub(crate) fn preview(
     let source = JitterSource::seeded(seed);
     let (mut elapsed, mut previous) = (Duration::ZERO, Duration::ZERO);
     let mut delays = Vec::new();
-    for attempt in 1.. {
-        if delays.len() == most {
-            break;
-        }
+    let mut attempt = 1;
+    let ended = loop {
         let attempted = Attempted::new(attempt, elapsed).previous_delay(previous);
-        match policy.decide(&attempted, &source) {
-            Decision::RetryAfter(delay) => {
-                delays.push(delay.as_millis() as u64);
-                elapsed += delay;
-                previous = delay;
-            }
-            Decision::Exhausted(Exhaustion::Attempts) => return Ok((delays, "ATTEMPTS")),
-            Decision::Exhausted(Exhaustion::Deadline) => return Ok((delays, "DEADLINE")),
-            Decision::Exhausted(Exhaustion::Refused) => return Ok((delays, "FINAL_ERROR")),
-        }
-    }
-    Ok((delays, "NONE"))
+        let delay = match policy.decide(&attempted, &source) {
+            Decision::RetryAfter(_) if delays.len() == most => break "NONE",
+            Decision::RetryAfter(delay) => delay,
+            Decision::Exhausted(Exhaustion::Attempts) => break "ATTEMPTS",
+            Decision::Exhausted(Exhaustion::Deadline) => break "DEADLINE",
+            Decision::Exhausted(Exhaustion::Refused) => break "FINAL_ERROR",
+        };
+        delays.push(delay.as_millis() as u64);
+        attempt += 1;
+        (elapsed, previous) = (elapsed + delay, delay);
+    };
+    Ok((delays, ended))
 }
 
 /// The budget that the fields describe, or why the engine takes none such.

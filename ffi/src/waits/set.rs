@@ -112,7 +112,6 @@ impl Waits {
         how: &How,
         user_data: u64,
     ) -> Result<u64, Refusal> {
-        let _guard = self.shared.bell.closed_by_panic();
         let give_up = how.wait.map(|limit| self.clock.now().saturating_add(limit));
         let asked = Asked {
             engine: Arc::clone(&self.engine),
@@ -143,7 +142,6 @@ impl Waits {
     }
 
     pub(super) fn cancel(&self, id: u64) -> Result<(), Refusal> {
-        let _guard = self.shared.bell.closed_by_panic();
         let not_found = || Refusal::new(ONCEGATE_NOT_FOUND, "id", "");
         let wait = self.plan().get(id).ok_or_else(not_found)?;
         let was_open = wait.end();
@@ -152,7 +150,6 @@ impl Waits {
     }
 
     pub(super) fn take(&self, timeout_ms: u64, mut taking: Taking) -> Result<usize, Refusal> {
-        let _guard = self.shared.bell.closed_by_panic();
         let give_up = give_up(timeout_ms);
         loop {
             self.shared.bell.check_open("waits")?;

@@ -1,39 +1,10 @@
-//! Adaptive backoff, as options set it and a load drives it.
+//! Adaptive backoff: which settings and loads are refused.
 
-use std::ptr::null_mut;
-
-use crate::support::{NOTHING, Opened, Refused, blank, bytes};
+use crate::support::{Opened, Refused, blank};
 use oncegate_ffi::*;
 
 fn opened(adaptive: &RawAdaptive) -> Result<Opened, Refused> {
     Opened::try_with(|options| options.adaptive = adaptive)
-}
-
-/// Goal: the settings reach the controller: a load above its target stretches delays at the pace
-/// that was set, and up to the bound that was.
-/// Method: a high load under a manual clock, one interval after the other. An attempt with a step
-/// lapses in each, and the engine asks when the next one may start.
-#[test]
-fn load_stretches_by_the_settings() {
-    let mut adaptive: RawAdaptive = blank();
-    (adaptive.load_target, adaptive.interval_ms) = (0.5, 30_000);
-    (adaptive.decrease, adaptive.max_factor) = (0.5, 3.0);
-    let engine = opened(&adaptive).expect("the settings are fine");
-    assert_eq!(engine.stats().backoff_factor, 1.0);
-    let factor_after = |load, key| {
-        let lease = &raw const *&engine.lease(key);
-        let finished = call!(oncegate_step_finish(engine.0, lease, bytes("one"), NOTHING));
-        finished.expect("room");
-        engine.advance(30_000);
-        call!(oncegate_set_load(engine.0, load)).expect("a load");
-        call!(oncegate_engine_sweep(engine.0, usize::MAX, null_mut())).expect("swept");
-        engine.stats().backoff_factor
-    };
-    assert_eq!(factor_after(0.5, "a"), 1.0);
-    assert_eq!(factor_after(0.51, "b"), 2.0);
-    assert_eq!(factor_after(0.51, "c"), 3.0);
-    assert_eq!(factor_after(0.51, "d"), 3.0);
-    assert!(factor_after(0.0, "e") < 3.0);
 }
 
 /// Goal: every setting that is out of its range is refused by its name when the engine is opened.

@@ -1,73 +1,33 @@
 //! Dead letters: listed, shown, redriven and discarded.
 
-use std::path::{Path, PathBuf};
 use std::ptr::{null, null_mut};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::support::{NOTHING, Opened, Refused, blank, bytes};
+use crate::support::{Folder, NOTHING, Opened, Refused, blank, bytes, copied};
 use oncegate::{
-    Admission, AttemptError, BackoffPolicy, Engine, Reach, Request, RetryContext, RetryPolicy,
-    Scope, Secret,
+    Admission, AttemptError, BackoffPolicy, Engine, Request, RetryContext, RetryPolicy, Scope,
 };
 use oncegate_ffi::*;
 
-const SECRET: [u8; 32] = [7; 32];
-
-/// A folder of a test's own, which goes with it.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Self {
-        static NUMBER: AtomicU64 = AtomicU64::new(0);
-        // Relaxed: numbers only have to differ.
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("oncegate-ffi-test-{}-{number}", std::process::id());
-        let base = Path::new("/dev/shm");
-        let base = if base.is_dir() { base.to_owned() } else { std::env::temp_dir() };
-        let path = base.join(name);
-        std::fs::create_dir(&path).expect("a folder for this test");
-        Self(path)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-/// A table that this test uses through the header, and beside that as a user of the engine does:
-/// he buries, and the header shows.
+/// A table in which the engine's user buries, and of which the header shows.
 struct Graveyard {
     header: Opened,
     engine: Engine,
-    _folder: Folder,
+    _shared: Folder,
 }
 
 impl Graveyard {
     fn new() -> Self {
         let folder = Folder::new();
-        let path = folder.0.join("table");
-        let name = path.to_str().expect("a path of letters").to_owned();
-        let header = Opened::with(|options| {
-            (options.clock, options.reach) = (ONCEGATE_CLOCK_COARSE, ONCEGATE_REACH_HOST);
-            (options.path, options.secret) = (bytes(&name), bytes(&SECRET));
+        let header = folder.header(|options| {
+            options.clock = ONCEGATE_CLOCK_COARSE;
             (options.max_retrying, options.max_dead_letters) = (512, 256);
         });
         // At once, and as often as it fails.
         let policy = RetryPolicy::new(BackoffPolicy::constant(Duration::ZERO)).max_attempts(100);
-        let engine = Engine::builder()
-            .capacity(1_000)
-            .max_retrying(512)
-            .max_dead_letters(256)
-            .lease_duration(Duration::from_secs(30))
-            .reach(Reach::Host(path))
-            .secret(Secret::from_bytes(&SECRET).expect("long enough"))
-            .retry_policy(policy)
-            .build()
-            .expect("the table of the same options");
-        Self { header, engine, _folder: folder }
+        let builder = folder.builder().max_retrying(512).max_dead_letters(256);
+        let engine = builder.retry_policy(policy).build().expect("the same options");
+        Self { header, engine, _shared: folder }
     }
 
     /// Has a record fail for good, after this many attempts, with steps of these names.
@@ -168,9 +128,7 @@ fn steps(letter: &RawLetter, space: &[u8]) -> Vec<String> {
         let (n, v) = (&raw mut name, &raw mut value);
         call!(oncegate_metadata_next(packed, &raw mut cursor, n, v)).expect("a name");
         assert_eq!(value.len, 0);
-        // SAFETY: a part of `space`, as the header says.
-        let name = unsafe { std::slice::from_raw_parts(name.data, name.len) };
-        found.push(String::from_utf8(name.to_vec()).expect("UTF-8"));
+        found.push(String::from_utf8(copied(name, space)).expect("UTF-8"));
     }
     let (mut name, mut value) = (NOTHING, NOTHING);
     let (n, v) = (&raw mut name, &raw mut value);

@@ -6,6 +6,7 @@ mod support;
 mod adaptive;
 mod budgets;
 mod downstream;
+mod effects;
 mod judging;
 mod layouts;
 mod letters;

@@ -2,7 +2,11 @@
 
 use std::ffi::{CStr, c_char};
 use std::mem::MaybeUninit;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
+use oncegate::{EngineBuilder, Reach, Secret};
 use oncegate_ffi::*;
 
 /// A structure of the header.
@@ -79,6 +83,18 @@ macro_rules! call {
     }};
 }
 
+/// A copy of bytes that a call gave as a part of what the test has.
+pub(crate) fn copied(of: Bytes, from: &[u8]) -> Vec<u8> {
+    let offset = of.data.addr().checked_sub(from.as_ptr().addr()).expect("a part of it");
+    from[offset..offset + of.len].to_vec()
+}
+
+/// A text of the library's.
+pub(crate) fn text(at: *const c_char) -> String {
+    // SAFETY: zero-terminated, and never freed, as the header says.
+    unsafe { CStr::from_ptr(at) }.to_str().expect("ASCII").to_owned()
+}
+
 /// Some bytes of a test.
 pub(crate) fn bytes(of: &(impl AsRef<[u8]> + ?Sized)) -> Bytes {
     let of = of.as_ref();
@@ -146,3 +162,50 @@ impl Drop for Opened {
         assert!(std::thread::panicking() || closed.is_ok(), "{closed:?}");
     }
 }
+
+/// A folder of a test's own, which goes with it, and a table in it that the test uses through the
+/// header, and beside that as a user of the engine does.
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        // Relaxed: numbers only have to differ.
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("oncegate-ffi-test-{}-{number}", std::process::id());
+        let base = Path::new("/dev/shm");
+        let base = if base.is_dir() { base.to_owned() } else { std::env::temp_dir() };
+        let path = base.join(name);
+        std::fs::create_dir(&path).expect("a folder for this test");
+        Self(path)
+    }
+
+    fn table(&self) -> PathBuf {
+        self.0.join("table")
+    }
+
+    /// The table through the header.
+    pub(crate) fn header(&self, change: impl FnOnce(&mut RawOptions)) -> Opened {
+        let table = self.table();
+        Opened::with(|options| {
+            options.reach = ONCEGATE_REACH_HOST;
+            (options.path, options.secret) = (bytes(table.as_os_str().as_encoded_bytes()), SECRET);
+            change(options);
+        })
+    }
+
+    /// The same table for a user of the engine.
+    pub(crate) fn builder(&self) -> EngineBuilder {
+        let secret = Secret::from_bytes(&[b's'; 32]).expect("long enough");
+        let builder = oncegate::Engine::builder().capacity(1_000).secret(secret);
+        builder.lease_duration(Duration::from_secs(30)).reach(Reach::Host(self.table()))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+const SECRET: Bytes = Bytes { data: [b's'; 32].as_ptr(), len: 32 };

@@ -83,8 +83,14 @@ impl Engine {
     }
 
     pub(crate) fn begin(&self, key: &str) -> RawAdmission {
+        self.begin_waiting(key, 0)
+    }
+
+    pub(crate) fn begin_waiting(&self, key: &str, wait_ms: u64) -> RawAdmission {
+        let struct_size = size_of::<RawBeginOptions>();
+        let options = RawBeginOptions { struct_size, wait_ms, ..zeroed() };
         let (request, mut admission) = (request(key), RawAdmission::default());
-        let (options, buffer) = (ptr::null(), &mut Room::new(4_096));
+        let (options, buffer) = (&raw const options, &mut Room::new(4_096));
         let into = &raw mut admission;
         // SAFETY: as above.
         call(|error| unsafe {

@@ -60,6 +60,11 @@ void open_engine(run *r, json_t *given) {
         options.secret.data = usual;
         options.secret.len = sizeof usual;
     }
+    oncegate_retry_policy policy;
+    if (json_object_get(given, "retry_policy") != NULL) {
+        read_policy(r, take_object(r, given, "retry_policy"), &policy);
+        options.retry_policy = &policy;
+    }
     finish(r, given, "options");
     if (oncegate_engine_open(&options, &r->engine, &r->error) != ONCEGATE_OK) {
         fail(r, "opening: %s", r->error.message);

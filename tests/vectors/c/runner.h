@@ -112,6 +112,13 @@ oncegate_status step_submit(run *r, json_t *step);
 oncegate_status step_take(run *r, json_t *step, json_t *expect);
 oncegate_status step_cancel(run *r, json_t *step);
 
+/* policy.c: retry policies and budgets. */
+extern const choice BURIED[];
+void read_policy(run *r, json_t *given, oncegate_retry_policy *policy);
+oncegate_status step_preview(run *r, json_t *step, json_t *expect);
+oncegate_status step_set_operation(run *r, json_t *step);
+oncegate_status step_set_budget(run *r, json_t *step);
+
 /* steps.c: the other steps. */
 oncegate_status do_step(run *r, const char *op, json_t *step, json_t *expect);
 
