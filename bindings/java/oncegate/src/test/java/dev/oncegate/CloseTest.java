@@ -38,7 +38,8 @@ class CloseTest {
         ExecutorService pool = Executors.newFixedThreadPool(threads);
         try {
             for (int round = 0; round < 20; round++) {
-                Engine engine = Engine.open(EngineOptions.builder().capacity(1_000).build());
+                // What is abandoned keeps its record.
+                Engine engine = Engine.open(EngineOptions.builder().capacity(200_000).build());
                 Request running = fresh();
                 admitted(engine.begin(running)).detach();
                 CompletableFuture<Admission> waits = engine.beginAsync(running);
@@ -171,7 +172,7 @@ class CloseTest {
     void aLostEngineIsClosed(@TempDir Path directory) throws Exception {
         EngineOptions options = EngineOptions.builder().capacity(1_000).maxProcesses(1)
                 .file(directory.resolve("table"), FileFlag.ANY_FILE_SYSTEM)
-                .secret(new byte[32]).build();
+                .secret("a secret of 32 bytes or more ....".getBytes()).build();
         Lease lease = leaseOfALostEngine(options);
         for (int i = 0; i < 5; i++) {
             System.gc();
