@@ -3,7 +3,7 @@ SHELL := /usr/bin/env bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint unit loom histories schedules sim processes sanitize planted fuzz
-.PHONY: mutants tidy deny msrv instructions bench doc
+.PHONY: mutants tidy deny msrv instructions bench doc header ffi install-c
 
 # Where rustup puts Cargo, for a shell that does not know it yet.
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
@@ -35,11 +35,15 @@ SANITIZER ?= none
 UPDATE ?= 0
 # A short run of the measurements: `make bench QUICK=1`.
 QUICK ?= 0
+# Where the C library goes: `make install-c PREFIX=/opt/oncegate LIBDIR=lib DESTDIR=<staging>`.
+PREFIX ?= /usr/local
+LIBDIR ?=
+DESTDIR ?=
 # The command has the engine's name, and would overwrite its pages.
 DOC = $(CARGO) doc $(LOCKED) --workspace --exclude oncegate-cli --all-features --no-deps
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 setup: ## Install what the demo and the tests need
 	@scripts/setup.sh test
@@ -114,6 +118,17 @@ mutants: ## Change the engine at random; docs/mutants.md explains what no test n
 
 fuzz: ## Every fuzz target for SECONDS_EACH=20; TARGET= names one; its corpus is replayed by `unit`
 	@SECONDS_EACH=$(SECONDS_EACH) TARGET=$(TARGET) SANITIZER=$(SANITIZER) scripts/fuzz.sh
+
+header: ## The C header, made anew from the crate
+	UPDATE=1 $(CARGO) test $(LOCKED) -p oncegate-ffi --test header
+
+ffi: ## The C ABI: its tests in C, its examples, its installation, plain, sanitized and in valgrind
+	@scripts/ffi.sh
+
+install-c: ## Install the C library, its headers, pkg-config and CMake files below PREFIX
+	@scripts/setup.sh c
+	$(CARGO) capi install $(LOCKED) --release -p oncegate-ffi --prefix "$(PREFIX)" \
+	  $(if $(LIBDIR),--libdir "$(LIBDIR)") $(if $(DESTDIR),--destdir "$(DESTDIR)")
 
 tidy: ## The house rules that a program can check
 	$(CARGO) test $(LOCKED) -p oncegate-tests --test tidy -- --nocapture

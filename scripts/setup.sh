@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # Installs what the project needs, and nothing that is already there.
 #   scripts/setup.sh build   a C linker, make, curl, and Rust
-#   scripts/setup.sh test    the same, with rustfmt, clippy, cargo-deny, cargo-fuzz, valgrind and a
-#                            Redis server to start when it is measured
+#   scripts/setup.sh test    the same, with rustfmt, clippy, cargo-deny, cargo-fuzz, cargo-c,
+#                            valgrind, what C and C++ programs are built with, and a Redis server
+#                            to start when it is measured
 #   scripts/setup.sh bench   a C linker, make, curl, Rust and that server
 #   scripts/setup.sh mutants Rust and cargo-mutants
+#   scripts/setup.sh c       a C linker, make, curl, Rust and cargo-c, which installs the C library
 # ONCEGATE_NO_INSTALL=1 only reports what is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -13,6 +15,8 @@ cd "$(dirname "$0")/.."
 DENY_VERSION=0.20.2
 MUTANTS_VERSION=27.1.0
 FUZZ_VERSION=0.13.2
+# The newest that Rust 1.95 builds.
+CARGO_C_VERSION=0.10.24+cargo-0.98.0
 PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
 
 may_install() {
@@ -20,7 +24,8 @@ may_install() {
   say "installing $1"
 }
 
-# The C toolchain links the program; curl fetches Rust; the fuzzer is C++; valgrind counts
+# The C toolchain links the program; curl fetches Rust; the fuzzer is C++, and so are examples of
+# the C library, which CMake and pkg-config find; cargo-c is built against OpenSSL; valgrind counts
 # instructions, and is not to be had for every system; the measurements compare with Redis.
 system_packages() {
   local missing=()
@@ -30,8 +35,13 @@ system_packages() {
   if [ "$1" = test ] && have apt-get; then
     have c++ || have g++ || missing+=(g++)
     have valgrind || missing+=(valgrind)
+    have cmake || missing+=(cmake)
   fi
-  if [ "$1" != build ] && have apt-get; then
+  if { [ "$1" = test ] || [ "$1" = c ]; } && have apt-get; then
+    have pkg-config || missing+=(pkg-config)
+    have cargo-capi || [ -e /usr/include/openssl/ssl.h ] || missing+=(libssl-dev)
+  fi
+  if { [ "$1" = test ] || [ "$1" = bench ]; } && have apt-get; then
     have redis-server || missing+=(redis-server)
   fi
   [ ${#missing[@]} -eq 0 ] && return
@@ -110,8 +120,15 @@ components() {
 # tool NAME VERSION: a Cargo command at this very version.
 tool() {
   [ "$(cargo "${1#cargo-}" --version 2>/dev/null)" = "$1 $2" ] && return
-  may_install "$1 $2 (compiles for some minutes, once)"
-  cargo install "$1" --locked --version "$2" --target-dir "${CARGO_TARGET_DIR:-target}/tools"
+  install_tool "$1" "$2"
+}
+
+# install_tool NAME VERSION OPTIONS...
+install_tool() {
+  local name=$1 version=$2; shift 2
+  may_install "$name $version (compiles for some minutes, once)"
+  cargo install "$name" --locked --force --version "$version" "$@" \
+    --target-dir "${CARGO_TARGET_DIR:-target}/tools"
   rm -rf "${CARGO_TARGET_DIR:-target}/tools"
 }
 
@@ -122,12 +139,19 @@ fuzz() {
   [ "$(uname -s)" != Linux ] || tool cargo-fuzz "$FUZZ_VERSION"
 }
 
+# It has Cargo itself inside: one of its programs is enough, and it need not be quick.
+cargo_c() {
+  [ "$(cargo-capi --version 2>/dev/null)" = "cargo-c $CARGO_C_VERSION" ] && return
+  CARGO_PROFILE_DEV_DEBUG=none CARGO_INCREMENTAL=0 install_tool cargo-c "$CARGO_C_VERSION" --debug --bin cargo-capi
+}
+
 mutants() { tool cargo-mutants "$MUTANTS_VERSION"; }
 
 case "${1:-test}" in
   build) system_packages build; rust ;;
   bench) system_packages bench; rust ;;
-  test) system_packages test; rust; components; deny; fuzz ;;
+  test) system_packages test; rust; components; deny; fuzz; cargo_c ;;
   mutants) system_packages build; rust; mutants ;;
-  *) die "usage: scripts/setup.sh [build|bench|test|mutants]" ;;
+  c) system_packages c; rust; cargo_c ;;
+  *) die "usage: scripts/setup.sh [build|bench|test|mutants|c]" ;;
 esac

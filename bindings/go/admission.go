@@ -48,6 +48,23 @@ func (v Verdict) String() string {
 	return "Verdict" + strconv.Itoa(int(v))
 }
 
+// text explains the verdict in a sentence.
+func (v Verdict) text() string {
+	switch v {
+	case InProgress:
+		return "another attempt holds the lease"
+	case Scheduled:
+		return "its next attempt is not due yet"
+	case Mismatched:
+		return "the same key came with another payload"
+	case Unresolved:
+		return "nobody knows whether the last attempt took effect"
+	case OutcomeGone:
+		return "it has finished, but its outcome was not kept"
+	}
+	return "it may run, or has run"
+}
+
 // Admission is the answer to a request. Verdict says which of the other fields mean something.
 type Admission struct {
 	Verdict Verdict

@@ -86,10 +86,13 @@ type Engine struct {
 	wait   waiting
 	// lease is the engine's own length of a lease, for those that Do renews.
 	lease time.Duration
+	// afterFunc is time.AfterFunc, but in tests.
+	afterFunc func(time.Duration, func()) stopper
 
 	// mutex guards what is started when it is first needed, and closing.
 	mutex  sync.Mutex
 	isOver bool
+	waits  *waitSet
 }
 
 // defaultLease is the library's: see Options.LeaseDuration.
@@ -105,6 +108,8 @@ func Open(options Options) (*Engine, error) {
 		handle: handle,
 		wait:   waiting{asked: options.Wait != 0, limit: options.Wait},
 		lease:  options.LeaseDuration,
+
+		afterFunc: afterFunc,
 	}
 	if engine.lease == 0 {
 		engine.lease = defaultLease
@@ -122,6 +127,9 @@ func (e *Engine) Close() error {
 		return nil
 	}
 	e.isOver = true
+	if e.waits != nil {
+		e.waits.close()
+	}
 	var why C.oncegate_error
 	return failure(C.og_close(e.handle, &why), &why)
 }

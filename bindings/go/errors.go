@@ -184,4 +184,3 @@ func elementFailure(status C.int32_t) error {
 func closed() error {
 	return refusal(ErrClosed, "engine", "")
 }
-

@@ -299,4 +299,3 @@ func (o Options) RequiredBytes() (uint64, error) {
 	_, err := o.open(&bytes)
 	return uint64(bytes), err
 }
-

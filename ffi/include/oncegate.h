@@ -730,8 +730,8 @@ typedef struct oncegate_retry_policy {
     uint64_t hint_min_ms;
     // One that is longer counts as this long; default: an hour.
     uint64_t hint_max_ms;
-    // A hint lengthens the delay that was drawn by at most this, and never shortens it. Default: no
-    // such limit, and it may shorten it; 5 s with `ONCEGATE_POLICY_AWS_2026` and its like.
+    // A hint lengthens the delay that was drawn by at most this, and never shortens it. Default:
+    // no such limit, and it may shorten it; 5 s with `ONCEGATE_POLICY_AWS_2026` and its like.
     uint64_t hint_beyond_drawn_ms;
 } oncegate_retry_policy;
 
@@ -1270,8 +1270,8 @@ oncegate_status oncegate_downstream_key(const struct oncegate_engine *engine,
 // RFC 8941, in double quotes), `idempotency-attempt` and `fencing-token`.
 //
 // They are packed as the metadata of an outcome is: `*pairs` says where they lie, and
-// `oncegate_metadata_next` reads them. gRPC's `grpc-previous-rpc-attempts` is the attempt less one.
-// Returns `ONCEGATE_INVALID_OPTION` for a `service` that is not UTF-8 of 1 to 255 bytes,
+// `oncegate_metadata_next` reads them. gRPC's `grpc-previous-rpc-attempts` is the attempt less
+// one. Returns `ONCEGATE_INVALID_OPTION` for a `service` that is not UTF-8 of 1 to 255 bytes,
 // `ONCEGATE_FENCED` where the attempt is no longer the caller's, and `ONCEGATE_BUFFER_TOO_SMALL`
 // with the size in `buffer->needed`. Any thread may call it.
 oncegate_status oncegate_attempt_headers(const struct oncegate_engine *engine,
@@ -1518,8 +1518,8 @@ oncegate_status oncegate_letters_discard(const struct oncegate_engine *engine,
 // Sets how attempts of an operation are retried, in this process, and how many of them
 // `oncegate_next_attempt` hands out at a time.
 //
-// The operation is UTF-8 of 1 to 255 bytes, that of `oncegate_retry_later`. `policy` may be `NULL`:
-// the engine's own. `max_in_flight` 0: no limit. What was set before for the operation is
+// The operation is UTF-8 of 1 to 255 bytes, that of `oncegate_retry_later`. `policy` may be
+// `NULL`: the engine's own. `max_in_flight` 0: no limit. What was set before for the operation is
 // replaced. Returns `ONCEGATE_INVALID_OPTION` with the name of what is out of its range, or
 // `ONCEGATE_QUOTA_EXCEEDED` where 1,024 operations have settings. Any thread may call it.
 oncegate_status oncegate_set_operation(const struct oncegate_engine *engine,
@@ -1552,10 +1552,10 @@ oncegate_status oncegate_engine_stats(const struct oncegate_engine *engine,
 
 // Looks for the result of the step `name` of the record that `lease` names.
 //
-// `*found` is 1 where an attempt has finished the step, this one or an earlier one: then its result
-// is in the buffer, and `*len` says how many bytes it has. Otherwise both are 0: do the work, and
-// note it by `oncegate_step_finish`. Between the two a process may die, and then it runs again: so
-// pass the key of `oncegate_downstream_key` to the service below.
+// `*found` is 1 where an attempt has finished the step, this one or an earlier one: then its
+// result is in the buffer, and `*len` says how many bytes it has. Otherwise both are 0: do the
+// work, and note it by `oncegate_step_finish`. Between the two a process may die, and then it runs
+// again: so pass the key of `oncegate_downstream_key` to the service below.
 //
 // Returns `ONCEGATE_FENCED` where the attempt is no longer the caller's, `ONCEGATE_INVALID_OPTION`
 // for a name that is not UTF-8 of 1 to 255 bytes or that would be one more than 64, and
@@ -1597,10 +1597,10 @@ oncegate_status oncegate_step_last(const struct oncegate_engine *engine,
 // Notes that the step `name` was undone: it is finished no more, and runs again if there is
 // another attempt. Of several threads that note it at once, one does.
 //
-// A process that dies between the undoing and this note leaves a step that is undone again. Returns
-// `ONCEGATE_NOT_FOUND` where no step of this name is finished, `ONCEGATE_FENCED` where the attempt
-// is no longer the caller's, and `ONCEGATE_FULL` where there is no room to note it. Any thread may
-// call it.
+// A process that dies between the undoing and this note leaves a step that is undone again.
+// Returns `ONCEGATE_NOT_FOUND` where no step of this name is finished, `ONCEGATE_FENCED` where the
+// attempt is no longer the caller's, and `ONCEGATE_FULL` where there is no room to note it. Any
+// thread may call it.
 oncegate_status oncegate_step_undone(const struct oncegate_engine *engine,
                                      const struct oncegate_lease *lease,
                                      struct oncegate_bytes name,

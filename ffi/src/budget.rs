@@ -99,21 +99,25 @@ unsafe fn budget(field: &'static str, at: *const RawBudget) -> Result<RetryBudge
     let raw = unsafe { grown(field, at) }?;
     // SAFETY: the same contract.
     let name = unsafe { raw.name.text("name") }?;
+    build(&raw, name)
+}
+
+fn build(raw: &RawBudget, name: &str) -> Result<RetryBudget, Refusal> {
     let made = match raw.kind {
         ONCEGATE_BUDGET_BUCKET => {
-            check_unset(&ratio_fields(&raw), "for a bucket")?;
-            check_unset(&concurrency_fields(&raw), "for a bucket")?;
-            bucket(&raw)?.name(name).build()
+            check_unset(&ratio_fields(raw), "for a bucket")?;
+            check_unset(&concurrency_fields(raw), "for a bucket")?;
+            bucket(raw)?.name(name).build()
         }
         ONCEGATE_BUDGET_RATIO => {
-            check_unset(&bucket_fields(&raw), "for a ratio budget")?;
-            check_unset(&concurrency_fields(&raw), "for a ratio budget")?;
-            ratio(&raw).name(name).build()
+            check_unset(&bucket_fields(raw), "for a ratio budget")?;
+            check_unset(&concurrency_fields(raw), "for a ratio budget")?;
+            ratio(raw).name(name).build()
         }
         ONCEGATE_BUDGET_CONCURRENCY => {
-            check_unset(&bucket_fields(&raw), "for a concurrency budget")?;
-            check_unset(&ratio_fields(&raw), "for a concurrency budget")?;
-            concurrency(&raw).name(name).build()
+            check_unset(&bucket_fields(raw), "for a concurrency budget")?;
+            check_unset(&ratio_fields(raw), "for a concurrency budget")?;
+            concurrency(raw).name(name).build()
         }
         other => return Err(no_choice("kind", other, ONCEGATE_BUDGET_CONCURRENCY)),
     };

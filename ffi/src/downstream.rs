@@ -32,7 +32,6 @@ pub unsafe extern "C" fn oncegate_downstream_key(
     capacity: usize,
     error: *mut ErrorInfo,
 ) -> Status {
-    let key = key.cast::<u8>();
     entry!(error;
         engine = held; lease = token; service = text; step = text;
         key = OutElements::new, capacity;
@@ -48,7 +47,7 @@ pub unsafe extern "C" fn oncegate_downstream_key(
             step => engine.engine.step_key(&lease, service, step)?,
         };
         let characters = made.as_str().bytes().chain([0]);
-        characters.enumerate().for_each(|(index, byte)| key.set(index, byte));
+        characters.enumerate().for_each(|(index, byte)| key.set(index, byte as c_char));
         Ok(())
     })
 }
@@ -57,8 +56,8 @@ pub unsafe extern "C" fn oncegate_downstream_key(
 /// RFC 8941, in double quotes), `idempotency-attempt` and `fencing-token`.
 ///
 /// They are packed as the metadata of an outcome is: `*pairs` says where they lie, and
-/// `oncegate_metadata_next` reads them. gRPC's `grpc-previous-rpc-attempts` is the attempt less one.
-/// Returns `ONCEGATE_INVALID_OPTION` for a `service` that is not UTF-8 of 1 to 255 bytes,
+/// `oncegate_metadata_next` reads them. gRPC's `grpc-previous-rpc-attempts` is the attempt less
+/// one. Returns `ONCEGATE_INVALID_OPTION` for a `service` that is not UTF-8 of 1 to 255 bytes,
 /// `ONCEGATE_FENCED` where the attempt is no longer the caller's, and `ONCEGATE_BUFFER_TOO_SMALL`
 /// with the size in `buffer->needed`. Any thread may call it.
 #[unsafe(no_mangle)]

@@ -56,7 +56,10 @@ pub(crate) use entry;
 
 /// See [`entry!`]. `error` is the caller's, or `NULL`.
 pub(crate) fn enter(error: *mut ErrorInfo, body: impl FnOnce() -> Result<(), Refusal>) -> Status {
-    let result = catch_unwind(AssertUnwindSafe(body));
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        crate::planted::panic_at("entry");
+        body()
+    }));
     let refusal = match result {
         Ok(Ok(())) => return ONCEGATE_OK,
         Ok(Err(refusal)) => refusal,

@@ -82,7 +82,9 @@ impl<T: Send + Sync, S: Send + Default> Handles<T, S> {
     pub(crate) fn enter<H>(&'static self, handle: *const H) -> Result<Held<T, S>, Refusal> {
         let (slot, generation) = self.find(handle)?;
         let call = slot.enter(generation, line_of_this_thread());
-        call.map(Held).map_err(|why| self.refuse(why))
+        let held = call.map(Held).map_err(|why| self.refuse(why))?;
+        crate::planted::panic_at("call");
+        Ok(held)
     }
 
     /// Closes `handle`, has those who wait in a call come back by `hurry`, waits until no call is

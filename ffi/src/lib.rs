@@ -41,6 +41,7 @@ mod lease;
 mod letters;
 mod options;
 mod outcome;
+mod planted;
 mod policy;
 mod raw;
 mod request;

@@ -113,8 +113,8 @@ pub struct RawRetryPolicy {
     pub hint_min_ms: u64,
     /// One that is longer counts as this long; default: an hour.
     pub hint_max_ms: u64,
-    /// A hint lengthens the delay that was drawn by at most this, and never shortens it. Default: no
-    /// such limit, and it may shorten it; 5 s with `ONCEGATE_POLICY_AWS_2026` and its like.
+    /// A hint lengthens the delay that was drawn by at most this, and never shortens it. Default:
+    /// no such limit, and it may shorten it; 5 s with `ONCEGATE_POLICY_AWS_2026` and its like.
     pub hint_beyond_drawn_ms: u64,
 }
 
@@ -136,7 +136,11 @@ pub(crate) unsafe fn retry_policy(
     at: *const RawRetryPolicy,
 ) -> Result<RetryPolicy, Refusal> {
     // SAFETY: the same contract.
-    unsafe { build(&grown(field, at)?) }
+    let raw = unsafe { grown(field, at) }?;
+    let is_list = raw.preset == ONCEGATE_POLICY_CUSTOM && raw.backoff == ONCEGATE_BACKOFF_LIST;
+    // SAFETY: the same contract.
+    let listed = if is_list { unsafe { delays(&raw) }? } else { Vec::new() };
+    build(&raw, listed)
 }
 
 /// The same; `NULL` says nothing.
@@ -155,8 +159,8 @@ pub(crate) unsafe fn retry_policy_or_none(
 /// Sets how attempts of an operation are retried, in this process, and how many of them
 /// `oncegate_next_attempt` hands out at a time.
 ///
-/// The operation is UTF-8 of 1 to 255 bytes, that of `oncegate_retry_later`. `policy` may be `NULL`:
-/// the engine's own. `max_in_flight` 0: no limit. What was set before for the operation is
+/// The operation is UTF-8 of 1 to 255 bytes, that of `oncegate_retry_later`. `policy` may be
+/// `NULL`: the engine's own. `max_in_flight` 0: no limit. What was set before for the operation is
 /// replaced. Returns `ONCEGATE_INVALID_OPTION` with the name of what is out of its range, or
 /// `ONCEGATE_QUOTA_EXCEEDED` where 1,024 operations have settings. Any thread may call it.
 #[unsafe(no_mangle)]
@@ -227,16 +231,13 @@ pub unsafe extern "C" fn oncegate_backoff_preview(
     })
 }
 
-/// # Safety
-///
-/// What `raw` refers to is the caller's for reading during the call.
-unsafe fn build(raw: &RawRetryPolicy) -> Result<RetryPolicy, Refusal> {
+/// The policy, with the delays of its list, if it has one.
+fn build(raw: &RawRetryPolicy, listed: Vec<Duration>) -> Result<RetryPolicy, Refusal> {
     if raw.reserved != 0 {
         return Err(no_choice("reserved", raw.reserved, 0));
     }
     let mut policy = match raw.preset {
-        // SAFETY: the same contract.
-        ONCEGATE_POLICY_CUSTOM => RetryPolicy::new(unsafe { backoff(raw) }?),
+        ONCEGATE_POLICY_CUSTOM => RetryPolicy::new(backoff(raw, listed)?),
         preset => of_preset(preset, raw)?,
     };
     if raw.max_attempts != 0 && raw.preset != ONCEGATE_POLICY_GRPC {
@@ -289,10 +290,7 @@ fn of_preset(preset: u32, raw: &RawRetryPolicy) -> Result<RetryPolicy, Refusal> 
     Ok(policy)
 }
 
-/// # Safety
-///
-/// What `raw` refers to is the caller's for reading during the call.
-unsafe fn backoff(raw: &RawRetryPolicy) -> Result<BackoffPolicy, Refusal> {
+fn backoff(raw: &RawRetryPolicy, listed: Vec<Duration>) -> Result<BackoffPolicy, Refusal> {
     let kind = raw.backoff;
     if kind > ONCEGATE_BACKOFF_LIST {
         return Err(no_choice("backoff", kind, ONCEGATE_BACKOFF_LIST));
@@ -320,11 +318,7 @@ unsafe fn backoff(raw: &RawRetryPolicy) -> Result<BackoffPolicy, Refusal> {
         ONCEGATE_BACKOFF_CONSTANT => {
             BackoffPolicy::constant(initial).max(max.unwrap_or(BackoffPolicy::LONGEST))
         }
-        _ => {
-            // SAFETY: the same contract.
-            let delays = unsafe { delays(raw) }?;
-            BackoffPolicy::list(delays).max(max.unwrap_or(BackoffPolicy::LONGEST))
-        }
+        _ => BackoffPolicy::list(listed).max(max.unwrap_or(BackoffPolicy::LONGEST)),
     };
     Ok(backoff.jitter(jitter(raw)?))
 }
@@ -388,3 +382,6 @@ const FIRST: Duration = Duration::from_secs(1);
 const CEILING: Duration = Duration::from_secs(120);
 /// gRPC's share of jitter.
 const SHARE: f64 = 0.2;
+
+#[cfg(test)]
+mod tests;

@@ -62,6 +62,8 @@ unsafe impl Plain for Bytes {}
 unsafe impl Plain for Buffer {}
 // SAFETY: a number.
 unsafe impl Plain for u8 {}
+// SAFETY: a number; a `char` is this or the one above.
+unsafe impl Plain for i8 {}
 // SAFETY: a number.
 unsafe impl Plain for i32 {}
 // SAFETY: a number.

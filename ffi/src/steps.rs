@@ -25,10 +25,10 @@ unsafe impl Plain for Step {}
 
 /// Looks for the result of the step `name` of the record that `lease` names.
 ///
-/// `*found` is 1 where an attempt has finished the step, this one or an earlier one: then its result
-/// is in the buffer, and `*len` says how many bytes it has. Otherwise both are 0: do the work, and
-/// note it by `oncegate_step_finish`. Between the two a process may die, and then it runs again: so
-/// pass the key of `oncegate_downstream_key` to the service below.
+/// `*found` is 1 where an attempt has finished the step, this one or an earlier one: then its
+/// result is in the buffer, and `*len` says how many bytes it has. Otherwise both are 0: do the
+/// work, and note it by `oncegate_step_finish`. Between the two a process may die, and then it runs
+/// again: so pass the key of `oncegate_downstream_key` to the service below.
 ///
 /// Returns `ONCEGATE_FENCED` where the attempt is no longer the caller's, `ONCEGATE_INVALID_OPTION`
 /// for a name that is not UTF-8 of 1 to 255 bytes or that would be one more than 64, and
@@ -116,10 +116,10 @@ pub unsafe extern "C" fn oncegate_step_last(
 /// Notes that the step `name` was undone: it is finished no more, and runs again if there is
 /// another attempt. Of several threads that note it at once, one does.
 ///
-/// A process that dies between the undoing and this note leaves a step that is undone again. Returns
-/// `ONCEGATE_NOT_FOUND` where no step of this name is finished, `ONCEGATE_FENCED` where the attempt
-/// is no longer the caller's, and `ONCEGATE_FULL` where there is no room to note it. Any thread may
-/// call it.
+/// A process that dies between the undoing and this note leaves a step that is undone again.
+/// Returns `ONCEGATE_NOT_FOUND` where no step of this name is finished, `ONCEGATE_FENCED` where the
+/// attempt is no longer the caller's, and `ONCEGATE_FULL` where there is no room to note it. Any
+/// thread may call it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn oncegate_step_undone(
     engine: *const RawEngine,

@@ -25,12 +25,20 @@ pub(crate) const UNSAFE_FILES: &[&str] = &[
 /// The files of the C ABI that may hold it.
 const UNSAFE_BOUNDARY: &[&str] = &[
     // Exports, and a structure that refers to memory of the caller's.
+    "ffi/src/adaptive.rs",
     "ffi/src/begin.rs",
+    "ffi/src/budget.rs",
+    "ffi/src/downstream.rs",
     "ffi/src/engine.rs",
+    "ffi/src/judge.rs",
+    "ffi/src/layout.rs",
     "ffi/src/lease.rs",
+    "ffi/src/letters.rs",
     "ffi/src/options.rs",
     "ffi/src/outcome.rs",
+    "ffi/src/policy.rs",
     "ffi/src/request.rs",
+    "ffi/src/steps.rs",
     "ffi/src/version.rs",
     // Calls the checks of arguments.
     "ffi/src/entry.rs",
@@ -47,6 +55,8 @@ const UNSAFE_BOUNDARY: &[&str] = &[
 
 /// Tests that call the operating system the way a user's program would, and measurements.
 const UNSAFE_TESTS: &[&str] = &[
+    // Calls the C ABI.
+    "ffi/tests/retry/support.rs",
     // The cell in the slots of handles, whose accesses a model checks.
     "tests/loom/handles/sync.rs",
     // Forks, so that processes inherit a table.

@@ -3,6 +3,9 @@ use std::time::Duration;
 use super::*;
 use crate::convert::{ONCEGATE_ZERO, ONCEGATE_ZERO_F64};
 
+type Change = fn(&mut RawBudget);
+
+const NAME: &str = "search";
 const KINDS: [FailureKind; 3] = FailureKind::ALL;
 
 fn blank() -> RawBudget {
@@ -33,8 +36,7 @@ fn blank() -> RawBudget {
 fn made(change: impl FnOnce(&mut RawBudget)) -> RetryBudget {
     let mut raw = blank();
     change(&mut raw);
-    // SAFETY: a budget on the stack, and the name that `change` gives lives as long.
-    unsafe { budget("budget", &raw const raw) }.expect("in range")
+    build(&raw, NAME).expect("in range")
 }
 
 /// What a budget does: what is left, what each kind of failure costs, when it refuses, and what
@@ -75,7 +77,7 @@ fn trace(budget: &RetryBudget) -> Vec<Option<f64>> {
 fn fields_are_the_builders() {
     let built = |bucket: TokenBucket| bucket.build().expect("in range");
     let plain = || RetryBudget::bucket();
-    let buckets: [(fn(&mut RawBudget), TokenBucket); 13] = [
+    let buckets: [(Change, TokenBucket); 13] = [
         (|_| {}, plain()),
         (|raw| raw.preset = ONCEGATE_BUCKET_GRPC, RetryBudget::grpc(10, 0.1)),
         (|raw| raw.preset = ONCEGATE_BUCKET_AWS_STANDARD, RetryBudget::aws_standard()),
@@ -116,7 +118,7 @@ fn fields_are_the_builders() {
 #[test]
 fn fields_of_other_kinds_are_the_builders() {
     let (ratio, envoy) = (RetryBudget::finagle, RetryBudget::envoy);
-    let ratios: [(fn(&mut RawBudget), RatioBudget); 5] = [
+    let ratios: [(Change, RatioBudget); 5] = [
         (|_| {}, ratio()),
         (|raw| raw.ratio = 1.5, ratio().ratio(1.5)),
         (|raw| raw.min_per_second = ONCEGATE_ZERO, ratio().min_per_second(0)),
@@ -140,7 +142,7 @@ fn fields_of_other_kinds_are_the_builders() {
         assert!(!traces.contains(&trace_of), "the program tells settings apart");
         traces.push(trace_of);
     }
-    let shares: [(fn(&mut RawBudget), ConcurrencyBudget); 4] = [
+    let shares: [(Change, ConcurrencyBudget); 4] = [
         (|_| {}, envoy()),
         (|raw| raw.share = 1.0, envoy().share(1.0)),
         (
@@ -170,11 +172,9 @@ fn fields_of_other_kinds_are_the_builders() {
 /// Method: a refusal of a budget with nothing in it.
 #[test]
 fn names_are_kept() {
-    let name = "search";
     let budget = made(|raw| {
         (raw.kind, raw.min_per_second) = (ONCEGATE_BUDGET_RATIO, ONCEGATE_ZERO);
-        raw.name = Bytes { data: name.as_ptr(), len: name.len() };
     });
     let refused = budget.try_withdraw(FailureKind::Transient, Duration::ZERO).unwrap_err();
-    assert_eq!(refused.budget(), name);
+    assert_eq!(refused.budget(), NAME);
 }

@@ -18,7 +18,7 @@ fn set(engine: &Opened, budget: &RawBudget) -> Result<(), Refused> {
 }
 
 /// Goal: every number that is out of its range is refused by its name.
-/// Method: one at a time, for each kind and preset; among them no number, and zero where it is none.
+/// Method: one at a time, for each kind and preset; among them what is no number, and zero.
 #[test]
 fn numbers_have_limits() {
     let engine = Opened::new();

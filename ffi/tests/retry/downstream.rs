@@ -3,7 +3,7 @@
 use std::ffi::{CStr, c_char};
 use std::ptr::{null, null_mut};
 
-use crate::support::{NOTHING, Opened, Refused, bytes};
+use crate::support::{NOTHING, Opened, Refused, bytes, copied};
 use oncegate_ffi::*;
 
 fn key(engine: &Opened, lease: &Lease, service: &str, step: &str) -> Result<String, Refused> {
@@ -95,11 +95,7 @@ fn headers_are_packed_as_metadata() {
         let (mut name, mut value) = (NOTHING, NOTHING);
         let (n, v) = (&raw mut name, &raw mut value);
         call!(oncegate_metadata_next(packed, &raw mut cursor, n, v)).expect("a pair");
-        let text = |of: Bytes| {
-            // SAFETY: a part of `space`, as the header says.
-            let bytes = unsafe { std::slice::from_raw_parts(of.data, of.len) };
-            String::from_utf8(bytes.to_vec()).expect("UTF-8")
-        };
+        let text = |of: Bytes| String::from_utf8(copied(of, &space)).expect("UTF-8");
         found.push((text(name), text(value)));
     }
     let quoted = format!("\"{}\"", key(&engine, &second.lease, "bank", "").expect("a key"));

@@ -1,10 +1,10 @@
 //! The layouts that the library tells are those of the header that is committed.
 
 use std::collections::HashMap;
-use std::ffi::{CStr, c_char};
 use std::path::Path;
 use std::ptr::{null, null_mut};
 
+use crate::support::text;
 use oncegate_ffi::*;
 
 /// A structure, and its fields: name, offset, size.
@@ -32,11 +32,6 @@ fn told() -> Vec<Structure> {
         fields.push((text(layout.field), layout.offset, layout.size));
     }
     structures
-}
-
-fn text(at: *const c_char) -> String {
-    // SAFETY: a text of the library's, zero-terminated, for ever.
-    unsafe { CStr::from_ptr(at) }.to_str().expect("ASCII").to_owned()
 }
 
 /// The structures of the header, laid out by the rules of the C ABI of 64-bit machines: a field

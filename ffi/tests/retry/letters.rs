@@ -3,7 +3,7 @@
 use std::ptr::{null, null_mut};
 use std::time::Duration;
 
-use crate::support::{Folder, NOTHING, Opened, Refused, blank, bytes};
+use crate::support::{Folder, NOTHING, Opened, Refused, blank, bytes, copied};
 use oncegate::{
     Admission, AttemptError, BackoffPolicy, Engine, Request, RetryContext, RetryPolicy, Scope,
 };
@@ -128,9 +128,7 @@ fn steps(letter: &RawLetter, space: &[u8]) -> Vec<String> {
         let (n, v) = (&raw mut name, &raw mut value);
         call!(oncegate_metadata_next(packed, &raw mut cursor, n, v)).expect("a name");
         assert_eq!(value.len, 0);
-        // SAFETY: a part of `space`, as the header says.
-        let name = unsafe { std::slice::from_raw_parts(name.data, name.len) };
-        found.push(String::from_utf8(name.to_vec()).expect("UTF-8"));
+        found.push(String::from_utf8(copied(name, space)).expect("UTF-8"));
     }
     let (mut name, mut value) = (NOTHING, NOTHING);
     let (n, v) = (&raw mut name, &raw mut value);

@@ -7,6 +7,7 @@ use crate::support::{Opened, Refused, blank, bytes};
 use oncegate::{Attempted, Decision, Exhaustion, JitterSource, RetryPolicy};
 use oncegate_ffi::*;
 
+static LIST: [u64; 1] = [5];
 const DAY: u64 = 86_400_000;
 /// Ten years.
 const LONGEST: u64 = oncegate::BackoffPolicy::LONGEST.as_millis() as u64;
@@ -207,7 +208,10 @@ fn fields_have_limits() {
         ("delay_count", |policy| policy.delay_count = 1),
         ("multiplier", |policy| (policy.backoff, policy.multiplier) = (1, 2.0)),
         ("increment_ms", |policy| (policy.backoff, policy.increment_ms) = (2, 1)),
-        ("initial_ms", |policy| (policy.backoff, policy.initial_ms) = (3, 1)),
+        ("initial_ms", |policy| {
+            (policy.backoff, policy.initial_ms) = (ONCEGATE_BACKOFF_LIST, 1);
+            (policy.delays_ms, policy.delay_count) = (LIST.as_ptr(), LIST.len());
+        }),
         ("hint_min_ms", |policy| (policy.ignore_hints, policy.hint_min_ms) = (1, 1)),
         ("hint_max_ms", |policy| (policy.ignore_hints, policy.hint_max_ms) = (1, 1)),
         ("hint_beyond_drawn_ms", |policy| {

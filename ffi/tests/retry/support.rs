@@ -83,6 +83,18 @@ macro_rules! call {
     }};
 }
 
+/// A copy of bytes that a call gave as a part of what the test has.
+pub(crate) fn copied(of: Bytes, from: &[u8]) -> Vec<u8> {
+    let offset = of.data.addr().checked_sub(from.as_ptr().addr()).expect("a part of it");
+    from[offset..offset + of.len].to_vec()
+}
+
+/// A text of the library's.
+pub(crate) fn text(at: *const c_char) -> String {
+    // SAFETY: zero-terminated, and never freed, as the header says.
+    unsafe { CStr::from_ptr(at) }.to_str().expect("ASCII").to_owned()
+}
+
 /// Some bytes of a test.
 pub(crate) fn bytes(of: &(impl AsRef<[u8]> + ?Sized)) -> Bytes {
     let of = of.as_ref();

@@ -291,8 +291,8 @@ impl Engine {
         })
     }
 
-    /// The step that was finished last, and what it left: what whoever compensates by a token undoes
-    /// next. `None`: there is none, or all are [undone](Self::undone_step).
+    /// The step that was finished last, and what it left: what is undone next, by whoever
+    /// compensates with a token. `None`: there is none, or all are [undone](Self::undone_step).
     ///
     /// # Errors
     ///

@@ -1,0 +1,110 @@
+/*
+ * Arguments for every function of the header. `calls.awk` makes of each prototype a call with the
+ * member of this structure that is of the parameter's type, or with WITH_<name> where it is a
+ * number: what is not here does not compile, so that no function can be forgotten.
+ */
+#ifndef WORLD_H
+#define WORLD_H
+
+#include "check.h"
+
+/* More than a function has parameters. */
+enum { MOST_PARAMETERS = 12, MEMORY = 1024 };
+
+/* An address that no handle and no output has. */
+#define UNTOUCHED ((void *)(uintptr_t)0xa5a5a5a5a5a5a5a5u)
+
+/* Numbers, by the names of their parameters. */
+#define WITH_by_ms 1
+#define WITH_capacity 1
+#define WITH_count 1
+#define WITH_delay_ms 0
+#define WITH_duration_ms 1000
+#define WITH_kind ONCEGATE_FAILURE_TERMINAL
+#define WITH_resolution ONCEGATE_RESOLVED_RUN_AGAIN
+#define WITH_scope_kind ONCEGATE_SCOPE_NAMED
+#define WITH_slots 16
+#define WITH_status ONCEGATE_FULL
+#define WITH_version ONCEGATE_ABI_VERSION
+
+struct world {
+    oncegate_engine *engine;
+    oncegate_engine *engine_out;
+    /* Forty bytes: a name, a secret, and metadata that ends too early. */
+    oncegate_bytes bytes;
+    oncegate_admission admission;
+    oncegate_begin_options begin_options;
+    oncegate_buffer buffer;
+    oncegate_event event;
+    oncegate_hashed hashed;
+    oncegate_lease lease;
+    oncegate_lease_info lease_info;
+    oncegate_options options;
+    oncegate_outcome outcome;
+    oncegate_quota quota;
+    oncegate_request request;
+    oncegate_stats stats;
+    oncegate_swept swept;
+    oncegate_bytes bytes_out[MOST_PARAMETERS];
+    uint64_t uint64_out[MOST_PARAMETERS];
+    uint32_t uint32_out[MOST_PARAMETERS];
+    size_t size_out[MOST_PARAMETERS];
+    uint8_t uint8_out[MOST_PARAMETERS][32];
+    uint8_t memory[MEMORY];
+};
+
+struct parameter {
+    const char *name;
+    /* It is looked up, not followed. */
+    int is_handle;
+    /* NULL means something. */
+    int is_nullable;
+    /* It begins with its size. */
+    int grows;
+    size_t size;
+    size_t alignment;
+};
+
+struct function {
+    const char *name;
+    /* Whether it ends what its first parameter stands for. */
+    int closes;
+    /* Its pointers, error left out. */
+    size_t count;
+    const struct parameter *parameters;
+    void (*fill)(struct world *world, void **arguments);
+    oncegate_status (*call)(struct world *world, void *const *arguments, oncegate_error *error);
+};
+
+static const char forty_bytes[] = "0123456789abcdefghijklmnopqrstuvwxyzABCD";
+
+/* Everything that is not an input is filled with a pattern. */
+static void make_world(struct world *world) {
+    oncegate_admission admission;
+    memset(world, 0xa5, sizeof *world);
+    world->engine = open_tiny();
+    CHECK(begin(world->engine, "held", &admission) == ONCEGATE_ADMITTED);
+    world->engine_out = UNTOUCHED;
+    world->bytes = oncegate_text(forty_bytes);
+    world->begin_options = oncegate_begin_options_init();
+    world->buffer.data = world->memory;
+    world->buffer.capacity = MEMORY;
+    memset(&world->hashed, 0, sizeof world->hashed);
+    world->hashed.scope = oncegate_text("acme");
+    world->lease = admission.lease;
+    world->options = tiny_options();
+    world->outcome = oncegate_outcome_init();
+    memset(&world->quota, 0, sizeof world->quota);
+    world->request = request_of("new");
+    world->stats.struct_size = sizeof world->stats;
+}
+
+static void drop_world(struct world *world) {
+    if (world->engine_out != UNTOUCHED) {
+        OK(oncegate_engine_close(world->engine_out, &failed));
+    }
+    /* Closed by the call, where that was its purpose. */
+    (void)oncegate_engine_close(world->engine, NULL);
+}
+
+#endif /* WORLD_H */
