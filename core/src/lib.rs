@@ -49,9 +49,9 @@ pub use config::EngineBuilder;
 pub use engine::DueDescriptor;
 pub use engine::{
     Admission, Attempt, AttemptEnd, AttemptError, BeginOptions, Buried, Completed, DeadLetter,
-    Declined, Driven, Driver, Engine, EngineEvent, Failure, FencingToken, FillEvent, FinishedStep,
-    GivenUp, Join, LapsedAttempt, Later, Lease, LeaseToken, LetterFilter, LetterId, LetterPage,
-    NextAttempt, OnConflict, OnDrop, OnFull, OnLapse, OnLettersFull, OperationSettings,
+    Declined, DoubtId, Driven, Driver, Engine, EngineEvent, Failure, FencingToken, FillEvent,
+    FinishedStep, GivenUp, Join, LapsedAttempt, Later, Lease, LeaseToken, LetterFilter, LetterId,
+    LetterPage, NextAttempt, OnConflict, OnDrop, OnFull, OnLapse, OnLettersFull, OperationSettings,
     PastAttempt, Prepared, Quota, Ran, Reconciled, Reconciliation, Resolution, Retried,
     RetryContext, RunOptions, Status, Step, StuckTransition, Swept, Ticker, Unresolved,
 };

@@ -150,6 +150,30 @@
 // All others: refuse the request unless it carries a key.
 #define ONCEGATE_METHOD_KEY_REQUIRED 3
 
+// Something that may be over by itself: a refused connection, an error of the server's.
+#define ONCEGATE_KIND_TRANSIENT 0
+
+// The service asked for less.
+#define ONCEGATE_KIND_THROTTLED 1
+
+// No answer came in time.
+#define ONCEGATE_KIND_TIMEOUT 2
+
+// The service said nothing about retrying.
+#define ONCEGATE_HINT_NONE 0
+
+// Not before some time has passed.
+#define ONCEGATE_HINT_AFTER 1
+
+// Not at all.
+#define ONCEGATE_HINT_REFUSED 2
+
+// A worker gets the next attempt.
+#define ONCEGATE_LATER_SCHEDULED 1
+
+// There is no next attempt: the record has failed, and is a dead letter where there is room.
+#define ONCEGATE_LATER_BURIED 2
+
 // There was no record: the first run.
 #define ONCEGATE_HOW_CREATED 1
 
@@ -321,6 +345,9 @@
 // The formula of Polly v8. For exponential backoffs.
 #define ONCEGATE_JITTER_DECORRELATED_V2 5
 
+// Nobody knows it yet: it is asked again later.
+#define ONCEGATE_RESOLVED_UNKNOWN 3
+
 // The scope has a name: a tenant, an account.
 #define ONCEGATE_SCOPE_NAMED 0
 
@@ -469,6 +496,9 @@
 // is not an addition changes the name of the library.
 #define ONCEGATE_ABI_VERSION 1
 
+// A descriptor for an event loop, behind a handle. Any thread may use it.
+typedef struct oncegate_due oncegate_due;
+
 // An engine, behind a handle: it has the type of a pointer, and is none. Any thread may use it.
 typedef struct oncegate_engine oncegate_engine;
 
@@ -495,6 +525,46 @@ typedef struct oncegate_error {
     // a payload or a secret.
     char message[256];
 } oncegate_error;
+
+// Memory of the caller for bytes that a call gives.
+typedef struct oncegate_buffer {
+    // The first byte; may be `NULL` where `capacity` is zero.
+    uint8_t *data;
+    // How many bytes may be written.
+    size_t capacity;
+    // Written by the call: how many bytes it wrote, or, with `ONCEGATE_BUFFER_TOO_SMALL`, how
+    // many it needs.
+    size_t needed;
+} oncegate_buffer;
+
+// A lease: whoever has these bytes may end the attempt. They cross threads, processes and
+// languages; nothing is freed, and nothing happens when they are lost but that the lease lapses.
+typedef struct oncegate_lease {
+    // Version, attempt, slot, fencing token and window.
+    uint8_t token[32];
+} oncegate_lease;
+
+// A due attempt, with what is needed to run it. It ends as one that was begun does.
+typedef struct oncegate_attempt {
+    // The lease.
+    struct oncegate_lease lease;
+    // For downstream stores, which refuse a token that is lower than one they have seen.
+    uint64_t fencing_token;
+    // How long the lease lasts, unless it is renewed, in milliseconds.
+    uint64_t remaining_ms;
+    // The attempt, from 2 on.
+    uint32_t attempt;
+    // Zero.
+    uint32_t reserved;
+    // Where its operation begins in the buffer; UTF-8.
+    size_t operation_offset;
+    // How many bytes it has.
+    size_t operation_len;
+    // Where its context begins: the bytes that `oncegate_retry_later` was given.
+    size_t context_offset;
+    // How many bytes it has.
+    size_t context_len;
+} oncegate_attempt;
 
 // Bytes of the caller: `data` may be `NULL` where `len` is zero. They are read during the call
 // and never kept.
@@ -554,24 +624,6 @@ typedef struct oncegate_begin_options {
     // 1: an attempt that was put off runs here if its time has come.
     uint32_t run_due;
 } oncegate_begin_options;
-
-// Memory of the caller for bytes that a call gives.
-typedef struct oncegate_buffer {
-    // The first byte; may be `NULL` where `capacity` is zero.
-    uint8_t *data;
-    // How many bytes may be written.
-    size_t capacity;
-    // Written by the call: how many bytes it wrote, or, with `ONCEGATE_BUFFER_TOO_SMALL`, how
-    // many it needs.
-    size_t needed;
-} oncegate_buffer;
-
-// A lease: whoever has these bytes may end the attempt. They cross threads, processes and
-// languages; nothing is freed, and nothing happens when they are lost but that the lease lapses.
-typedef struct oncegate_lease {
-    // Version, attempt, slot, fencing token and window.
-    uint8_t token[32];
-} oncegate_lease;
 
 // Where a stored outcome lies in the caller's buffer: metadata first, then the body.
 typedef struct oncegate_stored_outcome {
@@ -669,6 +721,20 @@ typedef struct oncegate_budget {
     // So many retries are always allowed at once; default 3.
     uint64_t min_retries;
 } oncegate_budget;
+
+// What one look at what is due did.
+typedef struct oncegate_driven {
+    // How many records were looked at, because something of theirs was due.
+    uint64_t looked_at;
+    // How many attempts are ready for workers now.
+    uint64_t ready;
+    // How long until something is due again, in milliseconds; `UINT64_MAX`: nothing is.
+    uint64_t due_in_ms;
+    // 1: the limit ended it, and there may be more.
+    uint32_t more;
+    // Zero.
+    uint32_t reserved;
+} oncegate_driven;
 
 // Limits of a scope. Zeros: none.
 typedef struct oncegate_quota {
@@ -853,6 +919,11 @@ typedef struct oncegate_options {
     const struct oncegate_retry_policy *retry_policy;
     // Draws delays out under load. `NULL`: never.
     const struct oncegate_adaptive *adaptive;
+    // 1: questions about records that nobody knows the effect of are asked by
+    // `oncegate_reconcile_poll`.
+    uint32_t reconcile;
+    // Zero.
+    uint32_t reserved;
 } oncegate_options;
 
 // What a sweep did.
@@ -906,6 +977,41 @@ typedef struct oncegate_outcome {
     // How many.
     size_t metadata_count;
 } oncegate_outcome;
+
+// Why an attempt failed, for its history and for the policy.
+typedef struct oncegate_attempt_error {
+    // `sizeof(oncegate_attempt_error)`.
+    size_t struct_size;
+    // One of `ONCEGATE_KIND_…`.
+    uint32_t kind;
+    // One of `ONCEGATE_HINT_…`: what the service said about retrying.
+    uint32_t hint;
+    // How long to wait, in milliseconds, with `ONCEGATE_HINT_AFTER`; zero otherwise.
+    uint64_t hint_after_ms;
+    // What went wrong, in UTF-8, 1 to 32 bytes: `timeout`, `503`. It is shown in histories, so it
+    // may hold nothing of the request.
+    struct oncegate_bytes error_class;
+    // 1: it is never tried again, whatever the policy says.
+    uint32_t terminal;
+    // Zero.
+    uint32_t reserved;
+    // What duplicates get if this was the last attempt; `NULL`: status 500 without bytes.
+    const struct oncegate_outcome *outcome;
+} oncegate_attempt_error;
+
+// What becomes of a record whose attempt failed.
+typedef struct oncegate_later {
+    // `ONCEGATE_LATER_SCHEDULED` or `ONCEGATE_LATER_BURIED`.
+    uint32_t verdict;
+    // One of `ONCEGATE_BURIED_…`: why there is no next attempt.
+    uint32_t reason;
+    // The attempt that is to come.
+    uint32_t next_attempt;
+    // Zero.
+    uint32_t reserved;
+    // How long until the next attempt may start, in milliseconds.
+    uint64_t due_in_ms;
+} oncegate_later;
 
 // Where a field of a structure lies, or how large the structure is.
 typedef struct oncegate_layout {
@@ -1016,6 +1122,27 @@ typedef struct oncegate_past_attempt {
     // How many bytes it has; none: its holder told none.
     size_t class_len;
 } oncegate_past_attempt;
+
+// A record of which nobody knows whether its last attempt took effect.
+typedef struct oncegate_question {
+    // Names the question, for its answer. A fencing token would not do: it grows for each request,
+    // and two requests may have the same.
+    uint64_t id;
+    // The fencing token of the attempt in doubt: what it wrote elsewhere carries it.
+    uint64_t fencing_token;
+    // The attempt in doubt.
+    uint32_t attempt;
+    // Zero.
+    uint32_t reserved;
+    // Where the operation that `oncegate_retry_later` was given begins in the buffer; UTF-8.
+    size_t operation_offset;
+    // How many bytes it has; zero: the record was never retried.
+    size_t operation_len;
+    // Where the context begins that it was given.
+    size_t context_offset;
+    // How many bytes it has.
+    size_t context_len;
+} oncegate_question;
 
 // Quantiles of one call in 1,024, in nanoseconds; zero: no sample yet.
 typedef struct oncegate_latency {
@@ -1154,6 +1281,33 @@ oncegate_status oncegate_set_load(const struct oncegate_engine *engine,
                                   double load,
                                   struct oncegate_error *error);
 
+// Hands out the next attempt that is due, waiting for one for at most `timeout_ms`, by the
+// engine's clock.
+//
+// Zero never waits; more than a year is `ONCEGATE_INVALID_OPTION`. `*found` is 1 where there is
+// one; otherwise `attempt` is left as it was. Its operation and its context are written into
+// `buffer`, which has to have room for the longest of both, `context_limit` and 255 bytes, before
+// anything is handed out: `ONCEGATE_BUFFER_TOO_SMALL`, with the size in `buffer->needed`. So no
+// attempt is lost. `ONCEGATE_CLOSED`: the engine was closed meanwhile.
+oncegate_status oncegate_next_attempt(const struct oncegate_engine *engine,
+                                      uint64_t timeout_ms,
+                                      struct oncegate_buffer *buffer,
+                                      struct oncegate_attempt *attempt,
+                                      uint32_t *found,
+                                      struct oncegate_error *error);
+
+// Hands out at most `most` attempts that are due, waiting for the first for at most `timeout_ms`.
+//
+// As `oncegate_next_attempt`; `attempts` has room for `most`, which is not zero. As many are handed
+// out as surely find room in the buffer: with room for several of the longest, that is several.
+oncegate_status oncegate_next_attempts(const struct oncegate_engine *engine,
+                                       size_t most,
+                                       uint64_t timeout_ms,
+                                       struct oncegate_buffer *buffer,
+                                       struct oncegate_attempt *attempts,
+                                       size_t *count,
+                                       struct oncegate_error *error);
+
 // Asks to run a request.
 //
 // `options`, `buffer` and `error` may be `NULL`. A stored outcome is written into `buffer`;
@@ -1281,6 +1435,44 @@ oncegate_status oncegate_attempt_headers(const struct oncegate_engine *engine,
                                          struct oncegate_stored_outcome *pairs,
                                          struct oncegate_error *error);
 
+// Looks at what is due, at most `limit` records: makes attempts ready, wakes workers for them,
+// sees to leases that have lapsed, and sweeps a part of the table now and then.
+//
+// Never blocks. Needed only where no worker waits in `oncegate_next_attempt` with a timeout, no
+// thread of the engine drives (see `driver` of the options), and no descriptor is polled. `driven`
+// may be `NULL`. Any thread may call it.
+oncegate_status oncegate_advance(const struct oncegate_engine *engine,
+                                 size_t limit,
+                                 struct oncegate_driven *driven,
+                                 struct oncegate_error *error);
+
+// Opens a descriptor that is readable when something is due, for an event loop, and gives its
+// handle, which `oncegate_due_close` ends.
+//
+// The engine lives on until then, even where its own handle is closed before. `ONCEGATE_OS`: no
+// descriptor is left. It belongs to the process that opened it: in a forked child its functions
+// return `ONCEGATE_FORKED`. Linux only: `ONCEGATE_UNSUPPORTED` elsewhere.
+oncegate_status oncegate_due_open(const struct oncegate_engine *engine,
+                                  struct oncegate_due **due,
+                                  struct oncegate_error *error);
+
+// Closes a descriptor. `NULL` is fine, and nothing happens. Take it out of event loops before: its
+// number may be used again.
+oncegate_status oncegate_due_close(struct oncegate_due *due, struct oncegate_error *error);
+
+// Gives the descriptor, for `poll` and its like. Never read from it, and never close it: it is the
+// handle's.
+oncegate_status oncegate_due_descriptor(const struct oncegate_due *due,
+                                        int32_t *fd,
+                                        struct oncegate_error *error);
+
+// `oncegate_advance`, for when the descriptor is readable: it arms the descriptor again, for what
+// is due next. Then ask for attempts with a timeout of zero. `driven` may be `NULL`.
+oncegate_status oncegate_due_advance(const struct oncegate_due *due,
+                                     size_t limit,
+                                     struct oncegate_driven *driven,
+                                     struct oncegate_error *error);
+
 // Opens an engine, and gives its handle, which `oncegate_engine_close` ends.
 //
 // The options are read during the call alone. Any thread may call it. Besides what is wrong with
@@ -1384,6 +1576,35 @@ oncegate_status oncegate_judge(uint32_t policy,
 oncegate_status oncegate_method_class(struct oncegate_bytes method,
                                       uint32_t *method_class,
                                       struct oncegate_error *error);
+
+// Ends the attempt without success, and leaves the next one to the engine: by the policy of the
+// operation it is handed out by `oncegate_next_attempt` when it is due, with `context`, in any
+// process that shares the table.
+//
+// `operation` names what workers are to do, in UTF-8, 1 to 255 bytes; `context` is what they need
+// for it, at most `context_limit` bytes of the options. Where the policy allows no further attempt
+// the record has failed, and is a dead letter. Returns `ONCEGATE_FENCED` where the attempt is no
+// longer the caller's, and `ONCEGATE_FULL` where there is no room; the lease lasts then. Any
+// thread may call it.
+oncegate_status oncegate_retry_later(const struct oncegate_engine *engine,
+                                     const struct oncegate_lease *lease,
+                                     const struct oncegate_attempt_error *attempt_error,
+                                     struct oncegate_bytes operation,
+                                     struct oncegate_bytes context,
+                                     struct oncegate_later *later,
+                                     struct oncegate_error *error);
+
+// Reads the value of the header `Retry-After` of HTTP, seconds or a date, for the `hint` of an
+// attempt's error.
+//
+// `unix_time_ms` is the wall time since 1970, for a date; one that has passed means now. `*hint` is
+// `ONCEGATE_HINT_AFTER`, with the time in `*after_ms`, or `ONCEGATE_HINT_NONE` where the value is
+// neither. Any thread may call it.
+oncegate_status oncegate_hint_retry_after(struct oncegate_bytes value,
+                                          uint64_t unix_time_ms,
+                                          uint32_t *hint,
+                                          uint64_t *after_ms,
+                                          struct oncegate_error *error);
 
 // Tells the layout of every structure: first the structure itself, then its fields in their order.
 //
@@ -1543,6 +1764,34 @@ oncegate_status oncegate_backoff_preview(const struct oncegate_retry_policy *pol
                                          size_t *count,
                                          uint32_t *reason,
                                          struct oncegate_error *error);
+
+// Takes questions about records that nobody knows the effect of, of an engine that was opened with
+// `reconcile`.
+//
+// Looks at no more than `limit` records first; never blocks. A question comes again, by the same
+// `id`, as long as it is not answered, after a second, two, four and so on, at most five minutes; 1,024 are kept in
+// mind, the newest. Operations and contexts are written into `buffer`; what finds no room stays,
+// and where that is the first it is `ONCEGATE_BUFFER_TOO_SMALL`, with the size in
+// `buffer->needed`. `ONCEGATE_BAD_VALUE`: the engine was opened without. Any thread may call it.
+oncegate_status oncegate_reconcile_poll(const struct oncegate_engine *engine,
+                                        size_t limit,
+                                        struct oncegate_buffer *buffer,
+                                        struct oncegate_question *questions,
+                                        size_t capacity,
+                                        size_t *count,
+                                        struct oncegate_error *error);
+
+// Answers the question `id`: `answer` is one of `ONCEGATE_RESOLVED_…`, `outcome` is for the first
+// two of them, and may be `NULL`.
+//
+// The record is decided when the call returns. `ONCEGATE_NOT_FOUND`: it is not in doubt any more,
+// this process has not asked, or more than 1,024 others since; in doubt still, it is asked about
+// again. Any thread may call it.
+oncegate_status oncegate_reconcile_answer(const struct oncegate_engine *engine,
+                                          uint64_t id,
+                                          uint32_t answer,
+                                          const struct oncegate_outcome *outcome,
+                                          struct oncegate_error *error);
 
 // Writes the statistics; set `stats->struct_size` before. Sums over all threads of the process:
 // some microseconds, and a look at every slot now and then. Any thread may call it.
@@ -1755,6 +2004,13 @@ static inline oncegate_letter_filter oncegate_letter_filter_init(void) {
     memset(&filter, 0, sizeof filter);
     filter.struct_size = sizeof filter;
     return filter;
+}
+
+static inline oncegate_attempt_error oncegate_attempt_error_init(void) {
+    oncegate_attempt_error attempt_error;
+    memset(&attempt_error, 0, sizeof attempt_error);
+    attempt_error.struct_size = sizeof attempt_error;
+    return attempt_error;
 }
 
 static inline oncegate_stats oncegate_stats_init(void) {

@@ -12,6 +12,7 @@ use crate::handles::{Handles, Held, watch_forks};
 use crate::options::{RawOptions, RawQuota, Wanted, quota, wanted};
 use crate::outcome::{RawOutcome, outcome_or_empty};
 use crate::raw::{Bytes, Out, OutElements, Plain, copy, handle_out};
+use crate::reconcile::Asked;
 use crate::request::{RawRequest, parts, scope};
 use crate::status::{ONCEGATE_BAD_VALUE, Refusal, Status};
 
@@ -28,6 +29,8 @@ pub(crate) struct Opened {
     pub(crate) engine: Arc<Engine>,
     pub(crate) clock: Option<ManualClock>,
     pub(crate) events: Arc<Ring>,
+    /// What is asked by polling, if anything is.
+    pub(crate) asked: Option<Arc<Asked>>,
 }
 
 /// Outcomes are copied out of the table into memory that is kept for that, and then to the caller.
@@ -83,16 +86,20 @@ pub unsafe extern "C" fn oncegate_engine_open(
     error: *mut ErrorInfo,
 ) -> Status {
     entry!(error; engine = handle_out; options = wanted; => {
-        let Wanted { builder, clock, events, ticker_ms, driver } = options;
+        let Wanted { builder, clock, events, ticker_ms, driver, reconcile } = options;
+        watch_forks();
         let opened = Arc::new(builder.build()?);
+        let asked = reconcile.then(Arc::<Asked>::default);
+        if let Some(asked) = asked.clone() {
+            opened.set_reconciler(move |record| asked.ask(record))?;
+        }
         let ticker = match ticker_ms {
             0 => None,
             period => Some(opened.ticker(Duration::from_millis(period))?),
         };
         let driver = driver.then(|| opened.driver()).transpose()?;
-        watch_forks();
         let opened =
-            Opened { _ticker: ticker, _driver: driver, engine: opened, clock, events };
+            Opened { _ticker: ticker, _driver: driver, engine: opened, clock, events, asked };
         engine.write(ENGINES.insert(opened)?);
         Ok(())
     })

@@ -145,6 +145,7 @@ pub(crate) fn watch_forks() {
         FORKS.fetch_add(1, Ordering::Relaxed);
         crate::engine::ENGINES.forget_calls();
         crate::waits::WAITS.forget_calls();
+        crate::drive::DUES.forget_calls();
     }
     REGISTER.call_once(|| {
         // SAFETY: the handler is valid for the life of the process, since the library is never

@@ -5,17 +5,21 @@ use std::ffi::c_char;
 use std::mem::offset_of;
 
 use crate::adaptive::RawAdaptive;
+use crate::attempts::RawAttempt;
 use crate::begin::{Hashed, RawAdmission, RawBeginOptions};
 use crate::budget::RawBudget;
+use crate::drive::RawDriven;
 use crate::engine::RawSwept;
 use crate::entry::{ErrorInfo, entry};
 use crate::events::Event;
+use crate::later::{RawAttemptError, RawLater};
 use crate::lease::{Lease, LeaseInfo};
 use crate::letters::{RawLetter, RawLetterFilter, RawLetterId, RawPastAttempt};
 use crate::options::{RawOptions, RawQuota};
 use crate::outcome::{Pair, RawOutcome, StoredOutcome};
 use crate::policy::RawRetryPolicy;
 use crate::raw::{Buffer, Bytes, Out, OutElements, Plain};
+use crate::reconcile::Question;
 use crate::request::RawRequest;
 use crate::stats::{RawLatency, RawStats};
 use crate::status::Status;
@@ -114,6 +118,13 @@ known! {
     RawAdmission "oncegate_admission" {
         verdict, status, lease, fencing_token, attempt, how, time_ms, outcome,
     }
+    RawAttempt "oncegate_attempt" {
+        lease, fencing_token, remaining_ms, attempt, reserved, operation_offset, operation_len,
+        context_offset, context_len,
+    }
+    RawAttemptError "oncegate_attempt_error" {
+        struct_size, kind, hint, hint_after_ms, error_class, terminal, reserved, outcome,
+    }
     RawBeginOptions "oncegate_begin_options" {
         struct_size, lease_ms, dedup_window_ms, wait_ms, on_lapse, run_due,
     }
@@ -131,6 +142,9 @@ known! {
     Completion "oncegate_completion" {
         id, user_data, admission,
     }
+    RawDriven "oncegate_driven" {
+        looked_at, ready, due_in_ms, more, reserved,
+    }
     ErrorInfo "oncegate_error" {
         struct_size, status, transient, retry_after_ms, field, message,
     }
@@ -139,6 +153,9 @@ known! {
     }
     Hashed "oncegate_hashed" {
         scope_kind, reserved, scope, fingerprint, payload_digest,
+    }
+    RawLater "oncegate_later" {
+        verdict, reason, next_attempt, reserved, due_in_ms,
     }
     RawLatency "oncegate_latency" {
         p50_ns, p99_ns, p999_ns,
@@ -171,6 +188,7 @@ known! {
         unauthenticated_quota, prefault, tiny, fill_levels, fill_level_count,
         ticker_period_ms, driver, on_letters_full, max_in_flight, max_retrying,
         context_limit, steps_limit, max_dead_letters, jitter_seed, retry_policy, adaptive,
+        reconcile, reserved,
     }
     RawOutcome "oncegate_outcome" {
         struct_size, status, withheld, body, metadata, metadata_count,
@@ -181,6 +199,10 @@ known! {
     RawPastAttempt "oncegate_past_attempt" {
         fencing_token, began_unix_ms, ended_unix_ms, attempt, end, process, reserved,
         class_offset, class_len,
+    }
+    Question "oncegate_question" {
+        id, fencing_token, attempt, reserved, operation_offset, operation_len, context_offset,
+        context_len,
     }
     RawQuota "oncegate_quota" {
         max_live, rate_per_second, burst, reserved,

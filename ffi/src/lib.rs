@@ -25,17 +25,21 @@
 #![allow(clippy::missing_safety_doc, reason = "said above, once for all functions of the header")]
 
 mod adaptive;
+mod attempts;
 mod begin;
 mod bell;
 mod budget;
 mod buried;
 mod convert;
 mod downstream;
+mod drive;
 mod engine;
 mod entry;
 mod events;
+mod forked;
 mod handles;
 mod judge;
+mod later;
 mod layout;
 mod lease;
 mod letters;
@@ -44,6 +48,7 @@ mod outcome;
 mod planted;
 mod policy;
 mod raw;
+mod reconcile;
 mod request;
 mod slot;
 mod stats;
@@ -54,15 +59,21 @@ mod version;
 mod waits;
 
 pub use adaptive::{RawAdaptive, oncegate_set_load};
+pub use attempts::*;
 pub use begin::*;
 pub use budget::*;
 pub use buried::*;
 pub use convert::{ONCEGATE_ZERO, ONCEGATE_ZERO_F64};
 pub use downstream::*;
+pub use drive::{
+    RawDriven, RawDue, oncegate_advance, oncegate_due_advance, oncegate_due_close,
+    oncegate_due_descriptor, oncegate_due_open,
+};
 pub use engine::*;
 pub use entry::ErrorInfo;
 pub use events::{Event, ONCEGATE_EVENT_FILL, ONCEGATE_EVENT_STUCK};
 pub use judge::*;
+pub use later::*;
 pub use layout::{RawLayout, oncegate_layouts};
 pub use lease::*;
 pub use letters::*;
@@ -70,6 +81,9 @@ pub use options::*;
 pub use outcome::{Pair, RawOutcome, StoredOutcome};
 pub use policy::*;
 pub use raw::{Buffer, Bytes};
+pub use reconcile::{
+    ONCEGATE_RESOLVED_UNKNOWN, Question, oncegate_reconcile_answer, oncegate_reconcile_poll,
+};
 pub use request::*;
 pub use stats::*;
 pub use status::*;

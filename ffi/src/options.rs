@@ -175,6 +175,11 @@ pub struct RawOptions {
     pub retry_policy: *const RawRetryPolicy,
     /// Draws delays out under load. `NULL`: never.
     pub adaptive: *const RawAdaptive,
+    /// 1: questions about records that nobody knows the effect of are asked by
+    /// `oncegate_reconcile_poll`.
+    pub reconcile: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 // SAFETY: `repr(C)`, numbers.
@@ -193,6 +198,7 @@ pub(crate) struct Wanted {
     pub(crate) events: Arc<Ring>,
     pub(crate) ticker_ms: u64,
     pub(crate) driver: bool,
+    pub(crate) reconcile: bool,
 }
 
 /// Looks at the options.
@@ -224,7 +230,12 @@ pub(crate) unsafe fn wanted(field: &'static str, at: *const RawOptions) -> Resul
         (None, other) => return Err(no_choice("clock", other, ONCEGATE_CLOCK_MANUAL)),
     }
     let driver = crate::convert::flag("driver", raw.driver)?;
-    Ok(Wanted { builder, clock, events, ticker_ms: raw.ticker_period_ms, driver })
+    let reconcile = crate::convert::flag("reconcile", raw.reconcile)?;
+    if raw.reserved != 0 {
+        return Err(no_choice("reserved", raw.reserved, 0));
+    }
+    let ticker_ms = raw.ticker_period_ms;
+    Ok(Wanted { builder, clock, events, ticker_ms, driver, reconcile })
 }
 
 fn sizes(mut builder: EngineBuilder, raw: &RawOptions) -> EngineBuilder {

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use crate::support::*;
 use oncegate::{
-    Admission, AttemptEnd, AttemptError, BackoffPolicy, BeginOptions, Buried, Completed, Engine,
-    EngineBuilder, ErrorCode, Failure, LapsedAttempt, Later, Lease, LetterFilter, ManualClock,
-    OnFull, OnLapse, OperationSettings, Outcome, Reconciled, RetryContext, RetryPolicy, Step,
+    Admission, AttemptEnd, AttemptError, BackoffPolicy, BeginOptions, Buried, Completed, DoubtId,
+    Engine, EngineBuilder, ErrorCode, Failure, LapsedAttempt, Later, Lease, LetterFilter,
+    ManualClock, OnFull, OnLapse, OperationSettings, Outcome, Reconciled, Resolution, RetryContext,
+    RetryPolicy, Step,
 };
 
 fn builder() -> EngineBuilder {
@@ -27,6 +28,56 @@ fn lose_a_worker(engine: &Engine, clock: &ManualClock, key: &str) {
     let next = engine.next_attempt(Duration::ZERO).expect("answered").expect("due");
     let _lost = next.into_lease().into_token();
     clock.advance(LEASE);
+}
+
+/// Asks about the record of `key`, which is unknown, and says that nobody knows yet.
+fn asked(engine: &Engine, key: &str) -> DoubtId {
+    let asked = Arc::new(Mutex::new(None));
+    let told = Arc::clone(&asked);
+    let hooked = engine.set_reconciler(move |record| {
+        *told.lock().unwrap() = Some(record.doubt);
+        Reconciled::StillUnknown
+    });
+    hooked.expect("set");
+    admitted(engine, &request(key)).fail(Failure::unknown()).expect("holds the lease");
+    assert_eq!(engine.reconcile(10).expect("answered").resolved, 0);
+    asked.lock().unwrap().expect("it was asked about")
+}
+
+/// Goal: who has to ask somebody else answers later, once, by each of the answers; a record that is
+/// no longer in doubt stays as it is. Method: one record for each; then again, after an operator
+/// has resolved it, for its next attempt's doubt, and by another engine with a larger table.
+#[test]
+fn an_answer_may_come_later() {
+    let (engine, _clock) = build(builder());
+    let settle = |doubt, answer| engine.settle(doubt, answer).map_err(|error| error.code());
+    let not_found = Err(ErrorCode::NotFound);
+    let did = asked(&engine, "did");
+    assert_eq!(settle(did, Reconciled::StillUnknown), Ok(()));
+    assert!(matches!(engine.begin(&request("did")), Ok(Admission::Unresolved)));
+    assert_eq!(settle(did, Reconciled::Succeeded(done("it did"))), Ok(()));
+    assert_eq!(replayed(&engine, &request("did")).body(), b"it did");
+    assert_eq!(settle(did, Reconciled::RunAgain), not_found);
+    assert_eq!(settle(did, Reconciled::StillUnknown), not_found);
+    let declined = asked(&engine, "declined");
+    assert_eq!(settle(declined, Reconciled::Failed(Outcome::new(402, b"declined"))), Ok(()));
+    assert_eq!(replayed(&engine, &request("declined")).status(), 402);
+    let again = asked(&engine, "again");
+    assert_eq!(settle(again, Reconciled::RunAgain), Ok(()));
+    assert_eq!(settle(again, Reconciled::RunAgain), not_found);
+    let next = admitted(&engine, &request("again"));
+    assert_eq!(next.attempt(), 2);
+    next.fail(Failure::unknown()).expect("holds the lease");
+    assert_eq!(settle(again, Reconciled::RunAgain), not_found, "another attempt's doubt");
+    let resolved = asked(&engine, "resolved");
+    engine.resolve(&request("resolved"), Resolution::RunAgain).expect("in doubt");
+    assert_eq!(settle(resolved, Reconciled::Succeeded(done("late"))), not_found);
+    assert_eq!(admitted(&engine, &request("resolved")).attempt(), 2);
+    let (large, _clock) = build(builder().capacity(100_000));
+    for key in 0..100 {
+        let doubt = asked(&large, &format!("key-{key}"));
+        assert_eq!(settle(doubt, Reconciled::RunAgain), not_found, "another engine's");
+    }
 }
 
 /// Goal: a hook resolves what is unknown, by each of its answers, and nothing runs meanwhile.

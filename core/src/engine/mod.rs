@@ -42,7 +42,7 @@ pub use resolve::Resolution;
 pub use retrying::DueDescriptor;
 pub(crate) use retrying::OnEvent;
 pub use retrying::{
-    Attempt, AttemptEnd, AttemptError, Buried, DeadLetter, Driven, Driver, EngineEvent,
+    Attempt, AttemptEnd, AttemptError, Buried, DeadLetter, DoubtId, Driven, Driver, EngineEvent,
     FinishedStep, GivenUp, LapsedAttempt, Later, LetterFilter, LetterId, LetterPage, NextAttempt,
     OnLettersFull, OperationSettings, PastAttempt, Reconciled, Reconciliation, Retried,
     RetryContext, Step, StuckTransition, Unresolved,

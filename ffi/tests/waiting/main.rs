@@ -2,7 +2,11 @@
 //! of the header.
 #![cfg(target_os = "linux")]
 
+mod attempts;
+mod drive;
 mod given_up;
+mod later;
+mod questions;
 mod refused_waits;
 mod set;
 mod support;

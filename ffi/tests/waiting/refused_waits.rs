@@ -27,11 +27,11 @@ fn what_does_not_fit_stays() {
         unsafe { oncegate_waits_take(set.0, 0, at, 1, buffer, &raw mut count, error) }
     };
     refused(call(no_buffer), ONCEGATE_BUFFER_TOO_SMALL, "buffer");
+    set.submit("lease", 3);
     let mut one = Room::new(19);
     let first = set.take_into(0, 8, &mut one).expect("open");
     assert_eq!((first.len(), first[0].user_data, one.needed()), (1, 1, 10));
     assert!(is_readable(set.descriptor().expect("open"), 0), "there is more");
-    set.submit("lease", 3);
     let rest = set.take_into(0, 8, &mut Room::new(10)).expect("open");
     assert_eq!(rest.iter().map(|one| one.user_data).collect::<Vec<_>>(), [2, 3]);
 }

@@ -51,7 +51,7 @@ pub(crate) fn bytes(bytes: &[u8]) -> Bytes {
 }
 
 pub(crate) fn options() -> RawOptions {
-    RawOptions { struct_size: size_of::<RawOptions>(), tiny: 1, ..zeroed() }
+    RawOptions { struct_size: size_of::<RawOptions>(), tiny: 1, max_retrying: 16, ..zeroed() }
 }
 
 /// An engine, which ends with the test.
@@ -122,6 +122,85 @@ impl Engine {
         // SAFETY: as above.
         call(|error| unsafe { oncegate_lease_fail(self.0, lease, kind, delay_ms, outcome, error) })
     }
+}
+
+impl Engine {
+    pub(crate) fn retry_later(
+        &self,
+        lease: &Lease,
+        why: &RawAttemptError,
+        operation: &[u8],
+        context: &[u8],
+    ) -> Result<RawLater, Refused> {
+        let mut later = RawLater { reserved: 77, ..RawLater::default() };
+        let (operation, context) = (bytes(operation), bytes(context));
+        // SAFETY: as above.
+        call(|error| unsafe {
+            oncegate_retry_later(self.0, lease, why, operation, context, &raw mut later, error)
+        })?;
+        Ok(later)
+    }
+
+    /// Puts off a new request, and tells for how long.
+    #[track_caller]
+    pub(crate) fn put_off(&self, key: &str, operation: &[u8], context: &[u8]) -> u64 {
+        let admitted = self.admitted(key);
+        let later = self.retry_later(&admitted.lease, &attempt_error(b"503"), operation, context);
+        let later = later.expect("held");
+        assert_eq!((later.verdict, later.next_attempt), (ONCEGATE_LATER_SCHEDULED, 2));
+        later.due_in_ms
+    }
+
+    pub(crate) fn next_into(
+        &self,
+        most: usize,
+        timeout_ms: u64,
+        room: &mut Room,
+    ) -> Result<Vec<RawAttempt>, Refused> {
+        let mut attempts = vec![RawAttempt::default(); most];
+        let (at, buffer, mut count) = (attempts.as_mut_ptr(), room.raw(), usize::MAX);
+        // SAFETY: as above.
+        call(|error| unsafe {
+            oncegate_next_attempts(self.0, most, timeout_ms, buffer, at, &raw mut count, error)
+        })?;
+        attempts.truncate(count);
+        Ok(attempts)
+    }
+
+    /// The next attempt within `timeout_ms`, with its operation and its context.
+    pub(crate) fn next(
+        &self,
+        timeout_ms: u64,
+    ) -> Result<Option<(RawAttempt, Vec<u8>, Vec<u8>)>, Refused> {
+        let (mut room, mut attempt) = (Room::new(8_192), RawAttempt::default());
+        let (buffer, at, mut found) = (room.raw(), &raw mut attempt, 77);
+        // SAFETY: as above.
+        call(|error| unsafe {
+            oncegate_next_attempt(self.0, timeout_ms, buffer, at, &raw mut found, error)
+        })?;
+        if found == 0 {
+            assert_eq!((attempt.attempt, room.needed()), (0, 0), "nothing was written");
+            return Ok(None);
+        }
+        assert_eq!(found, 1);
+        assert_eq!(room.needed(), attempt.operation_len + attempt.context_len);
+        let operation = room.part(attempt.operation_offset, attempt.operation_len).to_vec();
+        let context = room.part(attempt.context_offset, attempt.context_len).to_vec();
+        Ok(Some((attempt, operation, context)))
+    }
+
+    pub(crate) fn advance(&self, limit: usize) -> RawDriven {
+        let mut driven = RawDriven { reserved: 77, ..RawDriven::default() };
+        // SAFETY: as above.
+        call(|error| unsafe { oncegate_advance(self.0, limit, &raw mut driven, error) })
+            .expect("not forked");
+        driven
+    }
+}
+
+pub(crate) fn attempt_error(class: &[u8]) -> RawAttemptError {
+    let struct_size = size_of::<RawAttemptError>();
+    RawAttemptError { struct_size, error_class: bytes(class), ..zeroed() }
 }
 
 impl Drop for Engine {

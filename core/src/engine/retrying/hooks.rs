@@ -4,6 +4,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use super::reconcile::DoubtId;
 use super::steps::FinishedStep;
 use crate::outcome::Outcome;
 
@@ -31,6 +32,8 @@ pub struct Unresolved<'u> {
     pub attempt: u32,
     /// Its fencing token: what it wrote elsewhere carries it.
     pub fencing_token: u64,
+    /// Names it for [`Engine::settle`](crate::Engine::settle), where the answer comes later.
+    pub doubt: DoubtId,
 }
 
 impl fmt::Debug for Unresolved<'_> {

@@ -9,7 +9,7 @@ use super::retries::{Asked, Denied, Granted, check_operation};
 use crate::error::{Error, ErrorCode};
 use crate::observe::Event;
 use crate::outcome::Outcome;
-use crate::retry::journal::{End, Journal, MAX_CLASS};
+use crate::retry::journal::{End, Journal, MAX_CLASS, MAX_NAME};
 use crate::retry::{BudgetExhausted, FailureKind, Hint, Withdrawal};
 use crate::sync::planted::Bug;
 use crate::table::control::State;
@@ -130,6 +130,13 @@ pub struct RetryContext<'c> {
 }
 
 impl<'c> RetryContext<'c> {
+    /// The longest operation.
+    ///
+    /// ```
+    /// assert_eq!(oncegate::RetryContext::MAX_OPERATION_BYTES, 255);
+    /// ```
+    pub const MAX_OPERATION_BYTES: usize = MAX_NAME;
+
     /// The operation that runs it, 1 to 255 bytes, by which workers know what to do and limits are
     /// set; and bytes that only its handler reads, as many as
     /// [`context_limit`](crate::EngineBuilder::context_limit) says. They lie in the table as they
@@ -301,6 +308,19 @@ impl Lease<'_> {
 }
 
 impl Engine {
+    /// The longest context that this engine takes, in bytes: what
+    /// [`context_limit`](crate::EngineBuilder::context_limit) said.
+    ///
+    /// ```
+    /// let engine = oncegate::Engine::builder().capacity(1_000).context_limit(256).build()?;
+    /// assert_eq!(engine.context_limit(), 256);
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    #[must_use]
+    pub fn context_limit(&self) -> usize {
+        self.retries.context_limit
+    }
+
     /// Ends the attempt without success, and leaves the next one to the engine: by the policy of
     /// the operation, [`next_attempt`](Self::next_attempt) hands it to a worker when it is due,
     /// with `context`, in any process that shares the table. Duplicates meet

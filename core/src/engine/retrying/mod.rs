@@ -39,7 +39,7 @@ pub use in_call::{GivenUp, Retried};
 pub use later::{AttemptError, Buried, Later, RetryContext};
 pub use letter::{AttemptEnd, DeadLetter, LetterFilter, LetterId, LetterPage, PastAttempt};
 pub use next::{Attempt, NextAttempt};
-pub use reconcile::Reconciliation;
+pub use reconcile::{DoubtId, Reconciliation};
 pub(super) use retries::Retries;
 #[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
 pub(super) use scheduler::Scheduler;

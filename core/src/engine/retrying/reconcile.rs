@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use super::super::{Engine, LeaseToken, is_open};
+use super::super::{Engine, FencingToken, LeaseToken, is_open};
 use super::hooks::{CleanUpHook, LapsedAttempt, ReconcileHook, Reconciled, UndoHook, Unresolved};
 use super::later::{Buried, EXHAUSTED_STATUS};
 use super::registry::Setting;
-use crate::error::Error;
+use crate::error::{Error, ErrorCode};
 use crate::observe::Event;
 use crate::retry::journal::{End, Journal};
 use crate::table::control::State;
@@ -29,6 +29,24 @@ pub struct Reconciliation {
     pub asked: usize,
     /// How many of them it resolved.
     pub resolved: usize,
+}
+
+/// Names a record that somebody was asked about, and the attempt that is in doubt.
+///
+/// ```
+/// use oncegate::{DoubtId, Engine, Reconciled, Unresolved};
+/// fn ask_elsewhere(record: &Unresolved<'_>) -> DoubtId {
+///     // … send record.fencing_token to whoever may know, and wait for nothing …
+///     record.doubt
+/// }
+/// fn answer(engine: &Engine, doubt: DoubtId) -> Result<(), oncegate::Error> {
+///     engine.settle(doubt, Reconciled::RunAgain)
+/// }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct DoubtId {
+    slot: usize,
+    fencing: FencingToken,
 }
 
 /// What came of cleaning up after a lapse.
@@ -136,23 +154,80 @@ impl Engine {
         Ok(done)
     }
 
+    /// Decides about a record that is unknown, as the [reconciler](Self::set_reconciler) would: for
+    /// one that has to ask somebody else, says `StillUnknown`, and gets the answer later. In any
+    /// process that shares the table. `StillUnknown` changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::NotFound`](crate::ErrorCode::NotFound): the record is not in doubt any more.
+    /// [`ErrorCode::Forked`](crate::ErrorCode::Forked).
+    ///
+    /// ```
+    /// use std::sync::mpsc;
+    /// use oncegate::{Admission, Engine, Failure, Outcome, Reconciled, Request, Scope};
+    ///
+    /// let (questions, answers) = mpsc::channel();
+    /// let engine = Engine::builder().capacity(1_000).build()?;
+    /// engine.set_reconciler(move |record| {
+    ///     let _ = questions.send(record.doubt);
+    ///     Reconciled::StillUnknown
+    /// })?;
+    /// let request = Request::new(Scope::single_tenant(), "op", "key-1")?;
+    /// if let Admission::Admitted(lease) = engine.begin(&request)? {
+    ///     lease.fail(Failure::unknown())?;
+    /// }
+    /// assert_eq!(engine.reconcile(100)?.resolved, 0);
+    /// let doubt = answers.recv().expect("it was asked about");
+    /// engine.settle(doubt, Reconciled::Succeeded(Outcome::new(200, b"it did")))?;
+    /// assert!(matches!(engine.begin(&request)?, Admission::Replayed(_)));
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    pub fn settle(&self, doubt: DoubtId, answer: Reconciled) -> Result<(), Error> {
+        self.enter()?;
+        let not_found = || Error::of(ErrorCode::NotFound, "record");
+        let slot = Some(doubt.slot).filter(|slot| *slot < self.table.slots());
+        let slot = slot.ok_or_else(not_found)?;
+        let seen = self.table.slot(slot).control().load();
+        let found = Found { slot, seen };
+        let same = self.fencing_token(seen.fence()) == doubt.fencing;
+        // What somebody else has decided is carried out first.
+        if seen.state() != State::Unknown || !same || self.help(found) {
+            return Err(not_found());
+        }
+        let unknown = answer == Reconciled::StillUnknown;
+        let decided = unknown || self.decide_doubt(found, answer, &self.rules());
+        if decided { Ok(()) } else { Err(not_found()) }
+    }
+
     /// Asks about one record. False: it is still unknown.
     fn ask_about(&self, found: Found, hook: &ReconcileHook, rules: &Rules) -> bool {
         let Found { slot, seen } = found;
         let entry = self.table.entry_of(slot, seen).ok().flatten();
         let journal = entry.and_then(|entry| self.journal(entry)).map(|(_, journal)| journal);
         let journal = journal.unwrap_or_default();
+        let fencing = self.fencing_token(seen.fence());
         let record = Unresolved {
             operation: &journal.operation,
             context: &journal.context,
             attempt: self.attempt_of(found),
-            fencing_token: self.fencing_token(seen.fence()).get(),
+            fencing_token: fencing.get(),
+            doubt: DoubtId { slot, fencing },
         };
-        let window_ms = match journal.window_ms {
+        let answer = hook.ask(&record);
+        self.decide_doubt(found, answer, rules)
+    }
+
+    /// Ends the uncertainty about a record. False: it is still unknown, or somebody else has.
+    fn decide_doubt(&self, found: Found, answer: Reconciled, rules: &Rules) -> bool {
+        let Found { slot, seen } = found;
+        let entry = self.table.entry_of(slot, seen).ok().flatten();
+        let journal = entry.and_then(|entry| self.journal(entry)).map(|(_, journal)| journal);
+        let window_ms = match journal.map_or(0, |journal| journal.window_ms) {
             0 => self.longest_window_ms(),
             window_ms => window_ms,
         };
-        let resolved = match hook.ask(&record) {
+        let resolved = match answer {
             Reconciled::StillUnknown => return false,
             Reconciled::Succeeded(outcome) => {
                 self.finish_at(slot, seen, &outcome, State::Succeeded, window_ms).is_ok()
