@@ -110,6 +110,11 @@ impl<T, S> Held<T, S> {
     pub(crate) fn with_kept(&mut self) -> (&Counted<T, S>, Option<&mut S>) {
         self.0.with_kept()
     }
+
+    /// Refuses to go on waiting when the handle is being closed.
+    pub(crate) fn check_open(&self, field: &'static str) -> Result<(), Refusal> {
+        check_open(&self.0, field)
+    }
 }
 
 impl<T, S> Deref for Held<T, S> {
