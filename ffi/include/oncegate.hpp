@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "oncegate/engine.hpp"
+#include "oncegate/waits.hpp"
 
 namespace oncegate {
 

@@ -63,11 +63,14 @@ pub(crate) unsafe fn adaptive_or_none(
         return Ok(None);
     }
     // SAFETY: the same contract.
-    let raw = unsafe { grown(field, at) }?;
-    let config = bounds(targets(AdaptiveBackoff::builder(), &raw), &raw);
+    let config = config(&unsafe { grown(field, at) }?);
     // Opening looks at it too, but after the memory was taken.
     config.clone().build()?;
     Ok(Some(config))
+}
+
+fn config(raw: &RawAdaptive) -> AdaptiveConfig {
+    bounds(targets(AdaptiveBackoff::builder(), raw), raw)
 }
 
 fn targets(mut config: AdaptiveConfig, raw: &RawAdaptive) -> AdaptiveConfig {
@@ -126,4 +129,54 @@ pub unsafe extern "C" fn oncegate_set_load(
     error: *mut ErrorInfo,
 ) -> Status {
     entry!(error; engine = held; => { Ok(engine.engine.set_load(load)?) })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Goal: each field is the setter of that name.
+    /// Method: one field at a time, each with a number of its own, against the engine's builder, by
+    /// what both show of themselves.
+    #[test]
+    fn fields_are_the_setters() {
+        type Set = fn(&mut RawAdaptive);
+        let own = AdaptiveBackoff::builder;
+        let cases: [(Set, AdaptiveConfig); 13] = [
+            (|_| {}, own()),
+            (|raw| raw.lag_target_ms = 20, own().lag_target(Duration::from_millis(20))),
+            (|raw| raw.ready_target = 21, own().ready_target(21)),
+            (|raw| raw.in_flight_target = 22, own().in_flight_target(22)),
+            (|raw| raw.load_target = 0.23, own().load_target(0.23)),
+            (|raw| raw.interval_ms = 24, own().interval(Duration::from_millis(24))),
+            (|raw| raw.quiet_ms = 25, own().quiet(Duration::from_millis(25))),
+            (|raw| raw.decrease = 0.26, own().decrease(0.26)),
+            (|raw| raw.increase = 0.27, own().increase(0.27)),
+            (|raw| raw.max_factor = 28.0, own().max_factor(28.0)),
+            (|raw| raw.max_base = 29.0, own().max_base(29.0)),
+            (|raw| raw.max_ceiling = 30.0, own().max_ceiling(30.0)),
+            (|raw| raw.max_width = 31.0, own().max_width(31.0)),
+        ];
+        for (set, own) in cases {
+            let mut raw = RawAdaptive {
+                struct_size: size_of::<RawAdaptive>(),
+                lag_target_ms: 0,
+                ready_target: 0,
+                in_flight_target: 0,
+                load_target: 0.0,
+                interval_ms: 0,
+                quiet_ms: 0,
+                decrease: 0.0,
+                increase: 0.0,
+                max_factor: 0.0,
+                max_base: 0.0,
+                max_ceiling: 0.0,
+                max_width: 0.0,
+            };
+            set(&mut raw);
+            assert_eq!(format!("{:?}", config(&raw)), format!("{own:?}"));
+        }
+    }
 }

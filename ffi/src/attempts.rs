@@ -5,9 +5,8 @@ use std::time::Duration;
 use oncegate::{Attempt, RetryContext};
 
 use crate::convert::millis_up;
-use crate::engine::{Opened, RawEngine, held};
+use crate::engine::{HeldEngine, RawEngine, held};
 use crate::entry::{ErrorInfo, entry};
-use crate::handles::Held;
 use crate::lease::Lease;
 use crate::raw::{Buffer, Out, OutBytes, OutElements, Plain};
 use crate::status::{ONCEGATE_BAD_SIZE, Refusal, Status};
@@ -99,7 +98,7 @@ pub unsafe extern "C" fn oncegate_next_attempts(
 
 /// Hands attempts to `put`, with their places, as long as the buffer has room for the longest.
 fn hand_out(
-    engine: &Held<Opened>,
+    engine: &HeldEngine,
     most: usize,
     timeout_ms: u64,
     mut buffer: OutBytes,

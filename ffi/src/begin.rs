@@ -5,14 +5,14 @@ use std::time::Duration;
 use oncegate::{Admission, BeginOptions, Engine, Fingerprint, OnConflict, Outcome, Prepared};
 
 use crate::convert::{given_ms, millis_up};
-use crate::engine::{Opened, RawEngine, held};
+use crate::engine::{HeldEngine, RawEngine, held};
 use crate::entry::{ErrorInfo, entry};
-use crate::handles::Held;
+use crate::handles::check_open;
 use crate::lease::{Lease, how};
 use crate::options::lapse;
 use crate::outcome::{StoredOutcome, pack, packed_len};
 use crate::raw::Buffer;
-use crate::raw::{Bytes, Growing, Out, OutBytes, OutElements, Plain, elements, grown_or_zero};
+use crate::raw::{Bytes, Growing, Out, OutBytes, OutElements, Plain, elements, grown};
 use crate::request::{RawRequest, all_requests, check_batch, parts, scope};
 use crate::status::{ONCEGATE_BUFFER_TOO_SMALL, ONCEGATE_OK, Refusal, Status};
 
@@ -111,12 +111,24 @@ pub(crate) struct How {
 /// # Safety
 ///
 /// `at` is `NULL`, or the caller's for reading during the call.
+#[inline]
 pub(crate) unsafe fn begin_options(
     field: &'static str,
     at: *const RawBeginOptions,
 ) -> Result<How, Refusal> {
+    if at.is_null() {
+        return Ok(How { options: BeginOptions::new(), wait: None });
+    }
     // SAFETY: the same contract.
-    let raw = unsafe { grown_or_zero(field, at) }?;
+    unsafe { given_options(field, at) }
+}
+
+/// # Safety
+///
+/// `at` is the caller's for reading during the call.
+unsafe fn given_options(field: &'static str, at: *const RawBeginOptions) -> Result<How, Refusal> {
+    // SAFETY: the same contract.
+    let raw = unsafe { grown(field, at) }?;
     let mut options = BeginOptions::new();
     if let Some(duration) = given_ms(raw.lease_ms) {
         options = options.lease_duration(duration);
@@ -162,7 +174,7 @@ pub unsafe extern "C" fn oncegate_begin(
     => {
         let request = request.request()?;
         let prepared = engine.engine.prepare(&request)?;
-        begin_one(&engine, &prepared, &options, buffer, admission)
+        begin_one(engine, &prepared, &options, buffer, admission)
     })
 }
 
@@ -183,7 +195,7 @@ pub unsafe extern "C" fn oncegate_begin_hashed(
     => {
         let (scope, fingerprint, digest) = hashed;
         let prepared = engine.engine.prepare_hashed(scope, fingerprint, digest);
-        begin_one(&engine, &prepared, &options, buffer, admission)
+        begin_one(engine, &prepared, &options, buffer, admission)
     })
 }
 
@@ -294,6 +306,7 @@ unsafe fn scope_of_hashed<'a>(raw: &Hashed) -> Result<oncegate::Scope<'a>, Refus
 /// # Safety
 ///
 /// `at` is `NULL`, or digests whose references are the caller's for reading during the call.
+#[inline]
 unsafe fn one_hashed<'a>(field: &'static str, at: *const Hashed) -> Result<Digests<'a>, Refusal> {
     // SAFETY: the same contract.
     let raw = unsafe { crate::raw::copy(field, at) }?;
@@ -315,40 +328,39 @@ unsafe fn all_hashed<'a>(
     unsafe { elements(field, at, count) }
 }
 
+#[inline]
 fn begin_one(
-    engine: &Held<Opened>,
+    mut engine: HeldEngine,
     prepared: &Prepared<'_>,
     how: &How,
     mut buffer: OutBytes,
     admission: Out<RawAdmission>,
 ) -> Result<(), Refusal> {
-    let mut outcome = Outcome::default();
-    let answer = engine.engine.begin_into(prepared, &how.options, &mut outcome)?;
-    if matches!(answer, Admission::InProgress { .. } | Admission::Scheduled { .. }) {
-        // Whoever waits is sent back when the handle is closed.
-        engine.check_open("engine")?;
-    }
-    let (answer, needed) = describe(answer, &mut buffer);
-    match answer {
-        Some(answer) => {
-            buffer.finish(needed);
-            admission.write(answer);
-            Ok(())
+    let mut own = Outcome::default();
+    let (engine, kept) = engine.with_kept();
+    let outcome = kept.unwrap_or(&mut own);
+    match engine.engine.begin_into(prepared, &how.options, outcome)? {
+        // By far the most: written where it goes.
+        Admission::Replayed(outcome) => {
+            let Some(stored) = pack(outcome, &mut buffer) else {
+                return Err(buffer.too_small(packed_len(outcome)));
+            };
+            admission.write(replayed(stored));
+            buffer.tell();
         }
-        None => Err(buffer.too_small(needed)),
+        other => {
+            if matches!(other, Admission::InProgress { .. } | Admission::Scheduled { .. }) {
+                // Whoever waits is sent back when the handle is closed.
+                check_open(engine, "engine")?;
+            }
+            admission.write(tell(other).0);
+            buffer.tell();
+        }
     }
-}
-
-/// An answer in the header's form, and how many bytes of the buffer it needs. `None`: its outcome
-/// finds no room.
-pub(crate) fn describe(
-    answer: Admission<'_, &Outcome>,
-    buffer: &mut OutBytes,
-) -> (Option<RawAdmission>, usize) {
-    let (told, outcome) = tell(answer);
-    let Some(outcome) = outcome else { return (Some(told), 0) };
-    let stored = pack(outcome, buffer);
-    (stored.map(|outcome| RawAdmission { outcome, ..told }), packed_len(outcome))
+    if outcome.stored_bytes() > MOST_KEPT {
+        *outcome = Outcome::default();
+    }
+    Ok(())
 }
 
 /// An answer in the header's form, and its outcome. The lease is the caller's.
@@ -396,7 +408,7 @@ struct Batch<'e> {
 
 impl<'e> Batch<'e> {
     fn new(
-        engine: &'e Held<Opened>,
+        engine: &'e HeldEngine,
         how: &How,
         buffer: OutBytes,
         admissions: OutElements<RawAdmission>,
@@ -462,6 +474,9 @@ fn replayed(outcome: StoredOutcome) -> RawAdmission {
 fn refused(status: Status) -> RawAdmission {
     RawAdmission { status, ..RawAdmission::default() }
 }
+
+/// What a handle keeps for outcomes is no larger, for each of the threads that it tells apart.
+const MOST_KEPT: usize = 4 << 10;
 
 /// As many as the engine asks memory for at once.
 const AT_ONCE: usize = 32;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use oncegate::{Driver, Engine, ManualClock, Resolution, Secret, Ticker};
+use oncegate::{Driver, Engine, ManualClock, Outcome, Resolution, Secret, Ticker};
 
 use crate::convert::no_choice;
 use crate::entry::{ErrorInfo, entry};
@@ -33,17 +33,22 @@ pub(crate) struct Opened {
     pub(crate) asked: Option<Arc<Asked>>,
 }
 
-pub(crate) static ENGINES: Handles<Opened> = Handles::new("engine", 0xe1);
+/// Outcomes are copied out of the table into memory that is kept for that, and then to the caller.
+pub(crate) static ENGINES: Handles<Opened, Outcome> = Handles::new("engine", 0xe1);
+
+/// A call on an engine.
+pub(crate) type HeldEngine = Held<Opened, Outcome>;
 
 /// What `engine` stands for, for the length of a call.
 ///
 /// # Safety
 ///
 /// None: handles are looked up. It is unsafe so that it can be named in `entry!`.
+#[inline]
 pub(crate) unsafe fn held(
     _field: &'static str,
     handle: *const RawEngine,
-) -> Result<Held<Opened>, Refusal> {
+) -> Result<HeldEngine, Refusal> {
     ENGINES.enter(handle)
 }
 

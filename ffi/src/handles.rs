@@ -14,18 +14,24 @@ use crate::status::{
     ONCEGATE_POISONED, ONCEGATE_TOO_MANY_HANDLES, Refusal,
 };
 
-/// All handles of one kind in this process.
-pub(crate) struct Handles<T: 'static> {
+/// All handles of one kind in this process. Each keeps some `S`, memory to work with, for calls
+/// that meet no other.
+pub(crate) struct Handles<T: 'static, S: 'static = ()> {
     /// What the argument is called in refusals.
     field: &'static str,
     magic: u8,
-    slots: [OnceLock<Box<Slot<T, LINES>>>; MOST],
+    slots: [OnceLock<Box<Slot<T, S, LINES>>>; MOST],
 }
 
 /// A call on what a handle stands for, which is there until the call is over.
-pub(crate) struct Held<T: 'static>(Call<'static, T, LINES>);
+pub(crate) struct Held<T: 'static, S: 'static = ()>(Counted<T, S>);
 
-impl<T: Send + Sync> Handles<T> {
+pub(crate) type Counted<T, S> = Call<'static, T, S, LINES>;
+
+/// The slot of a handle, and its generation.
+type Found<T, S> = (&'static Slot<T, S, LINES>, u64);
+
+impl<T: Send + Sync, S: Send + Default> Handles<T, S> {
     pub(crate) const fn new(field: &'static str, magic: u8) -> Self {
         Self { field, magic, slots: [const { OnceLock::new() }; MOST] }
     }
@@ -49,7 +55,7 @@ impl<T: Send + Sync> Handles<T> {
 
     /// The slot and the generation of a handle.
     #[inline]
-    fn find<H>(&'static self, handle: *const H) -> Result<(&'static Slot<T, LINES>, u64), Refusal> {
+    fn find<H>(&'static self, handle: *const H) -> Result<Found<T, S>, Refusal> {
         let value = handle.addr() as u64;
         if value == 0 {
             return Err(Refusal::new(ONCEGATE_NULL_ARGUMENT, self.field, ""));
@@ -73,7 +79,7 @@ impl<T: Send + Sync> Handles<T> {
 
     /// Begins a call on what `handle` stands for.
     #[inline]
-    pub(crate) fn enter<H>(&'static self, handle: *const H) -> Result<Held<T>, Refusal> {
+    pub(crate) fn enter<H>(&'static self, handle: *const H) -> Result<Held<T, S>, Refusal> {
         let (slot, generation) = self.find(handle)?;
         let call = slot.enter(generation, line_of_this_thread());
         let held = call.map(Held).map_err(|why| self.refuse(why))?;
@@ -98,23 +104,31 @@ impl<T: Send + Sync> Handles<T> {
     }
 }
 
-impl<T> Held<T> {
+impl<T, S> Held<T, S> {
+    /// The call, and what is kept for it, if it meets no other.
+    #[inline]
+    pub(crate) fn with_kept(&mut self) -> (&Counted<T, S>, Option<&mut S>) {
+        self.0.with_kept()
+    }
+
     /// Refuses to go on waiting when the handle is being closed.
     pub(crate) fn check_open(&self, field: &'static str) -> Result<(), Refusal> {
-        if self.0.is_open() {
-            return Ok(());
-        }
-        Err(Refusal::new(ONCEGATE_CLOSED, field, ""))
+        check_open(&self.0, field)
     }
 }
 
-impl<T> Deref for Held<T> {
+impl<T, S> Deref for Held<T, S> {
     type Target = T;
 
     #[inline]
     fn deref(&self) -> &T {
         &self.0
     }
+}
+
+/// Refuses to go on waiting when the handle of a call is being closed.
+pub(crate) fn check_open<T, S>(call: &Counted<T, S>, field: &'static str) -> Result<(), Refusal> {
+    if call.is_open() { Ok(()) } else { Err(Refusal::new(ONCEGATE_CLOSED, field, "")) }
 }
 
 /// How many forks there were between the first process and this one.

@@ -132,19 +132,11 @@ pub(crate) fn packed_len(outcome: &Outcome) -> usize {
 /// Writes an outcome into the caller's buffer. `None`, with nothing written: it does not fit.
 #[inline]
 pub(crate) fn pack(outcome: &Outcome, buffer: &mut OutBytes) -> Option<StoredOutcome> {
-    if packed_len(outcome) > buffer.room() {
-        return None;
-    }
     let metadata_offset = buffer.len();
-    let mut metadata_count = 0;
-    for (name, value) in outcome.metadata() {
-        // Both were checked when they were stored: at most 255 and 8,192 bytes.
-        buffer.push(&(name.len() as u16).to_le_bytes())?;
-        buffer.push(&(value.len() as u16).to_le_bytes())?;
-        buffer.push(name.as_bytes())?;
-        buffer.push(value.as_bytes())?;
-        metadata_count += 1;
-    }
+    let metadata_count = match outcome.metadata().next() {
+        None => 0,
+        Some(_) => pack_metadata(outcome, buffer)?,
+    };
     let body_offset = buffer.push(outcome.body())?;
     Some(StoredOutcome {
         status: u32::from(outcome.status()),
@@ -154,6 +146,23 @@ pub(crate) fn pack(outcome: &Outcome, buffer: &mut OutBytes) -> Option<StoredOut
         body_offset,
         body_len: outcome.body().len(),
     })
+}
+
+/// Writes the pairs, if there is room for all of the outcome, and says how many there are.
+fn pack_metadata(outcome: &Outcome, buffer: &mut OutBytes) -> Option<u32> {
+    if packed_len(outcome) > buffer.room() {
+        return None;
+    }
+    let mut count = 0;
+    for (name, value) in outcome.metadata() {
+        // Both were checked when they were stored: at most 255 and 8,192 bytes.
+        buffer.push(&(name.len() as u16).to_le_bytes())?;
+        buffer.push(&(value.len() as u16).to_le_bytes())?;
+        buffer.push(name.as_bytes())?;
+        buffer.push(value.as_bytes())?;
+        count += 1;
+    }
+    Some(count)
 }
 
 /// The pair at `cursor` of packed metadata, and where the next one begins.

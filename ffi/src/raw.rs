@@ -79,19 +79,21 @@ unsafe impl<T> Plain for *const T {}
 // SAFETY: all addresses are values of a pointer.
 unsafe impl<T> Plain for *mut T {}
 
-fn is_null(field: &'static str) -> Refusal {
-    Refusal::new(ONCEGATE_NULL_ARGUMENT, field, "")
-}
-
+#[inline(always)]
 fn check<T>(field: &'static str, at: *const T) -> Result<(), Refusal> {
-    if at.is_null() {
-        return Err(is_null(field));
-    }
-    if !at.is_aligned() {
-        let limit = format!("found an address off {}; limit: aligned", align_of::<T>());
-        return Err(Refusal::new(ONCEGATE_BAD_VALUE, field, limit));
+    if at.is_null() || !at.is_aligned() {
+        return Err(refuse_pointer(field, at.is_null(), align_of::<T>()));
     }
     Ok(())
+}
+
+#[cold]
+fn refuse_pointer(field: &'static str, is_null: bool, alignment: usize) -> Refusal {
+    if is_null {
+        return Refusal::new(ONCEGATE_NULL_ARGUMENT, field, "");
+    }
+    let limit = format!("found an address off {alignment}; limit: aligned");
+    Refusal::new(ONCEGATE_BAD_VALUE, field, limit)
 }
 
 fn zeroed<T: Plain>() -> T {
@@ -133,10 +135,30 @@ pub(crate) unsafe fn grown_or_zero<T: Growing>(
 ///
 /// `at` is `NULL`, or the caller's for reading during the call, for as many bytes as its first
 /// field says.
+#[inline(always)]
 pub(crate) unsafe fn grown<T: Growing>(field: &'static str, at: *const T) -> Result<T, Refusal> {
     check(field, at)?;
     // SAFETY: the first field is a size, and readable by the contract.
     let size = unsafe { at.cast::<usize>().read() };
+    if size == size_of::<T>() {
+        // SAFETY: as large as ours, readable by the contract, and any bits are a value.
+        return Ok(unsafe { at.read() });
+    }
+    // SAFETY: the same contract.
+    unsafe { grown_otherwise(field, at, size) }
+}
+
+/// The same of a structure of another version.
+///
+/// # Safety
+///
+/// As for [`grown`]; `at` was checked, and says `size`.
+#[cold]
+unsafe fn grown_otherwise<T: Growing>(
+    field: &'static str,
+    at: *const T,
+    size: usize,
+) -> Result<T, Refusal> {
     check_size::<T>(field, size)?;
     let mut copy = MaybeUninit::<T>::zeroed();
     // SAFETY: the caller's bytes are readable by the contract, ours are there, and they are apart.
@@ -155,12 +177,18 @@ pub(crate) unsafe fn grown<T: Growing>(field: &'static str, at: *const T) -> Res
     Ok(unsafe { copy.assume_init() })
 }
 
+#[inline(always)]
 fn check_size<T: Growing>(field: &'static str, size: usize) -> Result<(), Refusal> {
     if size < T::LEAST || size > MAX_STRUCT || !size.is_multiple_of(align_of::<T>()) {
-        let limit = format!("found {size}; limit: {} to {MAX_STRUCT}", T::LEAST);
-        return Err(Refusal::new(ONCEGATE_BAD_SIZE, format!("{field}.struct_size"), limit));
+        return Err(refuse_size(field, size, T::LEAST));
     }
     Ok(())
+}
+
+#[cold]
+fn refuse_size(field: &'static str, size: usize, least: usize) -> Refusal {
+    let limit = format!("found {size}; limit: {least} to {MAX_STRUCT}");
+    Refusal::new(ONCEGATE_BAD_SIZE, format!("{field}.struct_size"), limit)
 }
 
 /// The elements of an array; `NULL` where there are none.
@@ -283,6 +311,10 @@ impl Bytes {
     pub(crate) unsafe fn text<'a>(self, field: &'static str) -> Result<&'a str, Refusal> {
         // SAFETY: the same contract.
         let bytes = unsafe { self.get(field) }?;
+        if bytes.is_ascii() {
+            // SAFETY: ASCII is UTF-8. Most names are, and this is a look at eight bytes at a time.
+            return Ok(unsafe { str::from_utf8_unchecked(bytes) });
+        }
         str::from_utf8(bytes).map_err(|error| {
             let found = format!("found a byte that is none at {}", error.valid_up_to());
             Refusal::new(ONCEGATE_NOT_UTF8, field, found)
@@ -436,6 +468,7 @@ impl OutBytes {
     ///
     /// `at` is `NULL`, or the caller's for reading and writing during the call, and so are
     /// `capacity` bytes at its `data`.
+    #[inline]
     pub(crate) unsafe fn new(field: &'static str, at: *mut Buffer) -> Result<Self, Refusal> {
         if at.is_null() {
             return Ok(Self { buffer: at, data: std::ptr::null_mut(), capacity: 0, len: 0 });
@@ -482,7 +515,15 @@ impl OutBytes {
         Refusal::new(ONCEGATE_BUFFER_TOO_SMALL, "buffer", detail)
     }
 
+    /// Tells the caller how many bytes were written.
+    #[inline]
+    pub(crate) fn tell(self) {
+        let len = self.len;
+        self.finish(len);
+    }
+
     /// Tells the caller how many bytes were written, or are needed.
+    #[inline]
     pub(crate) fn finish(self, needed: usize) {
         if !self.buffer.is_null() {
             // SAFETY: neither null nor unaligned, and writable by the contract of `new`.

@@ -8,12 +8,11 @@ use oncegate::{DoubtId, Reconciled, Unresolved};
 
 use crate::convert::no_choice;
 use crate::engine::{
-    ONCEGATE_RESOLVED_FAILED, ONCEGATE_RESOLVED_RUN_AGAIN, ONCEGATE_RESOLVED_SUCCEEDED, Opened,
+    HeldEngine, ONCEGATE_RESOLVED_FAILED, ONCEGATE_RESOLVED_RUN_AGAIN, ONCEGATE_RESOLVED_SUCCEEDED,
     RawEngine, held,
 };
 use crate::entry::{ErrorInfo, entry};
 use crate::forked::PerProcess;
-use crate::handles::Held;
 use crate::outcome::{RawOutcome, outcome_or_empty};
 use crate::raw::{Buffer, Out, OutBytes, OutElements, Plain};
 use crate::status::{ONCEGATE_BAD_SIZE, ONCEGATE_BAD_VALUE, ONCEGATE_NOT_FOUND, Refusal, Status};
@@ -238,7 +237,7 @@ impl Kept {
     }
 }
 
-fn asked_of(engine: &Held<Opened>) -> Result<&Asked, Refusal> {
+fn asked_of(engine: &HeldEngine) -> Result<&Asked, Refusal> {
     let without = || {
         let detail = "found an engine that was opened without; limit: `reconcile` of its options";
         Refusal::new(ONCEGATE_BAD_VALUE, "reconcile", detail)
@@ -249,7 +248,7 @@ fn asked_of(engine: &Held<Opened>) -> Result<&Asked, Refusal> {
 /// Gives questions to the caller, as long as there is room. Those that were answered by others
 /// meanwhile are forgotten.
 fn take(
-    engine: &Held<Opened>,
+    engine: &HeldEngine,
     mut questions: OutElements<Question>,
     mut buffer: OutBytes,
 ) -> Result<usize, Refusal> {

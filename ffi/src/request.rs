@@ -82,6 +82,12 @@ pub(crate) struct Parts<'a> {
     payload_kind: u32,
     payload: &'a [u8],
     boundary: &'a str,
+    /// Apart, since few requests have any.
+    pointers: Option<Box<Pointers<'a>>>,
+}
+
+/// The JSON pointers of a request.
+struct Pointers<'a> {
     excluded: Vec<&'a str>,
     included: Vec<&'a str>,
 }
@@ -185,6 +191,7 @@ impl<'a> Parts<'a> {
     /// # Safety
     ///
     /// The references of `raw` are the caller's for reading during the call.
+    #[inline]
     unsafe fn new(raw: &RawRequest) -> Result<Self, Refusal> {
         let RawRequest { scope_kind, key_kind, payload_kind, .. } = *raw;
         // SAFETY: the same contract.
@@ -213,24 +220,16 @@ impl<'a> Parts<'a> {
         let payload = unsafe { raw.payload.get("payload") }?;
         // SAFETY: the same contract.
         let boundary = unsafe { raw.boundary.text("boundary") }?;
-        // SAFETY: the same contract.
-        let excluded = unsafe { pointers("excluded", raw.excluded, raw.excluded_count) }?;
-        // SAFETY: the same contract.
-        let included = unsafe { pointers("included", raw.included, raw.included_count) }?;
-        Ok(Self {
-            scope_kind,
-            scope,
-            operation,
-            key,
-            payload_kind,
-            payload,
-            boundary,
-            excluded,
-            included,
-        })
+        let pointers = match (raw.excluded_count, raw.included_count) {
+            (0, 0) => None,
+            // SAFETY: the same contract.
+            _ => Some(unsafe { Pointers::new(raw) }?),
+        };
+        Ok(Self { scope_kind, scope, operation, key, payload_kind, payload, boundary, pointers })
     }
 
     /// The request itself.
+    #[inline]
     pub(crate) fn request(&self) -> Result<oncegate::Request<'_>, Refusal> {
         let payload = match self.payload_kind {
             ONCEGATE_PAYLOAD_NONE => Payload::none(),
@@ -239,7 +238,10 @@ impl<'a> Parts<'a> {
             ONCEGATE_PAYLOAD_FORM => Payload::form(self.payload),
             _ => Payload::multipart(self.payload, self.boundary),
         };
-        let payload = payload.excluding(&self.excluded).including(&self.included);
+        let payload = match &self.pointers {
+            None => payload,
+            Some(all) => payload.excluding(&all.excluded).including(&all.included),
+        };
         let scope = scope_of(self.scope_kind, self.scope)?;
         Ok(match self.key {
             Some(key) => oncegate::Request::new(scope, self.operation, key)?.payload(payload),
@@ -250,6 +252,10 @@ impl<'a> Parts<'a> {
     /// The same in memory of its own, for what outlasts the call.
     pub(crate) fn copied(&self) -> Copied {
         let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        let (excluded, included) = match &self.pointers {
+            None => (Vec::new(), Vec::new()),
+            Some(all) => (texts(&all.excluded), texts(&all.included)),
+        };
         Copied {
             scope_kind: self.scope_kind,
             scope: self.scope.to_vec(),
@@ -258,9 +264,23 @@ impl<'a> Parts<'a> {
             payload_kind: self.payload_kind,
             payload: self.payload.to_vec(),
             boundary: self.boundary.to_owned(),
-            excluded: texts(&self.excluded),
-            included: texts(&self.included),
+            excluded,
+            included,
         }
+    }
+}
+
+impl<'a> Pointers<'a> {
+    /// # Safety
+    ///
+    /// The references of `raw` are the caller's for reading during the call.
+    #[cold]
+    unsafe fn new(raw: &RawRequest) -> Result<Box<Self>, Refusal> {
+        // SAFETY: the same contract.
+        let excluded = unsafe { pointers("excluded", raw.excluded, raw.excluded_count) }?;
+        // SAFETY: the same contract.
+        let included = unsafe { pointers("included", raw.included, raw.included_count) }?;
+        Ok(Box::new(Self { excluded, included }))
     }
 }
 
@@ -275,8 +295,12 @@ impl Copied {
             payload_kind: self.payload_kind,
             payload: &self.payload,
             boundary: &self.boundary,
-            excluded: self.excluded.iter().map(String::as_str).collect(),
-            included: self.included.iter().map(String::as_str).collect(),
+            pointers: (!self.excluded.is_empty() || !self.included.is_empty()).then(|| {
+                Box::new(Pointers {
+                    excluded: self.excluded.iter().map(String::as_str).collect(),
+                    included: self.included.iter().map(String::as_str).collect(),
+                })
+            }),
         }
     }
 }

@@ -3,6 +3,9 @@
 //! Calls are counted on several lines. Each line is one word: how many calls are under way on it,
 //! and which handle they may be made on. So counting a call tells whether the handle is open: it is
 //! counted before the line is closed, and whoever closes waits for it, or it sees that.
+//!
+//! It tells, too, whether the call is alone on its line. The one that was has what the line keeps
+//! for its calls, memory to work with, until it ends: while it is counted nobody else is alone.
 
 use std::ops::Deref;
 
@@ -10,18 +13,26 @@ use crossbeam_utils::CachePadded;
 
 use super::sync::{AtomicU64, Cell, Mistake, Ordering, wait_a_little};
 
-/// A place for an object, with `LINES` lines on which calls are counted.
-pub(crate) struct Slot<T, const LINES: usize> {
+/// A place for an object, with `LINES` lines on which calls are counted, and which keep an `S` each
+/// for whoever is alone there.
+pub(crate) struct Slot<T, S, const LINES: usize> {
     /// Generation and state: who may fill it, or empty it.
     word: AtomicU64,
-    /// The same, above a count.
-    lines: [CachePadded<AtomicU64>; LINES],
+    lines: [CachePadded<Line<S>>; LINES],
     object: Cell<Option<T>>,
 }
 
+/// Where calls are counted.
+struct Line<S> {
+    /// Generation and state, above a count.
+    word: AtomicU64,
+    kept: Cell<S>,
+}
+
 // SAFETY: the object is written only by whoever moved the word to `BUSY` while no line is open and
-// no call is counted as one, and is read only by calls that were counted on an open line.
-unsafe impl<T: Send + Sync, const LINES: usize> Sync for Slot<T, LINES> {}
+// no call is counted as one, and is read only by calls that were counted on an open line. What a
+// line keeps is used only by the call that was alone there, until it ends.
+unsafe impl<T: Send + Sync, S: Send, const LINES: usize> Sync for Slot<T, S, LINES> {}
 
 /// Why a handle is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,17 +44,18 @@ pub(crate) enum Refused {
 }
 
 /// A call on what a handle stands for, which is there until the call is over.
-pub(crate) struct Call<'s, T, const LINES: usize> {
-    slot: &'s Slot<T, LINES>,
+pub(crate) struct Call<'s, T, S, const LINES: usize> {
+    slot: &'s Slot<T, S, LINES>,
     open: u64,
-    line: &'s AtomicU64,
+    line: &'s Line<S>,
+    alone: bool,
 }
 
-impl<T, const LINES: usize> Slot<T, LINES> {
+impl<T, S: Default, const LINES: usize> Slot<T, S, LINES> {
     pub(crate) fn new() -> Self {
         Self {
             word: AtomicU64::new(FREE),
-            lines: std::array::from_fn(|_| CachePadded::new(AtomicU64::new(FREE << COUNT_BITS))),
+            lines: std::array::from_fn(|_| CachePadded::new(Line::new())),
             object: Cell::new(None),
         }
     }
@@ -66,7 +78,7 @@ impl<T, const LINES: usize> Slot<T, LINES> {
         // SAFETY: the word is `BUSY`, by this thread, and no line is open.
         unsafe { self.object.replace(Some(object)) };
         // Release: pairs with the Acquire of `enter`: the object is there.
-        self.lines.iter().for_each(|line| retag(line, next | OPEN, Ordering::Release));
+        self.lines.iter().for_each(|line| retag(&line.word, next | OPEN, Ordering::Release));
         // Relaxed: only whoever has the handle looks at it, and he got that from this thread.
         self.word.store(next | OPEN, Ordering::Relaxed);
         Ok(next >> STATE_BITS)
@@ -74,20 +86,27 @@ impl<T, const LINES: usize> Slot<T, LINES> {
 
     /// Begins a call, counted on line `at`.
     #[inline]
-    pub(crate) fn enter(&self, generation: u64, at: usize) -> Result<Call<'_, T, LINES>, Refused> {
+    pub(crate) fn enter(
+        &self,
+        generation: u64,
+        at: usize,
+    ) -> Result<Call<'_, T, S, LINES>, Refused> {
         let open = generation << STATE_BITS | OPEN;
-        let line = self.lines.get(at).ok_or(Refused::Unknown)?;
+        let line: &Line<S> = self.lines.get(at).ok_or(Refused::Unknown)?;
         if Mistake::LooksBeforeItCounts.is_planted() {
             // Acquire: as below.
-            let found = line.load(Ordering::Acquire) >> COUNT_BITS;
+            let found = line.word.load(Ordering::Acquire) >> COUNT_BITS;
             // Relaxed: planted.
-            line.fetch_add(1, Ordering::Relaxed);
-            let call = Call { slot: self, open, line };
+            line.word.fetch_add(1, Ordering::Relaxed);
+            let call = Call { slot: self, open, line, alone: false };
             return if found == open { Ok(call) } else { Err(Refused::Unknown) };
         }
-        // Acquire: pairs with the Release of `fill`: the object is there.
-        let found = line.fetch_add(1, Ordering::Acquire) >> COUNT_BITS;
-        let call = Call { slot: self, open, line };
+        // Acquire: pairs with the Release of `fill`: the object is there; and with that at the end
+        // of the calls before: what the line keeps is as they left it.
+        let word = line.word.fetch_add(1, Ordering::Acquire);
+        let found = word >> COUNT_BITS;
+        let alone = word & COUNT == 0 || Mistake::SharesWhatIsKept.is_planted();
+        let call = Call { slot: self, open, line, alone };
         if found == open {
             return Ok(call);
         }
@@ -109,14 +128,14 @@ impl<T, const LINES: usize> Slot<T, LINES> {
             return None;
         }
         // Relaxed: whoever is counted after it reads nothing.
-        self.lines.iter().for_each(|line| retag(line, at | BUSY, Ordering::Relaxed));
+        self.lines.iter().for_each(|line| retag(&line.word, at | BUSY, Ordering::Relaxed));
         // SAFETY: the word is `BUSY`, by this thread: nobody else writes.
         if let Some(object) = unsafe { self.object.get() } {
             hurry(object);
         }
         for line in &self.lines {
             // Acquire: pairs with the Release at the end of a call: what it did comes before.
-            while line.load(Ordering::Acquire) & COUNT != 0 {
+            while line.word.load(Ordering::Acquire) & COUNT != 0 {
                 if Mistake::ClosesUnderCalls.is_planted() {
                     break;
                 }
@@ -132,6 +151,20 @@ impl<T, const LINES: usize> Slot<T, LINES> {
         object
     }
 
+    /// In a forked child: the threads that were inside a call are not here.
+    pub(crate) fn forget_calls(&self) {
+        for line in &self.lines {
+            // Relaxed: there is one thread.
+            if line.word.fetch_and(!COUNT, Ordering::Relaxed) & COUNT != 0 {
+                // One of them may have been in the midst of a change of it: it is not even dropped.
+                // SAFETY: there is one thread, and no call of its own is under way.
+                std::mem::forget(unsafe { line.kept.replace(S::default()) });
+            }
+        }
+    }
+}
+
+impl<T, S, const LINES: usize> Slot<T, S, LINES> {
     /// Has every later call refused: one has failed inside.
     #[cold]
     fn poison(&self, open: u64) {
@@ -141,19 +174,17 @@ impl<T, const LINES: usize> Slot<T, LINES> {
         if self.word.compare_exchange(open, poisoned, order, order).is_ok() {
             for line in &self.lines {
                 // Relaxed: as above.
-                let _ = line.fetch_update(order, order, |found| {
+                let _ = line.word.fetch_update(order, order, |found| {
                     (found >> COUNT_BITS == open).then_some(found & COUNT | poisoned << COUNT_BITS)
                 });
             }
         }
     }
+}
 
-    /// In a forked child: the threads that were inside a call are not here.
-    pub(crate) fn forget_calls(&self) {
-        for line in &self.lines {
-            // Relaxed: there is one thread.
-            line.fetch_and(!COUNT, Ordering::Relaxed);
-        }
+impl<S: Default> Line<S> {
+    fn new() -> Self {
+        Self { word: AtomicU64::new(FREE << COUNT_BITS), kept: Cell::new(S::default()) }
     }
 }
 
@@ -164,15 +195,25 @@ fn retag(line: &AtomicU64, tag: u64, order: Ordering) {
     let _ = line.fetch_update(order, Ordering::Relaxed, change);
 }
 
-impl<T, const LINES: usize> Call<'_, T, LINES> {
+impl<T, S, const LINES: usize> Call<'_, T, S, LINES> {
     /// Whether nobody has begun to close the handle.
     pub(crate) fn is_open(&self) -> bool {
         // Relaxed: a hint; whoever closes waits for this call.
-        self.line.load(Ordering::Relaxed) >> COUNT_BITS == self.open
+        self.line.word.load(Ordering::Relaxed) >> COUNT_BITS == self.open
+    }
+
+    /// The call, and what its line keeps, if it is alone there.
+    #[inline]
+    pub(crate) fn with_kept(&mut self) -> (&Self, Option<&mut S>) {
+        let call: &Self = self;
+        // SAFETY: whoever found no call counted on the line has what it keeps until he is no longer
+        // counted, and this is the only reference to it: the call is borrowed mutably.
+        let kept = self.alone.then(|| unsafe { call.line.kept.get_mut() });
+        (call, kept)
     }
 }
 
-impl<T, const LINES: usize> Deref for Call<'_, T, LINES> {
+impl<T, S, const LINES: usize> Deref for Call<'_, T, S, LINES> {
     type Target = T;
 
     #[inline]
@@ -184,14 +225,15 @@ impl<T, const LINES: usize> Deref for Call<'_, T, LINES> {
     }
 }
 
-impl<T, const LINES: usize> Drop for Call<'_, T, LINES> {
+impl<T, S, const LINES: usize> Drop for Call<'_, T, S, LINES> {
     #[inline]
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.slot.poison(self.open);
         }
-        // Release: pairs with the Acquire of `empty`: what this call did comes before the end.
-        self.line.fetch_sub(1, Ordering::Release);
+        // Release: pairs with the Acquire of `empty`, and of the next who is alone: what this call
+        // did comes before the end.
+        self.line.word.fetch_sub(1, Ordering::Release);
     }
 }
 

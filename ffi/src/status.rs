@@ -4,6 +4,7 @@
 //! None is ever used again for something else.
 
 use std::borrow::Cow;
+use std::ops::Deref;
 use std::time::Duration;
 
 /// Whether a call worked: `ONCEGATE_OK`, or why not.
@@ -112,9 +113,13 @@ pub(crate) fn describe(status: Status) -> Option<(&'static str, &'static str, bo
     engine.or_else(|| own().map(|(_, name, text)| (*name, *text, false)))
 }
 
-/// Why a call did not happen.
+/// Why a call did not happen. One word: every check returns room for one.
 #[derive(Debug)]
-pub(crate) struct Refusal {
+pub(crate) struct Refusal(Box<Reason>);
+
+/// What is told of a refusal.
+#[derive(Debug)]
+pub(crate) struct Reason {
     pub(crate) status: Status,
     pub(crate) field: Cow<'static, str>,
     pub(crate) message: Cow<'static, str>,
@@ -123,6 +128,7 @@ pub(crate) struct Refusal {
 
 impl Refusal {
     /// A refusal of this boundary: the field, what was found, and the limit.
+    #[cold]
     pub(crate) fn new(
         status: Status,
         field: impl Into<Cow<'static, str>>,
@@ -132,18 +138,27 @@ impl Refusal {
         let text = describe(status).map_or("", |(_, text, _)| text);
         let gap = if detail.is_empty() { "" } else { "; " };
         let message = format!("{field}: {text}{gap}{detail}").into();
-        Self { status, field, message, retry_after: None }
+        Self(Box::new(Reason { status, field, message, retry_after: None }))
+    }
+}
+
+impl Deref for Refusal {
+    type Target = Reason;
+
+    fn deref(&self) -> &Reason {
+        &self.0
     }
 }
 
 impl From<oncegate::Error> for Refusal {
+    #[cold]
     fn from(error: oncegate::Error) -> Self {
-        Self {
+        Self(Box::new(Reason {
             status: i32::from(error.code().number()),
             field: error.field().into(),
             message: error.to_string().into(),
             retry_after: error.retry_after(),
-        }
+        }))
     }
 }
 

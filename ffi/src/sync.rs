@@ -23,6 +23,15 @@ impl<T> Cell<T> {
 
     /// # Safety
     ///
+    /// Nobody else reads or writes for as long as the result is used.
+    #[allow(clippy::mut_from_ref, reason = "whoever calls it is the only one")]
+    pub(crate) unsafe fn get_mut(&self) -> &mut T {
+        // SAFETY: the same contract.
+        unsafe { &mut *self.0.get() }
+    }
+
+    /// # Safety
+    ///
     /// Nobody reads or writes meanwhile.
     pub(crate) unsafe fn replace(&self, value: T) -> T {
         // SAFETY: the same contract.
@@ -44,6 +53,8 @@ pub(crate) enum Mistake {
     ClosesUnderCalls,
     /// A slot keeps its generation when it is used again.
     SameGeneration,
+    /// Every call has what its line keeps.
+    SharesWhatIsKept,
 }
 
 impl Mistake {

@@ -67,6 +67,7 @@ const UNSAFE_TESTS: &[&str] = &[
     "benches/src/timestamp.rs",
     // Counts what the engine allocates.
     "tests/public/allocations.rs",
+    "ffi/tests/allocations.rs",
     // Waits for a descriptor, as an event loop does.
     "tests/public/descriptors.rs",
     // Reads a thread's processor time.

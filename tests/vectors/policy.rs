@@ -202,6 +202,9 @@ fn ratio(fields: &mut Fields) -> Result<Result<RetryBudget, Error>, Failure> {
     if let Some(ms) = fields.number("ttl_ms")? {
         budget = budget.ttl(Duration::from_millis(ms));
     }
+    if let Some(slices) = fields.number("slices")? {
+        budget = budget.slices(slices as u32);
+    }
     Ok(budget.build())
 }
 

@@ -35,6 +35,41 @@ struct outcome_gone {};
 using admission = std::variant<lease, replayed, in_progress, scheduled, mismatched, unresolved,
                                outcome_gone>;
 
+namespace detail {
+
+/// Makes answers of what the C header tells.
+struct maker {
+    static admission admitted(const oncegate_engine* engine, const oncegate_admission& told,
+                              const room& in) {
+        switch (told.verdict) {
+            case ONCEGATE_ADMITTED:
+                return lease(engine, told.lease, told.fencing_token, told.attempt, told.how,
+                             told.time_ms);
+            case ONCEGATE_REPLAYED:
+                return replayed{stored(told.outcome, in)};
+            case ONCEGATE_IN_PROGRESS:
+                return in_progress{told.attempt, from_ms(told.time_ms)};
+            case ONCEGATE_SCHEDULED:
+                return scheduled{told.attempt, from_ms(told.time_ms)};
+            case ONCEGATE_MISMATCHED:
+                return mismatched{};
+            case ONCEGATE_UNRESOLVED:
+                return unresolved{};
+            case ONCEGATE_OUTCOME_GONE:
+                return outcome_gone{};
+            default:
+                throw error(ONCEGATE_UNSUPPORTED, "verdict", "the library knows more answers");
+        }
+    }
+
+    static lease taken_up(const oncegate_engine* engine, const oncegate_lease& token,
+                          const oncegate_lease_info& info) {
+        return {engine, token, info.fencing_token, info.attempt, info.how, info.remaining_ms};
+    }
+};
+
+}  // namespace detail
+
 /// Functions for `std::visit`, one for each alternative.
 template <typename... Functions>
 struct overloaded : Functions... {
@@ -43,11 +78,18 @@ struct overloaded : Functions... {
 template <typename... Functions>
 overloaded(Functions...) -> overloaded<Functions...>;
 
-/// The answer to one request of a batch: an admission, or why the request was refused.
+/// The answer to one request of many: an admission, or why the request was refused.
 class answer {
 public:
+    answer(const oncegate_engine* engine, const oncegate_admission& told, const detail::room& in)
+        : told_(error(ONCEGATE_OK)) {
+        if (told.status == ONCEGATE_OK) {
+            told_.emplace<admission>(detail::maker::admitted(engine, told, in));
+        } else {
+            told_.emplace<error>(told.status);
+        }
+    }
     explicit answer(admission&& told) : told_(std::move(told)) {}
-    explicit answer(error refused) : told_(std::move(refused)) {}
 
     bool has_value() const noexcept { return std::holds_alternative<admission>(told_); }
     explicit operator bool() const noexcept { return has_value(); }

@@ -40,7 +40,7 @@ public:
     void close() { detail::call(oncegate_engine_close, std::exchange(handle_, nullptr)); }
 
     /// How many bytes of memory an engine with these options takes. Nothing is opened.
-    static std::uint64_t required_bytes(const options& options) {
+    static std::uint64_t required_bytes(const options& options = {}) {
         const oncegate_options raw = options.filled();
         std::uint64_t bytes = 0;
         detail::call(oncegate_required_bytes, &raw, &bytes);
@@ -74,8 +74,7 @@ public:
         std::vector<answer> answers;
         answers.reserve(told.size());
         for (const oncegate_admission& one : told) {
-            answers.push_back(one.status == ONCEGATE_OK ? answer(admitted(one, room))
-                                                        : answer(error(one.status)));
+            answers.emplace_back(handle(), one, room);
         }
         // Outcomes that found no room are asked for alone.
         begin_options at_once = options;
@@ -92,7 +91,7 @@ public:
     lease take_up(const oncegate_lease& token) {
         oncegate_lease_info info{};
         detail::call(oncegate_lease_take_up, handle(), &token, &info);
-        return {handle(), token, info.fencing_token, info.attempt, info.how, info.remaining_ms};
+        return detail::maker::taken_up(handle(), token, info);
     }
 
     /// The fingerprint of a request under the engine's secret.
@@ -182,31 +181,9 @@ private:
                 function(handle(), what, &options.raw(), &buffer, &one, &told);
             if (status != ONCEGATE_BUFFER_TOO_SMALL) {
                 detail::check(status, told);
-                return admitted(one, room);
+                return detail::maker::admitted(handle(), one, room);
             }
             room.grow(buffer);
-        }
-    }
-
-    admission admitted(const oncegate_admission& told, const detail::room& room) const {
-        switch (told.verdict) {
-            case ONCEGATE_ADMITTED:
-                return lease(handle(), told.lease, told.fencing_token, told.attempt, told.how,
-                             told.time_ms);
-            case ONCEGATE_REPLAYED:
-                return replayed{detail::stored(told.outcome, room)};
-            case ONCEGATE_IN_PROGRESS:
-                return in_progress{told.attempt, detail::from_ms(told.time_ms)};
-            case ONCEGATE_SCHEDULED:
-                return scheduled{told.attempt, detail::from_ms(told.time_ms)};
-            case ONCEGATE_MISMATCHED:
-                return mismatched{};
-            case ONCEGATE_UNRESOLVED:
-                return unresolved{};
-            case ONCEGATE_OUTCOME_GONE:
-                return outcome_gone{};
-            default:
-                throw error(ONCEGATE_UNSUPPORTED, "verdict", "the library knows more answers");
         }
     }
 

@@ -10,6 +10,10 @@
 
 namespace oncegate {
 
+namespace detail {
+struct maker;
+}
+
 /// The attempt is the holder's: he runs the request, and ends the lease. One that goes out of scope
 /// is abandoned, so that the next caller gets the request at once; that is so when an exception
 /// passes, too. It does not own its engine: when that is closed first, the lease lapses.
@@ -97,7 +101,7 @@ public:
     const oncegate_lease& token() const noexcept { return token_; }
 
 private:
-    friend class engine;
+    friend struct detail::maker;
 
     lease(const oncegate_engine* engine, const oncegate_lease& token, std::uint64_t fencing_token,
           std::uint32_t attempt, std::uint32_t how, std::uint64_t lasts_ms) noexcept

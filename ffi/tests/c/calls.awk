@@ -34,7 +34,7 @@ function take(text,   open, list, count, i, at) {
     pointers = 0; fills = ""; calls = ""; table = ""
     for (i = 1; i < count; i++) one(parameter[i])
     printf "static const struct parameter parameters_%s[] = {\n%s", name, table
-    print  "    {NULL, 0, 0, 0, 0, 0}};"
+    print  "    {NULL, 0, 0, 0, 0, 0, 0}};"
     printf "static void fill_%s(struct world *w, void **arguments) {\n", name
     print  "    (void)w;\n    (void)arguments;"
     printf "%s}\n", fills
@@ -63,9 +63,10 @@ function one(text,   its, type, base) {
     fills = fills sprintf("    arguments[%d] = %s;\n", pointers, value(type, base, its))
     calls = calls "(" type ")arguments[" pointers "],\n        "
     known[name, its] = 1
-    table = table sprintf("    {\"%s\", %d, %d, %d, sizeof(%s), ALIGNMENT(%s)},\n", its,
+    table = table sprintf("    {\"%s\", %d, %d, %d, %d, sizeof(%s), ALIGNMENT(%s)},\n", its,
                           type !~ /\*\*/ && (base in handle), (name, its) in nullable,
-                          (base in grows), measured(type, base), measured(type, base))
+                          (base in grows), type !~ /^const/, measured(type, base),
+                          measured(type, base))
     pointers++
 }
 
@@ -81,8 +82,11 @@ function value(type, base, its,   member) {
     if (base in handle) return type ~ /\*\*/ ? "(void *)&w->" member "_out" : "w->" member
     if (base == "oncegate_bytes" && type !~ /const/) return "&w->bytes_out[" pointers "]"
     if (base ~ /^oncegate_/) return "(void *)&w->" member
-    if (base == "uint8_t") return "w->uint8_out[" pointers "]"
-    if (base ~ /^(uint64_t|uint32_t|size_t)$/) {
+    if (base ~ /^(uint8_t|char)$/) {
+        sub(/_t$/, "", member)
+        return "w->" member "_out[" pointers "]"
+    }
+    if (base ~ /^(uint64_t|uint32_t|int32_t|size_t)$/) {
         sub(/_t$/, "", member)
         return "&w->" member "_out[" pointers "]"
     }

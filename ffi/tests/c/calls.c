@@ -77,6 +77,61 @@ static void wrong_sizes(const struct function *function) {
     }
 }
 
+/* One call in which a structure that grows is a block of `size` bytes: what the caller knows of it,
+ * and zeros beyond, the last of which becomes `last`. */
+static oncegate_status call_grown(const struct function *function, size_t at, size_t size,
+                                  unsigned char last) {
+    const struct parameter *parameter = &function->parameters[at];
+    unsigned char *block = calloc(1, size);
+    oncegate_status status;
+    CHECK(block != NULL);
+    prepare(function);
+    memcpy(block, trial.arguments[at], size < parameter->size ? size : parameter->size);
+    memcpy(block, &size, sizeof size);
+    if (last != 0) {
+        block[size - 1] = last;
+    }
+    trial.arguments[at] = block;
+    status = call(function, &trial.error);
+    CHECK(memcmp(block, &size, sizeof size) == 0);
+    free(block);
+    drop_world(&trial.world);
+    return status;
+}
+
+/* Callers of another age: each size from some smallest one on is good, also those that are larger
+ * than the library knows, if what it does not know is zero. Blocks end where they end, for valgrind
+ * and the address sanitizer. */
+static void grown_arguments(const struct function *function) {
+    size_t at, size;
+    for (at = 0; at < function->count; at++) {
+        const struct parameter *parameter = &function->parameters[at];
+        size_t least = 0;
+        if (!parameter->grows) {
+            continue;
+        }
+        for (size = 8; size <= parameter->size + 32; size += 8) {
+            const oncegate_status status = call_grown(function, at, size, 0);
+            if (least == 0 && status != ONCEGATE_BAD_SIZE) {
+                least = size;
+            }
+            if (least != 0 && is_of_boundary(status)) {
+                FAIL("%s: %s of %zu bytes was refused: %" PRId32 " (%s)", function->name,
+                     parameter->name, size, status, trial.error.message);
+            }
+        }
+        /* Something can have been added since the first version, and the first had something. */
+        CHECK(least >= 16 && least <= parameter->size);
+        for (size = parameter->size + 8; size <= parameter->size + 32; size += 8) {
+            const oncegate_status status = call_grown(function, at, size, 1);
+            if (parameter->is_output ? is_of_boundary(status) : status != ONCEGATE_BAD_SIZE) {
+                FAIL("%s: %s with what nobody knows: %" PRId32, function->name, parameter->name,
+                     status);
+            }
+        }
+    }
+}
+
 /* A handle was closed, has the magic number of another kind, or was never one. */
 static void wrong_handles(const struct function *function) {
     size_t at;
@@ -116,6 +171,7 @@ int main(void) {
         null_arguments(&functions[at]);
         unaligned_arguments(&functions[at]);
         wrong_sizes(&functions[at]);
+        grown_arguments(&functions[at]);
         wrong_handles(&functions[at]);
     }
     printf("%d functions\n", (int)FUNCTIONS);

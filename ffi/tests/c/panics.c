@@ -58,7 +58,9 @@ static void panics_in_the_call(const struct function *function, oncegate_engine 
                   function->parameters[0].name);
     CHECK(begin(other, function->name, &admission) == ONCEGATE_ADMITTED);
     OK(oncegate_lease_abandon(other, &admission.lease, &failed));
-    /* Twice: closing works, and it is over then. */
+    /* Closing works, once. */
+    OK(oncegate_waits_close(trial.world.waits, &failed));
+    REFUSED(ONCEGATE_BAD_HANDLE, "waits", oncegate_waits_close(trial.world.waits, &failed));
     OK(oncegate_engine_close(trial.world.engine, &failed));
     REFUSED(ONCEGATE_BAD_HANDLE, "engine", oncegate_engine_close(trial.world.engine, &failed));
 }

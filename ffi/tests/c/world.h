@@ -20,36 +20,60 @@ enum { MOST_PARAMETERS = 12, MEMORY = 1024 };
 #define WITH_count 1
 #define WITH_delay_ms 0
 #define WITH_duration_ms 1000
+#define WITH_http_status 200
+#define WITH_id 1
 #define WITH_kind ONCEGATE_FAILURE_TERMINAL
+#define WITH_limit 1
+#define WITH_load 0.5
+#define WITH_max_in_flight 1
+#define WITH_past_capacity 1
+#define WITH_policy ONCEGATE_OUTCOMES_IETF
 #define WITH_resolution ONCEGATE_RESOLVED_RUN_AGAIN
 #define WITH_scope_kind ONCEGATE_SCOPE_NAMED
+#define WITH_seed 1
 #define WITH_slots 16
 #define WITH_status ONCEGATE_FULL
+#define WITH_timeout_ms 0
+#define WITH_user_data 1
 #define WITH_version ONCEGATE_ABI_VERSION
 
 struct world {
     oncegate_engine *engine;
     oncegate_engine *engine_out;
+    oncegate_waits *waits;
+    oncegate_waits *waits_out;
     /* Forty bytes: a name, a secret, and metadata that ends too early. */
     oncegate_bytes bytes;
     oncegate_admission admission;
     oncegate_begin_options begin_options;
+    oncegate_budget budget;
     oncegate_buffer buffer;
+    oncegate_completion completion;
     oncegate_event event;
     oncegate_hashed hashed;
+    oncegate_layout layout;
     oncegate_lease lease;
     oncegate_lease_info lease_info;
+    oncegate_letter letter;
+    oncegate_letter_filter letter_filter;
+    oncegate_letter_id letter_id;
     oncegate_options options;
     oncegate_outcome outcome;
+    oncegate_past_attempt past_attempt;
     oncegate_quota quota;
     oncegate_request request;
+    oncegate_retry_policy retry_policy;
     oncegate_stats stats;
+    oncegate_step step;
+    oncegate_stored_outcome stored_outcome;
     oncegate_swept swept;
     oncegate_bytes bytes_out[MOST_PARAMETERS];
     uint64_t uint64_out[MOST_PARAMETERS];
     uint32_t uint32_out[MOST_PARAMETERS];
+    int32_t int32_out[MOST_PARAMETERS];
     size_t size_out[MOST_PARAMETERS];
     uint8_t uint8_out[MOST_PARAMETERS][32];
+    char char_out[MOST_PARAMETERS][32];
     uint8_t memory[MEMORY];
 };
 
@@ -61,6 +85,8 @@ struct parameter {
     int is_nullable;
     /* It begins with its size. */
     int grows;
+    /* It is written. */
+    int is_output;
     size_t size;
     size_t alignment;
 };
@@ -84,26 +110,36 @@ static void make_world(struct world *world) {
     memset(world, 0xa5, sizeof *world);
     world->engine = open_tiny();
     CHECK(begin(world->engine, "held", &admission) == ONCEGATE_ADMITTED);
+    OK(oncegate_waits_open(world->engine, &world->waits, &failed));
     world->engine_out = UNTOUCHED;
+    world->waits_out = UNTOUCHED;
     world->bytes = oncegate_text(forty_bytes);
     world->begin_options = oncegate_begin_options_init();
     world->buffer.data = world->memory;
     world->buffer.capacity = MEMORY;
+    world->budget = oncegate_budget_init();
     memset(&world->hashed, 0, sizeof world->hashed);
     world->hashed.scope = oncegate_text("acme");
     world->lease = admission.lease;
+    world->letter_filter = oncegate_letter_filter_init();
+    memset(&world->letter_id, 0, sizeof world->letter_id);
     world->options = tiny_options();
     world->outcome = oncegate_outcome_init();
     memset(&world->quota, 0, sizeof world->quota);
     world->request = request_of("new");
+    world->retry_policy = oncegate_retry_policy_init();
     world->stats.struct_size = sizeof world->stats;
 }
 
-static void drop_world(struct world *world) {
+static MAYBE void drop_world(struct world *world) {
+    if (world->waits_out != UNTOUCHED) {
+        OK(oncegate_waits_close(world->waits_out, &failed));
+    }
     if (world->engine_out != UNTOUCHED) {
         OK(oncegate_engine_close(world->engine_out, &failed));
     }
-    /* Closed by the call, where that was its purpose. */
+    /* One of them is closed already, where that was what the call was for. */
+    (void)oncegate_waits_close(world->waits, NULL);
     (void)oncegate_engine_close(world->engine, NULL);
 }
 

@@ -7,7 +7,8 @@ fn opened(adaptive: &RawAdaptive) -> Result<Opened, Refused> {
     Opened::try_with(|options| options.adaptive = adaptive)
 }
 
-/// Goal: every setting that is out of its range is refused by its name when the engine is opened.
+/// Goal: every setting that is out of its range is refused by its name, when an engine is opened
+/// and when its memory is counted.
 /// Method: one setting at a time; `ONCEGATE_ZERO` and its like where zero itself is no value.
 #[test]
 fn settings_have_limits() {
@@ -31,6 +32,10 @@ fn settings_have_limits() {
         set(&mut adaptive);
         let refused = opened(&adaptive).err().expect(field);
         assert_eq!(refused.is(), (ONCEGATE_INVALID_CONFIG, field));
+        let (mut options, mut bytes): (RawOptions, u64) = (blank(), 0);
+        options.adaptive = &raw const adaptive;
+        let counted = call!(oncegate_required_bytes(&raw const options, &raw mut bytes));
+        assert_eq!(counted, Err(refused));
     }
     let mut adaptive: RawAdaptive = blank();
     (adaptive.lag_target_ms, adaptive.ready_target) = (ONCEGATE_ZERO, ONCEGATE_ZERO);

@@ -418,6 +418,8 @@ fn many_at_a_time() {
     let made = &raw mut count;
     assert_eq!(call!(oncegate_letters_redrive(engine, null(), usize::MAX, made)), Ok(()));
     assert_eq!((count, all(&yard.header).letters.len()), (1, 0));
+    let stats = yard.header.stats();
+    assert_eq!((stats.redriven, stats.discarded), (4, 2));
 }
 
 /// Goal: `NULL` in each position is refused by its name, where it may not be; so is a page without

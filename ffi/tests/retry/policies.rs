@@ -120,6 +120,7 @@ fn backoffs_without_jitter() {
         (policy.backoff, policy.initial_ms) = (ONCEGATE_BACKOFF_CONSTANT, 70);
     });
     assert_eq!(delays(constant), [70, 70]);
+    assert_eq!(delays(RawRetryPolicy { max_ms: 60, ..constant }), [60, 60]);
     let listed = [0, 500_000, 30];
     let list = policy(|policy| {
         (policy.backoff, policy.max_attempts) = (ONCEGATE_BACKOFF_LIST, 6);

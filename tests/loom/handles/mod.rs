@@ -2,8 +2,9 @@
 //!
 //! Threads: two, or three. Bound: three preemptions. Sizes: one slot with two lines of counts, or
 //! one. Property: whoever is inside a call finds what the handle stands for, and nobody else does;
-//! it is given up once, after the last call; a handle of the one before is refused. Left out: the
-//! registry of slots, which only finds them, and forks.
+//! it is given up once, after the last call; a handle of the one before is refused. What a line
+//! keeps is one call's at a time, and comes to the next as it was left. Left out: the registry of
+//! slots, which only finds them, and forks.
 
 #[path = "../../../ffi/src/slot.rs"]
 mod slot;
@@ -19,7 +20,7 @@ use loom::sync::atomic::{AtomicBool, Ordering};
 #[cfg(not(oncegate_loom))]
 use std::sync::atomic::{AtomicBool, Ordering};
 
-type Two = Slot<Arc<AtomicBool>, 2>;
+type Two = Slot<Arc<AtomicBool>, u64, 2>;
 
 /// A slot with something in it that is marked when it is closed.
 fn filled() -> (Arc<Two>, Arc<AtomicBool>, u64) {
@@ -129,4 +130,45 @@ fn an_old_handle_is_refused() {
 #[test]
 fn broken_same_generation() {
     sync::Mistake::SameGeneration.must_fail(|| bounded(3, old_handle_and_a_new_one));
+}
+
+/// Two calls in a row on one line, each of which adds to what the line keeps, if it has it.
+fn two_in_a_row(slot: &Two, generation: u64, each: u64) -> u64 {
+    let mut added = 0;
+    for _ in 0..2 {
+        let Ok(mut call) = slot.enter(generation, 0) else { continue };
+        let (_, kept) = call.with_kept();
+        if let Some(kept) = kept {
+            let before = *kept;
+            thread::yield_now();
+            assert_eq!(*kept, before, "another call has it, too");
+            *kept += each;
+            added += each;
+        }
+    }
+    added
+}
+
+fn calls_that_share_a_line() {
+    let (slot, _, generation) = filled();
+    let (one, two) = (Arc::clone(&slot), Arc::clone(&slot));
+    let added =
+        race(move || two_in_a_row(&one, generation, 1), move || two_in_a_row(&two, generation, 10));
+    let mut call = slot.enter(generation, 0).unwrap_or_else(|why| panic!("{why:?}"));
+    let (_, kept) = call.with_kept();
+    assert_eq!(kept.map(|kept| *kept), Some(added.0 + added.1), "whoever is alone has it");
+}
+
+/// Goal: what a line keeps for its calls is one call's at a time, and nothing written to it is
+/// lost. Method: two threads that call twice each, on one line.
+#[test]
+fn what_a_line_keeps_is_one_calls() {
+    bounded(3, calls_that_share_a_line);
+}
+
+/// Goal: the model bites. Method: every call has it.
+#[cfg(oncegate_loom)]
+#[test]
+fn broken_shares_what_is_kept() {
+    sync::Mistake::SharesWhatIsKept.must_fail(|| bounded(3, calls_that_share_a_line));
 }

@@ -32,6 +32,19 @@ impl<T> Cell<T> {
     /// # Safety
     ///
     /// As for the shipped one.
+    #[allow(clippy::mut_from_ref, reason = "whoever calls it is the only one")]
+    pub(crate) unsafe fn get_mut(&self) -> &mut T {
+        #[cfg(oncegate_loom)]
+        let at = self.0.with_mut(|at| at);
+        #[cfg(not(oncegate_loom))]
+        let at = self.0.get();
+        // SAFETY: the same contract.
+        unsafe { &mut *at }
+    }
+
+    /// # Safety
+    ///
+    /// As for the shipped one.
     pub(crate) unsafe fn replace(&self, value: T) -> T {
         #[cfg(oncegate_loom)]
         let at = self.0.with_mut(|at| at);
@@ -53,6 +66,7 @@ pub(crate) enum Mistake {
     LooksBeforeItCounts,
     ClosesUnderCalls,
     SameGeneration,
+    SharesWhatIsKept,
 }
 
 std::thread_local! {

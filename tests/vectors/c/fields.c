@@ -133,7 +133,9 @@ int take_bytes(run *r, json_t *object, const char *name, oncegate_bytes *bytes) 
 
 void finish(run *r, json_t *object, const char *what) {
     void *left = json_object_iter(object);
-    if (left != NULL) fail(r, "%s: nothing is known of `%s` here", what, json_object_iter_key(left));
+    if (left != NULL) {
+        fail(r, "%s: nothing is known of `%s` here", what, json_object_iter_key(left));
+    }
 }
 
 void same_number(run *r, json_t *expect, const char *name, uint64_t found) {

@@ -132,6 +132,7 @@ static void read_budget(run *r, json_t *given, oncegate_budget *budget) {
     budget->ratio = real(r, given, "ratio");
     budget->min_per_second = number(r, given, "min_per_second");
     budget->ttl_ms = number(r, given, "ttl_ms");
+    budget->slices = number(r, given, "slices");
     budget->share = real(r, given, "share");
     budget->min_retries = number(r, given, "min_retries");
     finish(r, given, "budget");

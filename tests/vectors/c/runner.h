@@ -119,6 +119,10 @@ oncegate_status step_preview(run *r, json_t *step, json_t *expect);
 oncegate_status step_set_operation(run *r, json_t *step);
 oncegate_status step_set_budget(run *r, json_t *step);
 
+/* retries.c: attempts that are left to the engine. */
+oncegate_status step_retry_later(run *r, json_t *step, json_t *expect);
+oncegate_status step_next_attempt(run *r, json_t *step, json_t *expect);
+
 /* steps.c: the other steps. */
 oncegate_status do_step(run *r, const char *op, json_t *step, json_t *expect);
 

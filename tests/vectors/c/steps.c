@@ -186,6 +186,8 @@ oncegate_status do_step(run *r, const char *op, json_t *step, json_t *expect) {
     if (strcmp(op, "take_up") == 0) return step_take_up(r, step, expect);
     if (strcmp(op, "resolve") == 0) return step_resolve(r, step);
     if (strcmp(op, "fingerprint") == 0) return step_fingerprint(r, step, expect);
+    if (strcmp(op, "retry_later") == 0) return step_retry_later(r, step, expect);
+    if (strcmp(op, "next_attempt") == 0) return step_next_attempt(r, step, expect);
     if (strcmp(op, "preview") == 0) return step_preview(r, step, expect);
     if (strcmp(op, "set_operation") == 0) return step_set_operation(r, step);
     if (strcmp(op, "set_budget") == 0) return step_set_budget(r, step);

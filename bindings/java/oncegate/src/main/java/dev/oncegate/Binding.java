@@ -18,6 +18,9 @@ interface Binding {
     /** Copies bytes that the library has for ever. */
     byte[] read(long address, int length);
 
+    /** Copies a zero-terminated string that the library has for ever. */
+    String text(long address);
+
     /** Calls a function; each argument is one of its parameters, see {@link Export}. */
     int call(Export export, long... arguments);
 

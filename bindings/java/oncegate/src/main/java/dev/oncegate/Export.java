@@ -10,6 +10,7 @@ import java.util.Locale;
  */
 enum Export {
     CHECK_ABI("ip"),
+    LAYOUTS("pppp"),
     STATUS_DESCRIBE("ipppp"),
     METADATA_NEXT("bpppp"),
     ENGINE_OPEN("ppp"),

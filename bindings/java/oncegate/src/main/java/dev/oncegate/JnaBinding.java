@@ -35,6 +35,11 @@ final class JnaBinding implements Binding {
     }
 
     @Override
+    public String text(long address) {
+        return new Pointer(address).getString(0);
+    }
+
+    @Override
     public int call(Export export, long... arguments) {
         Object[] boxed = new Object[arguments.length];
         for (int i = 0; i < arguments.length; i++) {

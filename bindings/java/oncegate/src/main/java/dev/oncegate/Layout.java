@@ -3,7 +3,7 @@ package dev.oncegate;
 /**
  * Where the fields of the header's structures lie, on platforms with 64-bit pointers.
  *
- * <p>Each nested class is one structure, with its size; {@link Library} compares them with what
+ * <p>Each nested class is one structure, with its size; {@link Layouts} compares them with what
  * the library itself says of its structures.
  */
 final class Layout {
@@ -168,8 +168,7 @@ final class Layout {
         static final int JITTER_SEED = 312;
         static final int RETRY_POLICY = 320;
         static final int ADAPTIVE = 328;
-        static final int RECONCILE = 336;
-        static final int SIZE = 344;
+        static final int SIZE = 336;
     }
 
     /** {@code oncegate_hashed}. */

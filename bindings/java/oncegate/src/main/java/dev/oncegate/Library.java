@@ -96,6 +96,9 @@ final class Library {
         if (Integer.compareUnsigned(version, ABI_VERSION) < 0) {
             throw new IOException("its ABI version is " + version + "; needed: " + ABI_VERSION);
         }
+        Layouts layouts = Layouts.of(binding);
+        layouts.check(Layout.class);
+        layouts.check(RetryLayout.class);
         return binding;
     }
 

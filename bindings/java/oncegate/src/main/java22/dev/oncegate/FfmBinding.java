@@ -57,6 +57,11 @@ final class FfmBinding implements Binding {
     }
 
     @Override
+    public String text(long address) {
+        return MemorySegment.ofAddress(address).reinterpret(Long.MAX_VALUE).getString(0);
+    }
+
+    @Override
     public int call(Export export, long... arguments) {
         // Racy, and harmless: a handle is immutable, and any of several is as good.
         MethodHandle handle = functions[export.ordinal()];

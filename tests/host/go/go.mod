@@ -1,0 +1,7 @@
+module github.com/oncegate/oncegate/tests/host
+
+go 1.24
+
+require github.com/oncegate/oncegate/bindings/go v0.0.0
+
+replace github.com/oncegate/oncegate/bindings/go => ../../../bindings/go
