@@ -19,8 +19,8 @@
 //! says, for the length of the call; what is read is written by nobody meanwhile, and what is
 //! written is touched by nobody else. Sizes and counts say how much there is. All else is checked.
 //!
-//! Unsafe code stands in `raw`, which follows the caller's pointers, in `handles`, `forked`, `entry`,
-//! and where a structure of the header is looked at.
+//! Unsafe code stands in `raw`, which follows the caller's pointers, in `handles`, in `forked`, in
+//! `entry`, and where a structure of the header is looked at.
 
 #![allow(clippy::missing_safety_doc, reason = "said above, once for all functions of the header")]
 

@@ -69,6 +69,7 @@ fn an_answer_may_come_later() {
     assert_eq!(next.attempt(), 2);
     next.fail(Failure::unknown()).expect("holds the lease");
     assert_eq!(settle(again, Reconciled::RunAgain), not_found, "another attempt's doubt");
+    engine.resolve(&request("again"), Resolution::Succeeded(done("it did"))).expect("in doubt");
     let resolved = asked(&engine, "resolved");
     engine.resolve(&request("resolved"), Resolution::RunAgain).expect("in doubt");
     assert_eq!(settle(resolved, Reconciled::Succeeded(done("late"))), not_found);

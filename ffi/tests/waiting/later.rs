@@ -80,7 +80,7 @@ fn a_hint_sets_the_time() {
     }
 }
 
-/// Goal: why an attempt failed decides what the next one costs, and a spent budget ends the retries.
+/// Goal: why an attempt failed decides what the next one costs, and a spent budget ends it.
 /// Method: ten tokens, and errors of each kind with a price of its own, until there are none.
 #[test]
 fn the_kind_of_an_error_has_its_price() {

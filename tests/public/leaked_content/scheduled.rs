@@ -113,7 +113,9 @@ fn hooks(engine: &Engine, shown: &mut Shown) {
     let told = Arc::new(Mutex::new(Vec::new()));
     let list = Arc::clone(&told);
     let hooked = engine.set_reconciler(move |record| {
-        list.lock().expect("nobody panics").push(format!("{record:?} {record:#?}"));
+        list.lock()
+            .expect("nobody panics")
+            .push(format!("{record:?} {record:#?} {:?}", record.doubt));
         Reconciled::Succeeded(Outcome::new(200, CANARY))
     });
     hooked.expect("set");
@@ -124,7 +126,7 @@ fn hooks(engine: &Engine, shown: &mut Shown) {
     shown.texts.append(&mut told.lock().expect("nobody panics"));
     shown.debug(&Reconciled::Succeeded(Outcome::new(200, CANARY)));
     // What only hooks and callbacks are given.
-    shown.types.extend(["Unresolved", "LapsedAttempt", "EngineEvent"]);
+    shown.types.extend(["Unresolved", "DoubtId", "LapsedAttempt", "EngineEvent"]);
 }
 
 fn budgets(shown: &mut Shown) {
