@@ -1301,8 +1301,9 @@ oncegate_status oncegate_next_attempt(const struct oncegate_engine *engine,
 
 // Hands out at most `most` attempts that are due, waiting for the first for at most `timeout_ms`.
 //
-// As `oncegate_next_attempt`; `attempts` has room for `most`, which is not zero. As many are handed
-// out as surely find room in the buffer: with room for several of the longest, that is several.
+// As `oncegate_next_attempt`; `attempts` has room for `most`, which is not zero. As many are
+// handed out as surely find room in the buffer: with room for several of the longest, that is
+// several.
 oncegate_status oncegate_next_attempts(const struct oncegate_engine *engine,
                                        size_t most,
                                        uint64_t timeout_ms,
@@ -1600,9 +1601,9 @@ oncegate_status oncegate_retry_later(const struct oncegate_engine *engine,
 // Reads the value of the header `Retry-After` of HTTP, seconds or a date, for the `hint` of an
 // attempt's error.
 //
-// `unix_time_ms` is the wall time since 1970, for a date; one that has passed means now. `*hint` is
-// `ONCEGATE_HINT_AFTER`, with the time in `*after_ms`, or `ONCEGATE_HINT_NONE` where the value is
-// neither. Any thread may call it.
+// `unix_time_ms` is the wall time since 1970, for a date; one that has passed means now. `*hint`
+// is `ONCEGATE_HINT_AFTER`, with the time in `*after_ms`, or `ONCEGATE_HINT_NONE` where the value
+// is neither. Any thread may call it.
 oncegate_status oncegate_hint_retry_after(struct oncegate_bytes value,
                                           uint64_t unix_time_ms,
                                           uint32_t *hint,
@@ -1772,9 +1773,10 @@ oncegate_status oncegate_backoff_preview(const struct oncegate_retry_policy *pol
 // `reconcile`.
 //
 // Looks at no more than `limit` records first; never blocks. A question comes again, by the same
-// `id`, as long as it is not answered, after a second, two, four and so on, at most five minutes; 1,024 are kept in
-// mind, the newest. Operations and contexts are written into `buffer`; what finds no room stays,
-// and where that is the first it is `ONCEGATE_BUFFER_TOO_SMALL`, with the size in
+// `id`, as long as it is not answered, after a second, two, four and so on, at most five minutes;
+// 1,024 are kept in mind, the newest. Operations and contexts are written into `buffer`; what
+// finds no room stays, and where that is the first it is `ONCEGATE_BUFFER_TOO_SMALL`, with the
+// size in
 // `buffer->needed`. `ONCEGATE_BAD_VALUE`: the engine was opened without. Any thread may call it.
 oncegate_status oncegate_reconcile_poll(const struct oncegate_engine *engine,
                                         size_t limit,

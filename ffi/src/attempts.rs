@@ -70,8 +70,9 @@ pub unsafe extern "C" fn oncegate_next_attempt(
 
 /// Hands out at most `most` attempts that are due, waiting for the first for at most `timeout_ms`.
 ///
-/// As `oncegate_next_attempt`; `attempts` has room for `most`, which is not zero. As many are handed
-/// out as surely find room in the buffer: with room for several of the longest, that is several.
+/// As `oncegate_next_attempt`; `attempts` has room for `most`, which is not zero. As many are
+/// handed out as surely find room in the buffer: with room for several of the longest, that is
+/// several.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn oncegate_next_attempts(
     engine: *const RawEngine,

@@ -126,9 +126,9 @@ pub unsafe extern "C" fn oncegate_retry_later(
 /// Reads the value of the header `Retry-After` of HTTP, seconds or a date, for the `hint` of an
 /// attempt's error.
 ///
-/// `unix_time_ms` is the wall time since 1970, for a date; one that has passed means now. `*hint` is
-/// `ONCEGATE_HINT_AFTER`, with the time in `*after_ms`, or `ONCEGATE_HINT_NONE` where the value is
-/// neither. Any thread may call it.
+/// `unix_time_ms` is the wall time since 1970, for a date; one that has passed means now. `*hint`
+/// is `ONCEGATE_HINT_AFTER`, with the time in `*after_ms`, or `ONCEGATE_HINT_NONE` where the value
+/// is neither. Any thread may call it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn oncegate_hint_retry_after(
     value: Bytes,

@@ -50,9 +50,10 @@ unsafe impl Plain for Question {}
 /// `reconcile`.
 ///
 /// Looks at no more than `limit` records first; never blocks. A question comes again, by the same
-/// `id`, as long as it is not answered, after a second, two, four and so on, at most five minutes; 1,024 are kept in
-/// mind, the newest. Operations and contexts are written into `buffer`; what finds no room stays,
-/// and where that is the first it is `ONCEGATE_BUFFER_TOO_SMALL`, with the size in
+/// `id`, as long as it is not answered, after a second, two, four and so on, at most five minutes;
+/// 1,024 are kept in mind, the newest. Operations and contexts are written into `buffer`; what
+/// finds no room stays, and where that is the first it is `ONCEGATE_BUFFER_TOO_SMALL`, with the
+/// size in
 /// `buffer->needed`. `ONCEGATE_BAD_VALUE`: the engine was opened without. Any thread may call it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn oncegate_reconcile_poll(

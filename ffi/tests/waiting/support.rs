@@ -168,10 +168,7 @@ impl Engine {
     }
 
     /// The next attempt within `timeout_ms`, with its operation and its context.
-    pub(crate) fn next(
-        &self,
-        timeout_ms: u64,
-    ) -> Result<Option<(RawAttempt, Vec<u8>, Vec<u8>)>, Refused> {
+    pub(crate) fn next(&self, timeout_ms: u64) -> Result<Option<HandedOut>, Refused> {
         let (mut room, mut attempt) = (Room::new(8_192), RawAttempt::default());
         let (buffer, at, mut found) = (room.raw(), &raw mut attempt, 77);
         // SAFETY: as above.
@@ -282,3 +279,6 @@ pub(crate) fn in_child(child: impl FnOnce() -> i32) {
 pub(crate) fn first_wrong(checks: &[bool]) -> i32 {
     checks.iter().position(|holds| !holds).map_or(0, |at| at as i32 + 1)
 }
+
+/// An attempt, its operation and its context.
+pub(crate) type HandedOut = (RawAttempt, Vec<u8>, Vec<u8>);
