@@ -3,7 +3,7 @@ SHELL := /usr/bin/env bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint unit loom histories schedules sim processes sanitize planted fuzz
-.PHONY: mutants tidy deny msrv instructions bench doc header ffi install-c
+.PHONY: mutants tidy deny msrv instructions bench doc header install-c
 
 # Where rustup puts Cargo, for a shell that does not know it yet.
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
@@ -121,9 +121,6 @@ fuzz: ## Every fuzz target for SECONDS_EACH=20; TARGET= names one; its corpus is
 
 header: ## The C header, made anew from the crate
 	UPDATE=1 $(CARGO) test $(LOCKED) -p oncegate-ffi --test header
-
-ffi: ## The C ABI: its tests in C, its examples, its installation, plain, sanitized and in valgrind
-	@scripts/ffi.sh
 
 install-c: ## Install the C library, its headers, pkg-config and CMake files below PREFIX
 	@scripts/setup.sh c

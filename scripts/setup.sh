@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Installs what the project needs, and nothing that is already there.
 #   scripts/setup.sh build   a C linker, make, curl, and Rust
-#   scripts/setup.sh test    the same, with rustfmt, clippy, cargo-deny, cargo-fuzz, cargo-c,
-#                            valgrind, what C and C++ programs are built with, and a Redis server
-#                            to start when it is measured
+#   scripts/setup.sh test    the same, with rustfmt, clippy, cargo-deny, cargo-fuzz, valgrind, what
+#                            C and C++ programs are built with, and a Redis server to start when it
+#                            is measured
 #   scripts/setup.sh bench   a C linker, make, curl, Rust and that server
 #   scripts/setup.sh mutants Rust and cargo-mutants
 #   scripts/setup.sh c       a C linker, make, curl, Rust and cargo-c, which installs the C library
@@ -142,7 +142,8 @@ fuzz() {
 # It has Cargo itself inside: one of its programs is enough, and it need not be quick.
 cargo_c() {
   [ "$(cargo-capi --version 2>/dev/null)" = "cargo-c $CARGO_C_VERSION" ] && return
-  CARGO_PROFILE_DEV_DEBUG=none CARGO_INCREMENTAL=0 install_tool cargo-c "$CARGO_C_VERSION" --debug --bin cargo-capi
+  CARGO_PROFILE_DEV_DEBUG=none CARGO_INCREMENTAL=0 \
+    install_tool cargo-c "$CARGO_C_VERSION" --debug --bin cargo-capi
 }
 
 mutants() { tool cargo-mutants "$MUTANTS_VERSION"; }
@@ -150,7 +151,7 @@ mutants() { tool cargo-mutants "$MUTANTS_VERSION"; }
 case "${1:-test}" in
   build) system_packages build; rust ;;
   bench) system_packages bench; rust ;;
-  test) system_packages test; rust; components; deny; fuzz; cargo_c ;;
+  test) system_packages test; rust; components; deny; fuzz ;;
   mutants) system_packages build; rust; mutants ;;
   c) system_packages c; rust; cargo_c ;;
   *) die "usage: scripts/setup.sh [build|bench|test|mutants|c]" ;;

@@ -45,7 +45,8 @@ if(_oncegate_archive AND NOT TARGET oncegate::static)
 endif()
 
 foreach(_oncegate_component IN LISTS oncegate_FIND_COMPONENTS)
-  if(NOT TARGET "oncegate::${_oncegate_component}" AND oncegate_FIND_REQUIRED_${_oncegate_component})
+  if(NOT TARGET "oncegate::${_oncegate_component}"
+      AND oncegate_FIND_REQUIRED_${_oncegate_component})
     set(oncegate_FOUND FALSE)
     set(oncegate_NOT_FOUND_MESSAGE "no library for oncegate::${_oncegate_component}")
   endif()

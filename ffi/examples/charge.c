@@ -46,7 +46,8 @@ static void handle(oncegate_engine *engine, const oncegate_request *request) {
     must(oncegate_begin(engine, request, NULL, &buffer, &admission, &error), &error);
     switch (admission.verdict) {
         case ONCEGATE_ADMITTED: {
-            oncegate_pair header = {oncegate_text("content-type"), oncegate_text("application/json")};
+            oncegate_pair header = {oncegate_text("content-type"),
+                                    oncegate_text("application/json")};
             oncegate_outcome outcome = charge_card(admission.fencing_token, &header);
             must(oncegate_lease_complete(engine, &admission.lease, &outcome, NULL, &error), &error);
             printf("%" PRIu32 ": charged\n", outcome.status);

@@ -26,20 +26,27 @@ pub(crate) const UNSAFE_FILES: &[&str] = &[
 const UNSAFE_BOUNDARY: &[&str] = &[
     // Exports, and a structure that refers to memory of the caller's.
     "ffi/src/adaptive.rs",
+    "ffi/src/attempts.rs",
     "ffi/src/begin.rs",
     "ffi/src/budget.rs",
     "ffi/src/downstream.rs",
+    "ffi/src/drive.rs",
     "ffi/src/engine.rs",
+    "ffi/src/forked.rs",
     "ffi/src/judge.rs",
     "ffi/src/layout.rs",
+    "ffi/src/later.rs",
     "ffi/src/lease.rs",
     "ffi/src/letters.rs",
     "ffi/src/options.rs",
     "ffi/src/outcome.rs",
     "ffi/src/policy.rs",
+    "ffi/src/reconcile.rs",
     "ffi/src/request.rs",
     "ffi/src/steps.rs",
+    "ffi/src/timers.rs",
     "ffi/src/version.rs",
+    "ffi/src/waits.rs",
     // Calls the checks of arguments.
     "ffi/src/entry.rs",
     // A structure that is copied to the caller.
@@ -55,8 +62,18 @@ const UNSAFE_BOUNDARY: &[&str] = &[
 
 /// Tests that call the operating system the way a user's program would, and measurements.
 const UNSAFE_TESTS: &[&str] = &[
-    // Calls the C ABI.
+    // Call the C ABI.
     "ffi/tests/retry/support.rs",
+    "ffi/tests/waiting/attempts.rs",
+    "ffi/tests/waiting/drive.rs",
+    "ffi/tests/waiting/later.rs",
+    "ffi/tests/waiting/questions.rs",
+    "ffi/tests/waiting/refused_waits.rs",
+    "ffi/tests/waiting/set.rs",
+    "ffi/tests/waiting/support.rs",
+    "ffi/tests/waiting/timers.rs",
+    // Locks the ledger of effects.
+    "tests/host/peer/effect.rs",
     // The cell in the slots of handles, whose accesses a model checks.
     "tests/loom/handles/sync.rs",
     // Forks, so that processes inherit a table.

@@ -191,7 +191,8 @@ void requests_say_what_they_are() {
     lease = std::get<oncegate::lease>(engine.begin(keyless));
     CHECK(answers<oncegate::in_progress>(engine, keyless));
     CHECK(answers<oncegate::lease>(
-        engine, oncegate::request(oncegate::scope::unauthenticated(), "import", "key").form("a=1")));
+        engine,
+        oncegate::request(oncegate::scope::unauthenticated(), "import", "key").form("a=1")));
 }
 
 void refusals_are_exceptions() {

@@ -197,9 +197,6 @@ impl Engine {
     }
 }
 
-/// An attempt, its operation and its context.
-pub(crate) type HandedOut = (RawAttempt, Vec<u8>, Vec<u8>);
-
 pub(crate) fn attempt_error(class: &[u8]) -> RawAttemptError {
     let struct_size = size_of::<RawAttemptError>();
     RawAttemptError { struct_size, error_class: bytes(class), ..zeroed() }
@@ -312,3 +309,6 @@ pub(crate) fn in_child(child: impl FnOnce() -> i32) {
 pub(crate) fn first_wrong(checks: &[bool]) -> i32 {
     checks.iter().position(|holds| !holds).map_or(0, |at| at as i32 + 1)
 }
+
+/// An attempt, its operation and its context.
+pub(crate) type HandedOut = (RawAttempt, Vec<u8>, Vec<u8>);
