@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard};
 use oncegate::{EngineEvent, FillEvent};
 
 use crate::convert::millis_up;
+use crate::forked::PerProcess;
 use crate::raw::{Plain, fill_text};
 
 /// The live records reached one of the levels that were asked for.
@@ -38,9 +39,9 @@ pub struct Event {
 // SAFETY: `repr(C)`, numbers and an array of them.
 unsafe impl Plain for Event {}
 
-/// The last events, and how many went before they were read.
-#[derive(Debug, Default)]
-pub(crate) struct Ring(Mutex<Kept>);
+/// The last events, and how many went before they were read. A forked child has its own.
+#[derive(Default)]
+pub(crate) struct Ring(PerProcess<Mutex<Kept>>);
 
 #[derive(Debug, Default)]
 struct Kept {
@@ -115,5 +116,29 @@ mod tests {
         assert_eq!(first.first().map(|event| event.slot), Some(CAPACITY as u64));
         let (rest, lost) = ring.take(usize::MAX);
         assert_eq!((rest.len(), lost), (CAPACITY - 10, 0));
+    }
+
+    /// Goal: a child that shares the engine reads events, whoever held the ring when it was made.
+    /// Method: a fork under the lock; a child that waits for it is ended by an alarm.
+    #[test]
+    fn a_forked_child_has_a_ring_of_its_own() {
+        crate::handles::watch_forks();
+        let ring = Ring::default();
+        ring.push(blank(ONCEGATE_EVENT_STUCK, "the parent's"));
+        let kept = ring.lock();
+        // SAFETY: the child allocates, which the C library allows, takes one lock, and ends.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            // SAFETY: it only sets a timer.
+            unsafe { libc::alarm(10) };
+            let read = ring.take(1).0.len();
+            // SAFETY: nothing of the parent's is run.
+            unsafe { libc::_exit(read as i32) };
+        }
+        drop(kept);
+        let mut status = -1;
+        // SAFETY: the child is this process's, and the status is written.
+        assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+        assert_eq!(status, 0, "it hung, or read its parent's events");
     }
 }

@@ -208,7 +208,7 @@ impl<T, S, const LINES: usize> Call<'_, T, S, LINES> {
         let call: &Self = self;
         // SAFETY: whoever found no call counted on the line has what it keeps until he is no longer
         // counted, and this is the only reference to it: the call is borrowed mutably.
-        let kept = self.alone.then(|| unsafe { call.line.kept.get_mut() });
+        let kept = self.alone.then(|| unsafe { &mut *call.line.kept.place() });
         (call, kept)
     }
 }

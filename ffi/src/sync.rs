@@ -21,13 +21,9 @@ impl<T> Cell<T> {
         unsafe { &*self.0.get() }
     }
 
-    /// # Safety
-    ///
-    /// Nobody else reads or writes for as long as the result is used.
-    #[allow(clippy::mut_from_ref, reason = "whoever calls it is the only one")]
-    pub(crate) unsafe fn get_mut(&self) -> &mut T {
-        // SAFETY: the same contract.
-        unsafe { &mut *self.0.get() }
+    /// Where the value is, for whoever alone reads and writes it.
+    pub(crate) fn place(&self) -> *mut T {
+        self.0.get()
     }
 
     /// # Safety

@@ -29,17 +29,12 @@ impl<T> Cell<T> {
         unsafe { &*at }
     }
 
-    /// # Safety
-    ///
-    /// As for the shipped one.
-    #[allow(clippy::mut_from_ref, reason = "whoever calls it is the only one")]
-    pub(crate) unsafe fn get_mut(&self) -> &mut T {
+    /// Where the value is; a write, to the checker.
+    pub(crate) fn place(&self) -> *mut T {
         #[cfg(oncegate_loom)]
-        let at = self.0.with_mut(|at| at);
+        return self.0.with_mut(|at| at);
         #[cfg(not(oncegate_loom))]
-        let at = self.0.get();
-        // SAFETY: the same contract.
-        unsafe { &mut *at }
+        self.0.get()
     }
 
     /// # Safety

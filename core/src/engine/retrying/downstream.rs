@@ -2,8 +2,6 @@
 
 use super::super::{Engine, Lease, LeaseToken};
 use crate::error::Error;
-#[allow(unused_imports, reason = "links of the documentation")]
-use crate::error::ErrorCode;
 use crate::fingerprint::Fingerprint;
 use crate::retry::{AttemptHeaders, DownstreamKey};
 
@@ -12,8 +10,8 @@ impl Lease<'_> {
     ///
     /// # Errors
     ///
-    /// [`ErrorCode::InvalidOption`]: a name that is empty or longer than 255 bytes.
-    /// [`ErrorCode::Fenced`]: the lease is lost.
+    /// [`ErrorCode::InvalidOption`](crate::ErrorCode::InvalidOption): a name that is empty or
+    /// longer than 255 bytes. [`ErrorCode::Fenced`](crate::ErrorCode::Fenced): the lease is lost.
     ///
     /// ```
     /// use oncegate::{Admission, Engine, Failure, Request, Scope};
@@ -75,7 +73,7 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// As there. [`ErrorCode::Forked`].
+    /// As there. [`ErrorCode::Forked`](crate::ErrorCode::Forked).
     ///
     /// ```
     /// # use oncegate::{Admission, Engine, Request, Scope};
