@@ -111,6 +111,34 @@ pub(crate) const CASES: &[Case] = &[
         ],
         &[("core/Cargo.toml", 2), ("core/Cargo.toml", 5), (LIST, 1), (LIST, 2)],
     ),
+    breaks(
+        "dependency",
+        &[
+            ("go/go.mod", "module a\n\nrequire x.org/a v1\n\nrequire (\n\tx.org/b v1\n)\n"),
+            (
+                "java/pom.xml",
+                "<dependency>\n<groupId>org.a</groupId>\n<artifactId>b</artifactId>\n\
+              </dependency>\n",
+            ),
+            (LIST, "| `org.a:c` | `java` | x |\n"),
+        ],
+        &[("go/go.mod", 3), ("go/go.mod", 6), ("java/pom.xml", 3), (LIST, 1)],
+    ),
+    keeps(
+        "dependency",
+        &[
+            ("go/go.mod", "module a\n\nrequire (\n\tx.org/a v1\n\tx.org/b v1 // indirect\n)\n"),
+            (
+                "java/pom.xml",
+                "<dependencyManagement>\n<dependency>\n<groupId>org.m</groupId>\n\
+              <artifactId>m</artifactId>\n</dependency>\n</dependencyManagement>\n\
+              <dependency>\n<groupId>org.a</groupId>\n<artifactId>b</artifactId>\n\
+              <exclusions>\n<groupId>org.e</groupId>\n<artifactId>e</artifactId>\n\
+              </exclusions>\n</dependency>\n",
+            ),
+            (LIST, "| `x.org/a` | `go` | x |\n| `org.a:b` | `java` | x |\n"),
+        ],
+    ),
     breaks("dependency", &[("Cargo.toml", "[workspace]\n")], &[(LIST, 0)]),
     keeps(
         "dependency",

@@ -16,12 +16,17 @@ fn run(tree: &Tree, report: &mut Report) {
     };
     let listed = rows(list);
     let mut used = Vec::new();
-    for (path, text) in tree.texts().filter(|(path, _)| path.ends_with("Cargo.toml")) {
-        let package = path.trim_end_matches("Cargo.toml").trim_end_matches('/');
-        if package.is_empty() {
+    for (path, text) in tree.texts() {
+        let Some((package, manifest)) = path.rsplit_once('/') else {
             continue; // The workspace only names versions; its packages use them.
-        }
-        for (line, name) in direct(text) {
+        };
+        let direct = match manifest {
+            "Cargo.toml" => crates(text),
+            "go.mod" => modules(text),
+            "pom.xml" => artifacts(text),
+            _ => continue,
+        };
+        for (line, name) in direct {
             if !listed.iter().any(|row| row.name == name && row.packages.contains(&package)) {
                 let message = format!("`{name}` of `{package}` has no line in {LIST}");
                 report.add(path, line, "dependency", message);
@@ -62,7 +67,7 @@ fn rows(list: &str) -> Vec<Row<'_>> {
 }
 
 /// The dependencies that a manifest names, with their lines; crates of this workspace left out.
-fn direct(manifest: &str) -> Vec<(usize, String)> {
+fn crates(manifest: &str) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     let mut inside = false;
     let mut depth = 0_usize;
@@ -85,4 +90,57 @@ fn direct(manifest: &str) -> Vec<(usize, String)> {
     }
     found.retain(|(_, name)| !name.is_empty() && !name.starts_with("oncegate"));
     found
+}
+
+/// The modules that a `go.mod` requires and that its own packages import.
+fn modules(manifest: &str) -> Vec<(usize, String)> {
+    let mut found = Vec::new();
+    let mut inside = false;
+    for (at, line) in manifest.lines().enumerate() {
+        let line = line.trim();
+        let required = line.strip_prefix("require ").or(inside.then_some(line));
+        inside = (inside || line == "require (") && line != ")";
+        let name = required.and_then(|rest| rest.split(' ').next()).unwrap_or("");
+        if name.contains('/') && !line.ends_with("// indirect") && !name.contains("oncegate") {
+            found.push((at + 1, name.to_owned()));
+        }
+    }
+    found
+}
+
+/// The artifacts that a `pom.xml` depends on, as `group:artifact`. What only names their versions
+/// (`dependencyManagement`) and what keeps some of theirs out (`exclusions`) is left out.
+fn artifacts(manifest: &str) -> Vec<(usize, String)> {
+    let mut found = Vec::new();
+    let (mut managed, mut excluded) = (false, false);
+    let mut group = None;
+    for (at, line) in manifest.lines().enumerate() {
+        let line = line.trim();
+        match line {
+            "<dependencyManagement>" => managed = true,
+            "</dependencyManagement>" => managed = false,
+            "<exclusions>" => excluded = true,
+            "</exclusions>" => excluded = false,
+            "<dependency>" if !managed => group = Some(""),
+            "</dependency>" => group = None,
+            _ => {}
+        }
+        let Some(of) = &mut group else { continue };
+        if excluded {
+            continue;
+        }
+        *of = element(line, "groupId").unwrap_or(of);
+        if let Some(artifact) = element(line, "artifactId")
+            && *of != "dev.oncegate"
+        {
+            found.push((at + 1, format!("{of}:{artifact}")));
+        }
+    }
+    found
+}
+
+/// What stands between the tags `<name>` and `</name>`, if that is the whole line.
+fn element<'a>(line: &'a str, name: &str) -> Option<&'a str> {
+    let open = line.strip_prefix('<')?.strip_prefix(name)?.strip_prefix('>')?;
+    open.strip_suffix('>')?.strip_suffix(name)?.strip_suffix("</")
 }
