@@ -3,7 +3,7 @@ SHELL := /usr/bin/env bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint unit loom histories schedules sim processes sanitize planted fuzz
-.PHONY: mutants tidy deny msrv instructions bench doc header install-c
+.PHONY: mutants tidy deny msrv instructions bench doc header install-c go go-library
 
 # Where rustup puts Cargo, for a shell that does not know it yet.
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
@@ -126,6 +126,12 @@ install-c: ## Install the C library, its headers, pkg-config and CMake files bel
 	@scripts/setup.sh c
 	$(CARGO) capi install $(LOCKED) --release -p oncegate-ffi --prefix "$(PREFIX)" \
 	  $(if $(LIBDIR),--libdir "$(LIBDIR)") $(if $(DESTDIR),--destdir "$(DESTDIR)")
+
+go: ## The Go module: vet, tests, examples; under -race, cgocheck2 and GOGC=1
+	@scripts/go.sh
+
+go-library: ## The static library for the Go module, where its build finds it
+	@scripts/go.sh library
 
 tidy: ## The house rules that a program can check
 	$(CARGO) test $(LOCKED) -p oncegate-tests --test tidy -- --nocapture

@@ -36,3 +36,22 @@ minimum_rust() {
 older() {
   [ "$1" != "$2" ] && [ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n 1)" = "$1" ]
 }
+
+# Where `scripts/setup.sh test` puts a Go of its own.
+own_go="${CARGO_TARGET_DIR:-target}/toolchains/go"
+
+# has_go: whether there is a Go that the module can be built with; setup.sh's comes into the PATH
+# where no other will do. Go fetches no other version of itself, unless that was asked for.
+has_go() {
+  export GOTOOLCHAIN="${GOTOOLCHAIN:-local}"
+  go_will_do && return
+  [ -x "$own_go/bin/go" ] || return 1
+  PATH="$(cd "$own_go/bin" && pwd):$PATH"
+  go_will_do
+}
+
+go_will_do() {
+  have go || return 1
+  local found; found=$(cd bindings/go && go env GOVERSION 2>/dev/null) || return 1
+  ! older "${found#go}" "$(sed -n 's/^go //p' bindings/go/go.mod)"
+}

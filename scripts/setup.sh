@@ -2,8 +2,9 @@
 # Installs what the project needs, and nothing that is already there.
 #   scripts/setup.sh build   a C linker, make, curl, and Rust
 #   scripts/setup.sh test    the same, with rustfmt, clippy, cargo-deny, cargo-fuzz, valgrind, what
-#                            C and C++ programs are built with, and a Redis server to start when it
-#                            is measured
+#                            C and C++ programs are built with, a Redis server to start when it is
+#                            measured, and Go where ONCEGATE_REQUIRE_ALL=1
+#   scripts/setup.sh go      a C linker, make, curl, Rust, and Go below target/
 #   scripts/setup.sh bench   a C linker, make, curl, Rust and that server
 #   scripts/setup.sh mutants Rust and cargo-mutants
 #   scripts/setup.sh c       a C linker, make, curl, Rust and cargo-c, which installs the C library
@@ -17,6 +18,10 @@ MUTANTS_VERSION=27.1.0
 FUZZ_VERSION=0.13.2
 # The newest that Rust 1.95 builds.
 CARGO_C_VERSION=0.10.24+cargo-0.98.0
+# What the checksum database of Go has for this version of golang.org/toolchain.
+GO_VERSION=1.27.3
+GO_SUM_amd64=h1:r0ub+FnqzZxoWm/dSUOI9DcIqYWn/mNYGFJcv7PyBzs=
+GO_SUM_arm64=h1:VY4gDzfxOrsM17J2qtgZgiAIsWhp7XWK1jMfE3kXV0s=
 PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
 
 may_install() {
@@ -36,6 +41,9 @@ system_packages() {
     have c++ || have g++ || missing+=(g++)
     have valgrind || missing+=(valgrind)
     have cmake || missing+=(cmake)
+  fi
+  if { [ "$1" = test ] || [ "$1" = go ]; } && have apt-get; then
+    ! wants_go || have unzip || missing+=(unzip)
   fi
   if { [ "$1" = test ] || [ "$1" = c ]; } && have apt-get; then
     have pkg-config || missing+=(pkg-config)
@@ -146,13 +154,69 @@ cargo_c() {
     install_tool cargo-c "$CARGO_C_VERSION" --debug --bin cargo-capi
 }
 
+# wants_go: whether a Go has to be fetched. It is 240 MB on the disk, for one suite.
+wants_go() {
+  [ "$(uname -s)" = Linux ] && ! has_go &&
+    { [ "$asked" = go ] || [ "${ONCEGATE_REQUIRE_ALL:-0}" = 1 ]; }
+}
+
+# The toolchain that Go itself would fetch, from the module proxy: the compilers that Debian 12 and
+# Ubuntu 24.04 package (1.19, 1.22) are too old.
+go_toolchain() {
+  if ! wants_go; then
+    has_go || say "no Go, or too old a one: its suite is skipped (scripts/setup.sh go brings one)"
+    return 0
+  fi
+  local machine sum; machine=$(uname -m)
+  case "$machine" in
+    x86_64) machine=amd64 sum=$GO_SUM_amd64 ;;
+    aarch64) machine=arm64 sum=$GO_SUM_arm64 ;;
+    *) die "Go is missing or too old, and its version for $machine is not known here" ;;
+  esac
+  may_install "Go $GO_VERSION (75 MB) below ${CARGO_TARGET_DIR:-target}"
+  local module=golang.org/toolchain@v0.0.1-go$GO_VERSION.linux-$machine
+  local work=${CARGO_TARGET_DIR:-target}/toolchains/fetched
+  rm -rf "$work" "$own_go"
+  mkdir -p "$work"
+  fetch_module "golang.org/toolchain/@v/${module#*@}.zip" "$work/go.zip"
+  (cd "$work" && unzip -q go.zip)
+  local found; found=$(module_sum "$work")
+  [ "$found" = "$sum" ] || die "$module: the checksum is $found, and not $sum"
+  chmod -R u+rwX,go+rX "$work/$module"
+  find "$work/$module/bin" "$work/$module/pkg/tool" -type f -exec chmod 755 {} +
+  mv "$work/$module" "$own_go"
+  rm -rf "$work"
+  has_go || die "Go $GO_VERSION does not run here"
+}
+
+# fetch_module PATH FILE: from the first proxy of GOPROXY that has it.
+fetch_module() {
+  local proxy
+  for proxy in $(printf '%s' "${GOPROXY:-https://proxy.golang.org}" | tr ',|' '  '); do
+    case "$proxy" in
+      *://*) curl -sSfL -o "$2" "${proxy%/}/$1" && return ;;
+    esac
+  done
+  die "no proxy of GOPROXY has $1; install Go from https://go.dev/dl"
+}
+
+# module_sum FOLDER: the checksum of a module that was unpacked there, as go.sum has it.
+module_sum() {
+  local hex
+  hex=$(cd "$1" && find golang.org -type f | LC_ALL=C sort | xargs -d '\n' sha256sum | sha256sum)
+  # shellcheck disable=SC2059 # the format is the bytes
+  printf 'h1:%s\n' "$(printf "$(printf '%s' "${hex%% *}" | sed 's/../\\x&/g')" | base64)"
+}
+
 mutants() { tool cargo-mutants "$MUTANTS_VERSION"; }
 
-case "${1:-test}" in
+asked=${1:-test}
+case "$asked" in
   build) system_packages build; rust ;;
   bench) system_packages bench; rust ;;
-  test) system_packages test; rust; components; deny; fuzz ;;
+  test) system_packages test; rust; components; deny; fuzz; go_toolchain ;;
+  go) system_packages go; rust; go_toolchain ;;
   mutants) system_packages build; rust; mutants ;;
   c) system_packages c; rust; cargo_c ;;
-  *) die "usage: scripts/setup.sh [build|bench|test|mutants|c]" ;;
+  *) die "usage: scripts/setup.sh [build|bench|test|go|mutants|c]" ;;
 esac

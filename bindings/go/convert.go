@@ -12,6 +12,10 @@ import (
 	"unsafe"
 )
 
+// Zero is zero itself, in a field of a [RetryPolicy], a [RetryBudget] or an [Adaptive] where zero
+// means "as by default".
+const Zero = -1
+
 // zeroItself stands for zero in a field of C where zero means "as by default".
 const zeroItself = C.uint64_t(math.MaxUint64)
 
@@ -49,6 +53,31 @@ func (n *numbers) count(field string, value int) C.uint64_t {
 		return 0
 	}
 	return C.uint64_t(value)
+}
+
+// msOrZero is ms where [Zero] is zero itself.
+func (n *numbers) msOrZero(field string, d time.Duration) C.uint64_t {
+	if d == Zero {
+		return zeroItself
+	}
+	return n.ms(field, d)
+}
+
+// countOrZero is count where [Zero] is zero itself.
+func (n *numbers) countOrZero(field string, value int) C.uint64_t {
+	if value == Zero {
+		return zeroItself
+	}
+	return n.count(field, value)
+}
+
+// small is a count that is a uint32_t in C.
+func (n *numbers) small(field string, value int) C.uint32_t {
+	if count := n.count(field, value); uint64(count) <= math.MaxUint32 {
+		return C.uint32_t(count)
+	}
+	n.refuse(field, "found "+strconv.Itoa(value)+"; limit: at most 4294967295")
+	return 0
 }
 
 func millisUp(d time.Duration) uint64 {

@@ -147,6 +147,20 @@ static inline oncegate_pair *og_outcome(oncegate_outcome *outcome, const og_resu
     return made;
 }
 
+/* A policy with its delays, which are no part of it on Go's side. NULL: as the engine has it. */
+static inline const oncegate_retry_policy *og_policy(oncegate_retry_policy *own,
+                                                     const oncegate_retry_policy *given,
+                                                     const uint64_t *delays, size_t count) {
+    if (given == NULL) {
+        return NULL;
+    }
+    *own = *given;
+    own->struct_size = sizeof *own;
+    own->delays_ms = delays;
+    own->delay_count = count;
+    return own;
+}
+
 /* The digests of a request, and its scope among the bytes of all. */
 typedef struct {
     uint64_t payload_digest;

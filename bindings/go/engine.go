@@ -76,6 +76,7 @@ import "C"
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -93,6 +94,11 @@ type Engine struct {
 	mutex  sync.Mutex
 	isOver bool
 	waits  *waitSet
+	due    *dueSet
+	timers *timerSet
+
+	// longest is how much room an attempt may need; zero: not asked yet.
+	longest atomic.Uint64
 }
 
 // defaultLease is the library's: see Options.LeaseDuration.
@@ -129,6 +135,12 @@ func (e *Engine) Close() error {
 	e.isOver = true
 	if e.waits != nil {
 		e.waits.close()
+	}
+	if e.due != nil {
+		e.due.close()
+	}
+	if e.timers != nil {
+		e.timers.close()
 	}
 	var why C.oncegate_error
 	return failure(C.og_close(e.handle, &why), &why)

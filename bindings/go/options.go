@@ -4,23 +4,28 @@ package oncegate
 #include "crossing.h"
 
 #cgo noescape og_open
-static inline oncegate_status og_open(oncegate_options *options, const uint8_t *path,
+static inline oncegate_status og_open(const oncegate_options *given, const uint8_t *path,
                                       size_t path_len, const uint8_t *secret, size_t secret_len,
                                       const uint8_t *retiring, size_t retiring_len,
-                                      const double *levels, size_t level_count, uint64_t *handle,
-                                      uint64_t *bytes, oncegate_error *error) {
+                                      const double *levels, size_t level_count,
+                                      const oncegate_retry_policy *policy, const uint64_t *delays,
+                                      size_t delay_count, const oncegate_adaptive *adaptive,
+                                      uint64_t *handle, uint64_t *bytes, oncegate_error *error) {
     oncegate_engine *engine = NULL;
-    options->struct_size = sizeof *options;
-    options->path = og_bytes(path, path_len);
-    options->secret = og_bytes(secret, secret_len);
-    options->retiring_secret = og_bytes(retiring, retiring_len);
-    options->fill_levels = levels;
-    options->fill_level_count = level_count;
+    oncegate_retry_policy own_policy;
+    // A copy: nothing of Go's may be left where Go keeps it.
+    oncegate_options options = *given;
+    options.struct_size = sizeof options;
+    options.path = og_bytes(path, path_len);
+    options.secret = og_bytes(secret, secret_len);
+    options.retiring_secret = og_bytes(retiring, retiring_len);
+    options.fill_levels = levels;
+    options.fill_level_count = level_count;
+    options.retry_policy = og_policy(&own_policy, policy, delays, delay_count);
+    options.adaptive = adaptive;
     oncegate_status told =
-        bytes != NULL ? oncegate_required_bytes(options, bytes, og_error(error))
-                      : oncegate_engine_open(options, &engine, og_error(error));
-    // Nothing of Go's is left where the caller keeps it.
-    memset(options, 0, sizeof *options);
+        bytes != NULL ? oncegate_required_bytes(&options, bytes, og_error(error))
+                      : oncegate_engine_open(&options, &engine, og_error(error));
     *handle = (uint64_t)(uintptr_t)engine;
     return told;
 }
@@ -104,6 +109,14 @@ type Options struct {
 	StepsLimit int
 	// MaxDeadLetters are kept at a time.
 	MaxDeadLetters int
+	// RetryPolicy says when records are tried again of operations that have no policy of their
+	// own. Default: full jitter below 1 s, 2 s, 4 s and so on, at most 120 s; ten attempts.
+	RetryPolicy *RetryPolicy
+	// Adaptive draws delays out under load; default: never.
+	Adaptive *Adaptive
+	// Reconcile has the engine ask about records of which nobody knows whether they took effect:
+	// see [Engine.Questions].
+	Reconcile bool
 	// JitterSeed repeats the delays of a run, for tests; default: from the system.
 	JitterSeed uint64
 }
@@ -273,6 +286,7 @@ func (o *Options) raw() (C.oncegate_options, error) {
 		steps_limit:             n.count("steps_limit", o.StepsLimit),
 		max_dead_letters:        n.count("max_dead_letters", o.MaxDeadLetters),
 		jitter_seed:             C.uint64_t(o.JitterSeed),
+		reconcile:               flag(o.Reconcile),
 	}
 	n.ms("wait", o.Wait)
 	return raw, n.err
@@ -284,12 +298,21 @@ func (o *Options) open(bytes *C.uint64_t) (C.uint64_t, error) {
 	if err != nil {
 		return 0, err
 	}
+	policy, delays, err := o.RetryPolicy.raw("retry_policy.")
+	if err != nil {
+		return 0, err
+	}
+	adaptive, err := o.Adaptive.raw()
+	if err != nil {
+		return 0, err
+	}
 	var handle C.uint64_t
 	var why C.oncegate_error
 	levels := (*C.double)(unsafe.SliceData(o.FillLevels))
 	status := C.og_open(&raw, textData(o.Path), C.size_t(len(o.Path)), bytesData(o.Secret),
 		C.size_t(len(o.Secret)), bytesData(o.RetiringSecret), C.size_t(len(o.RetiringSecret)),
-		levels, C.size_t(len(o.FillLevels)), &handle, bytes, &why)
+		levels, C.size_t(len(o.FillLevels)), policy, unsafe.SliceData(delays),
+		C.size_t(len(delays)), adaptive, &handle, bytes, &why)
 	return handle, failure(status, &why)
 }
 

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strconv"
 	"time"
+
+	"github.com/oncegate/oncegate/bindings/go"
 )
 
 // fields are those of a JSON object that have not been read yet: each is taken out as it is read,
@@ -107,6 +109,35 @@ func (f fields) size(name string) int {
 
 func (f fields) ms(name string) time.Duration {
 	return time.Duration(f.number(name)) * time.Millisecond
+}
+
+// orZero is a number that is the default where there is none, and zero itself where that is given.
+func orZero[T time.Duration | int | float64](there bool, number T) T {
+	if there && number == 0 {
+		return oncegate.Zero
+	}
+	return number
+}
+
+func (f fields) msOrZero(name string) time.Duration {
+	return orZero(f.has(name), f.ms(name))
+}
+
+func (f fields) sizeOrZero(name string) int {
+	return orZero(f.has(name), f.size(name))
+}
+
+func (f fields) realOrZero(name string) float64 {
+	value, there := f.take(name)
+	if !there {
+		return 0
+	}
+	text, _ := value.(json.Number)
+	number, err := strconv.ParseFloat(text.String(), 64)
+	if err != nil {
+		fail("%s: a number is expected, and not %v", name, value)
+	}
+	return orZero(true, number)
 }
 
 func (f fields) flag(name string) bool {

@@ -94,6 +94,9 @@ func openRun(given fields) *run {
 	if options.JitterSeed == 0 {
 		options.JitterSeed = 1
 	}
+	if given.has("retry_policy") {
+		options.RetryPolicy = readPolicy(given.object("retry_policy"))
+	}
 	given.finish("options")
 	engine, err := oncegate.Open(options)
 	if err != nil {
@@ -186,6 +189,20 @@ func (r *run) do(op string, step, expect fields) error {
 		return err
 	case "take_up":
 		return r.takeUp(step, expect)
+	case "retry_later":
+		return r.retryLater(step, expect)
+	case "next_attempt":
+		return r.nextAttempt(step, expect)
+	case "set_operation":
+		policy := (*oncegate.RetryPolicy)(nil)
+		if step.has("policy") {
+			policy = readPolicy(step.object("policy"))
+		}
+		return r.engine.SetOperation(step.text("operation"), policy, step.size("max_in_flight"))
+	case "set_budget":
+		return r.setBudget(step)
+	case "preview":
+		return preview(step, expect)
 	case "resolve":
 		return r.engine.Resolve(readRequest(step), readResolution(step))
 	case "fingerprint":

@@ -1,0 +1,99 @@
+#!/usr/bin/env bash
+# The Go module on the library: how it is written, its tests, its examples and the page about it.
+# Then the tests once more under the race detector, with every check of what crosses into C, with
+# a collection of garbage wherever there can be one, and with a search for memory that C was given
+# and nobody freed.
+#
+#   scripts/go.sh           the suite
+#   scripts/go.sh library   only builds the library for the module: what `go build` needs
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/lib.sh
+PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
+
+mkdir -p "${CARGO_TARGET_DIR:-target}"
+target=$(cd "${CARGO_TARGET_DIR:-target}" && pwd)
+work=$target/go
+module=$PWD/bindings/go
+
+# library: header and static library, where cgo looks for them.
+library() {
+  local machine; machine=$(uname -m)
+  case "$(uname -s) $machine" in
+    'Linux x86_64') machine=amd64 ;;
+    'Linux aarch64') machine=arm64 ;;
+    *) die "the module brings no flags for $(uname -s) on $machine; docs/go.md says what to do" ;;
+  esac
+  say "the library for Go"
+  cargo build ${LOCKED:-} --release -p oncegate-ffi
+  local archive=$target/release/liboncegate_ffi.a
+  mkdir -p "$module/dist/include" "$module/dist/linux_$machine"
+  put ffi/include/oncegate.h "$module/dist/include/oncegate.h"
+  put "$archive" "$module/dist/linux_$machine/liboncegate.a"
+  printf '%s\n' '/* Made by `make go-library`. Go looks at this file, and not into archives. */' \
+    "#define ONCEGATE_LIBRARY \"$(sha256sum "$archive" | cut -d' ' -f1)\"" > "$work/library.h"
+  put "$work/library.h" "$module/library.h"
+}
+
+# put FROM TO: copies what differs, so that Go builds nothing anew for the same bytes.
+put() {
+  cmp -s "$1" "$2" || cp "$1" "$2"
+}
+
+# run NAME WHAT COMMAND...: runs tests, and keeps what they told.
+run() {
+  local name=$1 what=$2; shift 2
+  say "$what"
+  (cd "$module" && "$@") > "$work/$name.json" ||
+    { failures "$work/$name.json"; die "$what: tests fail"; }
+  passed "$work/$name.json" | grep -q . || die "$what: no test ran"
+}
+
+# passed REPORT: the tests that passed, the parts of one not counted.
+passed() {
+  grep '"Action":"pass"' "$1" | sed -n 's/.*"Test":"\([^"/]*\)".*/\1/p'
+}
+
+# failures REPORT: what the tests that failed printed.
+failures() {
+  local name
+  sed -n '/"Action":"build-output"/s/.*"Output":"\(.*\)"}$/\1/p' "$1" | sed 's/\\n$//' >&2
+  grep '"Action":"fail"' "$1" | sed -n 's/.*"Test":"\([^"]*\)".*/\1/p' | while read -r name; do
+    grep -F "\"Test\":\"$name\"" "$1" | sed -n 's/.*"Output":"\(.*\)"}$/\1/p' | sed 's/\\n$//' >&2
+  done
+  grep -v '"Test":' "$1" | sed -n 's/.*"Output":"\(.*\)"}$/\1/p' | sed 's/\\n$//' >&2
+}
+
+mkdir -p "$work"
+if [ "${1:-}" = library ]; then
+  library
+  exit
+fi
+
+if ! has_go; then
+  wanted=$(sed -n 's/^go //p' bindings/go/go.mod)
+  must_have_run "Go $wanted or newer is not installed"
+  say "SKIPPED: Go $wanted or newer is not installed"
+  note go "SKIPPED: Go $wanted or newer is not installed"
+  exit
+fi
+
+library
+say "gofmt and vet"
+unformatted=$(gofmt -l bindings/go tests/host/go)
+[ -z "$unformatted" ] || die "not as gofmt writes it: $unformatted"
+(cd bindings/go && go vet ./...)
+(cd tests/host/go && go vet ./...)
+
+# Not from the cache: the library may be another one.
+run plain "the tests" go test -json -count=1 ./...
+run race "the tests under the race detector" go test -json -count=1 -race ./...
+run cgocheck "the tests with every check of pointers" \
+  env GOEXPERIMENT=cgocheck2 go test -json -count=1 ./...
+run garbage "the tests with a collection wherever there can be one" \
+  env GOGC=1 GODEBUG=cgocheck=1 go test -json -count=1 ./...
+
+tests=$(passed "$work/plain.json" | grep -vc '^Example' || true)
+examples=$(passed "$work/plain.json" | grep -c '^Example' || true)
+note go "$(go env GOVERSION): gofmt, vet; $tests tests and $examples examples, and again with" \
+  "-race, with GOEXPERIMENT=cgocheck2, and with GOGC=1"
