@@ -293,12 +293,23 @@ func (b *Batch) Verdict(i int) Verdict {
 	return Verdict(b.told[i].verdict)
 }
 
+// Body is that of the outcome of request i, where its verdict is Replayed: the batch's until Reset.
+func (b *Batch) Body(i int) []byte {
+	stored := &b.told[i].outcome
+	return b.buffer[stored.body_offset:][:stored.body_len]
+}
+
 // Outcome is that of request i, where its verdict is Replayed. Its bytes are the batch's until Reset.
-func (b *Batch) Outcome(i int) (outcome Outcome) {
-	if told := &b.told[i]; told.verdict == C.ONCEGATE_REPLAYED {
-		outcome.put(b.buffer, &told.outcome)
+func (b *Batch) Outcome(i int) Outcome {
+	stored := &b.told[i].outcome
+	if b.told[i].verdict != C.ONCEGATE_REPLAYED {
+		return Outcome{}
 	}
-	return outcome
+	return Outcome{
+		Status:   uint16(stored.status),
+		Body:     b.buffer[stored.body_offset:][:stored.body_len:stored.body_len],
+		Metadata: metadataOf(b.buffer, stored),
+	}
 }
 
 // Answer is the answer to request i, or why it was not looked at. The bytes of an outcome are the
