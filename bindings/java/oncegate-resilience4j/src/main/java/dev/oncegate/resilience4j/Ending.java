@@ -14,6 +14,9 @@ public final class Ending {
     private static final Ending FAILED = new Ending(Kind.FAILED, null, null, null);
     private static final Ending BURIED = new Ending(Kind.BURIED, null, null, new byte[0]);
 
+    /** The longest class of an error in the history of a record. */
+    private static final int HISTORY = 32;
+
     private final Kind kind;
     private final Outcome outcome;
     private final String operation;
@@ -96,10 +99,20 @@ public final class Ending {
             case FAILED -> lease.fail(Failure.terminal(left));
             case COMPLETED -> lease.complete(outcome);
             case BURIED -> lease.retryLater(
-                    AttemptError.transientError(errorClass).terminal().outcome(left),
+                    AttemptError.transientError(inHistory(errorClass)).terminal().outcome(left),
                     operation == null ? ownOperation : operation, context);
             default -> throw new AssertionError(kind);
         }
+    }
+
+    /** The last part of a name, as the history of a dead letter takes it: 1 to 32 bytes. */
+    private static String inHistory(String errorClass) {
+        String name = errorClass.substring(errorClass.lastIndexOf('.') + 1);
+        if (name.isEmpty()) {
+            return "unwanted result";
+        }
+        String plain = name.replaceAll("[^A-Za-z0-9_$]", "_");
+        return plain.substring(0, Math.min(plain.length(), HISTORY));
     }
 
     @Override
