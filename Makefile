@@ -3,7 +3,7 @@ SHELL := /usr/bin/env bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint unit loom histories schedules sim processes sanitize planted fuzz
-.PHONY: mutants tidy deny msrv instructions bench doc header install-c go go-library
+.PHONY: mutants tidy deny msrv instructions bench doc header install-c go go-library vectors host
 
 # Where rustup puts Cargo, for a shell that does not know it yet.
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
@@ -132,6 +132,12 @@ go: ## The Go module: vet, tests, examples; under -race, cgocheck2 and GOGC=1
 
 go-library: ## The static library for the Go module, where its build finds it
 	@scripts/go.sh library
+
+vectors: ## The conformance vectors in every language, and whether all ran all of them
+	@scripts/vectors.sh
+
+host: ## Programs in C, Go, Java and Rust on one table, each killed half way in a round
+	@scripts/host.sh
 
 tidy: ## The house rules that a program can check
 	$(CARGO) test $(LOCKED) -p oncegate-tests --test tidy -- --nocapture

@@ -55,3 +55,30 @@ go_will_do() {
   local found; found=$(cd bindings/go && go env GOVERSION 2>/dev/null) || return 1
   ! older "${found#go}" "$(sed -n 's/^go //p' bindings/go/go.mod)"
 }
+
+# jdk LEAST [MOST]: the home of the newest JDK of these versions, without its minor ones.
+jdk() {
+  local home version found='' best=0
+  for home in "${JAVA_HOME:-/}" /usr/lib/jvm/*; do
+    [ -x "$home/bin/javac" ] && [ -r "$home/release" ] || continue
+    version=$(sed -n 's/^JAVA_VERSION="\([0-9]*\).*/\1/p' "$home/release")
+    if [ "${version:-0}" -ge "$1" ] && [ "$version" -le "${2:-1000}" ] &&
+      [ "$version" -gt "$best" ]; then
+      found=$home best=$version
+    fi
+  done
+  [ "$best" -gt 0 ] && printf '%s\n' "$found"
+}
+
+# java_module GOALS...: runs Maven on the Java module, with the library that this checkout builds
+# and the JDKs that are here: the newest builds, and the tests run on 17 to 21 and on the newest.
+java_module() {
+  local newest old
+  newest=$(jdk 22 || jdk 17)
+  old=$(jdk 17 21 || true)
+  local native; native=$(cd "${CARGO_TARGET_DIR:-target}" && pwd)/debug/liboncegate_ffi.so
+  local options=("-Doncegate.native=$native" "-Djdk22=$newest" "-Djdk17=${old:-$newest}")
+  [ -n "$old" ] || options+=(-Dskip17=true)
+  [ -n "$(jdk 22 || true)" ] || options+=(-Dskip22=true)
+  JAVA_HOME=$newest mvn -q -B -ntp -f bindings/java/pom.xml -pl oncegate "${options[@]}" "$@"
+}
