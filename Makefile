@@ -3,7 +3,8 @@ SHELL := /usr/bin/env bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint unit loom histories schedules sim processes sanitize planted fuzz
-.PHONY: mutants tidy deny msrv instructions bench doc header install-c go go-library vectors host
+.PHONY: mutants tidy deny msrv instructions bench doc header install-c go go-library java vectors
+.PHONY: host
 
 # Where rustup puts Cargo, for a shell that does not know it yet.
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
@@ -138,6 +139,9 @@ vectors: ## The conformance vectors in every language, and whether all ran all o
 
 host: ## Programs in C, Go, Java and Rust on one table, each killed half way in a round
 	@scripts/host.sh
+
+java: ## The Java modules: javac, javadoc, tests by JNA and by foreign functions
+	@scripts/java.sh
 
 tidy: ## The house rules that a program can check
 	$(CARGO) test $(LOCKED) -p oncegate-tests --test tidy -- --nocapture

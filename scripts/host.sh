@@ -37,15 +37,17 @@ else
   leave_out Go "it is not installed, or too old"
 fi
 
-if java=$(jdk 22 || jdk 17) && have mvn; then
+if java=$(new_jdk || old_jdk) && have mvn; then
+  scripts/java.sh maven -pl oncegate package dependency:build-classpath \
+    -Dmdep.outputFile="$work/classpath"
   say "the program in Java"
-  java_module package dependency:build-classpath -Dmdep.outputFile="$work/classpath"
   jar=$(echo "$PWD"/bindings/java/oncegate/target/oncegate-[0-9]*.[0-9].jar)
   classes=$jar:$work/java:$(cat "$work/classpath")
   "$java/bin/javac" -Xlint:all -Werror --release 17 -cp "$jar" -d "$work/java" \
     tests/host/java/Peer.java
   tab=$(printf '\t')
-  native=$("$java/bin/java" --version | grep -q '^openjdk 1[7-9]' || echo "--enable-native-access=ALL-UNNAMED$tab")
+  native=
+  [ "$java" != "$(new_jdk || true)" ] || native="--enable-native-access=ALL-UNNAMED$tab"
   export ONCEGATE_HOST_JAVA="$java/bin/java$tab$native-cp$tab$classes${tab}Peer"
 else
   leave_out Java "there is no JDK 17 or newer, or no Maven"

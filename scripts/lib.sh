@@ -56,29 +56,27 @@ go_will_do() {
   ! older "${found#go}" "$(sed -n 's/^go //p' bindings/go/go.mod)"
 }
 
-# jdk LEAST [MOST]: the home of the newest JDK of these versions, without its minor ones.
+# jdk FROM BELOW: the home of a JDK from version FROM on and below BELOW; of several the newest.
 jdk() {
-  local home version found='' best=0
-  for home in "${JAVA_HOME:-/}" /usr/lib/jvm/*; do
-    [ -x "$home/bin/javac" ] && [ -r "$home/release" ] || continue
-    version=$(sed -n 's/^JAVA_VERSION="\([0-9]*\).*/\1/p' "$home/release")
-    if [ "${version:-0}" -ge "$1" ] && [ "$version" -le "${2:-1000}" ] &&
-      [ "$version" -gt "$best" ]; then
-      found=$home best=$version
+  local home version best=0 found=
+  for home in "${JAVA_HOME:-}" "$(home_of javac)" /usr/lib/jvm/* "$HOME"/.sdkman/candidates/java/*
+  do
+    [ -x "$home/bin/javac" ] || continue
+    version=$(sed -n 's/^JAVA_VERSION="\([0-9]*\).*/\1/p' "$home/release" 2>/dev/null)
+    if [ "${version:-0}" -ge "$1" ] && [ "$version" -lt "$2" ] && [ "$version" -gt "$best" ]; then
+      best=$version found=$home
     fi
   done
-  [ "$best" -gt 0 ] && printf '%s\n' "$found"
+  [ -n "$found" ] && printf '%s\n' "$found"
 }
 
-# java_module GOALS...: runs Maven on the Java module, with the library that this checkout builds
-# and the JDKs that are here: the newest builds, and the tests run on 17 to 21 and on the newest.
-java_module() {
-  local newest old
-  newest=$(jdk 22 || jdk 17)
-  old=$(jdk 17 21 || true)
-  local native; native=$(cd "${CARGO_TARGET_DIR:-target}" && pwd)/debug/liboncegate_ffi.so
-  local options=("-Doncegate.native=$native" "-Djdk22=$newest" "-Djdk17=${old:-$newest}")
-  [ -n "$old" ] || options+=(-Dskip17=true)
-  [ -n "$(jdk 22 || true)" ] || options+=(-Dskip22=true)
-  JAVA_HOME=$newest mvn -q -B -ntp -f bindings/java/pom.xml -pl oncegate "${options[@]}" "$@"
+# home_of COMMAND: the folder above that of the program itself.
+home_of() {
+  have "$1" || return 0
+  local program; program=$(readlink -f "$(command -v "$1")")
+  printf '%s\n' "${program%/bin/*}"
 }
+
+# The JDKs of the Java suite: one without final foreign functions, and one with them.
+old_jdk() { jdk 17 22; }
+new_jdk() { jdk 22 1000; }

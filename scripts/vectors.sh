@@ -65,7 +65,7 @@ in_c() { "$work/vectors-c" "$ONCEGATE_VECTORS" "$ONCEGATE_VECTORS_REPORT"; }
 in_go() { (cd bindings/go && go test -count=1 -run '^TestVectors$' .); }
 
 # On each JVM that is here, by each binding that it has.
-in_java() { java_module verify -Dit.test=VectorsTest; }
+in_java() { scripts/java.sh maven -pl oncegate verify -Dit.test=VectorsTest; }
 
 # The twisted vectors are made by the runner in Rust, which looks itself whether each fails.
 ONCEGATE_VECTORS_KEEP_TWISTED=$twisted \
@@ -90,7 +90,7 @@ else
   compare go in_go
 fi
 
-if ! have mvn || ! jdk 17 >/dev/null; then
+if ! have mvn || ! jdk 17 1000 >/dev/null; then
   leave_out java "there is no JDK 17 or newer, or no Maven"
 else
   compare java in_java

@@ -12,6 +12,10 @@ static inline const char *og_library(void) {
     return ONCEGATE_LIBRARY;
 }
 
+static inline oncegate_status og_check_abi(oncegate_error *error) {
+    return oncegate_check_abi(ONCEGATE_ABI_VERSION, og_error(error));
+}
+
 #cgo nocallback og_trivial
 static inline uint64_t og_trivial(uint64_t number) {
     return number + 1;
@@ -19,10 +23,18 @@ static inline uint64_t og_trivial(uint64_t number) {
 */
 import "C"
 
+import "sync"
+
 // Version is the version of the library that is linked in.
 func Version() string {
 	return C.GoString(C.oncegate_version())
 }
+
+// checkLibrary returns [ErrUnsupported] where the library is older than its header.
+var checkLibrary = sync.OnceValue(func() error {
+	var why C.oncegate_error
+	return failure(C.og_check_abi(&why), &why)
+})
 
 // library names the very build of the library that this package was made for.
 func library() string {

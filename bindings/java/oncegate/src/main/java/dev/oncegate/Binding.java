@@ -6,7 +6,7 @@ import java.nio.ByteBuffer;
  * The functions of the library, as the header has them. Pointers, handles and sizes are 64-bit
  * integers. Those that are called for every request have a method each; the others share one.
  *
- * <p>One implementation for JVMs with the Foreign Export and Memory API, one on JNA.
+ * <p>One implementation for JVMs with the Foreign Function and Memory API, one on JNA.
  */
 interface Binding {
     /** What it is called in the property {@code oncegate.binding}. */

@@ -355,12 +355,12 @@ public final class Engine implements AutoCloseable {
      *
      * @param question which
      * @param resolution what is known now; null: still nothing, ask again later
-     * @throws NotFoundException it was answered, or asked by nobody
+     * @throws NotFoundException it is not in doubt any more, or this engine has not asked it
      */
     public void answer(Question question, Resolution resolution) {
         Outcome outcome = resolution == null ? null : resolution.outcome;
         Frames.use(Outcomes.frameBytes(outcome), frame -> {
-            frame.call(Export.RECONCILE_ANSWER, handle(), question.fencingToken(),
+            frame.call(Export.RECONCILE_ANSWER, handle(), question.id(),
                     resolution == null ? STILL_UNKNOWN : resolution.kind,
                     Outcomes.pointer(frame, outcome));
             return null;

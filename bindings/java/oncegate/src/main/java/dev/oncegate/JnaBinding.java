@@ -13,7 +13,7 @@ final class JnaBinding implements Binding {
 
     JnaBinding(Path file) {
         library = NativeLibrary.getInstance(file.toString());
-        for (Export export : new Export[0]) {
+        for (Export export : Export.values()) {
             library.getFunction(export.symbol());
         }
         Native.register(C.class, library);

@@ -168,7 +168,9 @@ final class Layout {
         static final int JITTER_SEED = 312;
         static final int RETRY_POLICY = 320;
         static final int ADAPTIVE = 328;
-        static final int SIZE = 336;
+        static final int RECONCILE = 336;
+        static final int RESERVED = 340;
+        static final int SIZE = 344;
     }
 
     /** {@code oncegate_hashed}. */

@@ -82,7 +82,7 @@ final class Layouts {
                 + field.getName().toLowerCase(Locale.ROOT);
         Long there = known.get(name);
         if (there == null) {
-            return;//throw new IOException("it has no " + name);
+            throw new IOException("it has no " + name);
         }
         // One that begins with its size may have more fields in a newer library.
         if (isSize && grows ? there < here : there != here) {

@@ -20,7 +20,7 @@ import java.nio.file.Path;
 import java.util.Arrays;
 
 /**
- * The library by the Foreign Export and Memory API, final since Java 22.
+ * The library by the Foreign Function and Memory API, final since Java 22.
  *
  * <p>Pointers are passed as the 64-bit integers that they are, which the calling conventions of
  * the supported platforms put into the same registers: no segment is made for a call. The handles
@@ -36,7 +36,7 @@ final class FfmBinding implements Binding {
 
     FfmBinding(Path library) {
         symbols = SymbolLookup.libraryLookup(library, Arena.global());
-        for (Export export : new Export[0]) {
+        for (Export export : Export.values()) {
             symbol(export.symbol());
         }
     }
