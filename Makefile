@@ -3,7 +3,8 @@ SHELL := /usr/bin/env bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint unit loom histories schedules sim processes sanitize planted fuzz
-.PHONY: mutants tidy deny msrv instructions bench doc header install-c go go-library java
+.PHONY: mutants tidy deny msrv instructions bench doc header install-c go go-library java vectors
+.PHONY: host
 
 # Where rustup puts Cargo, for a shell that does not know it yet.
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
@@ -132,6 +133,12 @@ go: ## The Go module: vet, tests, examples; under -race, cgocheck2 and GOGC=1
 
 go-library: ## The static library for the Go module, where its build finds it
 	@scripts/go.sh library
+
+vectors: ## The conformance vectors in every language, and whether all ran all of them
+	@scripts/vectors.sh
+
+host: ## Programs in C, Go, Java and Rust on one table, each killed half way in a round
+	@scripts/host.sh
 
 java: ## The Java modules: javac, javadoc, tests by JNA and by foreign functions
 	@scripts/java.sh

@@ -5,6 +5,7 @@
 #
 #   scripts/java.sh           the suite
 #   scripts/java.sh library   only builds the native library, where the modules take it from
+#   scripts/java.sh maven …   that, and Maven with these arguments
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
@@ -31,10 +32,13 @@ library() {
     strip -o "$place" "$target/release/liboncegate_ffi.so"
 }
 
-# maven ARGUMENTS...: with the JDK that compiles, and the library.
+# maven ARGUMENTS...: with the JDK that compiles, those that tests run on, and the library.
 maven() {
   JAVA_HOME=${new:-$old} MAVEN_OPTS="${MAVEN_OPTS:-} $quiet" \
-    mvn -q -B -Dstyle.color=never -f "$modules/pom.xml" -Doncegate.natives="$work/natives" "$@"
+    mvn -q -B -Dstyle.color=never -f "$modules/pom.xml" -Doncegate.natives="$work/natives" \
+    -Djdk17="${old:-$new}" -Djdk22="${new:-$old}" \
+    -Dskip17="$([ -n "$old" ] && echo false || echo true)" \
+    -Dskip22="$([ -n "$new" ] && echo false || echo true)" "$@"
 }
 
 # skip WHAT: leaves a part out, and says so.
@@ -64,6 +68,13 @@ old=$(old_jdk || true)
 new=$(new_jdk || true)
 quiet=
 [ -z "$new" ] || quiet='--enable-native-access=ALL-UNNAMED --sun-misc-unsafe-memory-access=allow'
+if [ "${1:-}" = maven ]; then
+  shift
+  library
+  maven "$@"
+  exit
+fi
+
 if ! have mvn || [ -z "$old$new" ]; then
   skip "Java: it needs Maven, and a JDK from 17 on"
   note java "SKIPPED: no Maven, or no JDK from 17 on"
@@ -74,9 +85,7 @@ fi
 
 library
 say "javac, javadoc and the tests, with $(basename "${new:-$old}")"
-maven verify -Djdk17="${old:-$new}" -Djdk22="${new:-$old}" \
-  -Dskip17="$([ -n "$old" ] && echo false || echo true)" \
-  -Dskip22="$([ -n "$new" ] && echo false || echo true)"
+maven verify
 
 line="javac with every warning, javadoc with doclint"
 [ -z "$old" ] || line+="; $(count jna-17) tests by JNA on $(basename "$old")"

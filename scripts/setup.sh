@@ -30,8 +30,9 @@ may_install() {
 }
 
 # The C toolchain links the program; curl fetches Rust; the fuzzer is C++, and so are examples of
-# the C library, which CMake and pkg-config find; cargo-c is built against OpenSSL; valgrind counts
-# instructions, and is not to be had for every system; the measurements compare with Redis.
+# the C library, which CMake and pkg-config find; jansson reads the vectors in C; cargo-c is built
+# against OpenSSL; valgrind counts instructions, and is not to be had for every system; the
+# measurements compare with Redis.
 system_packages() {
   local missing=()
   have cc || have gcc || missing+=(gcc libc6-dev)
@@ -41,6 +42,7 @@ system_packages() {
     have c++ || have g++ || missing+=(g++)
     have valgrind || missing+=(valgrind)
     have cmake || missing+=(cmake)
+    [ -e /usr/include/jansson.h ] || missing+=(libjansson-dev)
   fi
   if { [ "$1" = test ] || [ "$1" = go ]; } && have apt-get; then
     ! wants_go || have unzip || missing+=(unzip)
