@@ -24,7 +24,11 @@ interface Binding {
     /** Calls a function; each argument is one of its parameters, see {@link Export}. */
     int call(Export export, long... arguments);
 
+    /** Of the library; it is asked before {@link #bind}. */
     int abiVersion();
+
+    /** Looks for every function, and throws a {@link LinkageError} where one is missing. */
+    void bind();
 
     int begin(long engine, long request, long options, long buffer, long admission, long error);
 

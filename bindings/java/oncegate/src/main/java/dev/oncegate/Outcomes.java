@@ -73,8 +73,8 @@ final class Outcomes {
     /** Reads packed pairs, by the function that knows how they are packed. */
     static List<Outcome.Pair> pairs(Frame frame, int packed, int size, int count) {
         List<Outcome.Pair> pairs = new ArrayList<>(count);
-        int cursor = Frame.OUT;
-        int name = Frame.OUT + 8;
+        int cursor = Frame.PAIRS;
+        int name = cursor + 8;
         int value = name + Layout.Bytes.SIZE;
         int all = value + Layout.Bytes.SIZE;
         frame.memory.putLong(cursor, 0);
