@@ -3,8 +3,8 @@ SHELL := /usr/bin/env bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint unit loom histories schedules sim processes sanitize planted fuzz
-.PHONY: mutants tidy deny msrv instructions bench doc header install-c ffi go go-library java vectors
-.PHONY: host
+.PHONY: mutants tidy deny msrv instructions bench doc header install-c
+.PHONY: ffi go go-library java vectors host
 
 # Where rustup puts Cargo, for a shell that does not know it yet.
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)

@@ -144,7 +144,8 @@ sanitized
 under_valgrind
 
 checks=$(awk '{ n += $(NF - 1) } END { print n }' "$work/log")
-note ffi "header strict and fresh, $(wc -l < ffi/exports.txt) symbols; $checks checks in" \
-  "$(wc -l < "$work/log") runs of $((${#programs[@]} + 3)) programs in C and C++, AddressSanitizer" \
-  "and valgrind among them"
+runs=$(wc -l < "$work/log")
+symbols=$(wc -l < ffi/exports.txt)
+note ffi "header strict and fresh, $symbols symbols; $checks checks in $runs runs" \
+  "of $((${#programs[@]} + 3)) programs in C and C++, AddressSanitizer and valgrind among them"
 for each in "${skipped[@]}"; do note ffi "SKIPPED: $each"; done

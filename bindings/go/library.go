@@ -1,10 +1,15 @@
 package oncegate
 
 /*
-#cgo CFLAGS: -std=c99 -O2 -I${SRCDIR}/dist/include
-#cgo linux,amd64 LDFLAGS: ${SRCDIR}/dist/linux_amd64/liboncegate.a
-#cgo linux,arm64 LDFLAGS: ${SRCDIR}/dist/linux_arm64/liboncegate.a
-#cgo linux LDFLAGS: -lgcc_s -lutil -lrt -lpthread -lm -ldl
+#cgo CFLAGS: -std=c99 -O2
+#cgo !oncegate_system CFLAGS: -I${SRCDIR}/dist/include
+#cgo !oncegate_system,linux,amd64 LDFLAGS: ${SRCDIR}/dist/linux_amd64/liboncegate.a
+#cgo !oncegate_system,linux,arm64 LDFLAGS: ${SRCDIR}/dist/linux_arm64/liboncegate.a
+#cgo !oncegate_system,linux LDFLAGS: -lgcc_s -lutil -lrt -lpthread -lm -ldl
+
+// The library that is installed.
+#cgo oncegate_system CFLAGS: -DONCEGATE_SYSTEM
+#cgo oncegate_system pkg-config: oncegate
 #include "crossing.h"
 
 // Go links anew only where what it has compiled differs, and does not look into archives.

@@ -89,6 +89,12 @@ final class Layout {
         static final int SIZE = 136;
     }
 
+    /** {@code oncegate_lease}. */
+    static final class Lease {
+        static final int TOKEN = 0;
+        static final int SIZE = 32;
+    }
+
     /** {@code oncegate_pair}. */
     static final class Pair {
         static final int NAME = 0;
