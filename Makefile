@@ -3,7 +3,8 @@ SHELL := /usr/bin/env bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint unit loom histories schedules sim processes sanitize planted fuzz
-.PHONY: mutants tidy deny msrv instructions bench doc header install-c go go-library
+.PHONY: mutants tidy deny msrv instructions bench doc header install-c
+.PHONY: ffi go go-library java vectors host
 
 # Where rustup puts Cargo, for a shell that does not know it yet.
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
@@ -127,11 +128,23 @@ install-c: ## Install the C library, its headers, pkg-config and CMake files bel
 	$(CARGO) capi install $(LOCKED) --release -p oncegate-ffi --prefix "$(PREFIX)" \
 	  $(if $(LIBDIR),--libdir "$(LIBDIR)") $(if $(DESTDIR),--destdir "$(DESTDIR)")
 
+ffi: ## The C ABI: header, symbols, misuse from C and C++, under AddressSanitizer and valgrind
+	@scripts/ffi.sh
+
 go: ## The Go module: vet, tests, examples; under -race, cgocheck2 and GOGC=1
 	@scripts/go.sh
 
 go-library: ## The static library for the Go module, where its build finds it
 	@scripts/go.sh library
+
+vectors: ## The conformance vectors in every language, and whether all ran all of them
+	@scripts/vectors.sh
+
+host: ## Programs in C, Go, Java and Rust on one table, each killed half way in a round
+	@scripts/host.sh
+
+java: ## The Java modules: javac, javadoc, tests by JNA and by foreign functions
+	@scripts/java.sh
 
 tidy: ## The house rules that a program can check
 	$(CARGO) test $(LOCKED) -p oncegate-tests --test tidy -- --nocapture

@@ -93,7 +93,49 @@ run cgocheck "the tests with every check of pointers" \
 run garbage "the tests with a collection wherever there can be one" \
   env GOGC=1 GODEBUG=cgocheck=1 go test -json -count=1 ./...
 
+# page: every program of docs/go.md prints what the page says that it does.
+page() {
+  local count=0
+  local folder=$work/page
+  rm -rf "$folder"
+  while awk -v language=go -v block=$((count + 1)) -f scripts/doc-code.awk docs/go.md \
+    > "$work/program.go" 2>/dev/null; do
+    count=$((count + 1))
+    mkdir -p "$folder/$count"
+    mv "$work/program.go" "$folder/$count/main.go"
+    awk -v language=text -v block=$count -f scripts/doc-code.awk docs/go.md > "$folder/$count/said"
+  done
+  [ "$count" -gt 0 ] || die "docs/go.md has no program"
+  # As a user's own module, by the lines of the page.
+  (cd "$folder" && go mod init example.com/page 2>/dev/null &&
+    go mod edit -replace "github.com/oncegate/oncegate/bindings/go=$module" &&
+    go mod tidy 2>/dev/null && go vet ./...)
+  local program
+  for program in $(seq "$count"); do
+    [ -z "$(gofmt -l "$folder/$program")" ] || die "program $program of docs/go.md: see gofmt"
+    (cd "$folder" && go run "./$program") > "$folder/$program/printed"
+    diff "$folder/$program/said" "$folder/$program/printed" >&2 ||
+      die "program $program of docs/go.md prints something else than the page says"
+  done
+  pages=$count
+}
+
+say "the programs of docs/go.md"
+page
+
+# Memory of C: Go's own is collected, and what is counted here it does not allocate.
+said_leaks=
+if printf 'int main(void) { return 0; }' | "$(go env CC)" -fsanitize=address -x c - \
+  -o "$work/probe" 2>/dev/null; then
+  run leaks "the tests with a search for memory that nobody freed" \
+    go test -json -count=1 -asan -skip Allocate ./...
+  said_leaks=" and -asan (leaks)"
+else
+  must_have_run "the C compiler has no AddressSanitizer"
+  note go "SKIPPED: -asan: the C compiler has no AddressSanitizer"
+fi
+
 tests=$(passed "$work/plain.json" | grep -vc '^Example' || true)
 examples=$(passed "$work/plain.json" | grep -c '^Example' || true)
-note go "$(go env GOVERSION): gofmt, vet; $tests tests and $examples examples, and again with" \
-  "-race, with GOEXPERIMENT=cgocheck2, and with GOGC=1"
+note go "$(go env GOVERSION): gofmt, vet; $tests tests and $examples examples, and again under" \
+  "-race, GOEXPERIMENT=cgocheck2, GOGC=1$said_leaks; $pages programs of the page print what it says"

@@ -55,3 +55,28 @@ go_will_do() {
   local found; found=$(cd bindings/go && go env GOVERSION 2>/dev/null) || return 1
   ! older "${found#go}" "$(sed -n 's/^go //p' bindings/go/go.mod)"
 }
+
+# jdk FROM BELOW: the home of a JDK from version FROM on and below BELOW; of several the newest.
+jdk() {
+  local home version best=0 found=
+  for home in "${JAVA_HOME:-}" "$(home_of javac)" /usr/lib/jvm/* "$HOME"/.sdkman/candidates/java/*
+  do
+    [ -x "$home/bin/javac" ] || continue
+    version=$(sed -n 's/^JAVA_VERSION="\([0-9]*\).*/\1/p' "$home/release" 2>/dev/null)
+    if [ "${version:-0}" -ge "$1" ] && [ "$version" -lt "$2" ] && [ "$version" -gt "$best" ]; then
+      best=$version found=$home
+    fi
+  done
+  [ -n "$found" ] && printf '%s\n' "$found"
+}
+
+# home_of COMMAND: the folder above that of the program itself.
+home_of() {
+  have "$1" || return 0
+  local program; program=$(readlink -f "$(command -v "$1")")
+  printf '%s\n' "${program%/bin/*}"
+}
+
+# The JDKs of the Java suite: one without final foreign functions, and one with them.
+old_jdk() { jdk 17 22; }
+new_jdk() { jdk 22 1000; }

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Installs what the project needs, and nothing that is already there.
 #   scripts/setup.sh build   a C linker, make, curl, and Rust
-#   scripts/setup.sh test    the same, with rustfmt, clippy, cargo-deny, cargo-fuzz, valgrind, what
-#                            C and C++ programs are built with, a Redis server to start when it is
-#                            measured, and Go where ONCEGATE_REQUIRE_ALL=1
+#   scripts/setup.sh test    the same, with rustfmt, clippy, cargo-deny, cargo-fuzz, cargo-c,
+#                            valgrind, what builds C and C++ programs, a Redis server to start when
+#                            it is measured, and Go, two JDKs and Maven where ONCEGATE_REQUIRE_ALL=1
 #   scripts/setup.sh go      a C linker, make, curl, Rust, and Go below target/
 #   scripts/setup.sh bench   a C linker, make, curl, Rust and that server
 #   scripts/setup.sh mutants Rust and cargo-mutants
@@ -30,8 +30,9 @@ may_install() {
 }
 
 # The C toolchain links the program; curl fetches Rust; the fuzzer is C++, and so are examples of
-# the C library, which CMake and pkg-config find; cargo-c is built against OpenSSL; valgrind counts
-# instructions, and is not to be had for every system; the measurements compare with Redis.
+# the C library, which CMake and pkg-config find; jansson reads the vectors in C; cargo-c is built
+# against OpenSSL; valgrind counts instructions, and is not to be had for every system; the
+# measurements compare with Redis.
 system_packages() {
   local missing=()
   have cc || have gcc || missing+=(gcc libc6-dev)
@@ -41,6 +42,7 @@ system_packages() {
     have c++ || have g++ || missing+=(g++)
     have valgrind || missing+=(valgrind)
     have cmake || missing+=(cmake)
+    [ -e /usr/include/jansson.h ] || missing+=(libjansson-dev)
   fi
   if { [ "$1" = test ] || [ "$1" = go ]; } && have apt-get; then
     ! wants_go || have unzip || missing+=(unzip)
@@ -54,11 +56,7 @@ system_packages() {
   fi
   [ ${#missing[@]} -eq 0 ] && return
   have apt-get || die "missing: ${missing[*]}; install them with your system's package manager"
-  root=()
-  if [ "$(id -u)" != 0 ]; then
-    have sudo || die "missing: ${missing[*]}; run as root: apt-get install ${missing[*]}"
-    root=(sudo)
-  fi
+  root_needed "${missing[*]}"
   may_install "${missing[*]}"
   "${root[@]}" apt-get update -qq
   local redis=0
@@ -67,6 +65,14 @@ system_packages() {
   "${root[@]}" env DEBIAN_FRONTEND=noninteractive \
     apt-get install -y -qq --no-install-recommends "${missing[@]}"
   [ "$redis" = 0 ] || leave_no_service redis-server
+}
+
+# root_needed PACKAGES: how to become root, to install them.
+root_needed() {
+  root=()
+  [ "$(id -u)" != 0 ] || return 0
+  have sudo || die "missing: $1; run as root: apt-get install $1"
+  root=(sudo)
 }
 
 # Debian starts what it installs, unless this file says no.
@@ -208,13 +214,43 @@ module_sum() {
   printf 'h1:%s\n' "$(printf "$(printf '%s' "${hex%% *}" | sed 's/../\\x&/g')" | base64)"
 }
 
+# Maven and two JDKs take 700 MB, for one suite: who has none of them gets none.
+java_toolchain() {
+  if [ "${ONCEGATE_REQUIRE_ALL:-0}" = 1 ]; then
+    have mvn || package maven
+    # Debian 12 has the first one, Debian 13 the second one.
+    old_jdk >/dev/null || package openjdk-17-jdk-headless openjdk-21-jdk-headless
+    new_jdk >/dev/null || package openjdk-25-jdk-headless
+  elif ! have mvn || ! { old_jdk || new_jdk; } >/dev/null; then
+    say "no Maven, or no JDK from 17 on: the Java suite is skipped"
+  fi
+}
+
+# package NAMES...: installs the first one that the system's package manager has.
+package() {
+  have apt-get || die "missing: $1; install it with your system's package manager"
+  root_needed "$1"
+  "${root[@]}" apt-get update -qq
+  local name
+  for name in "$@"; do
+    # apt-cache also knows names that only others depend on.
+    if apt-cache policy "$name" | grep -q 'Candidate: [0-9]'; then
+      may_install "$name"
+      "${root[@]}" env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq --no-install-recommends "$name"
+      return
+    fi
+  done
+  die "missing: $*; apt has none of them; install a JDK by hand, in /usr/lib/jvm or as JAVA_HOME"
+}
+
 mutants() { tool cargo-mutants "$MUTANTS_VERSION"; }
 
 asked=${1:-test}
 case "$asked" in
   build) system_packages build; rust ;;
   bench) system_packages bench; rust ;;
-  test) system_packages test; rust; components; deny; fuzz; go_toolchain ;;
+  test) system_packages test; rust; components; deny; fuzz; cargo_c; go_toolchain; java_toolchain ;;
   go) system_packages go; rust; go_toolchain ;;
   mutants) system_packages build; rust; mutants ;;
   c) system_packages c; rust; cargo_c ;;

@@ -31,17 +31,21 @@ same() {
   die "$1: these vectors are not \`$4\`, as every one has to be"
 }
 
-# compare LANGUAGE COMMAND...: runs a runner on all vectors, and on all twisted ones.
+# compare LANGUAGE COMMAND...: runs a runner on all vectors, and on all twisted ones. One that runs
+# several times leaves a report of each, with a name of its own behind a dot.
 compare() {
-  local language=$1; shift
+  local language=$1 report name; shift
   say "vectors in $language"
   ONCEGATE_VECTORS=$vectors ONCEGATE_VECTORS_REPORT=$work/$language.report "$@" ||
     die "the vectors do not hold in $language"
-  same "$language" "$work/$language.report" "$vectors" ok
   ONCEGATE_VECTORS=$twisted ONCEGATE_VECTORS_REPORT=$work/$language.twisted \
     ONCEGATE_VECTORS_TWISTED=1 "$@" || die "the twisted vectors cannot be run in $language"
-  same "$language" "$work/$language.twisted" "$twisted" failed
-  ran+=("$language")
+  for report in "$work/$language".report*; do
+    name=$language${report#"$work/$language.report"}
+    same "$name" "$report" "$vectors" ok
+    same "$name" "$work/$language.twisted${name#"$language"}" "$twisted" failed
+    ran+=("$name")
+  done
 }
 
 # leave_out LANGUAGE REASON
@@ -57,6 +61,12 @@ in_rust() {
 
 in_c() { "$work/vectors-c" "$ONCEGATE_VECTORS" "$ONCEGATE_VECTORS_REPORT"; }
 
+# Not from the cache: neither files nor library are Go's.
+in_go() { (cd bindings/go && go test -count=1 -run '^TestVectors$' .); }
+
+# On each JVM that is here, by each binding that it has.
+in_java() { scripts/java.sh maven -pl oncegate verify -Dit.test=VectorsTest; }
+
 # The twisted vectors are made by the runner in Rust, which looks itself whether each fails.
 ONCEGATE_VECTORS_KEEP_TWISTED=$twisted \
   cargo test ${LOCKED:-} -q -p oncegate-tests --test vectors -- --nocapture
@@ -71,6 +81,19 @@ else
     -o "$work/vectors-c" $(pkg-config --cflags --libs jansson) \
     -L"$target/debug" -loncegate_ffi -Wl,-rpath,"$target/debug"
   compare c in_c
+fi
+
+if ! has_go; then
+  leave_out go "it is not installed, or too old"
+else
+  scripts/go.sh library
+  compare go in_go
+fi
+
+if ! have mvn || ! jdk 17 1000 >/dev/null; then
+  leave_out java "there is no JDK 17 or newer, or no Maven"
+else
+  compare java in_java
 fi
 
 languages=$(printf ', %s' "${ran[@]}")

@@ -71,5 +71,5 @@ func (a *Adaptive) raw() (*C.oncegate_adaptive, error) {
 // returns [ErrInvalidConfig] where the engine was opened without Adaptive.
 func (e *Engine) SetLoad(load float64) error {
 	var why C.oncegate_error
-	return failure(C.og_set_load(e.handle, C.double(load), &why), &why)
+	return e.failure(C.og_set_load(e.handle, C.double(load), &why), &why)
 }

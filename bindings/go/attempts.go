@@ -120,7 +120,7 @@ func (e *Engine) TakeAttempts(most int) ([]*Attempt, error) {
 			continue
 		}
 		if status != C.ONCEGATE_OK {
-			return nil, failure(status, &why)
+			return nil, e.failure(status, &why)
 		}
 		attempts := make([]*Attempt, count)
 		for i := range attempts {

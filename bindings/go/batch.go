@@ -173,13 +173,15 @@ func (b *Batch) Add(request Request) {
 // AddHashed copies a request whose digests the caller has made into the batch. A batch holds
 // requests of one kind.
 func (b *Batch) AddHashed(hashed *Hashed) {
-	b.hashes = append(b.hashes, C.og_hash{
-		payload_digest: C.uint64_t(hashed.PayloadDigest),
-		scope_kind:     hashed.Scope.kind,
-		scope_len:      C.size_t(len(hashed.Scope.name)),
-		scope_at:       b.put(&b.scope, hashed.Scope.name),
-		fingerprint:    *(*[32]C.uint8_t)(unsafe.Pointer(&hashed.Fingerprint)),
-	})
+	index := len(b.hashes)
+	b.hashes = slices.Grow(b.hashes, 1)[:index+1]
+	// Field by field: a whole one would be made elsewhere first, and copied.
+	hash := &b.hashes[index]
+	hash.payload_digest = C.uint64_t(hashed.PayloadDigest)
+	hash.scope_kind = hashed.Scope.kind
+	hash.scope_len = C.size_t(len(hashed.Scope.name))
+	hash.scope_at = b.put(&b.scope, hashed.Scope.name)
+	hash.fingerprint = *(*[32]C.uint8_t)(unsafe.Pointer(&hashed.Fingerprint))
 }
 
 // put tells where text lies, after adding it unless it is the one that was added last.
@@ -289,6 +291,25 @@ func (b *Batch) beginOne(i int, options *C.oncegate_begin_options, buffer []byte
 // Verdict is the answer to request i, without what belongs to it; zero where it was refused.
 func (b *Batch) Verdict(i int) Verdict {
 	return Verdict(b.told[i].verdict)
+}
+
+// Body is that of the outcome of request i, where its verdict is Replayed: the batch's until Reset.
+func (b *Batch) Body(i int) []byte {
+	stored := &b.told[i].outcome
+	return b.buffer[stored.body_offset:][:stored.body_len]
+}
+
+// Outcome is that of request i, where its verdict is Replayed. Its bytes are the batch's until Reset.
+func (b *Batch) Outcome(i int) Outcome {
+	stored := &b.told[i].outcome
+	if b.told[i].verdict != C.ONCEGATE_REPLAYED {
+		return Outcome{}
+	}
+	return Outcome{
+		Status:   uint16(stored.status),
+		Body:     b.buffer[stored.body_offset:][:stored.body_len:stored.body_len],
+		Metadata: metadataOf(b.buffer, stored),
+	}
 }
 
 // Answer is the answer to request i, or why it was not looked at. The bytes of an outcome are the

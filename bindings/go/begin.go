@@ -219,7 +219,7 @@ func (e *Engine) begin(request *Request, options *C.oncegate_begin_options) (adm
 		return e.beginLarge(request, &shape, extra, options, &told)
 	}
 	if status != C.ONCEGATE_OK {
-		return admission, failure(status, &told.why)
+		return admission, e.failure(status, &told.why)
 	}
 	admission.put(e, &told.admission, copied(&told, &small))
 	return admission, nil
@@ -251,7 +251,7 @@ func (e *Engine) beginLarge(request *Request, shape *C.og_shape, extra []byte,
 			return admission, nil
 		}
 		if Status(status) != bufferTooSmall {
-			return admission, failure(status, &told.why)
+			return admission, e.failure(status, &told.why)
 		}
 	}
 }
@@ -287,7 +287,7 @@ func (e *Engine) BeginHashed(hashed Hashed, options ...BeginOption) (admission A
 		}
 	}
 	if status != C.ONCEGATE_OK {
-		return admission, failure(status, &told.why)
+		return admission, e.failure(status, &told.why)
 	}
 	admission.put(e, &told.admission, copied(&told, &small))
 	return admission, nil
@@ -314,5 +314,5 @@ func (e *Engine) Fingerprint(request Request) ([32]byte, error) {
 	status := C.og_fingerprint(e.handle, &shape, textData(request.Scope.name),
 		textData(request.Operation), textData(request.Key), bytesData(request.Payload.data),
 		bytesData(extra), bytesData(fingerprint[:]), &why)
-	return fingerprint, failure(status, &why)
+	return fingerprint, e.failure(status, &why)
 }

@@ -2,130 +2,156 @@ package oncegate
 
 import (
 	"context"
-	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
+	"strconv"
 	"testing"
 )
 
-func BenchmarkTrivialCall(b *testing.B) {
-	for b.Loop() {
-		trivial(1)
+// benched is an engine in which every request has finished, with a body of 48 bytes.
+type benched struct {
+	engine   *Engine
+	records  int
+	requests []Request
+}
+
+const batchOf = 64
+
+func newBenched(b *testing.B, records int, how Fingerprints) *benched {
+	b.Helper()
+	engine := open(b, Options{Capacity: 2*records + 1_000, Fingerprints: how})
+	return &benched{engine: engine, records: records}
+}
+
+// complete ends what was admitted.
+func (m *benched) complete(b *testing.B, admission Admission, err error) {
+	b.Helper()
+	if err != nil || admission.Verdict != Admitted {
+		b.Fatal(admission.Verdict, err)
+	}
+	finish(b, admission.Lease, Outcome{Status: 201, Body: make([]byte, 48)})
+}
+
+// digest names request i by what a caller might have at hand: a hash of a message.
+func digest(hashed *Hashed, i int) {
+	state := uint64(i) * 0x9e3779b97f4a7c15
+	for at := 0; at < len(hashed.Fingerprint); at += 8 {
+		// SplitMix64.
+		state += 0x9e3779b97f4a7c15
+		mixed := (state ^ state>>30) * 0xbf58476d1ce4e5b9
+		mixed = (mixed ^ mixed>>27) * 0x94d049bb133111eb
+		binary.LittleEndian.PutUint64(hashed.Fingerprint[at:], mixed^mixed>>31)
 	}
 }
 
-var benchPayload = []byte(`{"amount": 100}`)
-var benchBody = []byte("0123456789abcdef0123456789abcdef0123456789abcdef")
-
-func benchEngine(b *testing.B, records int, fast bool) (*Engine, []Request, []Hashed) {
-	o := Options{Capacity: 2*records + 1000}
-	if fast {
-		o.Fingerprints = FingerprintsFastTrusted
+// BenchmarkCrossing is what a duplicate costs from Go, for each key: a call that does nothing, one
+// request at a time, and 64 of them together. Digests are the caller's, so that what is compared
+// is the crossing and the look-up, and not a hash.
+func BenchmarkCrossing(b *testing.B) {
+	b.Run("what=trivial", func(b *testing.B) {
+		for b.Loop() {
+			trivial(1)
+		}
+	})
+	for _, records := range []int{1 << 10, 1 << 20} {
+		b.Run(fmt.Sprintf("records=%d", records), func(b *testing.B) {
+			made := newBenched(b, records, FingerprintsKeyed)
+			hashed := Hashed{Scope: SingleTenant}
+			for i := range records {
+				digest(&hashed, i)
+				admission, err := made.engine.BeginHashed(hashed)
+				made.complete(b, admission, err)
+			}
+			b.Run("what=single", made.hashedSingle)
+			b.Run("what=batch64", made.hashedBatch)
+		})
 	}
-	e, err := Open(o)
-	if err != nil {
+}
+
+// BenchmarkRequests is the same with requests that the engine hashes, keyed or fast.
+func BenchmarkRequests(b *testing.B) {
+	for name, how := range map[string]Fingerprints{
+		"keyed": FingerprintsKeyed, "fast": FingerprintsFastTrusted,
+	} {
+		b.Run("hash="+name, func(b *testing.B) {
+			made := newBenched(b, 1<<16, how)
+			payload := Raw([]byte(`{"amount": 100}`))
+			for i := range made.records {
+				one := Request{
+					Scope: Tenant("acme"), Operation: "POST /charges", Payload: payload,
+					Key: "key-" + strconv.Itoa(1_000_000+i),
+				}
+				made.requests = append(made.requests, one)
+				admission, err := made.engine.Begin(context.Background(), one)
+				made.complete(b, admission, err)
+			}
+			b.Run("what=single", made.single)
+			b.Run("what=batch64", made.batch)
+		})
+	}
+}
+
+func (m *benched) hashedSingle(b *testing.B) {
+	b.ReportAllocs()
+	hashed := Hashed{Scope: SingleTenant}
+	next := 0
+	for b.Loop() {
+		digest(&hashed, next)
+		admission, err := m.engine.BeginHashed(hashed)
+		if err != nil || admission.Verdict != Replayed || len(admission.Outcome.Body) != 48 {
+			b.Fatal(admission.Verdict, err)
+		}
+		next = (next + 1) % m.records
+	}
+}
+
+func (m *benched) hashedBatch(b *testing.B) {
+	b.ReportAllocs()
+	var batch Batch
+	hashed := Hashed{Scope: SingleTenant}
+	for done := 0; done < b.N; done += batchOf {
+		first := done % m.records
+		batch.Reset()
+		for i := range batchOf {
+			digest(&hashed, first+i)
+			batch.AddHashed(&hashed)
+		}
+		m.beginBatch(b, &batch)
+	}
+}
+
+func (m *benched) single(b *testing.B) {
+	b.ReportAllocs()
+	next := 0
+	for b.Loop() {
+		admission, err := m.engine.Begin(context.Background(), m.requests[next])
+		if err != nil || admission.Verdict != Replayed || len(admission.Outcome.Body) != 48 {
+			b.Fatal(admission.Verdict, err)
+		}
+		next = (next + 1) % m.records
+	}
+}
+
+func (m *benched) batch(b *testing.B) {
+	b.ReportAllocs()
+	var batch Batch
+	for done := 0; done < b.N; done += batchOf {
+		first := done % m.records
+		batch.Reset()
+		for i := range batchOf {
+			batch.Add(m.requests[first+i])
+		}
+		m.beginBatch(b, &batch)
+	}
+}
+
+func (m *benched) beginBatch(b *testing.B, batch *Batch) {
+	if err := m.engine.BeginBatch(batch); err != nil {
 		b.Fatal(err)
 	}
-	b.Cleanup(func() { e.Close() })
-	reqs := make([]Request, records)
-	hs := make([]Hashed, records)
-	for i := range reqs {
-		reqs[i] = Request{Scope: Tenant("acme"), Operation: "POST /charges", Key: fmt.Sprintf("key-%016d", i), Payload: Raw(benchPayload)}
-		a, err := e.Begin(context.Background(), reqs[i])
-		if err != nil || a.Verdict != Admitted {
-			b.Fatal(err, a.Verdict)
+	for i := range batchOf {
+		if batch.Verdict(i) != Replayed || len(batch.Body(i)) != 48 {
+			b.Fatal(batch.Answer(i))
 		}
-		if _, err := a.Lease.Complete(Outcome{Status: 201, Body: benchBody}); err != nil {
-			b.Fatal(err)
-		}
-		hs[i] = Hashed{Scope: SingleTenant, Fingerprint: sha256.Sum256([]byte(reqs[i].Key))}
-		a, err = e.BeginHashed(hs[i])
-		if err != nil || a.Verdict != Admitted {
-			b.Fatal(err, a.Verdict)
-		}
-		a.Lease.Complete(Outcome{Status: 201, Body: benchBody})
-	}
-	return e, reqs, hs
-}
-
-func benchReplay(b *testing.B, records int, fast bool) {
-	e, reqs, hs := benchEngine(b, records, fast)
-	ctx := context.Background()
-	b.Run("single", func(b *testing.B) {
-		b.ReportAllocs()
-		i := 0
-		for b.Loop() {
-			a, err := e.Begin(ctx, reqs[i])
-			if err != nil || a.Verdict != Replayed {
-				b.Fatal(err, a.Verdict)
-			}
-			if i++; i == len(reqs) {
-				i = 0
-			}
-		}
-	})
-	b.Run("batch64", func(b *testing.B) {
-		b.ReportAllocs()
-		var batch Batch
-		i := 0
-		for n := 0; n < b.N; n += 64 {
-			batch.Reset()
-			for j := range 64 {
-				batch.Add(reqs[i+j])
-			}
-			if i += 64; i == len(reqs) {
-				i = 0
-			}
-			if err := e.BeginBatch(&batch); err != nil {
-				b.Fatal(err)
-			}
-			for j := range 64 {
-				if batch.Verdict(j) != Replayed {
-					b.Fatal(j)
-				}
-			}
-		}
-	})
-	b.Run("hashed-single", func(b *testing.B) {
-		b.ReportAllocs()
-		i := 0
-		for b.Loop() {
-			a, err := e.BeginHashed(hs[i])
-			if err != nil || a.Verdict != Replayed {
-				b.Fatal(err, a.Verdict)
-			}
-			if i++; i == len(reqs) {
-				i = 0
-			}
-		}
-	})
-	b.Run("hashed-batch64", func(b *testing.B) {
-		b.ReportAllocs()
-		var batch Batch
-		i := 0
-		for n := 0; n < b.N; n += 64 {
-			batch.Reset()
-			for j := range 64 {
-				batch.AddHashed(&hs[i+j])
-			}
-			if i += 64; i == len(reqs) {
-				i = 0
-			}
-			if err := e.BeginBatch(&batch); err != nil {
-				b.Fatal(err)
-			}
-			for j := range 64 {
-				a, err := batch.Answer(j)
-				if err != nil || a.Verdict != Replayed {
-					b.Fatal(j)
-				}
-			}
-		}
-	})
-}
-
-func BenchmarkReplay(b *testing.B) {
-	for _, n := range []int{64, 1 << 16, 1 << 20} {
-		b.Run(fmt.Sprintf("keyed-%d", n), func(b *testing.B) { benchReplay(b, n, false) })
-		b.Run(fmt.Sprintf("fast-%d", n), func(b *testing.B) { benchReplay(b, n, true) })
 	}
 }

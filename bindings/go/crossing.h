@@ -6,15 +6,19 @@
 #ifndef ONCEGATE_GO_CROSSING_H
 #define ONCEGATE_GO_CROSSING_H
 
+#include <stdlib.h>
+
+#ifdef ONCEGATE_SYSTEM
+#define ONCEGATE_LIBRARY "installed"
+#else
 #if defined(__has_include)
 #if !__has_include("library.h")
-#error "the library is not built: run `make go-library` in the checkout of oncegate"
+#error "no library: run `make go-library` in the checkout, or build with -tags oncegate_system"
 #endif
 #endif
 /* Made with the library: cgo looks at this folder for what has changed, not at archives. */
-#include <stdlib.h>
-
 #include "library.h"
+#endif
 #include "oncegate.h"
 
 /* The numbers of a request. */

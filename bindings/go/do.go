@@ -3,6 +3,8 @@ package oncegate
 import (
 	"context"
 	"errors"
+	"net/http"
+	"strconv"
 	"time"
 )
 
@@ -19,6 +21,8 @@ type Result struct {
 	Judgement Judgement
 	// Attempt is the one that ran in this call.
 	Attempt uint32
+	// Later is what becomes of a request whose next attempt was left to the engine; see LeaveTo.
+	Later *Later
 }
 
 // Declined is the error of a [Engine.Do] that neither ran its work nor has an outcome: use
@@ -38,6 +42,15 @@ type doOptions struct {
 	begin   beginOptions
 	policy  OutcomePolicy
 	renewal time.Duration
+	later   *later
+}
+
+// later is what the engine is left a next attempt with.
+type later struct {
+	operation string
+	context   []byte
+	// handed says that it was the engine that handed this attempt out.
+	handed bool
 }
 
 // BeginWith sets how the request is begun. Do waits as long as its context lasts, unless one of
@@ -59,6 +72,13 @@ func JudgeBy(policy OutcomePolicy) DoOption {
 // it lasts. Negative: never, and work that takes longer than its lease is fenced.
 func RenewEvery(period time.Duration) DoOption {
 	return func(o *doOptions) { o.renewal = period }
+}
+
+// LeaveTo leaves the attempts after a failed one to the engine: by its retry policy they are handed
+// to whoever asks [Engine.NextAttempt], or to [Engine.Work], with this operation and this context.
+// Default: the next attempt is for whoever asks next for the same request.
+func LeaveTo(operation string, context []byte) DoOption {
+	return func(o *doOptions) { o.later = &later{operation: operation, context: context} }
 }
 
 // Do runs work once for all calls with this request: the others wait for its outcome, and get it.
@@ -96,21 +116,28 @@ func (e *Engine) execute(ctx context.Context, lease *Lease, work Work, asked *do
 	inside, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	keeper := e.keep(lease, asked, cancel)
+	result := Result{Executed: true, Attempt: lease.Attempt()}
 	returned := false
 	defer func() {
 		keeper.stop()
 		if !returned {
 			// By a panic, or runtime.Goexit.
-			_ = lease.Fail(asked.policy.OnPanic.failure())
+			_ = asked.fail(lease, asked.policy.OnPanic, &AttemptError{Class: "panic"}, &result)
 		}
 	}()
 	outcome, err := work(inside, lease)
 	returned = true
 	keeper.stop()
-	result := Result{Executed: true, Attempt: lease.Attempt()}
 	if err != nil {
 		result.Judgement = asked.policy.judgeError(ctx)
-		if ended := lease.Fail(result.Judgement.failure()); ended != nil {
+		var ended error
+		if asked.isStopped(ctx) && result.Judgement == JudgedRetryable {
+			// That is no failure of the attempt's: another worker gets it at once.
+			ended = lease.Abandon()
+		} else {
+			ended = asked.fail(lease, result.Judgement, attemptError(err), &result)
+		}
+		if ended != nil {
 			err = errors.Join(err, ended)
 		}
 		return result, err
@@ -119,12 +146,44 @@ func (e *Engine) execute(ctx context.Context, lease *Lease, work Work, asked *do
 	if result.Judgement == JudgedFinal {
 		_, err = lease.Complete(outcome)
 	} else {
-		err = lease.Fail(result.Judgement.failure())
+		err = asked.fail(lease, result.Judgement, outcome.failed(), &result)
 	}
 	if err == nil {
 		result.Outcome = outcome
 	}
 	return result, err
+}
+
+// isStopped tells that a worker is being stopped.
+func (o *doOptions) isStopped(ctx context.Context) bool {
+	return o.later != nil && o.later.handed && ctx.Err() != nil
+}
+
+// fail ends an attempt that left nothing to store.
+func (o *doOptions) fail(lease *Lease, judgement Judgement, failed *AttemptError, result *Result) error {
+	if judgement == 0 {
+		judgement = JudgedRetryable
+	}
+	if o.later == nil || judgement != JudgedRetryable {
+		return lease.Fail(judgement.failure())
+	}
+	told, err := lease.RetryLater(failed, o.later.operation, o.later.context)
+	if err == nil {
+		result.Later = &told
+	}
+	return err
+}
+
+// failed is what a response that is to be retried tells the history: its status, by HTTP's numbers.
+func (o *Outcome) failed() *AttemptError {
+	failed := &AttemptError{Class: strconv.Itoa(int(o.Status)), Outcome: o}
+	switch o.Status {
+	case http.StatusTooManyRequests:
+		failed.Kind = KindThrottled
+	case http.StatusRequestTimeout, http.StatusGatewayTimeout:
+		failed.Kind = KindTimeout
+	}
+	return failed
 }
 
 // judgeError judges an attempt that ended in an error.

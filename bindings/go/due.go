@@ -65,13 +65,13 @@ type seat struct {
 
 // dueSet is the engine's, opened when it is first needed.
 func (e *Engine) dueSet() (*dueSet, error) {
-	e.mutex.Lock()
-	defer e.mutex.Unlock()
-	if e.isOver {
-		return nil, closed()
+	open, err := e.open()
+	if err != nil {
+		return nil, err
 	}
-	if e.due != nil {
-		return e.due, nil
+	defer open.mutex.Unlock()
+	if open.due != nil {
+		return open.due, nil
 	}
 	set := &dueSet{}
 	var fd C.int32_t
@@ -79,7 +79,7 @@ func (e *Engine) dueSet() (*dueSet, error) {
 	status := C.og_due_open(e.handle, &set.handle, &fd, &why)
 	if status != C.ONCEGATE_OK {
 		C.og_due_close(set.handle)
-		return nil, failure(status, &why)
+		return nil, e.failure(status, &why)
 	}
 	poller, err := newPoller(int(fd))
 	if err != nil {
@@ -87,7 +87,7 @@ func (e *Engine) dueSet() (*dueSet, error) {
 		return nil, err
 	}
 	set.poller = poller
-	e.due = set
+	open.due = set
 	go set.run()
 	return set, nil
 }
@@ -195,7 +195,7 @@ func (e *Engine) Advance(limit int) (Driven, error) {
 	var driven C.oncegate_driven
 	var why C.oncegate_error
 	if status := C.og_advance(e.handle, C.size_t(count), &driven, &why); status != C.ONCEGATE_OK {
-		return Driven{}, failure(status, &why)
+		return Driven{}, e.failure(status, &why)
 	}
 	told := Driven{
 		LookedAt: int(driven.looked_at),

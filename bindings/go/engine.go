@@ -75,12 +75,14 @@ static inline oncegate_status og_bury_dead(uint64_t engine, size_t *buried,
 import "C"
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// Engine admits requests so that each runs once. Any goroutine may call its methods.
+// Engine admits requests so that each runs once. Any goroutine may call its methods. One that is
+// never closed is, some time after the last reference to it and to its leases is gone.
 type Engine struct {
 	// handle is looked up by the library, which refuses one that was closed.
 	handle C.uint64_t
@@ -90,15 +92,23 @@ type Engine struct {
 	// afterFunc is time.AfterFunc, but in tests.
 	afterFunc func(time.Duration, func()) stopper
 
+	opened *opened
+
+	// longest is how much room an attempt may need; zero: not asked yet.
+	longest atomic.Uint64
+}
+
+// opened is what has to be closed. Nothing of it refers to its Engine for long, so that one that
+// nobody has any more is noticed.
+type opened struct {
+	handle C.uint64_t
+
 	// mutex guards what is started when it is first needed, and closing.
 	mutex  sync.Mutex
 	isOver bool
 	waits  *waitSet
 	due    *dueSet
 	timers *timerSet
-
-	// longest is how much room an attempt may need; zero: not asked yet.
-	longest atomic.Uint64
 }
 
 // defaultLease is the library's: see Options.LeaseDuration.
@@ -106,6 +116,9 @@ const defaultLease = 30 * time.Second
 
 // Open opens an engine. Close it.
 func Open(options Options) (*Engine, error) {
+	if err := checkLibrary(); err != nil {
+		return nil, err
+	}
 	handle, err := options.open(nil)
 	if err != nil {
 		return nil, err
@@ -114,12 +127,14 @@ func Open(options Options) (*Engine, error) {
 		handle: handle,
 		wait:   waiting{asked: options.Wait != 0, limit: options.Wait},
 		lease:  options.LeaseDuration,
+		opened: &opened{handle: handle},
 
 		afterFunc: afterFunc,
 	}
 	if engine.lease == 0 {
 		engine.lease = defaultLease
 	}
+	runtime.AddCleanup(engine, func(left *opened) { _ = left.close() }, engine.opened)
 	return engine, nil
 }
 
@@ -127,23 +142,45 @@ func Open(options Options) (*Engine, error) {
 // are under way are waited for. Leases that are held stay as they are: they lapse, unless another
 // process of the host ends them. Closing again does nothing.
 func (e *Engine) Close() error {
-	e.mutex.Lock()
-	defer e.mutex.Unlock()
-	if e.isOver {
+	if e.opened == nil {
 		return nil
 	}
-	e.isOver = true
-	if e.waits != nil {
-		e.waits.close()
+	err := e.opened.close()
+	runtime.KeepAlive(e)
+	return err
+}
+
+func (o *opened) close() error {
+	o.mutex.Lock()
+	defer o.mutex.Unlock()
+	if o.isOver {
+		return nil
 	}
-	if e.due != nil {
-		e.due.close()
+	o.isOver = true
+	if o.waits != nil {
+		o.waits.close()
 	}
-	if e.timers != nil {
-		e.timers.close()
+	if o.due != nil {
+		o.due.close()
+	}
+	if o.timers != nil {
+		o.timers.close()
 	}
 	var why C.oncegate_error
-	return failure(C.og_close(e.handle, &why), &why)
+	return failure(C.og_close(o.handle, &why), &why)
+}
+
+// open gives what is opened, and locked: nothing closes it until it is unlocked.
+func (e *Engine) open() (*opened, error) {
+	if e.opened == nil {
+		return nil, closed()
+	}
+	e.opened.mutex.Lock()
+	if e.opened.isOver {
+		e.opened.mutex.Unlock()
+		return nil, closed()
+	}
+	return e.opened, nil
 }
 
 // AdvanceClock moves the clock of an engine that was opened with [ClockManual], for tests. Whoever
@@ -155,7 +192,7 @@ func (e *Engine) AdvanceClock(by time.Duration) error {
 		return n.err
 	}
 	var why C.oncegate_error
-	return failure(C.og_advance_clock(e.handle, ms, &why), &why)
+	return e.failure(C.og_advance_clock(e.handle, ms, &why), &why)
 }
 
 // Swept is what a sweep did.
@@ -183,21 +220,21 @@ func (e *Engine) Sweep(slots int) (Swept, error) {
 		Visited: uint64(swept.visited),
 		Cleared: uint64(swept.cleared),
 		Lapsed:  uint64(swept.lapsed),
-	}, failure(status, &why)
+	}, e.failure(status, &why)
 }
 
 // SetQuota gives a scope a quota of its own; the zero Quota has no limits.
 func (e *Engine) SetQuota(scope Scope, quota Quota) error {
 	var why C.oncegate_error
 	raw := quota.raw()
-	return failure(C.og_set_quota(e.handle, scope.kind, textData(scope.name),
+	return e.failure(C.og_set_quota(e.handle, scope.kind, textData(scope.name),
 		C.size_t(len(scope.name)), &raw, &why), &why)
 }
 
 // RemoveQuota takes the quota of a scope back: the default one holds again.
 func (e *Engine) RemoveQuota(scope Scope) error {
 	var why C.oncegate_error
-	return failure(C.og_remove_quota(e.handle, scope.kind, textData(scope.name),
+	return e.failure(C.og_remove_quota(e.handle, scope.kind, textData(scope.name),
 		C.size_t(len(scope.name)), &why), &why)
 }
 
@@ -235,7 +272,7 @@ func (e *Engine) Resolve(request Request, resolution Resolution) error {
 	}
 	extra := request.Payload.extra(nil)
 	var why C.oncegate_error
-	return failure(C.og_resolve(e.handle, &shape, textData(request.Scope.name),
+	return e.failure(C.og_resolve(e.handle, &shape, textData(request.Scope.name),
 		textData(request.Operation), textData(request.Key), bytesData(request.Payload.data),
 		bytesData(extra), resolution.kind, result, bytesData(resolution.outcome.Body),
 		bytesData(metadata), &why), &why)
@@ -245,14 +282,14 @@ func (e *Engine) Resolve(request Request, resolution Resolution) error {
 // still found.
 func (e *Engine) RotateSecret(secret []byte) error {
 	var why C.oncegate_error
-	return failure(C.og_rotate_secret(e.handle, bytesData(secret), C.size_t(len(secret)), &why),
+	return e.failure(C.og_rotate_secret(e.handle, bytesData(secret), C.size_t(len(secret)), &why),
 		&why)
 }
 
 // FinishRotation ends the rotation: records under the old secret are no longer found.
 func (e *Engine) FinishRotation() error {
 	var why C.oncegate_error
-	return failure(C.og_finish_rotation(e.handle, &why), &why)
+	return e.failure(C.og_finish_rotation(e.handle, &why), &why)
 }
 
 // BuryDead sees to what processes left that died, and tells how many there were.
@@ -260,5 +297,5 @@ func (e *Engine) BuryDead() (int, error) {
 	var buried C.size_t
 	var why C.oncegate_error
 	status := C.og_bury_dead(e.handle, &buried, &why)
-	return int(buried), failure(status, &why)
+	return int(buried), e.failure(status, &why)
 }

@@ -91,7 +91,11 @@ func TestCloseIsIdempotentAndFinal(t *testing.T) {
 	must(t, engine.Close())
 	for _, engine := range []*Engine{engine, {afterFunc: afterFunc}} {
 		lease.engine = engine
-		for name, err := range everyCall(engine, lease) {
+		errs := everyCall(engine, lease)
+		if len(errs) < 50 {
+			t.Errorf("%d calls", len(errs))
+		}
+		for name, err := range errs {
 			if !errors.Is(err, ErrClosed) {
 				t.Errorf("%s: %v, want closed", name, err)
 			}
@@ -121,6 +125,37 @@ func everyCall(engine *Engine, lease *Lease) map[string]error {
 	errs["Resolve"] = engine.Resolve(request, RunAgain())
 	errs["RotateSecret"] = engine.RotateSecret(bytes.Repeat([]byte("s"), 32))
 	errs["FinishRotation"] = engine.FinishRotation()
+	_, errs["NextAttempt"] = engine.NextAttempt(context.Background())
+	_, errs["TakeAttempts"] = engine.TakeAttempts(1)
+	_, errs["Advance"] = engine.Advance(1)
+	_, errs["AfterFunc"] = engine.AfterFunc(0, nil)
+	errs["Work"] = engine.Work(context.Background(), 2, nil)
+	errs["SetOperation"] = engine.SetOperation("charge", nil, 0)
+	errs["SetRetryBudget"] = engine.SetRetryBudget(RetryBudget{})
+	errs["SetOperationBudget"] = engine.SetOperationBudget("charge", RetryBudget{})
+	errs["SetScopeBudget"] = engine.SetScopeBudget(SingleTenant, RetryBudget{})
+	errs["RemoveScopeBudget"] = engine.RemoveScopeBudget(SingleTenant)
+	errs["SetLoad"] = engine.SetLoad(0)
+	_, errs["Questions"] = engine.Questions(1)
+	errs["Answer"] = engine.Answer(1, RunAgain())
+	errs["Reconcile"] = engine.Reconcile(context.Background(), time.Hour, nil)
+	for _, err := range engine.Letters(LetterFilter{}) {
+		errs["Letters"] = err
+	}
+	_, _, errs["ShowLetter"] = engine.ShowLetter(LetterID{})
+	errs["RedriveLetter"] = engine.RedriveLetter(LetterID{})
+	errs["DiscardLetter"] = engine.DiscardLetter(LetterID{})
+	_, errs["RedriveLetters"] = engine.RedriveLetters(LetterFilter{}, 1)
+	_, errs["DiscardLetters"] = engine.DiscardLetters(LetterFilter{}, 1)
+	_, errs["RetryLater"] = lease.RetryLater(&AttemptError{Class: "503"}, "charge", nil)
+	_, _, errs["FindStep"] = lease.FindStep("step")
+	errs["FinishStep"] = lease.FinishStep("step", nil)
+	_, _, errs["LastStep"] = lease.LastStep()
+	errs["UndoneStep"] = lease.UndoneStep("step")
+	_, errs["Step"] = lease.Step(context.Background(), "step", nil)
+	errs["Compensate"] = lease.Compensate(context.Background(), nil)
+	_, errs["DownstreamKey"] = lease.DownstreamKey("bank", "")
+	_, errs["AttemptHeaders"] = lease.AttemptHeaders("bank")
 	_, errs["Complete"] = lease.Complete(Outcome{})
 	errs["Fail"] = lease.Fail(Retryable(0))
 	errs["Abandon"] = lease.Abandon()

@@ -19,6 +19,7 @@ static inline oncegate_status og_describe(oncegate_status status, int32_t want_n
 import "C"
 
 import (
+	"runtime"
 	"strconv"
 	"time"
 	"unsafe"
@@ -170,6 +171,12 @@ func failure(status C.int32_t, told *C.oncegate_error) error {
 		RetryAfter: duration(uint64(told.retry_after_ms)),
 		Transient:  told.transient != 0,
 	}
+}
+
+// failure is that of a call on the engine, which lives on until the call has returned.
+func (e *Engine) failure(status C.int32_t, told *C.oncegate_error) error {
+	runtime.KeepAlive(e)
+	return failure(status, told)
 }
 
 // elementFailure makes an error of the status of one request of many, of which no more is told.

@@ -62,7 +62,7 @@ func (e *Engine) Events() (events []Event, lost uint64, err error) {
 		var why C.oncegate_error
 		status := C.og_events(e.handle, &raw[0], C.size_t(len(raw)), &count, &more, &why)
 		if status != C.ONCEGATE_OK {
-			return events, lost, failure(status, &why)
+			return events, lost, e.failure(status, &why)
 		}
 		lost += uint64(more)
 		for i := range raw[:count] {

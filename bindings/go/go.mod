@@ -1,3 +1,3 @@
 module github.com/oncegate/oncegate/bindings/go
 
-go 1.24
+go 1.25

@@ -82,7 +82,6 @@ func (r *response) inform(status int) {
 // Write holds bytes back, or passes them on.
 func (r *response) Write(data []byte) (int, error) {
 	if r.status == 0 {
-		r.sniff(data)
 		r.WriteHeader(http.StatusOK)
 	}
 	if !bodyAllowed(r.status) {
@@ -101,10 +100,11 @@ func (r *response) Write(data []byte) (int, error) {
 }
 
 // sniff sets the type of a response that says none, as net/http would, so that it is kept.
-func (r *response) sniff(data []byte) {
-	_, typed := r.header["Content-Type"]
-	if !typed && len(data) != 0 && r.header.Get("Content-Encoding") == "" {
-		r.header.Set("Content-Type", http.DetectContentType(data))
+func (r *response) sniff() {
+	_, typed := r.sent["Content-Type"]
+	if !typed && len(r.body) != 0 && r.sent.Get("Content-Encoding") == "" &&
+		r.sent.Get("Transfer-Encoding") == "" {
+		r.sent.Set("Content-Type", http.DetectContentType(r.body))
 	}
 }
 
@@ -229,6 +229,7 @@ func (r *response) finish(ctx context.Context) {
 		}
 		return
 	}
+	r.sniff()
 	if r.conclude(policy.Judge(uint16(r.status))) {
 		r.send()
 		// Trailers are what was set since; net/http sends those that are declared.

@@ -1,5 +1,16 @@
 package oncegate
 
+/*
+#include "crossing.h"
+
+#cgo noescape og_method_class
+#cgo nocallback og_method_class
+static inline oncegate_status og_method_class(const uint8_t *method, size_t len, uint32_t *out) {
+    return oncegate_method_class(og_bytes(method, len), out, NULL);
+}
+*/
+import "C"
+
 import (
 	"bytes"
 	"context"
@@ -188,24 +199,22 @@ func isEndless(header http.Header) bool {
 }
 
 // methodClass is what an HTTP method requires before its handler may run twice.
-type methodClass int
+type methodClass C.uint32_t
 
 const (
 	// methodSafe: run it as often as it comes.
-	methodSafe methodClass = iota + 1
+	methodSafe methodClass = C.ONCEGATE_METHOD_SAFE
 	// methodPayloadDedup: the payload identifies it, unless there is a key.
-	methodPayloadDedup
+	methodPayloadDedup methodClass = C.ONCEGATE_METHOD_PAYLOAD_DEDUP
 	// methodKeyRequired: it needs a key.
-	methodKeyRequired
+	methodKeyRequired methodClass = C.ONCEGATE_METHOD_KEY_REQUIRED
 )
 
 // classOf gives the class of a method, by RFC 9110, section 9.2; methods are case-sensitive.
 func classOf(method string) methodClass {
-	switch method {
-	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
-		return methodSafe
-	case http.MethodPut, http.MethodDelete:
-		return methodPayloadDedup
+	var class C.uint32_t
+	if C.og_method_class(textData(method), C.size_t(len(method)), &class) != C.ONCEGATE_OK {
+		return methodKeyRequired
 	}
-	return methodKeyRequired
+	return methodClass(class)
 }

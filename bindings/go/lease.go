@@ -118,7 +118,7 @@ func (e *Engine) TakeUp(token LeaseToken) (*Lease, error) {
 	lease := &Lease{engine: e}
 	*(*LeaseToken)(unsafe.Pointer(&lease.token.token)) = token
 	if status := C.og_take_up(e.handle, &lease.token, &info, &told); status != C.ONCEGATE_OK {
-		return nil, failure(status, &told)
+		return nil, e.failure(status, &told)
 	}
 	lease.fencing = uint64(info.fencing_token)
 	lease.lasts = duration(uint64(info.remaining_ms))
@@ -140,7 +140,7 @@ func (l *Lease) Renew(d time.Duration) (time.Duration, error) {
 	var remaining C.uint64_t
 	status := C.og_renew(l.engine.handle, &l.token, lasts, &remaining, &told)
 	if status != C.ONCEGATE_OK {
-		return 0, failure(status, &told)
+		return 0, l.engine.failure(status, &told)
 	}
 	return duration(uint64(remaining)), nil
 }
@@ -158,7 +158,7 @@ func (l *Lease) Complete(outcome Outcome) (stored bool, err error) {
 	var how C.uint32_t
 	status := C.og_complete(l.engine.handle, &l.token, result, bytesData(outcome.Body),
 		bytesData(metadata), &how, &told)
-	return how == C.ONCEGATE_STORED, failure(status, &told)
+	return how == C.ONCEGATE_STORED, l.engine.failure(status, &told)
 }
 
 // Failure says how an attempt failed.
@@ -199,12 +199,12 @@ func (l *Lease) Fail(failed Failure) error {
 	var told C.oncegate_error
 	status := C.og_fail(l.engine.handle, &l.token, failed.kind, delay, result,
 		bytesData(failed.outcome.Body), bytesData(metadata), &told)
-	return failure(status, &told)
+	return l.engine.failure(status, &told)
 }
 
 // Abandon gives the attempt back as if it had not begun: the next caller gets it at once. It
 // returns [ErrFenced] where the attempt is no longer the caller's.
 func (l *Lease) Abandon() error {
 	var told C.oncegate_error
-	return failure(C.og_abandon(l.engine.handle, &l.token, &told), &told)
+	return l.engine.failure(C.og_abandon(l.engine.handle, &l.token, &told), &told)
 }

@@ -95,6 +95,11 @@ func TestReplaysLookLikeTheFirstResponse(t *testing.T) {
 	s := newSite(t, open(t, Options{}), MiddlewareOptions{})
 	for key, handler := range map[string]http.HandlerFunc{
 		"sniffed": func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>") },
+		"sniffed after its status": func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusCreated)
+			_, _ = io.WriteString(w, "<ht")
+			_, _ = io.WriteString(w, "ml>")
+		},
 		"nothing": func(http.ResponseWriter, *http.Request) {},
 		"no content": func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(204)

@@ -108,8 +108,13 @@ func (o *Outcome) put(buffer []byte, stored *C.oncegate_stored_outcome) {
 	body := int(stored.body_offset)
 	end := body + int(stored.body_len)
 	o.Body = buffer[body:end:end]
-	if stored.metadata_count != 0 {
-		metadata := buffer[stored.metadata_offset : stored.metadata_offset+stored.metadata_len]
-		o.Metadata = unpackMetadata(metadata, int(stored.metadata_count))
+	o.Metadata = metadataOf(buffer, stored)
+}
+
+func metadataOf(buffer []byte, stored *C.oncegate_stored_outcome) []Pair {
+	if stored.metadata_count == 0 {
+		return nil
 	}
+	packed := buffer[stored.metadata_offset:][:stored.metadata_len]
+	return unpackMetadata(packed, int(stored.metadata_count))
 }

@@ -1,9 +1,17 @@
 package oncegate
 
-import (
-	"slices"
-	"strconv"
-)
+/*
+#include "crossing.h"
+
+#cgo noescape og_judge
+#cgo nocallback og_judge
+static inline oncegate_status og_judge(uint32_t policy, uint32_t status, uint32_t *judgement) {
+    return oncegate_judge(policy, status, judgement, NULL);
+}
+*/
+import "C"
+
+import "strconv"
 
 // Judgement is what a result means for its record.
 type Judgement uint32
@@ -11,11 +19,11 @@ type Judgement uint32
 // What a result means for its record.
 const (
 	// JudgedFinal: it is stored, and duplicates get it inside the dedup window.
-	JudgedFinal Judgement = 1
+	JudgedFinal Judgement = C.ONCEGATE_JUDGED_FINAL
 	// JudgedRetryable: it had no effect worth keeping; the next attempt may start.
-	JudgedRetryable Judgement = 2
+	JudgedRetryable Judgement = C.ONCEGATE_JUDGED_RETRYABLE
 	// JudgedInDoubt: nobody knows whether it took effect; it never runs again until it is resolved.
-	JudgedInDoubt Judgement = 3
+	JudgedInDoubt Judgement = C.ONCEGATE_JUDGED_UNKNOWN
 )
 
 func (j Judgement) String() string {
@@ -38,16 +46,16 @@ const (
 	// OutcomesIETF: draft-ietf-httpapi-idempotency-key-header. The first result is replayed,
 	// success or error; answers that say that the operation did not run (401, 403, 408, 409, 425,
 	// 429) and server errors are retried.
-	OutcomesIETF OutcomePreset = 0
+	OutcomesIETF OutcomePreset = C.ONCEGATE_OUTCOMES_IETF
 	// OutcomesStripeV1: every result is replayed once the operation began, 500 too; conflicts and
 	// rate limits (409, 429) are no results.
-	OutcomesStripeV1 OutcomePreset = 1
+	OutcomesStripeV1 OutcomePreset = C.ONCEGATE_OUTCOMES_STRIPE_V1
 	// OutcomesStripeV2: success never repeats, failed work is driven on by the next attempt.
-	OutcomesStripeV2 OutcomePreset = 2
+	OutcomesStripeV2 OutcomePreset = C.ONCEGATE_OUTCOMES_STRIPE_V2
 	// OutcomesOASIS: Repeatable Requests 1.0. 2xx, 3xx and 4xx are replayed, 5xx runs again.
-	OutcomesOASIS OutcomePreset = 3
+	OutcomesOASIS OutcomePreset = C.ONCEGATE_OUTCOMES_OASIS
 	// OutcomesIceberg: the REST catalog of Apache Iceberg.
-	OutcomesIceberg OutcomePreset = 4
+	OutcomesIceberg OutcomePreset = C.ONCEGATE_OUTCOMES_ICEBERG
 )
 
 // OutcomePolicy decides what a result means, by its status. The zero value is the preset of the
@@ -73,25 +81,14 @@ func (p *OutcomePolicy) Judge(status uint16) Judgement {
 	return p.Preset.judge(status)
 }
 
+// judge asks the library, whose rules are those of every language. A number that is no preset judges
+// everything in doubt.
 func (p OutcomePreset) judge(status uint16) Judgement {
-	var final bool
-	switch p {
-	case OutcomesStripeV1:
-		final = status != 409 && status != 429
-	case OutcomesStripeV2:
-		final = status < 400
-	case OutcomesOASIS:
-		final = status < 500
-	case OutcomesIceberg:
-		final = status == 200 || status == 201 || status == 204 || status >= 400 && status < 500 &&
-			!slices.Contains([]uint16{401, 403, 408, 419, 425, 429}, status)
-	default:
-		final = status < 500 && !slices.Contains([]uint16{401, 403, 408, 409, 425, 429}, status)
+	var judgement C.uint32_t
+	if C.og_judge(C.uint32_t(p), C.uint32_t(status), &judgement) != C.ONCEGATE_OK {
+		return JudgedInDoubt
 	}
-	if final {
-		return JudgedFinal
-	}
-	return JudgedRetryable
+	return Judgement(judgement)
 }
 
 // failure is how an attempt ends that left nothing to store.

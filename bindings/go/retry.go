@@ -131,6 +131,8 @@ func attemptError(err error) *AttemptError {
 		return told
 	case errors.Is(err, context.DeadlineExceeded):
 		return &AttemptError{Class: "timeout", Kind: KindTimeout, Cause: err}
+	case errors.Is(err, context.Canceled):
+		return &AttemptError{Class: "cancelled", Cause: err}
 	}
 	return &AttemptError{Class: "error", Cause: err}
 }
@@ -184,7 +186,7 @@ func (l *Lease) RetryLater(failed *AttemptError, operation string, context []byt
 		textData(operation), C.size_t(len(operation)), bytesData(context),
 		C.size_t(len(context)), &later, &why)
 	if status != C.ONCEGATE_OK {
-		return Later{}, failure(status, &why)
+		return Later{}, l.engine.failure(status, &why)
 	}
 	return Later{
 		Buried:      BuriedReason(later.reason),

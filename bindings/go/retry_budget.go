@@ -177,7 +177,7 @@ func (e *Engine) SetRetryBudget(budget RetryBudget) error {
 		return err
 	}
 	var why C.oncegate_error
-	return failure(C.og_set_engine_budget(e.handle, &raw, textData(budget.Name),
+	return e.failure(C.og_set_engine_budget(e.handle, &raw, textData(budget.Name),
 		C.size_t(len(budget.Name)), &why), &why)
 }
 
@@ -190,7 +190,7 @@ func (e *Engine) SetOperationBudget(operation string, budget RetryBudget) error 
 		return err
 	}
 	var why C.oncegate_error
-	return failure(C.og_set_operation_budget(e.handle, textData(operation),
+	return e.failure(C.og_set_operation_budget(e.handle, textData(operation),
 		C.size_t(len(operation)), &raw, textData(budget.Name), C.size_t(len(budget.Name)), &why),
 		&why)
 }
@@ -202,7 +202,7 @@ func (e *Engine) SetScopeBudget(scope Scope, budget RetryBudget) error {
 		return err
 	}
 	var why C.oncegate_error
-	return failure(C.og_set_scope_budget(e.handle, scope.kind, textData(scope.name),
+	return e.failure(C.og_set_scope_budget(e.handle, scope.kind, textData(scope.name),
 		C.size_t(len(scope.name)), &raw, textData(budget.Name), C.size_t(len(budget.Name)), &why),
 		&why)
 }
@@ -211,6 +211,6 @@ func (e *Engine) SetScopeBudget(scope Scope, budget RetryBudget) error {
 // operation may spend holds all the same.
 func (e *Engine) RemoveScopeBudget(scope Scope) error {
 	var why C.oncegate_error
-	return failure(C.og_remove_scope_budget(e.handle, scope.kind, textData(scope.name),
+	return e.failure(C.og_remove_scope_budget(e.handle, scope.kind, textData(scope.name),
 		C.size_t(len(scope.name)), &why), &why)
 }

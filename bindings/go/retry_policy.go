@@ -183,7 +183,7 @@ func (e *Engine) SetOperation(operation string, policy *RetryPolicy, maxInFlight
 		return err
 	}
 	var why C.oncegate_error
-	return failure(C.og_set_operation(e.handle, textData(operation), C.size_t(len(operation)), raw,
+	return e.failure(C.og_set_operation(e.handle, textData(operation), C.size_t(len(operation)), raw,
 		unsafe.SliceData(delays), C.size_t(len(delays)), most, &why), &why)
 }
 

@@ -76,7 +76,7 @@ func (e *Engine) Stats() (Stats, error) {
 	var raw C.oncegate_stats
 	var why C.oncegate_error
 	if status := C.og_stats(e.handle, &raw, &why); status != C.ONCEGATE_OK {
-		return Stats{}, failure(status, &why)
+		return Stats{}, e.failure(status, &why)
 	}
 	return Stats{
 		Begun:            uint64(raw.begun),

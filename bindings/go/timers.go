@@ -58,9 +58,15 @@ type timerSet struct {
 	poller *poller
 
 	mutex   sync.Mutex
-	pending map[uint64]func()
+	pending map[uint64]putOff
 	last    uint64
 	over    bool
+}
+
+// putOff is a call that is pending. It holds on to its engine, which would be closed otherwise.
+type putOff struct {
+	f      func()
+	engine *Engine
 }
 
 // Timer is a call that was put off: see [Engine.AfterFunc].
@@ -80,7 +86,7 @@ func (e *Engine) AfterFunc(d time.Duration, f func()) (*Timer, error) {
 	if err != nil {
 		return nil, err
 	}
-	number, err := set.enlist(f)
+	number, err := set.enlist(putOff{f, e})
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +96,7 @@ func (e *Engine) AfterFunc(d time.Duration, f func()) (*Timer, error) {
 		&timer.id, &why)
 	if status != C.ONCEGATE_OK {
 		set.strike(number)
-		return nil, failure(status, &why)
+		return nil, e.failure(status, &why)
 	}
 	return timer, nil
 }
@@ -109,21 +115,21 @@ func (t *Timer) Stop() bool {
 
 // timerSet is the engine's, opened when it is first needed.
 func (e *Engine) timerSet() (*timerSet, error) {
-	e.mutex.Lock()
-	defer e.mutex.Unlock()
-	if e.isOver {
-		return nil, closed()
+	open, err := e.open()
+	if err != nil {
+		return nil, err
 	}
-	if e.timers != nil {
-		return e.timers, nil
+	defer open.mutex.Unlock()
+	if open.timers != nil {
+		return open.timers, nil
 	}
-	set := &timerSet{pending: make(map[uint64]func())}
+	set := &timerSet{pending: make(map[uint64]putOff)}
 	var fd C.int32_t
 	var why C.oncegate_error
 	status := C.og_timers_open(&set.handle, &fd, &why)
 	if status != C.ONCEGATE_OK {
 		C.og_timers_close(set.handle)
-		return nil, failure(status, &why)
+		return nil, e.failure(status, &why)
 	}
 	poller, err := newPoller(int(fd))
 	if err != nil {
@@ -131,19 +137,19 @@ func (e *Engine) timerSet() (*timerSet, error) {
 		return nil, err
 	}
 	set.poller = poller
-	e.timers = set
+	open.timers = set
 	go set.run()
 	return set, nil
 }
 
-func (s *timerSet) enlist(f func()) (uint64, error) {
+func (s *timerSet) enlist(call putOff) (uint64, error) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	if s.over {
 		return 0, closed()
 	}
 	s.last++
-	s.pending[s.last] = f
+	s.pending[s.last] = call
 	return s.last, nil
 }
 
@@ -151,9 +157,9 @@ func (s *timerSet) enlist(f func()) (uint64, error) {
 func (s *timerSet) strike(number uint64) func() {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	f := s.pending[number]
+	call := s.pending[number]
 	delete(s.pending, number)
-	return f
+	return call.f
 }
 
 // run starts what is due until the set is closed.

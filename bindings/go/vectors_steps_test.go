@@ -310,7 +310,7 @@ func (r *run) submit(step fields) error {
 }
 
 func (r *run) waiters() uint64 {
-	stats, err := r.engine.Stats()
+	stats, err := r.settled()
 	if err != nil {
 		fail("stats: %v", err)
 	}
@@ -374,8 +374,20 @@ func (r *run) ascend(names []string) {
 	}
 }
 
+// settled waits until everybody who was called to look has, and gives the counts then.
+func (r *run) settled() (oncegate.Stats, error) {
+	deadline := time.Now().Add(patience)
+	for {
+		stats, err := r.engine.Stats()
+		if err != nil || stats.Waiters == r.engine.Pending() || time.Now().After(deadline) {
+			return stats, err
+		}
+		runtime.Gosched()
+	}
+}
+
 func (r *run) stats(expect fields) error {
-	stats, err := r.engine.Stats()
+	stats, err := r.settled()
 	if err != nil {
 		return err
 	}

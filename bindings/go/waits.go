@@ -62,14 +62,17 @@ import "C"
 
 import (
 	"context"
+	"runtime"
 	"slices"
 	"sync"
+	"weak"
 )
 
 // waitSet is who waits for running attempts, and the one goroutine that takes their answers when
 // the library's descriptor says that there are some.
 type waitSet struct {
-	engine *Engine
+	// engine is not held on to: whoever waits does.
+	engine weak.Pointer[Engine]
 	handle C.uint64_t
 	poller *poller
 
@@ -87,6 +90,7 @@ type answered struct {
 
 // join asks to run a request, and waits for its answer.
 func (e *Engine) join(ctx context.Context, request *Request, how *beginHow) (Admission, error) {
+	defer runtime.KeepAlive(e)
 	set, err := e.waitSet()
 	if err != nil {
 		return Admission{}, err
@@ -110,21 +114,21 @@ func (e *Engine) join(ctx context.Context, request *Request, how *beginHow) (Adm
 
 // waitSet is the engine's, opened when it is first needed.
 func (e *Engine) waitSet() (*waitSet, error) {
-	e.mutex.Lock()
-	defer e.mutex.Unlock()
-	if e.isOver {
-		return nil, closed()
+	open, err := e.open()
+	if err != nil {
+		return nil, err
 	}
-	if e.waits != nil {
-		return e.waits, nil
+	defer open.mutex.Unlock()
+	if open.waits != nil {
+		return open.waits, nil
 	}
-	set := &waitSet{engine: e, waiters: make(map[uint64]chan<- answered)}
+	set := &waitSet{engine: weak.Make(e), waiters: make(map[uint64]chan<- answered)}
 	var fd C.int32_t
 	var why C.oncegate_error
 	status := C.og_waits_open(e.handle, &set.handle, &fd, &why)
 	if status != C.ONCEGATE_OK {
 		C.og_waits_close(set.handle)
-		return nil, failure(status, &why)
+		return nil, e.failure(status, &why)
 	}
 	poller, err := newPoller(int(fd))
 	if err != nil {
@@ -132,7 +136,7 @@ func (e *Engine) waitSet() (*waitSet, error) {
 		return nil, err
 	}
 	set.poller = poller
-	e.waits = set
+	open.waits = set
 	go set.run()
 	return set, nil
 }
@@ -246,7 +250,8 @@ func (t *taker) tell(completion *C.oncegate_completion) {
 	if told.status != C.ONCEGATE_OK {
 		answer.err = elementFailure(told.status)
 	} else {
-		answer.admission.put(t.set.engine, told, t.ownOutcome(told))
+		// Nil: it is being closed, and nobody waits.
+		answer.admission.put(t.set.engine.Value(), told, t.ownOutcome(told))
 	}
 	if answers := t.set.strike(uint64(completion.user_data)); answers != nil {
 		answers <- answer

@@ -130,7 +130,7 @@ pub(crate) fn packed_len(outcome: &Outcome) -> usize {
 }
 
 /// Writes an outcome into the caller's buffer. `None`, with nothing written: it does not fit.
-#[inline]
+#[inline(always)]
 pub(crate) fn pack(outcome: &Outcome, buffer: &mut OutBytes) -> Option<StoredOutcome> {
     let metadata_offset = buffer.len();
     let metadata_count = match outcome.metadata().next() {

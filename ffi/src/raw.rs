@@ -493,7 +493,7 @@ impl OutBytes {
     }
 
     /// Appends bytes, and gives their offset. `None`, with nothing written: they do not fit.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Option<usize> {
         if bytes.len() > self.room() {
             return None;

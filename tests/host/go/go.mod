@@ -1,6 +1,6 @@
 module github.com/oncegate/oncegate/tests/host
 
-go 1.24
+go 1.25
 
 require github.com/oncegate/oncegate/bindings/go v0.0.0
 

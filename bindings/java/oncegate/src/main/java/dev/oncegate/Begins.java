@@ -5,6 +5,7 @@ import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.Executor;
 
 /** Begin: a request asks to run, alone or in a batch. */
 final class Begins {
@@ -34,12 +35,14 @@ final class Begins {
         this.engineWaitMs = engineWaitMs;
     }
 
-    /** On a virtual thread that may wait: without holding a carrier. */
+    /** Who waits does so for a future: a foreign call sees no interrupt, and holds a carrier. */
     Admission one(Request request, BeginOptions options) {
-        if (options.waits(engineWaitMs) && Threads.isVirtual()) {
-            return Futures.join(async(request, options.withWait(engineWaitMs)));
+        if (!options.waits(engineWaitMs)) {
+            return asked(request, options);
         }
-        return asked(request, options);
+        return Futures.join(
+                async(request, options.withWait(engineWaitMs), Runnable::run),
+                () -> asked(request, options.waitUpTo(Duration.ZERO)));
     }
 
     Admission one(Hashed hashed, BeginOptions options) {
@@ -49,8 +52,8 @@ final class Begins {
         return asked(hashed, options);
     }
 
-    /** Waits without a thread, and as long as the options say. */
-    CompletableFuture<Admission> async(Request request, BeginOptions options) {
+    /** Waits without a thread, and as long as the options say; {@code by} completes the future. */
+    CompletableFuture<Admission> async(Request request, BeginOptions options, Executor by) {
         Admission now;
         try {
             // Most answers are there at once, and need no other thread.
@@ -59,7 +62,7 @@ final class Begins {
             return CompletableFuture.failedFuture(refused);
         }
         if (now instanceof Admission.InProgress || now instanceof Admission.Scheduled) {
-            return engine.waits().submit(engine, request, options);
+            return engine.waits().submit(engine, request, options, by);
         }
         return CompletableFuture.completedFuture(now);
     }
@@ -141,7 +144,9 @@ final class Begins {
         if (status == 0) {
             return admission(engine, frame, at, rest);
         }
-        return status == TOO_SMALL ? null : new Answer.Refused(Refusal.of(Status.of(status)).exception());
+        return status == TOO_SMALL
+                ? null
+                : new Answer.Refused(Refusal.of(Status.of(status)).exception());
     }
 
     private Answer again(Asked request, BeginOptions options) {
@@ -158,7 +163,8 @@ final class Begins {
         int attempt = memory.getInt(at + Layout.Admission.ATTEMPT);
         long ms = memory.getLong(at + Layout.Admission.TIME_MS);
         return switch (memory.getInt(at + Layout.Admission.VERDICT)) {
-            case ADMITTED -> new Admission.Admitted(new Lease(engine, frame, at + Layout.Admission.LEASE,
+            case ADMITTED -> new Admission.Admitted(new Lease(
+                    engine, frame, at + Layout.Admission.LEASE,
                     memory.getLong(at + Layout.Admission.FENCING_TOKEN), attempt,
                     memory.getInt(at + Layout.Admission.HOW), ms));
             case 2 -> new Admission.Replayed(

@@ -6,7 +6,7 @@ import java.nio.ByteBuffer;
  * The functions of the library, as the header has them. Pointers, handles and sizes are 64-bit
  * integers. Those that are called for every request have a method each; the others share one.
  *
- * <p>One implementation for JVMs with the Foreign Export and Memory API, one on JNA.
+ * <p>One implementation for JVMs with the Foreign Function and Memory API, one on JNA.
  */
 interface Binding {
     /** What it is called in the property {@code oncegate.binding}. */
@@ -24,13 +24,17 @@ interface Binding {
     /** Calls a function; each argument is one of its parameters, see {@link Export}. */
     int call(Export export, long... arguments);
 
+    /** Of the library; it is asked before {@link #bind}. */
     int abiVersion();
+
+    /** Looks for every function, and throws a {@link LinkageError} where one is missing. */
+    void bind();
 
     int begin(long engine, long request, long options, long buffer, long admission, long error);
 
     /**
-     * The same, and so for all that end in Quick: where the call returns at once and is about little
-     * data, without the cost of leaving Java. Such a call holds up the garbage collector.
+     * The same, and so for all that end in Quick: where the call returns at once and is about
+     * little data, without the cost of leaving Java. Such a call holds up the garbage collector.
      */
     int beginQuick(
             long engine, long request, long options, long buffer, long admission, long error);

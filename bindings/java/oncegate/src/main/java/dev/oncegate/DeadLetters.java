@@ -54,7 +54,7 @@ public final class DeadLetters {
         return page(filter, after, most);
     }
 
-    private Page page(DeadLetter.Filter filter, DeadLetter.Id after, int most) {
+    private Page page(DeadLetter.Filter filter, DeadLetter.Id from, int most) {
         if (most < 1) {
             throw Refusal.of(Status.BAD_SIZE, "most", "found " + most + "; limit: at least 1")
                     .exception();
@@ -64,25 +64,27 @@ public final class DeadLetters {
                 + capacity * (RetryLayout.Letter.SIZE + 256);
         return Frames.filled(bytes, frame -> {
             long which = write(frame, filter);
-            long from = after == null ? 0 : write(frame, after);
+            long start = from == null ? 0 : write(frame, from);
             int table = frame.room(capacity * RetryLayout.Letter.SIZE);
             int rest = frame.offerRest();
             int count = Frame.OUT;
             int next = Frame.OUT + 8;
             int more = Frame.OUT + 16;
-            int status = frame.status(Export.LETTERS, engine.handle(), which, from,
+            int status = frame.status(Export.LETTERS, engine.handle(), which, start,
                     frame.pointer(Frame.BUFFER), frame.pointer(table), capacity,
                     frame.pointer(count), frame.pointer(next), frame.pointer(more));
             if (status == TOO_SMALL) {
                 return null;
             }
             frame.check(status);
+            int found = frame.size(count);
+            Optional<DeadLetter.Id> after = frame.memory.getInt(more) == 0
+                    ? Optional.empty() : Optional.of(id(frame, next));
             List<DeadLetter> letters = new ArrayList<>();
-            for (int i = 0; i < frame.size(count); i++) {
+            for (int i = 0; i < found; i++) {
                 letters.add(letter(frame, table + i * RetryLayout.Letter.SIZE, rest, List.of()));
             }
-            return new Page(List.copyOf(letters), frame.memory.getInt(more) == 0
-                    ? Optional.empty() : Optional.of(id(frame, next)));
+            return new Page(List.copyOf(letters), after);
         });
     }
 

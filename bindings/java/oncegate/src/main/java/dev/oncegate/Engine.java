@@ -4,6 +4,7 @@ import java.lang.ref.Cleaner;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.List;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executor;
@@ -88,6 +89,8 @@ public final class Engine implements AutoCloseable {
     /**
      * Asks to run a request.
      *
+     * <p>An interrupt ends a wait: the answer is what holds then, and the thread stays interrupted.
+     *
      * @param request which
      * @param options how; with a wait, the call waits for a running attempt
      * @return whether to run it, and if not, why
@@ -140,7 +143,7 @@ public final class Engine implements AutoCloseable {
      * @return the answer; failed where the request was refused
      */
     public CompletableFuture<Admission> beginAsync(Request request, BeginOptions options) {
-        return begins.async(request, options);
+        return begins.async(request, options, handle.executor);
     }
 
     /**
@@ -174,7 +177,7 @@ public final class Engine implements AutoCloseable {
     }
 
     /**
-     * Asks to run a request that is known by its digests.
+     * Asks to run a request that is known by its digests. Interrupts do not end a wait here.
      *
      * @param request which
      * @param options how; with a wait, the call waits for a running attempt
@@ -255,7 +258,8 @@ public final class Engine implements AutoCloseable {
     /**
      * Waits for an attempt that is due, of any operation: for workers.
      *
-     * @param timeout how long, of real time; zero: not at all
+     * @param timeout how long, by the engine's clock; zero: not at all. An interrupt ends it within
+     *     a quarter of a second, and the thread stays interrupted
      * @return the attempt; empty where none was due in time
      */
     public Optional<Attempt> nextAttempt(Duration timeout) {
@@ -266,7 +270,7 @@ public final class Engine implements AutoCloseable {
      * The same for several at once.
      *
      * @param most how many at most, at least 1; a call takes up to 1,024
-     * @param timeout how long to wait for the first, of real time; zero: not at all
+     * @param timeout how long to wait for the first, as {@link #nextAttempt}
      * @return the attempts
      */
     public List<Attempt> nextAttempts(int most, Duration timeout) {
@@ -291,6 +295,22 @@ public final class Engine implements AutoCloseable {
                     due == NEVER ? Optional.empty() : Optional.of(Millis.duration(due)),
                     memory.getInt(at + RetryLayout.Driven.MORE) != 0);
         });
+    }
+
+    /**
+     * Runs a task after a time, by the engine's timing wheel: a million of them cost no more each
+     * than one. By real time, whatever the engine's clock is; by the executor of the options.
+     *
+     * <p>Cancelling the future ends the timer. Closing the engine does so too: then the future
+     * fails with a {@link ClosedException}.
+     *
+     * @param delay how long, at least
+     * @param task what it runs, if it was not cancelled
+     * @return completed when the task has run; failed by what it threw
+     * @throws FullException 1,048,576 timers are pending
+     */
+    public CompletableFuture<Void> schedule(Duration delay, Runnable task) {
+        return handle.timers().start(this, delay, Objects.requireNonNull(task, "task"));
     }
 
     /**
@@ -355,12 +375,12 @@ public final class Engine implements AutoCloseable {
      *
      * @param question which
      * @param resolution what is known now; null: still nothing, ask again later
-     * @throws NotFoundException it was answered, or asked by nobody
+     * @throws NotFoundException it is not in doubt any more, or this engine has not asked it
      */
     public void answer(Question question, Resolution resolution) {
         Outcome outcome = resolution == null ? null : resolution.outcome;
         Frames.use(Outcomes.frameBytes(outcome), frame -> {
-            frame.call(Export.RECONCILE_ANSWER, handle(), question.fencingToken(),
+            frame.call(Export.RECONCILE_ANSWER, handle(), question.id(),
                     resolution == null ? STILL_UNKNOWN : resolution.kind,
                     Outcomes.pointer(frame, outcome));
             return null;
@@ -511,11 +531,16 @@ public final class Engine implements AutoCloseable {
         return handle.waits();
     }
 
+    Timers timers() {
+        return handle.timers();
+    }
+
     /** What closing needs. It does not keep the engine. */
     private static final class Handle implements Runnable {
         final long address;
-        private final Executor executor;
+        final Executor executor;
         private Waits waits;
+        private Timers timers;
         private boolean closed;
 
         Handle(long address, Executor executor) {
@@ -529,9 +554,20 @@ public final class Engine implements AutoCloseable {
                 if (closed) {
                     throw Refusal.of(Status.BAD_HANDLE).exception();
                 }
-                waits = new Waits(address, executor);
+                waits = new Waits(address);
             }
             return waits;
+        }
+
+        /** The timers, made when the first one is started. */
+        synchronized Timers timers() {
+            if (timers == null) {
+                if (closed) {
+                    throw Refusal.of(Status.BAD_HANDLE).exception();
+                }
+                timers = new Timers(executor);
+            }
+            return timers;
         }
 
         @Override
@@ -540,6 +576,9 @@ public final class Engine implements AutoCloseable {
                 closed = true;
                 if (waits != null) {
                     waits.close();
+                }
+                if (timers != null) {
+                    timers.close();
                 }
             }
             Frames.use(Frames.SMALL, frame -> frame.status(Export.ENGINE_CLOSE, address));

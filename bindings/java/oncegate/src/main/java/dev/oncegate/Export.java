@@ -9,7 +9,6 @@ import java.util.Locale;
  * its address.
  */
 enum Export {
-    CHECK_ABI("ip"),
     LAYOUTS("pppp"),
     STATUS_DESCRIBE("ipppp"),
     METADATA_NEXT("bpppp"),
@@ -34,6 +33,12 @@ enum Export {
     WAITS_SUBMIT("pppppp"),
     WAITS_CANCEL("ppp"),
     WAITS_TAKE("ppppppp"),
+
+    TIMERS_OPEN("ppp"),
+    TIMERS_CLOSE("pp"),
+    TIMERS_INSERT("ppppp"),
+    TIMERS_CANCEL("pppp"),
+    TIMERS_TAKE("pppppp"),
 
     RETRY_LATER("pppbbpp"),
     HINT_RETRY_AFTER("bpppp"),

@@ -21,7 +21,10 @@ final class Frame {
     /** Room for the small outputs of calls. */
     static final int OUT = ADMISSION + Layout.Admission.SIZE;
     private static final int OUT_SIZE = 64;
-    static final int ARENA = OUT + OUT_SIZE;
+    /** Room for reading packed pairs, beside the outputs of the call that gave them. */
+    static final int PAIRS = OUT + OUT_SIZE;
+    private static final int PAIRS_SIZE = 8 + 3 * Layout.Bytes.SIZE;
+    static final int ARENA = PAIRS + PAIRS_SIZE;
 
     final ByteBuffer memory;
     final long address;

@@ -13,7 +13,16 @@ final class JnaBinding implements Binding {
 
     JnaBinding(Path file) {
         library = NativeLibrary.getInstance(file.toString());
-        for (Export export : new Export[0]) {
+    }
+
+    @Override
+    public int abiVersion() {
+        return library.getFunction("oncegate_abi_version").invokeInt(new Object[0]);
+    }
+
+    @Override
+    public void bind() {
+        for (Export export : Export.values()) {
             library.getFunction(export.symbol());
         }
         Native.register(C.class, library);
@@ -52,11 +61,6 @@ final class JnaBinding implements Binding {
             };
         }
         return library.getFunction(export.symbol()).invokeInt(boxed);
-    }
-
-    @Override
-    public int abiVersion() {
-        return C.oncegate_abi_version();
     }
 
     @Override
@@ -133,7 +137,7 @@ final class JnaBinding implements Binding {
         return C.oncegate_lease_abandon(engine, lease, error);
     }
 
-    /** {@code oncegate_bytes}, as an argument. Public for JNA, which makes one to learn the layout. */
+    /** {@code oncegate_bytes}, as an argument. Public for JNA, which makes one by itself. */
     @Structure.FieldOrder({"data", "len"})
     public static final class ByValue extends Structure implements Structure.ByValue {
         /** The first byte. */
@@ -153,8 +157,6 @@ final class JnaBinding implements Binding {
 
     /** Functions by their names in the header: direct mapping is several times cheaper. */
     private static final class C {
-        static native int oncegate_abi_version();
-
         static native int oncegate_begin(
                 long engine, long request, long options, long buffer, long admission, long error);
 

@@ -89,6 +89,12 @@ final class Layout {
         static final int SIZE = 136;
     }
 
+    /** {@code oncegate_lease}. */
+    static final class Lease {
+        static final int TOKEN = 0;
+        static final int SIZE = 32;
+    }
+
     /** {@code oncegate_pair}. */
     static final class Pair {
         static final int NAME = 0;
@@ -168,7 +174,9 @@ final class Layout {
         static final int JITTER_SEED = 312;
         static final int RETRY_POLICY = 320;
         static final int ADAPTIVE = 328;
-        static final int SIZE = 336;
+        static final int RECONCILE = 336;
+        static final int RESERVED = 340;
+        static final int SIZE = 344;
     }
 
     /** {@code oncegate_hashed}. */

@@ -12,14 +12,14 @@ import java.util.Map;
  */
 final class Layouts {
     // oncegate_layout, by which all others are read.
-    private static final int STRUCTURE = 0;
-    private static final int FIELD = 8;
-    private static final int OFFSET = 16;
-    private static final int SIZE = 24;
-    private static final int ENTRY = 32;
+    static final int STRUCTURE = 0;
+    static final int FIELD = 8;
+    static final int OFFSET = 16;
+    static final int SIZE = 24;
+    static final int ENTRY = 32;
 
-    /** What the library says: {@code structure.field} and the offset, {@code structure} and the size. */
-    private final Map<String, Long> known = new HashMap<>();
+    /** Of the library: {@code structure.field} and the offset, {@code structure} and the size. */
+    final Map<String, Long> known = new HashMap<>();
 
     private Layouts() {}
 
@@ -61,13 +61,18 @@ final class Layouts {
     /** Compares the nested classes of a class, each of which is one structure. */
     void check(Class<?> group) throws IOException {
         for (Class<?> structure : group.getDeclaredClasses()) {
-            String name = "oncegate" + structure.getSimpleName()
-                    .replaceAll("([A-Z])", "_$1").toLowerCase(Locale.ROOT);
+            String name = name(structure);
             boolean grows = known.containsKey(name + ".struct_size");
             for (Field field : structure.getDeclaredFields()) {
                 check(name, field, grows);
             }
         }
+    }
+
+    /** What the header calls it. */
+    static String name(Class<?> structure) {
+        return "oncegate" + structure.getSimpleName()
+                .replaceAll("([A-Z])", "_$1").toLowerCase(Locale.ROOT);
     }
 
     private void check(String structure, Field field, boolean grows) throws IOException {
@@ -82,7 +87,7 @@ final class Layouts {
                 + field.getName().toLowerCase(Locale.ROOT);
         Long there = known.get(name);
         if (there == null) {
-            return;//throw new IOException("it has no " + name);
+            throw new IOException("it has no " + name);
         }
         // One that begins with its size may have more fields in a newer library.
         if (isSize && grows ? there < here : there != here) {

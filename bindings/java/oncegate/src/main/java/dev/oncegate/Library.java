@@ -8,6 +8,7 @@ import java.nio.file.Path;
 import java.nio.file.attribute.FileAttribute;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.Locale;
+import java.util.stream.Collectors;
 
 /** Finds the native library, loads it once for the process, and checks that it fits. */
 final class Library {
@@ -88,7 +89,10 @@ final class Library {
         while (root.getCause() != null) {
             root = root.getCause();
         }
-        return root.getMessage() == null ? root.toString() : root.getMessage();
+        // The message of JNA goes on with where it looked for what it was not asked for.
+        return root.getMessage() == null
+                ? root.toString()
+                : root.getMessage().lines().limit(2).collect(Collectors.joining(" "));
     }
 
     private static Binding checked(Binding binding) throws IOException {
@@ -96,6 +100,7 @@ final class Library {
         if (Integer.compareUnsigned(version, ABI_VERSION) < 0) {
             throw new IOException("its ABI version is " + version + "; needed: " + ABI_VERSION);
         }
+        binding.bind();
         Layouts layouts = Layouts.of(binding);
         layouts.check(Layout.class);
         layouts.check(RetryLayout.class);
@@ -107,7 +112,11 @@ final class Library {
         String wanted = System.getProperty(BINDING_PROPERTY, ffm ? "ffm" : "jna");
         switch (wanted) {
             case "jna":
-                return new JnaBinding(file);
+                try {
+                    return new JnaBinding(file);
+                } catch (NoClassDefFoundError cause) {
+                    throw new IOException("net.java.dev.jna:jna is not on the class path", null);
+                }
             case "ffm":
                 if (!ffm) {
                     throw new IOException("the binding ffm needs Java " + FFM_SINCE);

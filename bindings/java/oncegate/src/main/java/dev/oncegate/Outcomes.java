@@ -60,7 +60,8 @@ final class Outcomes {
         int length = (int) memory.getLong(at + Layout.StoredOutcome.BODY_LEN);
         byte[] body = length == 0
                 ? NOTHING
-                : frame.read(rest + (int) memory.getLong(at + Layout.StoredOutcome.BODY_OFFSET), length);
+                : frame.read(
+                        rest + (int) memory.getLong(at + Layout.StoredOutcome.BODY_OFFSET), length);
         List<Outcome.Pair> pairs = List.of();
         if (count > 0) {
             int packed = rest + (int) memory.getLong(at + Layout.StoredOutcome.METADATA_OFFSET);
@@ -73,8 +74,8 @@ final class Outcomes {
     /** Reads packed pairs, by the function that knows how they are packed. */
     static List<Outcome.Pair> pairs(Frame frame, int packed, int size, int count) {
         List<Outcome.Pair> pairs = new ArrayList<>(count);
-        int cursor = Frame.OUT;
-        int name = Frame.OUT + 8;
+        int cursor = Frame.PAIRS;
+        int name = cursor + 8;
         int value = name + Layout.Bytes.SIZE;
         int all = value + Layout.Bytes.SIZE;
         frame.memory.putLong(cursor, 0);

@@ -73,7 +73,7 @@ final class RawOptions {
         if (set.adaptive != null) {
             memory.putLong(at + Layout.Options.ADAPTIVE, set.adaptive.write(frame));
         }
-//        memory.putInt(at + Layout.Options.RECONCILE, set.reconcile);
+        memory.putInt(at + Layout.Options.RECONCILE, set.reconcile);
         return at;
     }
 }

@@ -128,14 +128,15 @@ final class RetryLayout {
 
     /** {@code oncegate_question}. */
     static final class Question {
-        static final int FENCING_TOKEN = 0;
-        static final int ATTEMPT = 8;
-        static final int RESERVED = 12;
-        static final int OPERATION_OFFSET = 16;
-        static final int OPERATION_LEN = 24;
-        static final int CONTEXT_OFFSET = 32;
-        static final int CONTEXT_LEN = 40;
-        static final int SIZE = 48;
+        static final int ID = 0;
+        static final int FENCING_TOKEN = 8;
+        static final int ATTEMPT = 16;
+        static final int RESERVED = 20;
+        static final int OPERATION_OFFSET = 24;
+        static final int OPERATION_LEN = 32;
+        static final int CONTEXT_OFFSET = 40;
+        static final int CONTEXT_LEN = 48;
+        static final int SIZE = 56;
     }
 
     /** {@code oncegate_step}. */

@@ -23,14 +23,12 @@ final class Waits {
 
     private final long engineHandle;
     private final long handle;
-    private final Executor executor;
     private final ConcurrentHashMap<Long, Waiting> pending = new ConcurrentHashMap<>();
     private final AtomicLong numbers = new AtomicLong();
     private volatile boolean closed;
 
-    Waits(long engineHandle, Executor executor) {
+    Waits(long engineHandle) {
         this.engineHandle = engineHandle;
-        this.executor = executor;
         handle = Frames.use(Frames.SMALL, frame -> {
             frame.call(Export.WAITS_OPEN, engineHandle, frame.pointer(Frame.OUT));
             return frame.memory.getLong(Frame.OUT);
@@ -42,10 +40,12 @@ final class Waits {
     private static final class Waiting extends CompletableFuture<Admission> {
         final Engine engine;
         final long number;
+        final Executor executor;
 
-        Waiting(Engine engine, long number) {
+        Waiting(Engine engine, long number, Executor executor) {
             this.engine = engine;
             this.number = number;
+            this.executor = executor;
         }
 
         /** Those that depend on it are plain ones. */
@@ -55,9 +55,10 @@ final class Waits {
         }
     }
 
-    CompletableFuture<Admission> submit(Engine engine, Request request, BeginOptions options) {
+    CompletableFuture<Admission> submit(
+            Engine engine, Request request, BeginOptions options, Executor executor) {
         long number = numbers.incrementAndGet();
-        Waiting waiting = new Waiting(engine, number);
+        Waiting waiting = new Waiting(engine, number, executor);
         // Before it is submitted: the answer may be taken at once.
         pending.put(number, waiting);
         long id;
@@ -151,7 +152,7 @@ final class Waits {
         }
     }
 
-    /** Elsewhere than on the thread that takes answers, which others wait for. */
+    /** Not on the thread that takes answers, for which others wait, unless it is quick. */
     private void complete(Waiting waiting, Admission admission, OncegateException thrown) {
         Runnable completion = () -> {
             boolean received = thrown == null
@@ -162,7 +163,7 @@ final class Waits {
             }
         };
         try {
-            executor.execute(completion);
+            waiting.executor.execute(completion);
         } catch (RejectedExecutionException full) {
             completion.run();
         }

@@ -9,6 +9,8 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.SynchronousQueue;
 import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
+import java.util.function.BooleanSupplier;
+import java.util.function.LongFunction;
 import java.util.function.Supplier;
 
 /** Attempts that are due, for workers; questions, for reconcilers. */
@@ -16,16 +18,22 @@ final class Workers {
     /** Most attempts or questions of one call; more are there for the next. */
     private static final int MOST = 1024;
 
+    /** After at most so long an interrupt is noticed. */
+    private static final long SLICE_MS = 200;
+
+    /** A year: the longest time that the library takes. */
+    private static final long LONGEST_MS = Duration.ofDays(366).toMillis();
+
     private static final int TOO_SMALL = Status.BUFFER_TOO_SMALL.number();
 
     private Workers() {}
 
     static Optional<Attempt> next(Engine engine, Duration timeout) {
         long ms = Millis.of("timeout_ms", timeout);
-        return blockingFor(ms, () -> Frames.filled(Frames.SMALL, frame -> {
+        return waiting(ms, Optional.empty(), slice -> Frames.filled(Frames.SMALL, frame -> {
             int at = frame.room(RetryLayout.Attempt.SIZE);
             int rest = frame.offerRest();
-            int status = frame.status(Export.NEXT_ATTEMPT, engine.handle(), ms,
+            int status = frame.status(Export.NEXT_ATTEMPT, engine.handle(), slice,
                     frame.pointer(Frame.BUFFER), frame.pointer(at), frame.pointer(Frame.OUT));
             if (status == TOO_SMALL) {
                 return null;
@@ -41,10 +49,10 @@ final class Workers {
         int capacity = capacity("most", most);
         long ms = Millis.of("timeout_ms", timeout);
         int bytes = Frames.SMALL + capacity * (RetryLayout.Attempt.SIZE + 256);
-        return blockingFor(ms, () -> Frames.filled(bytes, frame -> {
+        return waiting(ms, List.of(), slice -> Frames.filled(bytes, frame -> {
             int at = frame.room(capacity * RetryLayout.Attempt.SIZE);
             int rest = frame.offerRest();
-            int status = frame.status(Export.NEXT_ATTEMPTS, engine.handle(), capacity, ms,
+            int status = frame.status(Export.NEXT_ATTEMPTS, engine.handle(), capacity, slice,
                     frame.pointer(Frame.BUFFER), frame.pointer(at), frame.pointer(Frame.OUT));
             if (status == TOO_SMALL) {
                 return null;
@@ -89,8 +97,49 @@ final class Workers {
         return Math.min(most, MOST);
     }
 
-    private static <T> T blockingFor(long ms, Supplier<T> call) {
-        return ms == 0 ? call.get() : blocking(call);
+    /** Waits in slices: a foreign call does not see interrupts. */
+    private static <T> T waiting(long ms, T none, LongFunction<T> call) {
+        if (ms == 0 || ms > LONGEST_MS) {
+            // Back at once; too long a time is refused.
+            return call.apply(ms);
+        }
+        if (!Threads.isVirtual()) {
+            return sliced(ms, none, call, () -> Thread.currentThread().isInterrupted());
+        }
+        CompletableFuture<T> answer = new CompletableFuture<>();
+        Blocking.THREADS.execute(() -> {
+            try {
+                T found = sliced(ms, none, call, answer::isDone);
+                if (!answer.complete(found)) {
+                    giveBack(found);
+                }
+            } catch (RuntimeException | Error thrown) {
+                answer.completeExceptionally(thrown);
+            }
+        });
+        return Futures.join(answer, () -> none);
+    }
+
+    private static <T> T sliced(
+            long ms, T none, LongFunction<T> call, BooleanSupplier hasLeft) {
+        for (long left = ms; left > 0 && !hasLeft.getAsBoolean(); left -= SLICE_MS) {
+            T found = call.apply(Math.min(left, SLICE_MS));
+            if (!found.equals(none)) {
+                return found;
+            }
+        }
+        return none;
+    }
+
+    /** What was found for somebody who has left. */
+    private static void giveBack(Object found) {
+        if (found instanceof List<?> attempts) {
+            attempts.forEach(Workers::giveBack);
+        } else if (found instanceof Optional<?> attempt) {
+            attempt.ifPresent(Workers::giveBack);
+        } else {
+            ((Attempt) found).close();
+        }
     }
 
     /**
@@ -101,7 +150,7 @@ final class Workers {
         if (!Threads.isVirtual()) {
             return call.get();
         }
-        return Futures.join(CompletableFuture.supplyAsync(call, Blocking.THREADS));
+        return Futures.joined(CompletableFuture.supplyAsync(call, Blocking.THREADS));
     }
 
     /** Made when the first virtual thread waits. */

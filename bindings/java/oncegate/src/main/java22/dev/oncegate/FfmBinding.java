@@ -20,7 +20,7 @@ import java.nio.file.Path;
 import java.util.Arrays;
 
 /**
- * The library by the Foreign Export and Memory API, final since Java 22.
+ * The library by the Foreign Function and Memory API, final since Java 22.
  *
  * <p>Pointers are passed as the 64-bit integers that they are, which the calling conventions of
  * the supported platforms put into the same registers: no segment is made for a call. The handles
@@ -36,9 +36,14 @@ final class FfmBinding implements Binding {
 
     FfmBinding(Path library) {
         symbols = SymbolLookup.libraryLookup(library, Arena.global());
-        for (Export export : new Export[0]) {
+    }
+
+    @Override
+    public void bind() {
+        for (Export export : Export.values()) {
             symbol(export.symbol());
         }
+        C.BEGIN.type();
     }
 
     @Override
@@ -79,7 +84,9 @@ final class FfmBinding implements Binding {
     @Override
     public int abiVersion() {
         try {
-            return (int) C.ABI_VERSION.invokeExact();
+            return (int) Linker.nativeLinker()
+                    .downcallHandle(symbol("oncegate_abi_version"), FunctionDescriptor.of(JAVA_INT))
+                    .invokeExact();
         } catch (Throwable thrown) {
             throw unexpected(thrown);
         }
@@ -277,7 +284,6 @@ final class FfmBinding implements Binding {
             }
         }
 
-        static final MethodHandle ABI_VERSION = bind("abi_version", 0);
         static final MethodHandle BEGIN = bind("begin", 6);
         static final MethodHandle BEGIN_QUICK = bind("begin", 6, QUICK);
         static final MethodHandle BEGIN_BATCH = bind("begin_batch", 7);

@@ -61,6 +61,25 @@ class WaitTest {
     }
 
     /**
+     * Goal: answers that are taken together are all delivered, each with its metadata.
+     * Method: many futures, with an outcome so small that dozens come at a time.
+     */
+    @Test
+    void manySmallAnswersAreDelivered() throws Exception {
+        Request request = fresh();
+        Lease leader = admitted(engine.begin(request));
+        List<CompletableFuture<Admission>> waiting = new ArrayList<>();
+        for (int i = 0; i < 500; i++) {
+            waiting.add(engine.beginAsync(request));
+        }
+        Outcome outcome = Outcome.of(200).with("a", "b").with("c", "");
+        leader.complete(outcome);
+        for (CompletableFuture<Admission> each : waiting) {
+            assertEquals(outcome, replayed(soon(each)));
+        }
+    }
+
+    /**
      * Goal: what needs no wait is there at once, on the calling thread.
      * Method: each answer, looked at without waiting for the future.
      */
