@@ -131,6 +131,55 @@ under_valgrind() {
   run "${memcheck[@]}" "$work/threads" 2 1
 }
 
+# example NAME PROGRAM COMMAND...: builds an example, and runs it.
+example() {
+  local name=$1; shift
+  "$@" -o "$work/$name"
+  LD_LIBRARY_PATH=$libdir "$work/$name" > "$work/last" 2>&1 ||
+    { cat "$work/last" >&2; die "the example $name fails"; }
+  built+=("$name")
+}
+
+installed() {
+  if ! have cargo-capi || ! have pkg-config || ! have cmake; then
+    must_have_run "cargo-c, pkg-config or CMake is not installed"
+    skipped+=("what is installed: it needs cargo-c, pkg-config and CMake")
+    return
+  fi
+  say "what make install-c installs"
+  local prefix=$work/prefix libdir built=()
+  make --no-print-directory install-c PREFIX="$prefix" LIBDIR=lib LOCKED="${LOCKED:-}" \
+    > "$work/last" 2>&1 || { tail -n 40 "$work/last" >&2; die "make install-c fails"; }
+  libdir=$prefix/lib
+  exports "$libdir/liboncegate.so"
+  readelf -d "$libdir/liboncegate.so" | grep -q 'SONAME.*\[liboncegate\.so\.[0-9.]*\]' ||
+    die "the shared library has no SONAME with a version"
+
+  # Nothing but a compiler and pkg-config.
+  export PKG_CONFIG_PATH=$libdir/pkgconfig
+  local flags libraries private
+  flags=$(pkg-config --cflags oncegate)
+  libraries=$(pkg-config --libs oncegate)
+  private=$(pkg-config --static --libs oncegate | sed 's/-loncegate *//')
+  # shellcheck disable=SC2086 # flags are words
+  {
+    example charge cc -std=c99 $flags ffi/examples/charge.c $libraries
+    example charge-static cc -std=c99 $flags ffi/examples/charge.c "$libdir/liboncegate.a" $private
+    example charge-cpp "${cpp_compilers[0]}" -std=c++17 $flags ffi/examples/charge.cpp $libraries
+  }
+  ldd "$work/charge" | grep -q liboncegate || die "the example is not linked to the library"
+  ! ldd "$work/charge-static" | grep -q liboncegate || die "the static example is not static"
+
+  say "the same by CMake"
+  cmake -S ffi/examples -B "$work/cmake" -DCMAKE_PREFIX_PATH="$prefix" > "$work/last" &&
+    cmake --build "$work/cmake" >> "$work/last" &&
+    ctest --test-dir "$work/cmake" --output-on-failure >> "$work/last" ||
+    { cat "$work/last" >&2; die "the examples cannot be built by CMake"; }
+  installs="; installed: ${#built[@]} examples by pkg-config, \
+$(sed -n 's/^100% tests passed.* out of \([0-9]*\)$/\1/p' "$work/last") by CMake"
+}
+
+installs=
 skipped=()
 cargo build ${LOCKED:-} -q -p oncegate-ffi
 awk -f "$tests/calls.awk" "$tests/nullable.txt" ffi/exports.txt "$include/oncegate.h" \
@@ -142,10 +191,12 @@ plainly
 panicking
 sanitized
 under_valgrind
+installed
 
 checks=$(awk '{ n += $(NF - 1) } END { print n }' "$work/log")
 runs=$(wc -l < "$work/log")
 symbols=$(wc -l < ffi/exports.txt)
 note ffi "header strict and fresh, $symbols symbols; $checks checks in $runs runs" \
-  "of $((${#programs[@]} + 3)) programs in C and C++, AddressSanitizer and valgrind among them"
+  "of $((${#programs[@]} + 3)) programs in C and C++, AddressSanitizer and valgrind among" \
+  "them$installs"
 for each in "${skipped[@]}"; do note ffi "SKIPPED: $each"; done
