@@ -132,7 +132,9 @@ under_valgrind() {
     --errors-for-leak-kinds=definite)
   reports 'Invalid read' "${memcheck[@]}" "$work/overread"
   local name
-  for name in calls values growing layouts "${cpp_programs[@]}"; do run "${memcheck[@]}" "$work/$name"; done
+  for name in calls values growing layouts "${cpp_programs[@]}"; do
+    run "${memcheck[@]}" "$work/$name"
+  done
   run "${memcheck[@]}" "$work/threads" 2 1
 }
 
@@ -201,7 +203,7 @@ installed
 checks=$(awk '{ n += $(NF - 1) } END { print n }' "$work/log")
 runs=$(wc -l < "$work/log")
 symbols=$(wc -l < ffi/exports.txt)
-note ffi "header strict and fresh, $symbols symbols; $checks checks in $runs runs" \
-  "of $((${#programs[@]} + ${#cpp_programs[@]} + 2)) programs in C and C++, AddressSanitizer and valgrind among" \
-  "them$installs"
+count=$((${#programs[@]} + ${#cpp_programs[@]} + 2))
+note ffi "header strict and fresh, $symbols symbols; $checks checks in $runs runs of $count programs" \
+  "in C and C++, AddressSanitizer and valgrind among them$installs"
 for each in "${skipped[@]}"; do note ffi "SKIPPED: $each"; done
