@@ -204,6 +204,6 @@ checks=$(awk '{ n += $(NF - 1) } END { print n }' "$work/log")
 runs=$(wc -l < "$work/log")
 symbols=$(wc -l < ffi/exports.txt)
 count=$((${#programs[@]} + ${#cpp_programs[@]} + 2))
-note ffi "header strict and fresh, $symbols symbols; $checks checks in $runs runs of $count programs" \
-  "in C and C++, AddressSanitizer and valgrind among them$installs"
+note ffi "header strict and fresh, $symbols symbols; $checks checks in $runs runs of $count" \
+  "programs in C and C++, AddressSanitizer and valgrind among them$installs"
 for each in "${skipped[@]}"; do note ffi "SKIPPED: $each"; done
