@@ -144,7 +144,9 @@ final class Begins {
         if (status == 0) {
             return admission(engine, frame, at, rest);
         }
-        return status == TOO_SMALL ? null : new Answer.Refused(Refusal.of(Status.of(status)).exception());
+        return status == TOO_SMALL
+                ? null
+                : new Answer.Refused(Refusal.of(Status.of(status)).exception());
     }
 
     private Answer again(Asked request, BeginOptions options) {
@@ -161,7 +163,8 @@ final class Begins {
         int attempt = memory.getInt(at + Layout.Admission.ATTEMPT);
         long ms = memory.getLong(at + Layout.Admission.TIME_MS);
         return switch (memory.getInt(at + Layout.Admission.VERDICT)) {
-            case ADMITTED -> new Admission.Admitted(new Lease(engine, frame, at + Layout.Admission.LEASE,
+            case ADMITTED -> new Admission.Admitted(new Lease(
+                    engine, frame, at + Layout.Admission.LEASE,
                     memory.getLong(at + Layout.Admission.FENCING_TOKEN), attempt,
                     memory.getInt(at + Layout.Admission.HOW), ms));
             case 2 -> new Admission.Replayed(

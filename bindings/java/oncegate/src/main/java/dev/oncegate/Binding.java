@@ -33,8 +33,8 @@ interface Binding {
     int begin(long engine, long request, long options, long buffer, long admission, long error);
 
     /**
-     * The same, and so for all that end in Quick: where the call returns at once and is about little
-     * data, without the cost of leaving Java. Such a call holds up the garbage collector.
+     * The same, and so for all that end in Quick: where the call returns at once and is about
+     * little data, without the cost of leaving Java. Such a call holds up the garbage collector.
      */
     int beginQuick(
             long engine, long request, long options, long buffer, long admission, long error);

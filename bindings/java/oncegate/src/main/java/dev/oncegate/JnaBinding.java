@@ -137,7 +137,7 @@ final class JnaBinding implements Binding {
         return C.oncegate_lease_abandon(engine, lease, error);
     }
 
-    /** {@code oncegate_bytes}, as an argument. Public for JNA, which makes one to learn the layout. */
+    /** {@code oncegate_bytes}, as an argument. Public for JNA, which makes one by itself. */
     @Structure.FieldOrder({"data", "len"})
     public static final class ByValue extends Structure implements Structure.ByValue {
         /** The first byte. */

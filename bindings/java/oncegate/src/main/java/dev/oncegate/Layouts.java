@@ -18,7 +18,7 @@ final class Layouts {
     static final int SIZE = 24;
     static final int ENTRY = 32;
 
-    /** What the library says: {@code structure.field} and the offset, {@code structure} and the size. */
+    /** Of the library: {@code structure.field} and the offset, {@code structure} and the size. */
     final Map<String, Long> known = new HashMap<>();
 
     private Layouts() {}

@@ -60,7 +60,8 @@ final class Outcomes {
         int length = (int) memory.getLong(at + Layout.StoredOutcome.BODY_LEN);
         byte[] body = length == 0
                 ? NOTHING
-                : frame.read(rest + (int) memory.getLong(at + Layout.StoredOutcome.BODY_OFFSET), length);
+                : frame.read(
+                        rest + (int) memory.getLong(at + Layout.StoredOutcome.BODY_OFFSET), length);
         List<Outcome.Pair> pairs = List.of();
         if (count > 0) {
             int packed = rest + (int) memory.getLong(at + Layout.StoredOutcome.METADATA_OFFSET);

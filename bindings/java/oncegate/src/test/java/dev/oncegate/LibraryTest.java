@@ -126,7 +126,8 @@ class LibraryTest {
     @Test
     void withoutJna() throws Exception {
         String classes = place(Engine.class) + File.pathSeparator + place(Loads.class);
-        refused(loadsFrom(classes, BINDING + "jna"), "net.java.dev.jna:jna is not on the class path");
+        refused(loadsFrom(classes, BINDING + "jna"),
+                "net.java.dev.jna:jna is not on the class path");
         if (Runtime.version().feature() >= 22) {
             assertTrue(loadsFrom(classes).get(0).startsWith("ffm Replayed"));
         }

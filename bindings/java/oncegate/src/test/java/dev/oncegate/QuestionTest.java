@@ -10,8 +10,10 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import java.time.Duration;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
@@ -40,24 +42,22 @@ class QuestionTest {
     /**
      * Goal: each request in doubt is asked about, and ends as it is answered, whatever other
      * requests are in doubt.
-     * Method: several at once, whose fencing tokens are all the same; every answer.
+     * Method: several at once, some of which may have the same fencing token; every answer.
      */
     @Test
     void everyAnswerDecidesItsRequest() {
         Map<Integer, Request> requests = new HashMap<>();
-        long token = 0;
+        Set<Long> tokens = new HashSet<>();
         for (int i = 0; i < 4; i++) {
             Request request = fresh();
-            Lease lease = doubt(request);
-            assertEquals(token == 0 ? lease.fencingToken() : token, lease.fencingToken());
-            token = lease.fencingToken();
+            tokens.add(doubt(request).fencingToken());
             requests.put(i, request);
         }
         List<Question> questions = asked();
         assertEquals(4, questions.size());
         assertEquals(4, questions.stream().map(Question::id).distinct().count());
-        assertEquals(List.of(token), questions.stream().map(Question::fencingToken).distinct()
-                .toList());
+        assertEquals(tokens, new HashSet<>(
+                questions.stream().map(Question::fencingToken).toList()));
         engine.answer(questions.get(0), Resolution.succeeded(Outcome.of(201, "it did")));
         engine.answer(questions.get(1), Resolution.failed(Outcome.of(500, "it did not")));
         engine.answer(questions.get(2), Resolution.runAgain());
