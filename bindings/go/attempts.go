@@ -73,10 +73,10 @@ func (e *Engine) NextAttempts(ctx context.Context, most int) ([]*Attempt, error)
 	if err != nil {
 		return nil, err
 	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	for {
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
-		}
 		seat, err := due.sit()
 		if err != nil {
 			return nil, err
@@ -92,7 +92,10 @@ func (e *Engine) NextAttempts(ctx context.Context, most int) ([]*Attempt, error)
 		select {
 		case <-seat.called:
 		case <-ctx.Done():
+		}
+		if ctx.Err() != nil {
 			if !due.rise(seat) {
+				// What it was called for is another's.
 				due.call()
 			}
 			return nil, context.Cause(ctx)
