@@ -5,8 +5,8 @@
 #
 #   scripts/java.sh           the suite
 #   scripts/java.sh library   only builds the native library, where the modules take it from
-#   scripts/java.sh bench     what calls cost by each binding, in about a minute: a table of binding,
-#                             benchmark and nanoseconds, on standard output and in
+#   scripts/java.sh bench     what calls cost by each binding, in about a minute: a table of the
+#                             binding, the benchmark and nanoseconds, on standard output and in
 #                             target/java/bench.tsv; BENCHMARKS=conflict.* for some of them
 #   scripts/java.sh maven …   that, and Maven with these arguments
 set -euo pipefail
