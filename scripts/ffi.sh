@@ -147,6 +147,9 @@ example() {
   built+=("$name")
 }
 
+# block LANGUAGE NUMBER: code of the page.
+block() { awk -v language="$1" -v block="$2" -f scripts/doc-code.awk docs/c.md; }
+
 installed() {
   if ! have cargo-capi || ! have pkg-config || ! have cmake; then
     must_have_run "cargo-c, pkg-config or CMake is not installed"
@@ -177,12 +180,23 @@ installed() {
   ldd "$work/charge" | grep -q liboncegate || die "the example is not linked to the library"
   ! ldd "$work/charge-static" | grep -q liboncegate || die "the static example is not static"
 
-  say "the same by CMake"
+  say "the programs of docs/c.md"
+  # shellcheck disable=SC2086
+  {
+    block c 1 > "$work/page.c"
+    example page-c cc -std=c99 -Wall -Wextra -Werror $flags "$work/page.c" $libraries
+    diff <(block text 1) "$work/last" >&2 || die "docs/c.md tells something else than it does"
+    block cpp 1 > "$work/page.cpp"
+    example page-cpp c++ -std=c++17 -Wall -Wextra -Werror $flags "$work/page.cpp" $libraries
+    diff <(block text 2) "$work/last" >&2 || die "docs/c.md tells something else than it does"
+  }
+
+  say "the examples by CMake"
   cmake -S ffi/examples -B "$work/cmake" -DCMAKE_PREFIX_PATH="$prefix" > "$work/last" &&
     cmake --build "$work/cmake" >> "$work/last" &&
     ctest --test-dir "$work/cmake" --output-on-failure >> "$work/last" ||
     { cat "$work/last" >&2; die "the examples cannot be built by CMake"; }
-  installs="; installed: ${#built[@]} examples by pkg-config, \
+  installs="; installed: ${#built[@]} programs by pkg-config, \
 $(sed -n 's/^100% tests passed.* out of \([0-9]*\)$/\1/p' "$work/last") by CMake"
 }
 
