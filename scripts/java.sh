@@ -5,6 +5,9 @@
 #
 #   scripts/java.sh           the suite
 #   scripts/java.sh library   only builds the native library, where the modules take it from
+#   scripts/java.sh bench     what calls cost by each binding, in about a minute: a table of the
+#                             binding, the benchmark and nanoseconds, on standard output and in
+#                             target/java/bench.tsv; BENCHMARKS=conflict.* for some of them
 #   scripts/java.sh maven …   that, and Maven with these arguments
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -59,6 +62,20 @@ count() {
          END { print sum + 0 }'
 }
 
+# bench BINDING: the best of each benchmark's iterations, which other work on this machine
+# disturbs least. What is measured is in CrossingBenchmark.
+bench() {
+  local home=${new:-$old} access=(); [ -z "$new" ] || access=(--enable-native-access=ALL-UNNAMED)
+  "$home/bin/java" "${access[@]}" -cp "$modules/oncegate-bench/target/oncegate-bench-0.1.0.jar:\
+$modules/oncegate-bench/target/lib/*" org.openjdk.jmh.Main -f 1 -wi 3 -w 400ms -i 5 -r 400ms \
+    -jvmArgsAppend "-Doncegate.binding=$1 ${access[*]}" -foe true "${BENCHMARKS:-.*}" \
+    > "$work/bench-$1.log" 2>&1 || { tail -n 30 "$work/bench-$1.log" >&2; die "bench by $1"; }
+  awk -v OFS='\t' -v by="$1" '
+    /^# Benchmark: / { sub(/.*\./, ""); name = $1; best = 0 }
+    /^Iteration / && (!best || $3 < best) { best = $3 }
+    /^Result / { print by, name, best }' "$work/bench-$1.log"
+}
+
 if [ "${1:-}" = library ]; then
   library
   exit
@@ -82,6 +99,18 @@ if ! have mvn || [ -z "$old$new" ]; then
 fi
 [ -n "$old" ] || skip "the tests on Java 17 to 21: there is no such JDK"
 [ -n "$new" ] || skip "foreign functions, and all on newer Java: there is no JDK from 22 on"
+
+if [ "${1:-}" = bench ]; then
+  library
+  say "the modules, without tests"
+  maven package -pl oncegate,oncegate-bench -DskipITs -Dmaven.javadoc.skip=true
+  for binding in ${new:+ffm} jna; do
+    say "benchmarks by $binding"
+    bench "$binding"
+  done | tee "$work/bench.tsv"
+  [ "$(wc -l < "$work/bench.tsv")" -gt 1 ] || die "nothing was measured"
+  exit
+fi
 
 library
 say "javac, javadoc and the tests, with $(basename "${new:-$old}")"
