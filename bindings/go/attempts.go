@@ -103,7 +103,8 @@ func (e *Engine) NextAttempts(ctx context.Context, most int) ([]*Attempt, error)
 	}
 }
 
-// TakeAttempts gives the attempts that are due, at most so many, and never waits.
+// TakeAttempts gives the attempts that are due, at most so many, and never waits: one that another
+// thread is looking at just now is left out.
 func (e *Engine) TakeAttempts(most int) ([]*Attempt, error) {
 	if most < 1 {
 		return nil, refusal(ErrBadSize, "most", "found "+strconv.Itoa(most)+"; limit: at least 1")
