@@ -20,6 +20,7 @@ mkdir -p "$work"
 c=(-std=c11 -D_GNU_SOURCE -Wall -Wextra -Wpedantic -Werror -g "-I$include" "-I$work" "-I$tests")
 cpp=(-std=c++17 -Wall -Wextra -Wpedantic -Werror -g "-I$include")
 programs=(calls values growing layouts handles forks threads)
+cpp_programs=(wrapper retries)
 
 # with LIBRARY: what links a program with the shared library in that folder.
 with() { printf '%s\n' "-L$1" -loncegate_ffi "-Wl,-rpath,$1" -pthread -ldl; }
@@ -82,9 +83,11 @@ plainly() {
   for name in "${programs[@]}" unload; do program "$name" "$target/debug" ""; done
   for name in "${programs[@]}"; do run "$work/$name"; done
   run "$work/unload" "$target/debug/liboncegate_ffi.so"
-  # shellcheck disable=SC2046
-  "${cpp_compilers[0]}" "${cpp[@]}" "$tests/wrapper.cpp" -o "$work/wrapper" $(with "$target/debug")
-  run "$work/wrapper"
+  for name in "${cpp_programs[@]}"; do
+    # shellcheck disable=SC2046
+    "${cpp_compilers[0]}" "${cpp[@]}" "$tests/$name.cpp" -o "$work/$name" $(with "$target/debug")
+    run "$work/$name"
+  done
 }
 
 panicking() {
@@ -110,9 +113,11 @@ sanitized() {
   for name in "${programs[@]}" overread; do program "$name" "$library" -asan "${flags[@]}"; done
   reports heap-buffer-overflow "$work/overread-asan"
   for name in "${programs[@]}"; do run "$work/$name-asan"; done
-  # shellcheck disable=SC2046
-  g++ "${cpp[@]}" "${flags[@]}" "$tests/wrapper.cpp" -o "$work/wrapper-asan" $(with "$library")
-  run "$work/wrapper-asan"
+  for name in "${cpp_programs[@]}"; do
+    # shellcheck disable=SC2046
+    c++ "${cpp[@]}" "${flags[@]}" "$tests/$name.cpp" -o "$work/$name-asan" $(with "$library")
+    run "$work/$name-asan"
+  done
 }
 
 under_valgrind() {
@@ -127,7 +132,9 @@ under_valgrind() {
     --errors-for-leak-kinds=definite)
   reports 'Invalid read' "${memcheck[@]}" "$work/overread"
   local name
-  for name in calls values growing layouts wrapper; do run "${memcheck[@]}" "$work/$name"; done
+  for name in calls values growing layouts "${cpp_programs[@]}"; do
+    run "${memcheck[@]}" "$work/$name"
+  done
   run "${memcheck[@]}" "$work/threads" 2 1
 }
 
@@ -139,6 +146,9 @@ example() {
     { cat "$work/last" >&2; die "the example $name fails"; }
   built+=("$name")
 }
+
+# block LANGUAGE NUMBER: code of the page.
+block() { awk -v language="$1" -v block="$2" -f scripts/doc-code.awk docs/c.md; }
 
 installed() {
   if ! have cargo-capi || ! have pkg-config || ! have cmake; then
@@ -170,12 +180,23 @@ installed() {
   ldd "$work/charge" | grep -q liboncegate || die "the example is not linked to the library"
   ! ldd "$work/charge-static" | grep -q liboncegate || die "the static example is not static"
 
-  say "the same by CMake"
+  say "the programs of docs/c.md"
+  # shellcheck disable=SC2086
+  {
+    block c 1 > "$work/page.c"
+    example page-c cc -std=c99 -Wall -Wextra -Werror $flags "$work/page.c" $libraries
+    diff <(block text 1) "$work/last" >&2 || die "docs/c.md tells something else than it does"
+    block cpp 1 > "$work/page.cpp"
+    example page-cpp c++ -std=c++17 -Wall -Wextra -Werror $flags "$work/page.cpp" $libraries
+    diff <(block text 2) "$work/last" >&2 || die "docs/c.md tells something else than it does"
+  }
+
+  say "the examples by CMake"
   cmake -S ffi/examples -B "$work/cmake" -DCMAKE_PREFIX_PATH="$prefix" > "$work/last" &&
     cmake --build "$work/cmake" >> "$work/last" &&
     ctest --test-dir "$work/cmake" --output-on-failure >> "$work/last" ||
     { cat "$work/last" >&2; die "the examples cannot be built by CMake"; }
-  installs="; installed: ${#built[@]} examples by pkg-config, \
+  installs="; installed: ${#built[@]} programs by pkg-config, \
 $(sed -n 's/^100% tests passed.* out of \([0-9]*\)$/\1/p' "$work/last") by CMake"
 }
 
@@ -196,7 +217,7 @@ installed
 checks=$(awk '{ n += $(NF - 1) } END { print n }' "$work/log")
 runs=$(wc -l < "$work/log")
 symbols=$(wc -l < ffi/exports.txt)
-note ffi "header strict and fresh, $symbols symbols; $checks checks in $runs runs" \
-  "of $((${#programs[@]} + 3)) programs in C and C++, AddressSanitizer and valgrind among" \
-  "them$installs"
+count=$((${#programs[@]} + ${#cpp_programs[@]} + 2))
+note ffi "header strict and fresh, $symbols symbols; $checks checks in $runs runs of $count" \
+  "programs in C and C++, AddressSanitizer and valgrind among them$installs"
 for each in "${skipped[@]}"; do note ffi "SKIPPED: $each"; done

@@ -21,6 +21,7 @@ import java.util.concurrent.CyclicBarrier;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.AfterEach;
@@ -34,6 +35,7 @@ class OverlapTest {
     private final ExecutorService pool = Executors.newCachedThreadPool();
     private final TimeLimiter limiter = TimeLimiter.of(LIMIT);
     private final Given.Effects effects = new Given.Effects();
+    private final Semaphore began = new Semaphore(0);
 
     @AfterEach
     void close() {
@@ -43,7 +45,20 @@ class OverlapTest {
 
     /** A future that a time limiter may cancel, and whose work does not hear of that. */
     private <T> Callable<T> limited(Callable<T> attempt) {
-        return limiter.decorateFutureSupplier(() -> CompletableFuture.supplyAsync(() -> {
+        return limiter.decorateFutureSupplier(() -> inPool(attempt));
+    }
+
+    /** The same, whose time begins when the work has begun. */
+    private <T> Callable<T> limitedWork(Callable<T> attempt) {
+        return limiter.decorateFutureSupplier(() -> {
+            CompletableFuture<T> future = inPool(attempt);
+            began.acquireUninterruptibly();
+            return future;
+        });
+    }
+
+    private <T> CompletableFuture<T> inPool(Callable<T> attempt) {
+        return CompletableFuture.supplyAsync(() -> {
             try {
                 return attempt.call();
             } catch (RuntimeException thrown) {
@@ -51,7 +66,7 @@ class OverlapTest {
             } catch (Exception thrown) {
                 throw new java.util.concurrent.CompletionException(thrown);
             }
-        }, pool));
+        }, pool);
     }
 
     /**
@@ -61,8 +76,9 @@ class OverlapTest {
     @Test
     void withoutTheEngineAttemptsOverlap() {
         CountDownLatch ended = new CountDownLatch(1);
-        Callable<String> decorated = Retry.decorateCallable(Given.retry(3), limited(() -> {
+        Callable<String> decorated = Retry.decorateCallable(Given.retry(3), limitedWork(() -> {
             effects.begin();
+            began.release();
             await(ended);
             return "charged";
         }));
@@ -74,8 +90,8 @@ class OverlapTest {
     /**
      * Goal: a slow attempt that a time limiter gave up on is never overlapped, and its result is
      * the answer of the next attempt.
-     * Method: a retry of three attempts that wait for each other, each with less time than the
-     * first one takes; it ends while the third one waits.
+     * Method: a retry of three attempts that wait for each other, the first two with less time than
+     * the work takes, which ends while the third one waits.
      */
     @Test
     void aSlowAttemptIsWaitedFor() throws Exception {
@@ -86,14 +102,16 @@ class OverlapTest {
         AtomicInteger asked = new AtomicInteger();
         Callable<String> charge = retry.callable(fresh(), ResultCodec.text(), attempt -> {
             effects.begin();
+            began.release();
             await(third);
             effects.end();
             return "charged by " + attempt.number();
         }, attempt -> {
             if (asked.incrementAndGet() == 3) {
                 third.countDown();
+                return attempt;
             }
-            return limited(attempt);
+            return asked.get() == 1 ? limitedWork(attempt) : limited(attempt);
         });
         assertEquals("charged by 1", charge.call());
         assertEquals(1, effects.ran.get());
@@ -113,12 +131,14 @@ class OverlapTest {
         CountDownLatch ended = new CountDownLatch(1);
         AttemptWork<String> work = attempt -> {
             effects.begin();
+            began.release();
             await(ended);
             effects.end();
             return "charged";
         };
-        Callable<String> charge =
-                retry.callable(request, ResultCodec.text(), work, this::limited);
+        AtomicInteger asked = new AtomicInteger();
+        Callable<String> charge = retry.callable(request, ResultCodec.text(), work,
+                attempt -> asked.incrementAndGet() == 1 ? limitedWork(attempt) : attempt);
         AttemptRefusedException refused =
                 assertThrows(AttemptRefusedException.class, charge::call);
         assertTrue(refused.isWorthRepeating());
@@ -129,6 +149,46 @@ class OverlapTest {
                 .begin(BeginOptions.defaults().waitUpTo(Duration.ofSeconds(20)))
                 .callable(request, ResultCodec.text(), work).call());
         assertEquals(1, effects.ran.get());
+    }
+
+    /**
+     * Goal: an attempt that was given up on while it waited does not run when its turn comes: the
+     * caller has a newer one.
+     * Method: the second of three attempts waits for the first, and is given up on; then the first
+     * fails.
+     */
+    @Test
+    void anAttemptThatWasGivenUpOnDoesNotRun() throws Exception {
+        AdmittedRetry retry = AdmittedRetry.of(engine, Given.retry(3))
+                .begin(BeginOptions.defaults().waitUpTo(Duration.ofSeconds(20)));
+        CountDownLatch entered = new CountDownLatch(1);
+        CountDownLatch fails = new CountDownLatch(1);
+        List<Integer> calls = new java.util.concurrent.CopyOnWriteArrayList<>();
+        AttemptWork<String> work = attempt -> {
+            calls.add(attempt.call());
+            if (attempt.call() == 1) {
+                entered.countDown();
+                await(fails);
+                throw new IOException("too late");
+            }
+            return "charged";
+        };
+        List<Future<String>> given = new java.util.ArrayList<>();
+        assertEquals("charged", retry.callable(fresh(), ResultCodec.text(), work, attempt -> () -> {
+            if (given.size() == 2) {
+                fails.countDown();
+                return attempt.call();
+            }
+            given.add(pool.submit(attempt));
+            if (given.size() == 1) {
+                await(entered);
+            }
+            while (engine.stats().waiters() < given.size() - 1) {
+                Thread.onSpinWait();
+            }
+            throw new TimeoutException("given up");
+        }).call());
+        assertEquals(List.of(1, 3), calls);
     }
 
     /**

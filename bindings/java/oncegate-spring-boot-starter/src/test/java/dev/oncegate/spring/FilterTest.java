@@ -30,7 +30,7 @@ import org.springframework.boot.test.web.server.LocalServerPort;
 /** The filter, in a service on an embedded Tomcat. */
 @SpringBootTest(webEnvironment = WebEnvironment.RANDOM_PORT, classes = Site.class, properties = {
     "oncegate.http.paths=/charges,/failing,/unavailable,/missing,/deferred,/callable,"
-            + "/broken-async,/never,/events,/large,/forms,/uploads,/settings/**,/raw",
+            + "/broken-async,/never,/events,/large,/forms,/uploads,/settings/**,/raw,/rough/*",
     "oncegate.http.payload-limit=1000",
     "oncegate.http.response-limit=2000",
     "oncegate.http.dedup-by-payload=true",
@@ -194,6 +194,33 @@ class FilterTest {
     }
 
     /**
+     * Goal: what a servlet leaves to the container ends the record as well.
+     * Method: a response that nobody completes, one that is shorter than it said, a redirect, one
+     * that is made anew, and one with trailers.
+     */
+    @Test
+    void responsesOfServlets() throws Exception {
+        ran(500, client.send(client.post("/rough/forgotten", "r")));
+        assertEquals("ran 2", client.send(client.post("/rough/forgotten", "r")).body());
+        problem(500, "aborted", client.send(client.post("/rough/short", "r")));
+        HttpResponse<String> whole = client.send(client.post("/rough/short", "r"));
+        assertEquals("short", whole.body());
+        replayed(whole, client.send(client.post("/rough/short", "r")));
+        HttpResponse<String> redirect = client.send(client.post("/rough/redirected", "r"));
+        ran(302, redirect);
+        HttpResponse<String> again = client.send(client.post("/rough/redirected", "r"));
+        replayed(redirect, again);
+        assertTrue(header(again, "Location").orElseThrow().endsWith("/elsewhere/1"));
+        HttpResponse<String> anew = client.send(client.post("/rough/reset", "r"));
+        assertEquals("right 1", anew.body());
+        assertEquals(Optional.empty(), header(anew, "Link"));
+        replayed(anew, client.send(client.post("/rough/reset", "r")));
+        assertEquals("trailers", client.send(client.post("/rough/trailers", "r")).body());
+        problem(409, "outcome-gone", client.send(client.post("/rough/trailers", "r")));
+        assertEquals(1, Site.ran("rough/trailers"));
+    }
+
+    /**
      * Goal: streams are passed on as they are made; duplicates are told that they are gone.
      * Method: events, of which the second is sent after the client has got the first; a response
      * beyond the limit.
@@ -239,10 +266,16 @@ class FilterTest {
         assertEquals("Jürgen M query", filled.body());
         replayed(filled, client.send(form));
 
-        HttpResponse<String> upload = client.send(parts("one", "hello"));
+        HttpResponse<String> upload = client.send(parts("/uploads", "one", "hello"));
         assertEquals("acme hello 1", upload.body());
-        replayed(upload, client.send(parts("another", "hello")));
-        problem(422, "mismatched", client.send(parts("one", "other")));
+        replayed(upload, client.send(parts("/uploads", "another", "hello")));
+        problem(422, "mismatched", client.send(parts("/uploads", "one", "other")));
+        problem(413, "payload-too-large",
+                client.send(parts("/uploads", "one", "x".repeat(1000))));
+        problem(400, "invalid-payload", client.send(parts("/uploads", "\"\"", "hello")));
+        HttpResponse<String> unparted = client.send(parts("/rough/parts", "one", "hello"));
+        assertTrue(Integer.parseInt(unparted.body()) > 100, unparted::body);
+        replayed(unparted, client.send(parts("/rough/parts", "another", "hello")));
 
         HttpRequest.Builder put = client.to("/settings", null).PUT(BodyPublishers.ofString("on"));
         HttpResponse<String> set = client.send(put);
@@ -254,11 +287,11 @@ class FilterTest {
         assertEquals(1, Site.ran("delete"));
     }
 
-    private HttpRequest.Builder parts(String boundary, String text) {
+    private HttpRequest.Builder parts(String path, String boundary, String text) {
         String body = "--B\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f\"\r\n"
                 + "Content-Type: text/plain\r\n\r\n" + text + "\r\n--B\r\n"
                 + "Content-Disposition: form-data; name=\"name\"\r\n\r\nacme\r\n--B--\r\n";
-        return client.to("/uploads", "parts")
+        return client.to(path, "parts")
                 .header("Content-Type", "multipart/form-data; boundary=" + boundary)
                 .POST(BodyPublishers.ofString(body.replace("--B", "--" + boundary)));
     }
