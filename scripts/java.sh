@@ -6,9 +6,9 @@
 #   scripts/java.sh           the suite
 #   scripts/java.sh library   only builds the native library, where the modules take it from
 #   scripts/java.sh install   builds the modules, and installs them into Maven's local repository
-#   scripts/java.sh bench     what calls cost by each binding, in about a minute: a table of the
-#                             binding, the benchmark and nanoseconds, on standard output and in
-#                             target/java/bench.tsv; BENCHMARKS=conflict.* for some of them
+#   scripts/java.sh bench     what calls cost by each binding, in about two minutes: a table of the
+#                             binding, the benchmark, its parameter and nanoseconds, on standard
+#                             output and in target/java/bench.tsv; BENCHMARKS=conflict.* for some of them
 #   scripts/java.sh maven …   that, and Maven with these arguments
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -72,9 +72,10 @@ $modules/oncegate-bench/target/lib/*" org.openjdk.jmh.Main -f 1 -wi 3 -w 400ms -
     -jvmArgsAppend "-Doncegate.binding=$1 ${access[*]}" -foe true "${BENCHMARKS:-.*}" \
     > "$work/bench-$1.log" 2>&1 || { tail -n 30 "$work/bench-$1.log" >&2; die "bench by $1"; }
   awk -v OFS='\t' -v by="$1" '
-    /^# Benchmark: / { sub(/.*\./, ""); name = $1; best = 0 }
+    /^# Benchmark: / { sub(/.*\./, ""); name = $1; best = 0; of = "-" }
+    /^# Parameters: / { of = $NF; sub(/\)$/, "", of) }
     /^Iteration / && (!best || $3 < best) { best = $3 }
-    /^Result / { print by, name, best }' "$work/bench-$1.log"
+    /^Result / { print by, name, of, best }' "$work/bench-$1.log"
 }
 
 # programs: takes those of the page out of it, and what each is said to print.
