@@ -3,8 +3,8 @@ SHELL := /usr/bin/env bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint unit loom histories schedules sim processes sanitize planted fuzz
-.PHONY: mutants tidy deny msrv instructions bench doc header install-c go go-library java vectors
-.PHONY: host
+.PHONY: mutants tidy deny msrv instructions bench doc header install-c
+.PHONY: ffi go go-library java java-install vectors host
 
 # Where rustup puts Cargo, for a shell that does not know it yet.
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
@@ -128,6 +128,9 @@ install-c: ## Install the C library, its headers, pkg-config and CMake files bel
 	$(CARGO) capi install $(LOCKED) --release -p oncegate-ffi --prefix "$(PREFIX)" \
 	  $(if $(LIBDIR),--libdir "$(LIBDIR)") $(if $(DESTDIR),--destdir "$(DESTDIR)")
 
+ffi: ## The C ABI: header, symbols, misuse from C and C++, under AddressSanitizer and valgrind
+	@scripts/ffi.sh
+
 go: ## The Go module: vet, tests, examples; under -race, cgocheck2 and GOGC=1
 	@scripts/go.sh
 
@@ -142,6 +145,9 @@ host: ## Programs in C, Go, Java and Rust on one table, each killed half way in 
 
 java: ## The Java modules: javac, javadoc, tests by JNA and by foreign functions
 	@scripts/java.sh
+
+java-install: ## The Java modules into Maven's local repository
+	@scripts/java.sh install
 
 tidy: ## The house rules that a program can check
 	$(CARGO) test $(LOCKED) -p oncegate-tests --test tidy -- --nocapture

@@ -135,7 +135,23 @@ else
   note go "SKIPPED: -asan: the C compiler has no AddressSanitizer"
 fi
 
+# The same by the library that is installed, as the page says.
+said_installed=
+if have cargo-capi || [ "${ONCEGATE_REQUIRE_ALL:-0}" = 1 ]; then
+  say "the library that is installed"
+  rm -rf "$work/installed"
+  make --no-print-directory install-c PREFIX="$work/installed" LIBDIR=lib LOCKED="${LOCKED:-}" \
+    > "$work/install.log" 2>&1 || { cat "$work/install.log" >&2; die "make install-c fails"; }
+  export PKG_CONFIG_PATH=$work/installed/lib/pkgconfig
+  LD_LIBRARY_PATH=$work/installed/lib \
+    run installed "the tests on it" go test -json -count=1 -tags oncegate_system ./...
+  said_installed=" and on the installed library"
+else
+  note go "SKIPPED: the installed library: scripts/setup.sh c brings what installs it"
+fi
+
 tests=$(passed "$work/plain.json" | grep -vc '^Example' || true)
 examples=$(passed "$work/plain.json" | grep -c '^Example' || true)
 note go "$(go env GOVERSION): gofmt, vet; $tests tests and $examples examples, and again under" \
-  "-race, GOEXPERIMENT=cgocheck2, GOGC=1$said_leaks; $pages programs of the page print what it says"
+  "-race, GOEXPERIMENT=cgocheck2, GOGC=1$said_leaks$said_installed; $pages programs of docs/go.md" \
+  "print what it says"

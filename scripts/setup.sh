@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Installs what the project needs, and nothing that is already there.
 #   scripts/setup.sh build   a C linker, make, curl, and Rust
-#   scripts/setup.sh test    the same, with rustfmt, clippy, cargo-deny, cargo-fuzz, valgrind, what
-#                            C and C++ programs are built with, a Redis server to start when it is
-#                            measured, and Go, two JDKs and Maven where ONCEGATE_REQUIRE_ALL=1
+#   scripts/setup.sh test    the same, with rustfmt, clippy, cargo-deny, cargo-fuzz, cargo-c,
+#                            valgrind, what builds C and C++ programs, a Redis server to start when
+#                            it is measured, and Go, two JDKs and Maven where ONCEGATE_REQUIRE_ALL=1
 #   scripts/setup.sh go      a C linker, make, curl, Rust, and Go below target/
 #   scripts/setup.sh bench   a C linker, make, curl, Rust and that server
 #   scripts/setup.sh mutants Rust and cargo-mutants
@@ -250,7 +250,7 @@ asked=${1:-test}
 case "$asked" in
   build) system_packages build; rust ;;
   bench) system_packages bench; rust ;;
-  test) system_packages test; rust; components; deny; fuzz; go_toolchain; java_toolchain ;;
+  test) system_packages test; rust; components; deny; fuzz; cargo_c; go_toolchain; java_toolchain ;;
   go) system_packages go; rust; go_toolchain ;;
   mutants) system_packages build; rust; mutants ;;
   c) system_packages c; rust; cargo_c ;;

@@ -73,10 +73,10 @@ func (e *Engine) NextAttempts(ctx context.Context, most int) ([]*Attempt, error)
 	if err != nil {
 		return nil, err
 	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	for {
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
-		}
 		seat, err := due.sit()
 		if err != nil {
 			return nil, err
@@ -92,7 +92,10 @@ func (e *Engine) NextAttempts(ctx context.Context, most int) ([]*Attempt, error)
 		select {
 		case <-seat.called:
 		case <-ctx.Done():
+		}
+		if ctx.Err() != nil {
 			if !due.rise(seat) {
+				// What it was called for is another's.
 				due.call()
 			}
 			return nil, context.Cause(ctx)
@@ -100,7 +103,8 @@ func (e *Engine) NextAttempts(ctx context.Context, most int) ([]*Attempt, error)
 	}
 }
 
-// TakeAttempts gives the attempts that are due, at most so many, and never waits.
+// TakeAttempts gives the attempts that are due, at most so many, and never waits: one that another
+// thread is looking at just now is left out.
 func (e *Engine) TakeAttempts(most int) ([]*Attempt, error) {
 	if most < 1 {
 		return nil, refusal(ErrBadSize, "most", "found "+strconv.Itoa(most)+"; limit: at least 1")

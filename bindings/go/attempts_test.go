@@ -201,35 +201,84 @@ func TestWaitsForAttemptsEndWithTheirContext(t *testing.T) {
 	must(t, attempt.Lease.Abandon())
 }
 
+// Goal: all that is due at once is handed out at once, to as many as wait.
+// Method: eight wait for one attempt each, and eight become due in one step. One is called, and
+// nobody else looks after what is due.
+func TestAllWhoWaitAreCalled(t *testing.T) {
+	engine := open(t, everySecond())
+	due := &dueSet{poller: idle(t)}
+	engine.opened.due = due
+	got := make(chan *Attempt, 8)
+	for i := range cap(got) {
+		putOffOne(t, engine, fmt.Sprint("key ", i))
+		go func() {
+			attempt, err := engine.NextAttempt(context.Background())
+			if err != nil {
+				t.Errorf("NextAttempt: %v", err)
+			}
+			got <- attempt
+		}()
+	}
+	sleepers(t, engine, cap(got))
+	must(t, engine.AdvanceClock(time.Second))
+	due.call()
+	for range cap(got) {
+		receive(t, got)
+	}
+}
+
 // Goal: an attempt that one who leaves was called for is another's.
-// Method: two wait. One is called and leaves, at once, by its context; whatever the order, one of
-// them ends with the attempt, or the attempt is there for the next.
+// Method: two wait, and nobody else looks after what is due. The context of the first ends, and he
+// is called: whichever he sees first, the second gets the attempt.
 func TestWhoLeavesPassesTheCallOn(t *testing.T) {
-	for round := range 200 {
+	passedOn := 0
+	for round := 0; passedOn < 50; round++ {
 		engine := open(t, everySecond())
-		ctx, cancel := context.WithCancel(context.Background())
-		got := make(chan *Attempt, 2)
-		for _, ctx := range []context.Context{ctx, context.Background()} {
-			go func() {
-				attempt, _ := engine.NextAttempt(ctx)
-				got <- attempt
-			}()
+		due := &dueSet{poller: idle(t)}
+		engine.opened.due = due
+		first, leave := context.WithCancel(context.Background())
+		second, end := context.WithCancel(context.Background())
+		left, got := make(chan error, 1), make(chan error, 1)
+		wait := func(ctx context.Context, told chan<- error) {
+			_, err := engine.NextAttempt(ctx)
+			told <- err
 		}
+		go wait(first, left)
+		sleepers(t, engine, 1)
+		go wait(second, got)
 		sleepers(t, engine, 2)
 		putOffOne(t, engine, "a")
-		var goroutines sync.WaitGroup
-		goroutines.Go(cancel)
-		goroutines.Go(func() { must(t, engine.AdvanceClock(time.Second)) })
-		first := receive(t, got)
-		if first == nil {
-			first = receive(t, got)
+		must(t, engine.AdvanceClock(time.Second))
+		due.mutex.Lock()
+		if round%2 == 0 {
+			leave()
 		}
-		if first == nil || string(first.Context) != "context of a" {
-			t.Fatalf("round %d: nobody got the attempt", round)
+		due.callOne()
+		leave()
+		due.mutex.Unlock()
+		if err := receive(t, left); err != nil {
+			must(t, receive(t, got))
+			passedOn++
+		} else if end(); receive(t, got) == nil {
+			t.Error("both got it: he who was called before he left, and the other")
 		}
-		goroutines.Wait()
+		end()
 		must(t, engine.Close())
 	}
+}
+
+// idle is a poller of a descriptor that nothing happens on.
+func idle(t testing.TB) *poller {
+	t.Helper()
+	read, write, err := os.Pipe()
+	must(t, err)
+	t.Cleanup(func() {
+		_ = read.Close()
+		_ = write.Close()
+	})
+	poller, err := newPoller(int(read.Fd()))
+	must(t, err)
+	return poller
 }
 
 // Goal: a thousand goroutines that wait for attempts hold no threads.

@@ -299,7 +299,8 @@ func (b *Batch) Body(i int) []byte {
 	return b.buffer[stored.body_offset:][:stored.body_len]
 }
 
-// Outcome is that of request i, where its verdict is Replayed. Its bytes are the batch's until Reset.
+// Outcome is that of request i, where its verdict is Replayed. Its bytes are the batch's until
+// Reset.
 func (b *Batch) Outcome(i int) Outcome {
 	stored := &b.told[i].outcome
 	if b.told[i].verdict != C.ONCEGATE_REPLAYED {

@@ -131,7 +131,9 @@ func DoNotWait() BeginOption {
 // Whoever gets [Admitted] ends the lease. It blocks only where an option lets it wait for a
 // running attempt, and then until ctx is done: then it returns the cause. A context that is done
 // before begins nothing.
-func (e *Engine) Begin(ctx context.Context, request Request, options ...BeginOption) (Admission, error) {
+func (e *Engine) Begin(
+	ctx context.Context, request Request, options ...BeginOption,
+) (Admission, error) {
 	if ctx.Err() != nil {
 		return Admission{}, context.Cause(ctx)
 	}
@@ -203,7 +205,9 @@ type told struct {
 	why       C.oncegate_error
 }
 
-func (e *Engine) begin(request *Request, options *C.oncegate_begin_options) (admission Admission, err error) {
+func (e *Engine) begin(
+	request *Request, options *C.oncegate_begin_options,
+) (admission Admission, err error) {
 	var shape C.og_shape
 	if err := request.shape(&shape); err != nil {
 		return admission, err
@@ -270,7 +274,9 @@ type Hashed struct {
 
 // BeginHashed asks to run a request whose digests the caller has made. Such a record is never met
 // by a request that the engine has hashed. It never waits.
-func (e *Engine) BeginHashed(hashed Hashed, options ...BeginOption) (admission Admission, err error) {
+func (e *Engine) BeginHashed(
+	hashed Hashed, options ...BeginOption,
+) (admission Admission, err error) {
 	how, err := e.how(options)
 	if err != nil {
 		return admission, err

@@ -93,7 +93,9 @@ func LeaveTo(operation string, context []byte) DoOption {
 // The error is that of the work, a *[Declined] where there is no outcome to be had, an *[Error] of
 // the engine, or the cause of a context that was done while it waited. With [ErrFenced] the outcome
 // is not given: the lease was lost, and the attempt that took over decides.
-func (e *Engine) Do(ctx context.Context, request Request, work Work, options ...DoOption) (Result, error) {
+func (e *Engine) Do(
+	ctx context.Context, request Request, work Work, options ...DoOption,
+) (Result, error) {
 	asked := doOptions{begin: beginOptions{wait: waiting{asked: true}}}
 	for _, option := range options {
 		option(&asked)
@@ -112,7 +114,9 @@ func (e *Engine) Do(ctx context.Context, request Request, work Work, options ...
 }
 
 // execute runs an attempt, and ends it.
-func (e *Engine) execute(ctx context.Context, lease *Lease, work Work, asked *doOptions) (Result, error) {
+func (e *Engine) execute(
+	ctx context.Context, lease *Lease, work Work, asked *doOptions,
+) (Result, error) {
 	inside, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	keeper := e.keep(lease, asked, cancel)
@@ -160,7 +164,9 @@ func (o *doOptions) isStopped(ctx context.Context) bool {
 }
 
 // fail ends an attempt that left nothing to store.
-func (o *doOptions) fail(lease *Lease, judgement Judgement, failed *AttemptError, result *Result) error {
+func (o *doOptions) fail(
+	lease *Lease, judgement Judgement, failed *AttemptError, result *Result,
+) error {
 	if judgement == 0 {
 		judgement = JudgedRetryable
 	}

@@ -89,6 +89,8 @@ type Engine struct {
 	wait   waiting
 	// lease is the engine's own length of a lease, for those that Do renews.
 	lease time.Duration
+	// maxTimers is zero as by default.
+	maxTimers C.uint64_t
 	// afterFunc is time.AfterFunc, but in tests.
 	afterFunc func(time.Duration, func()) stopper
 
@@ -128,6 +130,8 @@ func Open(options Options) (*Engine, error) {
 		wait:   waiting{asked: options.Wait != 0, limit: options.Wait},
 		lease:  options.LeaseDuration,
 		opened: &opened{handle: handle},
+
+		maxTimers: C.uint64_t(options.MaxTimers),
 
 		afterFunc: afterFunc,
 	}

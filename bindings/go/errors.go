@@ -41,7 +41,7 @@ const (
 	ErrInvalidPayload   Status = C.ONCEGATE_INVALID_PAYLOAD   // the payload cannot be digested
 	ErrInvalidConfig    Status = C.ONCEGATE_INVALID_CONFIG    // an option of the engine is refused
 	ErrInvalidOption    Status = C.ONCEGATE_INVALID_OPTION    // an option of the call is refused
-	ErrFenced           Status = C.ONCEGATE_FENCED            // the attempt is not the caller's any more
+	ErrFenced           Status = C.ONCEGATE_FENCED            // the attempt is no longer the caller's
 	ErrFull             Status = C.ONCEGATE_FULL              // no room for a new record
 	ErrQuotaExceeded    Status = C.ONCEGATE_QUOTA_EXCEEDED    // the scope's quota is used up
 	ErrForked           Status = C.ONCEGATE_FORKED            // the engine belongs to the parent

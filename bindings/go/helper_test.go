@@ -42,7 +42,9 @@ func charge(key string) Request {
 }
 
 // begin begins a request that has to be answered with verdict.
-func begin(t testing.TB, engine *Engine, request Request, verdict Verdict, options ...BeginOption) Admission {
+func begin(
+	t testing.TB, engine *Engine, request Request, verdict Verdict, options ...BeginOption,
+) Admission {
 	t.Helper()
 	admission, err := engine.Begin(context.Background(), request, options...)
 	if err != nil {

@@ -107,7 +107,9 @@ func withBody(r *http.Request, body []byte) *http.Request {
 }
 
 // execute runs the handler, and ends the attempt by what came of it.
-func (m *middleware) execute(w http.ResponseWriter, r *http.Request, next http.Handler, lease *Lease) {
+func (m *middleware) execute(
+	w http.ResponseWriter, r *http.Request, next http.Handler, lease *Lease,
+) {
 	ctx := context.WithValue(r.Context(), attemptKey{}, lease)
 	if m.Detached {
 		ctx = context.WithoutCancel(ctx)

@@ -1,7 +1,9 @@
 package oncegate
 
 import (
+	"context"
 	"errors"
+	"os"
 	"reflect"
 	"runtime"
 	"testing"
@@ -103,4 +105,77 @@ func TestForgottenEnginesAreClosed(t *testing.T) {
 	}
 	finish(t, kept, Outcome{Status: 200})
 	must(t, kept.engine.Close())
+}
+
+// Goal: an engine lives as long as somebody waits in it.
+// Method: nothing refers to it but the call that waits, when garbage is collected and cleaned up;
+// the wait ends by its context, and not because the engine was closed.
+func TestWaitersHoldOnToTheirEngine(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	errs := make(chan error, 2)
+	func() {
+		engine, err := Open(Options{Capacity: 16})
+		must(t, err)
+		begin(t, engine, charge("a"), Admitted)
+		go func() {
+			_, err := engine.Begin(ctx, charge("a"), Wait())
+			errs <- err
+		}()
+		waiters(t, engine, 1)
+		other, err := Open(Options{Capacity: 16})
+		must(t, err)
+		go func() {
+			_, err := other.NextAttempt(ctx)
+			errs <- err
+		}()
+		sleepers(t, other, 1)
+	}()
+	cleaned := make(chan struct{})
+	runtime.AddCleanup(new([64]byte), func(done chan struct{}) { close(done) }, cleaned)
+	for deadline := time.Now().Add(soon); ; {
+		collect()
+		select {
+		case <-cleaned:
+		default:
+			if time.Now().After(deadline) {
+				t.Fatal("garbage is not cleaned up")
+			}
+			continue
+		}
+		break
+	}
+	cancel()
+	for range cap(errs) {
+		if err := receive(t, errs); !errors.Is(err, context.Canceled) {
+			t.Errorf("%v, want canceled", err)
+		}
+	}
+}
+
+// Goal: a closed engine leaves nothing behind: no goroutine, no descriptor.
+// Method: engines with everything started that has one, ended by Close while some wait.
+func TestCloseLeavesNothing(t *testing.T) {
+	count := func() int {
+		descriptors, err := os.ReadDir("/proc/self/fd")
+		must(t, err)
+		return len(descriptors) + runtime.NumGoroutine()
+	}
+	before := count()
+	for range 20 {
+		engine, err := Open(Options{Capacity: 16, Ticker: time.Hour, Driver: true})
+		must(t, err)
+		begin(t, engine, charge("a"), Admitted)
+		go func() { _, _ = engine.Begin(context.Background(), charge("a"), Wait()) }()
+		go func() { _, _ = engine.NextAttempt(context.Background()) }()
+		_, err = engine.AfterFunc(time.Hour, func() {})
+		must(t, err)
+		waiters(t, engine, 1)
+		sleepers(t, engine, 1)
+		must(t, engine.Close())
+	}
+	for deadline := time.Now().Add(soon); count() > before; runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d descriptors and goroutines, and %d before", count(), before)
+		}
+	}
 }

@@ -117,6 +117,8 @@ type Options struct {
 	// Reconcile has the engine ask about records of which nobody knows whether they took effect:
 	// see [Engine.Questions].
 	Reconcile bool
+	// MaxTimers of [Engine.AfterFunc] may be pending at once; default 1,048,576.
+	MaxTimers int
 	// JitterSeed repeats the delays of a run, for tests; default: from the system.
 	JitterSeed uint64
 }
@@ -289,6 +291,7 @@ func (o *Options) raw() (C.oncegate_options, error) {
 		reconcile:               flag(o.Reconcile),
 	}
 	n.ms("wait", o.Wait)
+	n.count("max_timers", o.MaxTimers)
 	return raw, n.err
 }
 

@@ -81,8 +81,8 @@ func (p *OutcomePolicy) Judge(status uint16) Judgement {
 	return p.Preset.judge(status)
 }
 
-// judge asks the library, whose rules are those of every language. A number that is no preset judges
-// everything in doubt.
+// judge asks the library, whose rules are those of every language. A number that is no preset
+// judges everything in doubt.
 func (p OutcomePreset) judge(status uint16) Judgement {
 	var judgement C.uint32_t
 	if C.og_judge(C.uint32_t(p), C.uint32_t(status), &judgement) != C.ONCEGATE_OK {

@@ -117,9 +117,12 @@ func (e *Engine) Questions(limit int) ([]Question, error) {
 // questionBytes is room for operations and contexts; what finds none comes by the next call.
 const questionBytes = 16 << 10
 
+// Asker tells what came of an attempt in doubt.
+type Asker func(ctx context.Context, question Question) (Resolution, error)
+
 // Answer answers a question. The record is decided when it returns. [ErrNotFound]: it is not in
-// doubt any more, this process has not asked, or more than 1,024 others since; in doubt still, it is
-// asked about again.
+// doubt any more, this process has not asked, or more than 1,024 others since; in doubt still, it
+// is asked about again.
 func (e *Engine) Answer(id uint64, resolution Resolution) error {
 	result, metadata, err := resolution.outcome.result()
 	if err != nil {
@@ -133,7 +136,7 @@ func (e *Engine) Answer(id uint64, resolution Resolution) error {
 // Reconcile looks for records in doubt every so often, asks about each, and notes the answer, until
 // ctx is done or the engine is closed; it returns why. An error of ask leaves the record in doubt,
 // and it is asked about again.
-func (e *Engine) Reconcile(ctx context.Context, every time.Duration, ask func(context.Context, Question) (Resolution, error)) error {
+func (e *Engine) Reconcile(ctx context.Context, every time.Duration, ask Asker) error {
 	if every <= 0 {
 		return refusal(ErrBadValue, "every", "limit: above 0")
 	}
@@ -152,7 +155,7 @@ func (e *Engine) Reconcile(ctx context.Context, every time.Duration, ask func(co
 }
 
 // reconcileOnce asks about all that is to be asked about now.
-func (e *Engine) reconcileOnce(ctx context.Context, ask func(context.Context, Question) (Resolution, error)) error {
+func (e *Engine) reconcileOnce(ctx context.Context, ask Asker) error {
 	for {
 		questions, err := e.Questions(lookLimit)
 		if err != nil || len(questions) == 0 {

@@ -187,9 +187,9 @@ func (e *Engine) SetOperation(operation string, policy *RetryPolicy, maxInFlight
 		unsafe.SliceData(delays), C.size_t(len(delays)), most, &why), &why)
 }
 
-// Preview gives the delays before attempts 2, 3 and so on of a request all of whose attempts fail at
-// once and bring no hint, at most so many, and why there are no more; [BuriedNone] where only most
-// ended them. The same seed gives the same delays.
+// Preview gives the delays before attempts 2, 3 and so on of a request all of whose attempts fail
+// at once and bring no hint, at most so many, and why there are no more; [BuriedNone] where only
+// most ended them. The same seed gives the same delays.
 func (p RetryPolicy) Preview(seed uint64, most int) ([]time.Duration, BuriedReason, error) {
 	var n numbers
 	n.count("most", most)

@@ -209,3 +209,16 @@ func TestAttemptErrorsWrap(t *testing.T) {
 		t.Errorf("%+v", made)
 	}
 }
+
+// Goal: a response that is to be retried tells budgets what kind of error it is.
+// Method: statuses of each kind.
+func TestResponsesAreErrorsOfAKind(t *testing.T) {
+	for status, kind := range map[uint16]ErrorKind{
+		429: KindThrottled, 408: KindTimeout, 504: KindTimeout, 500: KindTransient, 503: KindTransient,
+	} {
+		outcome := Outcome{Status: status}
+		if failed := outcome.failed(); failed.Kind != kind || failed.Class != itoa(int(status)) {
+			t.Errorf("%d: %+v", status, failed)
+		}
+	}
+}

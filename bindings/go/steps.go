@@ -79,7 +79,9 @@ type Step struct {
 // [Lease.DownstreamKey] to the service below. An error of work notes nothing and is returned;
 // [ErrFenced] says that the attempt is no longer the caller's, and [ErrFull] that the steps take
 // more than Options.StepsLimit.
-func (l *Lease) Step(ctx context.Context, name string, work func(context.Context) ([]byte, error)) ([]byte, error) {
+func (l *Lease) Step(
+	ctx context.Context, name string, work func(context.Context) ([]byte, error),
+) ([]byte, error) {
 	result, found, err := l.FindStep(name)
 	if err != nil || found {
 		return result, err

@@ -7,10 +7,10 @@ static inline oncegate_timers *og_timers(uint64_t handle) {
     return (oncegate_timers *)(uintptr_t)handle;
 }
 
-static inline oncegate_status og_timers_open(uint64_t *handle, int32_t *fd,
+static inline oncegate_status og_timers_open(uint64_t capacity, uint64_t *handle, int32_t *fd,
                                              oncegate_error *error) {
     oncegate_timers *timers = NULL;
-    oncegate_status told = oncegate_timers_open(0, &timers, og_error(error));
+    oncegate_status told = oncegate_timers_open(capacity, &timers, og_error(error));
     if (told == ONCEGATE_OK) {
         *handle = (uint64_t)(uintptr_t)timers;
         told = oncegate_timers_descriptor(timers, fd, error);
@@ -78,9 +78,9 @@ type Timer struct {
 
 // AfterFunc calls f in a goroutine of its own after d, rounded up to a millisecond, as
 // time.AfterFunc does. Its timers lie in the engine's timing wheel, where starting and stopping one
-// costs the same however many there are, at most 1,048,576: then it returns [ErrFull]. They run by
-// the monotonic clock of the system, whatever Options.Clock says. Those that are pending when the
-// engine is closed never fire.
+// costs the same however many there are; with Options.MaxTimers pending it returns [ErrFull]. They
+// run by the monotonic clock of the system, whatever Options.Clock says. Those that are pending when
+// the engine is closed never fire.
 func (e *Engine) AfterFunc(d time.Duration, f func()) (*Timer, error) {
 	set, err := e.timerSet()
 	if err != nil {
@@ -126,7 +126,7 @@ func (e *Engine) timerSet() (*timerSet, error) {
 	set := &timerSet{pending: make(map[uint64]putOff)}
 	var fd C.int32_t
 	var why C.oncegate_error
-	status := C.og_timers_open(&set.handle, &fd, &why)
+	status := C.og_timers_open(e.maxTimers, &set.handle, &fd, &why)
 	if status != C.ONCEGATE_OK {
 		C.og_timers_close(set.handle)
 		return nil, e.failure(status, &why)

@@ -157,3 +157,26 @@ func TestManyTimers(t *testing.T) {
 		}
 	}
 }
+
+// Goal: no more timers are pending than may be, and stopping one makes room.
+// Method: an engine with three; a capacity that is none.
+func TestTimersAreLimited(t *testing.T) {
+	engine := open(t, Options{MaxTimers: 3})
+	var last *Timer
+	for range 3 {
+		timer, err := engine.AfterFunc(time.Hour, func() {})
+		must(t, err)
+		last = timer
+	}
+	_, err := engine.AfterFunc(time.Hour, func() {})
+	refused(t, err, ErrFull, "timers")
+	if !last.Stop() {
+		t.Error("it is not pending")
+	}
+	_, err = engine.AfterFunc(time.Hour, func() {})
+	must(t, err)
+	_, err = Open(Options{MaxTimers: -1})
+	refused(t, err, ErrBadValue, "max_timers")
+	_, err = open(t, Options{MaxTimers: 1 << 30}).AfterFunc(0, func() {})
+	refused(t, err, ErrBadValue, "capacity")
+}

@@ -16,7 +16,9 @@ import (
 )
 
 // waiter begins a request in a goroutine of its own, and gives what came of it.
-func waiter(ctx context.Context, engine *Engine, request Request, options ...BeginOption) <-chan answered {
+func waiter(
+	ctx context.Context, engine *Engine, request Request, options ...BeginOption,
+) <-chan answered {
 	answers := make(chan answered, 1)
 	go func() {
 		admission, err := engine.Begin(ctx, request, options...)

@@ -23,7 +23,9 @@ type Handler func(ctx context.Context, attempt *Attempt) (Outcome, error)
 // An attempt may run as long as its lease lasts: by the policy's AttemptTimeout, or else by
 // Options.LeaseDuration. With [RenewEvery] its lease is renewed instead. Where the engine does not
 // take what came of an attempt, it lapses, and is handed out again.
-func (e *Engine) Work(ctx context.Context, goroutines int, handler Handler, options ...DoOption) error {
+func (e *Engine) Work(
+	ctx context.Context, goroutines int, handler Handler, options ...DoOption,
+) error {
 	if goroutines < 1 {
 		found := "found " + strconv.Itoa(goroutines)
 		return refusal(ErrBadSize, "goroutines", found+"; limit: at least 1")

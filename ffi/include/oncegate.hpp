@@ -10,7 +10,9 @@
 
 #include <string_view>
 
+#include "oncegate/attempts.hpp"
 #include "oncegate/engine.hpp"
+#include "oncegate/letters.hpp"
 #include "oncegate/waits.hpp"
 
 namespace oncegate {

@@ -14,7 +14,7 @@ use crate::outcome::{StoredOutcome, pack, packed_len};
 use crate::raw::Buffer;
 use crate::raw::{Bytes, Growing, Out, OutBytes, OutElements, Plain, elements, grown};
 use crate::request::{RawRequest, all_requests, check_batch, parts, scope};
-use crate::status::{ONCEGATE_BUFFER_TOO_SMALL, ONCEGATE_OK, Refusal, Status};
+use crate::status::{ONCEGATE_BAD_SIZE, ONCEGATE_BUFFER_TOO_SMALL, ONCEGATE_OK, Refusal, Status};
 
 /// The caller runs it, and ends the lease.
 pub const ONCEGATE_ADMITTED: u32 = 1;
@@ -432,11 +432,13 @@ impl<'e> Batch<'e> {
         // The places of those that are begun, which are not all if some are refused.
         let mut places = [usize::MAX; AT_ONCE];
         for (index, one) in part.iter().enumerate() {
-            let place = places.get_mut(prepared.len());
-            match (prepare(one, prepared), place) {
-                (Ok(()), Some(place)) => *place = from + index,
-                (Ok(()), None) => {}
-                (Err(status), _) => admissions.set(from + index, refused(status)),
+            // Nothing is begun that has no place: its lease would be nobody's.
+            let begun = match places.get_mut(prepared.len()) {
+                Some(place) => prepare(one, prepared).map(|()| *place = from + index),
+                None => Err(ONCEGATE_BAD_SIZE),
+            };
+            if let Err(status) = begun {
+                admissions.set(from + index, refused(status));
             }
         }
         engine.begin_batch(prepared, options, outcome, |at, answer| {

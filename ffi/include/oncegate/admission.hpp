@@ -66,6 +66,11 @@ struct maker {
                           const oncegate_lease_info& info) {
         return {engine, token, info.fencing_token, info.attempt, info.how, info.remaining_ms};
     }
+
+    static lease handed_out(const oncegate_engine* engine, const oncegate_attempt& told) {
+        return {engine, told.lease, told.fencing_token, told.attempt,
+                std::uint32_t{ONCEGATE_HOW_RETRIED}, told.remaining_ms};
+    }
 };
 
 }  // namespace detail

@@ -173,18 +173,11 @@ private:
     template <typename Function, typename What>
     admission begin_with(Function function, const What* what, const begin_options& options) {
         detail::room room;
-        for (;;) {
-            oncegate_buffer buffer = room.raw();
-            oncegate_error told = oncegate_error_init();
-            oncegate_admission one{};
-            const oncegate_status status =
-                function(handle(), what, &options.raw(), &buffer, &one, &told);
-            if (status != ONCEGATE_BUFFER_TOO_SMALL) {
-                detail::check(status, told);
-                return detail::maker::admitted(handle(), one, room);
-            }
-            room.grow(buffer);
-        }
+        oncegate_admission one{};
+        detail::call_with_room(room, [&](oncegate_buffer* buffer, oncegate_error* told) {
+            return function(handle(), what, &options.raw(), buffer, &one, told);
+        });
+        return detail::maker::admitted(handle(), one, room);
     }
 
     oncegate_engine* handle_ = nullptr;

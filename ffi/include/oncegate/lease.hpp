@@ -4,9 +4,11 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
+#include <string>
 #include <utility>
 
-#include "outcome.hpp"
+#include "failure.hpp"
 
 namespace oncegate {
 
@@ -86,6 +88,67 @@ public:
     void fail_unknown() {
         end(oncegate_lease_fail, &token_, std::uint32_t{ONCEGATE_FAILURE_UNKNOWN}, std::uint64_t{0},
             static_cast<const oncegate_outcome*>(nullptr));
+    }
+
+    /// Ends the attempt, and leaves the next one to the engine, which hands it out with `context`
+    /// when it is due: see `attempts.hpp`.
+    oncegate_later retry_later(const attempt_error& why, view operation, view context) {
+        oncegate_later later{};
+        end(oncegate_retry_later, &token_, why.raw(), operation.raw(), context.raw(), &later);
+        return later;
+    }
+
+    /// What the step `name` left, if it is finished: by this attempt or by one before it.
+    std::optional<std::string> find_step(view name) const {
+        detail::room room;
+        std::size_t len = 0;
+        std::uint32_t found = 0;
+        detail::call_with_room(room, [&](oncegate_buffer* buffer, oncegate_error* told) {
+            return oncegate_step_find(held(), &token_, name.raw(), buffer, &len, &found, told);
+        });
+        return found == 0 ? std::nullopt : std::optional<std::string>(room.text(0, len));
+    }
+    /// Notes that the step `name` is finished, and what it left for later attempts.
+    void finish_step(view name, view result) {
+        detail::call(oncegate_step_finish, held(), &token_, name.raw(), result.raw());
+    }
+    /// Runs `work`, which gives a string, unless the step is finished: then gives what it left.
+    template <typename Work>
+    std::string step(view name, Work&& work) {
+        if (std::optional<std::string> left = find_step(name)) {
+            return *std::move(left);
+        }
+        std::string result = std::forward<Work>(work)();
+        finish_step(name, result);
+        return result;
+    }
+    /// The name and the result of the step that was finished last and not undone: for whoever
+    /// compensates, who undoes it, says so, and asks again.
+    std::optional<std::pair<std::string, std::string>> last_step() const {
+        detail::room room;
+        oncegate_step last{};
+        std::uint32_t found = 0;
+        detail::call_with_room(room, [&](oncegate_buffer* buffer, oncegate_error* told) {
+            return oncegate_step_last(held(), &token_, buffer, &last, &found, told);
+        });
+        if (found == 0) {
+            return std::nullopt;
+        }
+        return std::pair(room.text(last.name_offset, last.name_len),
+                         room.text(last.result_offset, last.result_len));
+    }
+    /// Notes that the step `name` was undone.
+    void step_undone(view name) {
+        detail::call(oncegate_step_undone, held(), &token_, name.raw());
+    }
+
+    /// An idempotency key for the call of this request to `service`, or for its call `step`: the
+    /// same in every attempt.
+    std::string downstream_key(view service, view step = {}) const {
+        char key[ONCEGATE_DOWNSTREAM_KEY_SIZE];
+        detail::call(oncegate_downstream_key, held(), &token_, service.raw(), step.raw(), &key[0],
+                     sizeof key);
+        return key;
     }
 
     /// Gives the attempt back as if it had not begun.

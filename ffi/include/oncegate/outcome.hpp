@@ -85,6 +85,22 @@ private:
     std::vector<std::uint8_t> bytes_;
 };
 
+/// Calls a function that fills `memory`, and again with more where that was too small. `ask` takes
+/// a buffer and an error.
+template <typename Ask>
+void call_with_room(room& memory, Ask ask) {
+    for (;;) {
+        oncegate_buffer buffer = memory.raw();
+        oncegate_error told = oncegate_error_init();
+        const oncegate_status status = ask(&buffer, &told);
+        if (status != ONCEGATE_BUFFER_TOO_SMALL) {
+            check(status, told);
+            return;
+        }
+        memory.grow(buffer);
+    }
+}
+
 inline std::string text(const oncegate_bytes& bytes) {
     return bytes.len == 0 ? std::string()
                           : std::string(reinterpret_cast<const char*>(bytes.data), bytes.len);

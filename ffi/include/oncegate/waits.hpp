@@ -81,17 +81,10 @@ public:
         std::vector<oncegate_completion> told(most);
         std::size_t count = 0;
         detail::room room;
-        for (;;) {
-            oncegate_buffer buffer = room.raw();
-            oncegate_error refused = oncegate_error_init();
-            const oncegate_status status = oncegate_waits_take(
-                handle(), timeout_ms, told.data(), told.size(), &buffer, &count, &refused);
-            if (status != ONCEGATE_BUFFER_TOO_SMALL) {
-                detail::check(status, refused);
-                break;
-            }
-            room.grow(buffer);
-        }
+        detail::call_with_room(room, [&](oncegate_buffer* buffer, oncegate_error* refused) {
+            return oncegate_waits_take(handle(), timeout_ms, told.data(), told.size(), buffer,
+                                       &count, refused);
+        });
         std::vector<completion> taken;
         taken.reserve(count);
         for (std::size_t i = 0; i < count; ++i) {

@@ -59,6 +59,8 @@ static void panics_in_the_call(const struct function *function, oncegate_engine 
     CHECK(begin(other, function->name, &admission) == ONCEGATE_ADMITTED);
     OK(oncegate_lease_abandon(other, &admission.lease, &failed));
     /* Closing works, once. */
+    OK(oncegate_timers_close(trial.world.timers, &failed));
+    OK(oncegate_due_close(trial.world.due, &failed));
     OK(oncegate_waits_close(trial.world.waits, &failed));
     REFUSED(ONCEGATE_BAD_HANDLE, "waits", oncegate_waits_close(trial.world.waits, &failed));
     OK(oncegate_engine_close(trial.world.engine, &failed));

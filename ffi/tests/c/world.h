@@ -15,6 +15,8 @@ enum { MOST_PARAMETERS = 12, MEMORY = 1024 };
 #define UNTOUCHED ((void *)(uintptr_t)0xa5a5a5a5a5a5a5a5u)
 
 /* Numbers, by the names of their parameters. */
+#define WITH_after_ms 60000
+#define WITH_answer ONCEGATE_RESOLVED_RUN_AGAIN
 #define WITH_by_ms 1
 #define WITH_capacity 1
 #define WITH_count 1
@@ -26,6 +28,7 @@ enum { MOST_PARAMETERS = 12, MEMORY = 1024 };
 #define WITH_limit 1
 #define WITH_load 0.5
 #define WITH_max_in_flight 1
+#define WITH_most 1
 #define WITH_past_capacity 1
 #define WITH_policy ONCEGATE_OUTCOMES_IETF
 #define WITH_resolution ONCEGATE_RESOLVED_RUN_AGAIN
@@ -34,6 +37,7 @@ enum { MOST_PARAMETERS = 12, MEMORY = 1024 };
 #define WITH_slots 16
 #define WITH_status ONCEGATE_FULL
 #define WITH_timeout_ms 0
+#define WITH_unix_time_ms 0
 #define WITH_user_data 1
 #define WITH_version ONCEGATE_ABI_VERSION
 
@@ -42,15 +46,23 @@ struct world {
     oncegate_engine *engine_out;
     oncegate_waits *waits;
     oncegate_waits *waits_out;
+    oncegate_due *due;
+    oncegate_due *due_out;
+    oncegate_timers *timers;
+    oncegate_timers *timers_out;
     /* Forty bytes: a name, a secret, and metadata that ends too early. */
     oncegate_bytes bytes;
     oncegate_admission admission;
+    oncegate_attempt attempt;
+    oncegate_attempt_error attempt_error;
     oncegate_begin_options begin_options;
     oncegate_budget budget;
     oncegate_buffer buffer;
     oncegate_completion completion;
+    oncegate_driven driven;
     oncegate_event event;
     oncegate_hashed hashed;
+    oncegate_later later;
     oncegate_layout layout;
     oncegate_lease lease;
     oncegate_lease_info lease_info;
@@ -60,6 +72,7 @@ struct world {
     oncegate_options options;
     oncegate_outcome outcome;
     oncegate_past_attempt past_attempt;
+    oncegate_question question;
     oncegate_quota quota;
     oncegate_request request;
     oncegate_retry_policy retry_policy;
@@ -106,14 +119,24 @@ static const char forty_bytes[] = "0123456789abcdefghijklmnopqrstuvwxyzABCD";
 
 /* Everything that is not an input is filled with a pattern. */
 static void make_world(struct world *world) {
+    oncegate_options options = tiny_options();
     oncegate_admission admission;
     memset(world, 0xa5, sizeof *world);
-    world->engine = open_tiny();
+    /* What an attempt is handed out with fits into the memory. */
+    options.context_limit = MEMORY / 2;
+    options.reconcile = 1;
+    world->engine = open_engine(&options);
     CHECK(begin(world->engine, "held", &admission) == ONCEGATE_ADMITTED);
     OK(oncegate_waits_open(world->engine, &world->waits, &failed));
+    OK(oncegate_due_open(world->engine, &world->due, &failed));
+    OK(oncegate_timers_open(16, &world->timers, &failed));
     world->engine_out = UNTOUCHED;
     world->waits_out = UNTOUCHED;
+    world->due_out = UNTOUCHED;
+    world->timers_out = UNTOUCHED;
     world->bytes = oncegate_text(forty_bytes);
+    world->attempt_error = oncegate_attempt_error_init();
+    world->attempt_error.error_class = oncegate_text("503");
     world->begin_options = oncegate_begin_options_init();
     world->buffer.data = world->memory;
     world->buffer.capacity = MEMORY;
@@ -135,10 +158,18 @@ static MAYBE void drop_world(struct world *world) {
     if (world->waits_out != UNTOUCHED) {
         OK(oncegate_waits_close(world->waits_out, &failed));
     }
+    if (world->due_out != UNTOUCHED) {
+        OK(oncegate_due_close(world->due_out, &failed));
+    }
+    if (world->timers_out != UNTOUCHED) {
+        OK(oncegate_timers_close(world->timers_out, &failed));
+    }
     if (world->engine_out != UNTOUCHED) {
         OK(oncegate_engine_close(world->engine_out, &failed));
     }
     /* One of them is closed already, where that was what the call was for. */
+    (void)oncegate_timers_close(world->timers, NULL);
+    (void)oncegate_due_close(world->due, NULL);
     (void)oncegate_waits_close(world->waits, NULL);
     (void)oncegate_engine_close(world->engine, NULL);
 }

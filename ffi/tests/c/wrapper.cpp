@@ -233,7 +233,10 @@ void engines_are_owned() {
     CHECK(moved.stats().live_running == 1 && moved.sweep(16).visited > 0);
     CHECK(moved.events().first.empty() && moved.bury_dead() == 0);
     moved.rotate_secret("another secret of thirty-two bytes or more");
-    moved.finish_rotation();
+    CHECK(refused([&] { moved.finish_rotation(); }).status() == ONCEGATE_ROTATION_PENDING);
+    oncegate::engine empty = open_small();
+    empty.rotate_secret("another secret of thirty-two bytes or more");
+    empty.finish_rotation();
     CHECK(oncegate::engine::required_bytes() > 0);
     moved.close();
     moved.close();

@@ -109,10 +109,7 @@ final class Workers {
         CompletableFuture<T> answer = new CompletableFuture<>();
         Blocking.THREADS.execute(() -> {
             try {
-                T found = sliced(ms, none, call, answer::isDone);
-                if (!answer.complete(found)) {
-                    giveBack(found);
-                }
+                deliver(answer, sliced(ms, none, call, answer::isDone));
             } catch (RuntimeException | Error thrown) {
                 answer.completeExceptionally(thrown);
             }
@@ -131,7 +128,13 @@ final class Workers {
         return none;
     }
 
-    /** What was found for somebody who has left. */
+    /** Gives it back where whoever waited has left. */
+    static <T> void deliver(CompletableFuture<T> answer, T found) {
+        if (!answer.complete(found)) {
+            giveBack(found);
+        }
+    }
+
     private static void giveBack(Object found) {
         if (found instanceof List<?> attempts) {
             attempts.forEach(Workers::giveBack);

@@ -14,6 +14,7 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
@@ -131,6 +132,31 @@ class RetryTest {
         Attempt again = due(engine, 60_000);
         assertTrue(again.lease().fencingToken() > token);
         again.lease().complete(Outcome.of(200));
+    }
+
+    /**
+     * Goal: what was found for a worker who has left meanwhile is given back.
+     * Method: one attempt, several and none, for futures that are cancelled.
+     */
+    @Test
+    void whatNobodyWaitsForIsGivenBack() {
+        laterFresh(BROKEN);
+        Attempt one = due(engine, 1_000);
+        CompletableFuture<Optional<Attempt>> left = new CompletableFuture<>();
+        left.cancel(true);
+        Workers.deliver(left, Optional.of(one));
+        Workers.deliver(left, Optional.empty());
+        assertTrue(one.lease().isEnded());
+        engine.advanceClock(Duration.ofMinutes(1));
+        List<Attempt> again = engine.nextAttempts(2, Duration.ZERO);
+        assertEquals(1, again.size());
+        CompletableFuture<List<Attempt>> gone = new CompletableFuture<>();
+        gone.cancel(true);
+        Workers.deliver(gone, again);
+        assertTrue(again.get(0).lease().isEnded());
+        CompletableFuture<List<Attempt>> stays = new CompletableFuture<>();
+        Workers.deliver(stays, List.of(due(engine, 60_000)));
+        assertEquals(false, stays.join().get(0).lease().isEnded());
     }
 
     /**

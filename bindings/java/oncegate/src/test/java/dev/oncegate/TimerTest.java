@@ -109,6 +109,23 @@ class TimerTest {
     }
 
     /**
+     * Goal: a timer that is cancelled after it fired, and before its task began, does not run it.
+     * Method: an executor that is held up in between.
+     */
+    @Test
+    void aTimerIsCancelledAtTheLastMoment() throws Exception {
+        CompletableFuture<Runnable> handed = new CompletableFuture<>();
+        try (Engine held = Engine.open(Given.options().executor(handed::complete).build())) {
+            AtomicInteger runs = new AtomicInteger();
+            CompletableFuture<Void> timer = held.schedule(ms(1), runs::incrementAndGet);
+            Runnable fired = soon(handed);
+            assertTrue(timer.cancel(false));
+            fired.run();
+            assertEquals(0, runs.get());
+        }
+    }
+
+    /**
      * Goal: what a task throws comes by its future; the next one runs all the same.
      * Method: an exception, and an executor that refuses.
      */

@@ -2,12 +2,15 @@ package dev.oncegate.bench;
 
 import dev.oncegate.Admission;
 import dev.oncegate.Answer;
+import dev.oncegate.BeginOptions;
 import dev.oncegate.Engine;
 import dev.oncegate.EngineOptions;
+import dev.oncegate.Hashed;
 import dev.oncegate.Outcome;
 import dev.oncegate.Request;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Random;
 import java.util.concurrent.TimeUnit;
 import org.openjdk.jmh.annotations.Benchmark;
 import org.openjdk.jmh.annotations.BenchmarkMode;
@@ -40,8 +43,10 @@ public class CrossingBenchmark {
     private Engine engine;
     private Request finished;
     private Request running;
+    private Hashed hashed;
     private final List<Request> finishedBatch = new ArrayList<>();
     private final List<Request> runningBatch = new ArrayList<>();
+    private final List<Hashed> hashedBatch = new ArrayList<>();
     private List<Request> fresh;
     private int next;
 
@@ -50,6 +55,7 @@ public class CrossingBenchmark {
     public void open() {
         engine = Engine.open(EngineOptions.builder().capacity(RECORDS).build());
         Outcome outcome = Outcome.of(201, new byte[64]);
+        Random random = new Random(1);
         for (int i = 0; i < BATCH; i++) {
             Request done = Request.of(TENANT, "POST /charges", "done-" + i);
             lease(engine.begin(done)).complete(outcome);
@@ -57,9 +63,15 @@ public class CrossingBenchmark {
             Request busy = Request.of(TENANT, "POST /charges", "busy-" + i);
             lease(engine.begin(busy)).detach();
             runningBatch.add(busy);
+            byte[] digest = new byte[Hashed.FINGERPRINT_BYTES];
+            random.nextBytes(digest);
+            Hashed known = Hashed.of(TENANT, digest, i);
+            lease(engine.beginHashed(known, BeginOptions.defaults())).detach();
+            hashedBatch.add(known);
         }
         finished = finishedBatch.get(7);
         running = runningBatch.get(7);
+        hashed = hashedBatch.get(7);
         fresh = new ArrayList<>();
         for (int i = 0; i < 4 * RECORDS; i++) {
             fresh.add(Request.of(TENANT, "POST /charges", "new-" + i));
@@ -74,6 +86,12 @@ public class CrossingBenchmark {
 
     private static dev.oncegate.Lease lease(Answer answer) {
         return ((Admission.Admitted) answer).lease();
+    }
+
+    /** A foreign call that does nothing: the cost of the crossing alone. */
+    @Benchmark
+    public int trivial() {
+        return Trivial.call(next);
     }
 
     /** Answered with the stored outcome. */
@@ -96,6 +114,19 @@ public class CrossingBenchmark {
     }
 
     private static final Outcome DONE = Outcome.of(201);
+
+    /** The same as {@code conflict}, by digests: nothing is hashed. */
+    @Benchmark
+    public Admission conflictHashed() {
+        return engine.beginHashed(hashed, BeginOptions.defaults());
+    }
+
+    /** The same as {@code conflictHashed}, 64 in a call. */
+    @Benchmark
+    @OperationsPerInvocation(BATCH)
+    public List<Answer> conflictHashedBatch() {
+        return engine.beginAllHashed(hashedBatch, BeginOptions.defaults());
+    }
 
     /** The same as {@code replay}, 64 in a call. */
     @Benchmark

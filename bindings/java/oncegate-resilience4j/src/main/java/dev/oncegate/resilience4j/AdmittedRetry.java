@@ -65,8 +65,10 @@ public final class AdmittedRetry {
     }
 
     /**
-     * How attempts begin. With {@link BeginOptions#waitUpTo} an attempt waits for an earlier one;
-     * without, it is refused, which the retry counts as a failure and repeats.
+     * How attempts begin. With {@link BeginOptions#waitUpTo} an attempt waits for an earlier one,
+     * and is refused after that, which the retry counts as a failure and repeats. Without, one
+     * that blocks is refused at once, and one that answers by a stage, which holds no thread, waits
+     * for as long as it takes.
      *
      * @param begin lease, dedup window and wait
      * @return a changed copy

@@ -5,7 +5,11 @@ public final class MissingScopeException extends IllegalStateException {
     private static final long serialVersionUID = 1L;
 
     MissingScopeException(String what) {
-        super(what + "; either give a bean of the type ScopeResolver, or set "
-                + "oncegate.single-tenant=true, if the service has no tenants");
+        this(what, "give a bean of the type ScopeResolver");
+    }
+
+    MissingScopeException(String what, String instead) {
+        super(what + "; either " + instead + ", or set oncegate.single-tenant=true, if the service "
+                + "has no tenants");
     }
 }
