@@ -20,12 +20,21 @@ fn read() -> HashMap<String, HashSet<Status>> {
     let named = |comment: &str| -> HashSet<Status> {
         names(comment).filter_map(|name| numbers.get(name).copied()).collect()
     };
-    let mut common = named(preamble);
+    // What every function may return, and behind that what those may which are given something.
+    let (all, by_type) = preamble.split_once(" * - ").expect("what may be refused");
+    let by_type: Vec<_> = by_type.split(" * - ").filter_map(|one| one.split_once(':')).collect();
+    let mut common = named(all);
     common.insert(0);
     let comments = comments(rest);
     let mut statuses = HashMap::new();
     for function in comments.keys() {
         let mut found = common.clone();
+        for (types, refused) in &by_type {
+            let mut types = types.split_whitespace().filter(|word| word.starts_with("oncegate_"));
+            if types.any(|name| takes(rest, function, name)) {
+                found.extend(named(refused));
+            }
+        }
         let mut todo = vec![function.as_str()];
         let mut seen = HashSet::new();
         while let Some(next) = todo.pop() {
@@ -52,6 +61,13 @@ fn comments(header: &str) -> HashMap<String, String> {
         }
     }
     comments
+}
+
+/// Whether a function has a parameter of this type.
+fn takes(header: &str, function: &str, name: &str) -> bool {
+    let start = header.find(&format!("{function}(")).expect("its declaration");
+    let parameters = header[start..].split(");").next().unwrap_or_default();
+    parameters.split([' ', '(', '\n']).any(|word| word == name)
 }
 
 /// The function that a line declares.

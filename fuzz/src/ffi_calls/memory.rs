@@ -163,7 +163,7 @@ impl<T: Copy> Grown<T> {
             None => (size, 0, 0),
             Some(0) => (0, 0, ONCEGATE_BAD_SIZE),
             Some(1) => (usize::MAX, 0, ONCEGATE_BAD_SIZE),
-            Some(2) => (least - 8, 0, ONCEGATE_BAD_SIZE),
+            Some(2) => (8, 0, ONCEGATE_BAD_SIZE),
             Some(3) => (size - 4, 0, ONCEGATE_BAD_SIZE),
             Some(4) => (own + 16, 1, ONCEGATE_BAD_SIZE),
             Some(5) => (1 << 20, 0, ONCEGATE_BAD_SIZE),
@@ -212,11 +212,6 @@ impl ErrorPlace {
         };
         self.place[0] = self.size as u64;
         self.place.as_mut_ptr().cast()
-    }
-
-    pub(super) fn debug(&self) -> String {
-        let b: Vec<u8> = self.place.iter().flat_map(|w| w.to_ne_bytes()).collect();
-        String::from_utf8_lossy(&b[72..328]).trim_end_matches('\0').to_owned()
     }
 
     /// How many bytes a refused call fills.

@@ -45,7 +45,7 @@ pub(super) struct Record {
     pub(super) payload: usize,
     /// The highest token that was handed out.
     pub(super) fence: u64,
-    /// How long it answers duplicates when it ends, in milliseconds.
+    /// How long it answers duplicates when its attempt has ended, in milliseconds.
     pub(super) window: u64,
     /// Waits that were submitted and not answered.
     pub(super) waits: usize,
@@ -72,15 +72,14 @@ pub(super) struct Model {
 
 impl Model {
     pub(super) fn new() -> Self {
-        let record =
-            Record { state: State::New, payload: 0, fence: 0, window: WINDOW, waits: 0 };
+        let record = Record { state: State::New, payload: 0, fence: 0, window: 0, waits: 0 };
         let records = std::array::from_fn(|_| record.clone());
         Self { now: 0, records, holders: Vec::new(), ended: false }
     }
 
     pub(super) fn advance(&mut self, by: u64) {
         self.now = self.now.saturating_add(by);
-        self.ended |= self.now > CENTURY;
+        self.ended |= self.now > CENTURY / 4;
     }
 
     /// Whether the attempt of a key surely runs.
@@ -104,11 +103,10 @@ impl Model {
         let record = &self.records[holder.key];
         match record.state {
             State::Running { fence, .. } => fence != holder.fence,
-            State::Any => record.fence > holder.fence,
+            // Who held it may still say what became of it.
+            State::Any | State::InDoubt => record.fence > holder.fence,
             State::New => false,
-            State::Ended { .. } | State::Delayed { .. } | State::Left { .. } | State::InDoubt => {
-                true
-            }
+            State::Ended { .. } | State::Delayed { .. } | State::Left { .. } => true,
         }
     }
 
@@ -119,7 +117,6 @@ impl Model {
         payload: usize,
         told: &RawAdmission,
         found: Option<Stored>,
-        runs_due: bool,
     ) {
         let before = self.records[key].clone();
         let other = before.payload != payload;
@@ -158,7 +155,6 @@ impl Model {
             }
             _ => {}
         }
-        let _ = runs_due;
         if verdict == ONCEGATE_ADMITTED {
             assert!((1..=3).contains(&told.how), "{told:?}");
             self.handed_out(key, told.lease, told.fencing_token, told.attempt, told.time_ms);
@@ -180,6 +176,9 @@ impl Model {
         assert!(fence > record.fence, "token {fence} after {record:?}");
         assert!(attempt > 0, "{record:?}");
         record.fence = fence;
+        // Every lease carries it, whoever began the record.
+        let (_, window) = lease.token.split_last_chunk().expect("32 bytes");
+        record.window = u64::from_le_bytes(*window);
         record.state = State::Running { fence, attempt, until: self.now.saturating_add(lasts) };
         self.holders.push(Holder { lease, key, fence, attempt });
         if self.holders.len() > MOST_HOLDERS {
@@ -207,5 +206,5 @@ pub(super) const WINDOW: u64 = 60_000;
 /// Outcomes up to this size lie beside their records.
 pub(super) const INLINE: usize = 64;
 const MOST_HOLDERS: usize = 12;
-/// Times that are far from here can be added to it.
+/// Longer than any engine runs: tables count milliseconds in 40 bits.
 pub(super) const CENTURY: u64 = 100 * 366 * 86_400_000;

@@ -82,8 +82,7 @@ impl World<'_> {
         let at = data.value.cast::<u64>();
         let status = call!(self, oncegate_timers_take(timers.at(), 0, at, capacity, count.value));
         let call = "oncegate_timers_take";
-        let (null, none) =
-            if capacity == 0 { (0, ONCEGATE_BAD_SIZE) } else { (data.refused, 0) };
+        let (null, none) = if capacity == 0 { (0, ONCEGATE_BAD_SIZE) } else { (data.refused, 0) };
         assert_eq!(status, first(&[timers.refused, null, count.refused, none]), "{call}");
         if status != 0 {
             assert!(place.is_untouched() && counted.is_untouched(), "{call}: {status}");
