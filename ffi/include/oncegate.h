@@ -1466,8 +1466,9 @@ oncegate_status oncegate_advance(const struct oncegate_engine *engine,
 // handle, which `oncegate_due_close` ends.
 //
 // The engine lives on until then, even where its own handle is closed before. `ONCEGATE_OS`: no
-// descriptor is left; `ONCEGATE_TOO_MANY_HANDLES`: above 256 in a process. It belongs to the process that opened it: in a forked child its functions
-// return `ONCEGATE_FORKED`. Linux only: `ONCEGATE_UNSUPPORTED` elsewhere.
+// descriptor is left; `ONCEGATE_TOO_MANY_HANDLES`: there are 256 of them. It belongs to the
+// process that opened it: in a forked child its functions return `ONCEGATE_FORKED`. Linux only:
+// `ONCEGATE_UNSUPPORTED` elsewhere.
 oncegate_status oncegate_due_open(const struct oncegate_engine *engine,
                                   struct oncegate_due **due,
                                   struct oncegate_error *error);
