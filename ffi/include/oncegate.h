@@ -1018,8 +1018,9 @@ typedef struct oncegate_later {
     uint32_t reason;
     // The attempt that is to come.
     uint32_t next_attempt;
-    // Zero.
-    uint32_t reserved;
+    // 1, with `ONCEGATE_LATER_BURIED`: it is a dead letter, which can be looked at and redriven.
+    // 0: there was no room for one.
+    uint32_t kept;
     // How long until the next attempt may start, in milliseconds.
     uint64_t due_in_ms;
 } oncegate_later;

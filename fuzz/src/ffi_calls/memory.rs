@@ -217,7 +217,7 @@ impl ErrorPlace {
     /// How many bytes a refused call fills.
     fn told(&self) -> usize {
         let fits = (24..=size_of_val(&self.place)).contains(&self.size);
-        if fits && self.size % 8 == 0 { self.size } else { 8 }
+        if fits && self.size.is_multiple_of(8) { self.size } else { 8 }
     }
 
     /// A refused call tells why, and one that worked tells nothing.

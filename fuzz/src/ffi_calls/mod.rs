@@ -8,6 +8,7 @@
 //!
 //! Nothing waits: the clocks stand still, and calls that could block are given no time.
 
+mod batches;
 mod documented;
 mod handles;
 mod leases;
@@ -60,7 +61,7 @@ fn one(world: &mut World<'_>, choice: u8) {
         59 => world.cancel_timer(),
         60 => world.take_timers(),
         61 => world.close(Kind::Due),
-        _ => world.begin(),
+        _ => world.begin_batch(),
     }
 }
 

@@ -56,6 +56,7 @@ impl World<'_> {
         let refused = if refused == 0 { 0 } else { refused };
         let Some(holder) = self.held(call, status, refused, (&engine, &lease)) else { return };
         let told = place.get(call);
+        assert!(told.kept <= u32::from(told.verdict == ONCEGATE_LATER_BURIED), "{call}: {told:?}");
         let model = &mut self.engines[engine.which];
         let due = model.now.saturating_add(told.due_in_ms);
         match told.verdict {

@@ -214,6 +214,15 @@ impl Room {
         written
     }
 
+    /// What a batch left, which tells how much all outcomes need, whether they fit or not.
+    pub(super) fn check_batch(&self, call: &str) -> &[u8] {
+        let Buffer { data, capacity, .. } = self.buffer;
+        assert_eq!((data, capacity), (self.before.data, self.before.capacity), "{call}: changed");
+        let (written, rest) = self.place.whole().split_at(capacity.min(ROOM));
+        assert!(Place::<u8>::are_untouched(rest), "{call}: written beside the buffer");
+        written
+    }
+
     /// How many bytes the call that was refused asks for.
     pub(super) fn needed(&self) -> usize {
         self.buffer.needed
