@@ -34,6 +34,8 @@ TARGET ?=
 SANITIZER ?= none
 # A new baseline of instruction counts: `make instructions UPDATE=1`.
 UPDATE ?= 0
+# How many rounds of it: `make bench-foreign ROUNDS=15`.
+ROUNDS ?= 7
 # A short run of the measurements: `make bench QUICK=1`.
 QUICK ?= 0
 # Where the C library goes: `make install-c PREFIX=/opt/oncegate LIBDIR=lib DESTDIR=<staging>`.
@@ -166,6 +168,9 @@ bench: ## The engine beside its peers, with a report; QUICK=1 takes minutes inst
 	RUSTFLAGS="--cfg oncegate_idempotent" CARGO_TARGET_DIR="$${CARGO_TARGET_DIR:-target}/bench" \
 	  $(CARGO) run $(LOCKED) --release --ignore-rust-version -p oncegate-benches --bin compare -- \
 	  $(if $(filter 1,$(QUICK)),--quick) --report "$${CARGO_TARGET_DIR:-target}/bench-report"
+
+bench-foreign: ## What a call costs from C, Go and Java, beside one that does nothing
+	@ROUNDS=$(ROUNDS) scripts/bench-foreign.sh
 
 doc: ## The API documentation
 	$(DOC)

@@ -7,7 +7,8 @@ cd "$(dirname "$0")/.."
 PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
 export PATH
 
-suites=(lint tidy unit loom schedules sim processes sanitize planted fuzz deny msrv instructions)
+suites=(lint tidy unit loom schedules sim processes sanitize planted fuzz ffi go java vectors host)
+suites+=(deny msrv instructions)
 logs="${CARGO_TARGET_DIR:-target}/test-logs"
 rm -rf "$notes" "$logs"
 mkdir -p "$notes" "$logs"

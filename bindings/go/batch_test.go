@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"fmt"
+	"reflect"
 	"testing"
 )
 
@@ -154,4 +155,28 @@ func TestBatchesAllocateNothing(t *testing.T) {
 	if allocations > 0 {
 		t.Errorf("%v allocations", allocations)
 	}
+}
+
+// Goal: an outcome of a batch can be had without the answer around it; other answers have none.
+// Method: one that is replayed, with metadata, and one that is admitted; one that has too many
+// pointers is refused by itself.
+func TestBatchesGiveOutcomes(t *testing.T) {
+	engine := open(t, manual())
+	outcome := Outcome{Status: 201, Body: []byte("body"), Metadata: []Pair{{"name", "value"}}}
+	finish(t, begin(t, engine, charge("done"), Admitted).Lease, outcome)
+	var batch Batch
+	batch.Add(charge("done"))
+	batch.Add(charge("new"))
+	many := charge("many")
+	many.Payload = many.Payload.Excluding(make([]string, 65)...)
+	batch.Add(many)
+	must(t, engine.BeginBatch(&batch))
+	if got := batch.Outcome(0); !reflect.DeepEqual(got, outcome) || string(batch.Body(0)) != "body" {
+		t.Errorf("%+v, %q", got, batch.Body(0))
+	}
+	if got := batch.Outcome(1); !reflect.DeepEqual(got, Outcome{}) || len(batch.Body(1)) != 0 {
+		t.Errorf("%+v, %q", got, batch.Body(1))
+	}
+	_, err := batch.Answer(2)
+	refused(t, err, ErrBadSize, "excluded")
 }

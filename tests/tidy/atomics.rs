@@ -63,6 +63,7 @@ const UNSAFE_BOUNDARY: &[&str] = &[
 /// Tests that call the operating system the way a user's program would, and measurements.
 const UNSAFE_TESTS: &[&str] = &[
     // Call the C ABI.
+    "benches/paths/src/bin/abi_paths.rs",
     "ffi/tests/retry/support.rs",
     "ffi/tests/waiting/attempts.rs",
     "ffi/tests/waiting/drive.rs",

@@ -1,38 +1,37 @@
 //! Count: runs each path under callgrind, and reads how many instructions it took.
 
-use std::path::Path as FilePath;
+use std::path::Path;
 use std::process::Command;
 
 use crate::baseline::Baseline;
-use crate::path::Path;
 
 /// Counts every path.
 ///
 /// # Errors
 ///
 /// Valgrind is missing, or a run failed.
-pub(crate) fn all() -> Result<Baseline, String> {
+pub(crate) fn all(names: &[&str]) -> Result<Baseline, String> {
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
-    let counts = Path::ALL.iter().map(|path| Ok((path.name().to_owned(), one(&program, *path)?)));
+    let counts = names.iter().map(|&name| Ok((name.to_owned(), one(&program, name)?)));
     Ok(Baseline { compiler: compiler()?, counts: counts.collect::<Result<_, String>>()? })
 }
 
 /// Instructions of one iteration.
-fn one(program: &FilePath, path: Path) -> Result<f64, String> {
-    let out = std::env::temp_dir().join(format!("paths-{}-{}", std::process::id(), path.name()));
+fn one(program: &Path, path: &str) -> Result<f64, String> {
+    let out = std::env::temp_dir().join(format!("paths-{}-{}", std::process::id(), path));
     let mut valgrind = Command::new("valgrind");
-    valgrind.args(["--tool=callgrind", "--toggle-collect=paths::path::measured*"]);
+    valgrind.args(["--tool=callgrind", "--toggle-collect=oncegate_paths::measured*"]);
     valgrind.arg(format!("--callgrind-out-file={}", out.display()));
-    let run = valgrind.arg(program).args(["run", path.name()]).output();
+    let run = valgrind.arg(program).args(["run", path]).output();
     let run =
         run.map_err(|error| format!("valgrind: {error}; scripts/setup.sh test installs it"))?;
     if !run.status.success() {
-        return Err(format!("{}: {}", path.name(), String::from_utf8_lossy(&run.stderr)));
+        return Err(format!("{}: {}", path, String::from_utf8_lossy(&run.stderr)));
     }
     let profile = std::fs::read_to_string(&out).map_err(|error| error.to_string())?;
     let _ = std::fs::remove_file(&out);
     let total = total(&profile).filter(|&total| total > 0);
-    let total = total.ok_or_else(|| format!("{}: callgrind counted nothing", path.name()))?;
+    let total = total.ok_or_else(|| format!("{}: callgrind counted nothing", path))?;
     Ok(total as f64 / ITERATIONS as f64)
 }
 

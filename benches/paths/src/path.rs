@@ -8,6 +8,7 @@ use oncegate::{
     Admission, AttemptError, BeginOptions, Engine, Fingerprint, FingerprintMode, ManualClock,
     Outcome, Prepared, Reach, Request, RetryContext, Scope, Secret,
 };
+use oncegate_paths::{BATCH, FULL, fingerprint, measured};
 
 /// A hot path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,14 +115,6 @@ impl Path {
             Self::HashKeyed => hash(iterations, FingerprintMode::Keyed),
             Self::HashFast => hash(iterations, FingerprintMode::FastTrusted),
         }
-    }
-}
-
-/// The only function whose instructions are counted, with all that it calls.
-#[inline(never)]
-fn measured(iterations: usize, mut path: impl FnMut(usize)) {
-    for iteration in 0..iterations {
-        path(iteration);
     }
 }
 
@@ -319,28 +312,6 @@ fn complete(engine: &Engine, key: Fingerprint, outcome: &Outcome) {
         other => panic!("a new key was answered {other:?}"),
     };
 }
-
-/// Bits that are spread evenly, the same in every run.
-fn fingerprint(number: u64) -> Fingerprint {
-    let mut bytes = [0; 32];
-    let (parts, _) = bytes.as_chunks_mut::<8>();
-    for (at, part) in parts.iter_mut().enumerate() {
-        *part = mix(number * 4 + at as u64).to_le_bytes();
-    }
-    Fingerprint::from_bytes(bytes)
-}
-
-/// The end of SplitMix64.
-fn mix(number: u64) -> u64 {
-    let mut word = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    word ^ (word >> 31)
-}
-
-const BATCH: usize = 16;
-/// The records of a table that is soon full.
-const FULL: usize = 4_096;
 
 #[cfg(test)]
 mod tests {

@@ -104,7 +104,7 @@ final class Attempts<T> {
         }
     }
 
-    /** What the work of an admitted attempt sees; null: the loop is past it, and it is given back. */
+    /** What the work of an attempt sees; null: the loop is past it, and it is given back. */
     AdmittedAttempt admitted(int number, Lease lease) {
         lock.lock();
         try {

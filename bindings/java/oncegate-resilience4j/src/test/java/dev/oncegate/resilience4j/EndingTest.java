@@ -42,7 +42,8 @@ class EndingTest {
         };
     }
 
-    private Callable<String> charge(AdmittedRetry retry, Request request, AttemptWork<String> work) {
+    private Callable<String> charge(
+            AdmittedRetry retry, Request request, AttemptWork<String> work) {
         return retry.callable(request, ResultCodec.text(), work);
     }
 

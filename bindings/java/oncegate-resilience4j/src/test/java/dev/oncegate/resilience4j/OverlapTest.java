@@ -74,8 +74,8 @@ class OverlapTest {
     /**
      * Goal: a slow attempt that a time limiter gave up on is never overlapped, and its result is
      * the answer of the next attempt.
-     * Method: a retry of three attempts that wait for each other, each with less time than the
-     * first one takes; it ends while the third one waits.
+     * Method: a retry of three attempts that wait for each other, the first two with less time than
+     * the work takes, which ends while the third one waits.
      */
     @Test
     void aSlowAttemptIsWaitedFor() throws Exception {
@@ -92,6 +92,7 @@ class OverlapTest {
         }, attempt -> {
             if (asked.incrementAndGet() == 3) {
                 third.countDown();
+                return attempt;
             }
             return limited(attempt);
         });
@@ -117,8 +118,9 @@ class OverlapTest {
             effects.end();
             return "charged";
         };
-        Callable<String> charge =
-                retry.callable(request, ResultCodec.text(), work, this::limited);
+        AtomicInteger asked = new AtomicInteger();
+        Callable<String> charge = retry.callable(request, ResultCodec.text(), work,
+                attempt -> asked.incrementAndGet() == 1 ? limited(attempt) : attempt);
         AttemptRefusedException refused =
                 assertThrows(AttemptRefusedException.class, charge::call);
         assertTrue(refused.isWorthRepeating());
@@ -129,6 +131,46 @@ class OverlapTest {
                 .begin(BeginOptions.defaults().waitUpTo(Duration.ofSeconds(20)))
                 .callable(request, ResultCodec.text(), work).call());
         assertEquals(1, effects.ran.get());
+    }
+
+    /**
+     * Goal: an attempt that was given up on while it waited does not run when its turn comes: the
+     * caller has a newer one.
+     * Method: the second of three attempts waits for the first, and is given up on; then the first
+     * fails.
+     */
+    @Test
+    void anAttemptThatWasGivenUpOnDoesNotRun() throws Exception {
+        AdmittedRetry retry = AdmittedRetry.of(engine, Given.retry(3))
+                .begin(BeginOptions.defaults().waitUpTo(Duration.ofSeconds(20)));
+        CountDownLatch entered = new CountDownLatch(1);
+        CountDownLatch fails = new CountDownLatch(1);
+        List<Integer> calls = new java.util.concurrent.CopyOnWriteArrayList<>();
+        AttemptWork<String> work = attempt -> {
+            calls.add(attempt.call());
+            if (attempt.call() == 1) {
+                entered.countDown();
+                await(fails);
+                throw new IOException("too late");
+            }
+            return "charged";
+        };
+        List<Future<String>> given = new java.util.ArrayList<>();
+        assertEquals("charged", retry.callable(fresh(), ResultCodec.text(), work, attempt -> () -> {
+            if (given.size() == 2) {
+                fails.countDown();
+                return attempt.call();
+            }
+            given.add(pool.submit(attempt));
+            if (given.size() == 1) {
+                await(entered);
+            }
+            while (engine.stats().waiters() < given.size() - 1) {
+                Thread.onSpinWait();
+            }
+            throw new TimeoutException("given up");
+        }).call());
+        assertEquals(List.of(1, 3), calls);
     }
 
     /**

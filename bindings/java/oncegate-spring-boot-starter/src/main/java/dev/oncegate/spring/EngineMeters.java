@@ -7,6 +7,7 @@ import io.micrometer.core.instrument.Gauge;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.binder.MeterBinder;
 import java.time.Duration;
+import java.util.function.Function;
 import java.util.function.ToDoubleFunction;
 
 /** The engine's statistics as meters. No tag holds anything of a request. */
@@ -112,7 +113,7 @@ final class EngineMeters implements MeterBinder {
 
     /** Quantiles that the engine has taken; a timer would have to see each call. */
     private void latency(
-            MeterRegistry registry, String call, java.util.function.Function<Stats, Stats.Latency> of) {
+            MeterRegistry registry, String call, Function<Stats, Stats.Latency> of) {
         quantile(registry, call, "0.5", stats -> of.apply(stats).p50Nanos());
         quantile(registry, call, "0.99", stats -> of.apply(stats).p99Nanos());
         quantile(registry, call, "0.999", stats -> of.apply(stats).p999Nanos());
@@ -120,7 +121,9 @@ final class EngineMeters implements MeterBinder {
 
     private void quantile(
             MeterRegistry registry, String call, String quantile, ToDoubleFunction<Stats> nanos) {
-        Gauge.builder("oncegate.latency", this, meters -> nanos.applyAsDouble(meters.stats()) / NANOS)
+        ToDoubleFunction<EngineMeters> seconds =
+                meters -> nanos.applyAsDouble(meters.stats()) / NANOS;
+        Gauge.builder("oncegate.latency", this, seconds)
                 .description("how long calls take, of one in 1,024").baseUnit("seconds")
                 .tag("call", call).tag("quantile", quantile).register(registry);
     }

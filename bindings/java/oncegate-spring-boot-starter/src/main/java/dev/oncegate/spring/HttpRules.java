@@ -53,7 +53,10 @@ final class HttpRules {
     private final Set<String> methods;
 
     HttpRules(
-            Engine engine, HttpSettings settings, ScopeResolver scope, OperationResolver operation) {
+            Engine engine,
+            HttpSettings settings,
+            ScopeResolver scope,
+            OperationResolver operation) {
         this.engine = engine;
         this.scope = scope;
         this.operation = operation == null ? HttpRules::operationOf : operation;

@@ -105,7 +105,8 @@ public final class IdempotencyFilter implements Filter {
         HttpKey key = HttpKey.read(Collections.list(request.getHeaders(rules.keyHeader)));
         if (key.malformed() != null) {
             refuse(client, Problem.badRequest("invalid-key", key.malformed()));
-        } else if (key.value() != null || needs == MethodClass.PAYLOAD_DEDUP && rules.dedupByPayload) {
+        } else if (key.value() != null
+                || needs == MethodClass.PAYLOAD_DEDUP && rules.dedupByPayload) {
             protect(request, client, chain, key.value());
         } else if (needs == MethodClass.KEY_REQUIRED && !rules.keyOptional) {
             refuse(client, Problem.badRequest("missing-key",

@@ -54,7 +54,8 @@ public final class IdempotentAdvisor extends StaticMethodMatcherPointcutAdvisor 
         if (!AnnotatedElementUtils.hasAnnotation(specific, Idempotent.class)) {
             return false;
         }
-        methods.computeIfAbsent(new AnnotatedElementKey(specific, target), key -> found(specific, target));
+        methods.computeIfAbsent(
+                new AnnotatedElementKey(specific, target), key -> found(specific, target));
         return true;
     }
 

@@ -30,7 +30,7 @@ import org.springframework.boot.test.web.server.LocalServerPort;
 /** The filter, in a service on an embedded Tomcat. */
 @SpringBootTest(webEnvironment = WebEnvironment.RANDOM_PORT, classes = Site.class, properties = {
     "oncegate.http.paths=/charges,/failing,/unavailable,/missing,/deferred,/callable,"
-            + "/broken-async,/never,/events,/large,/forms,/uploads,/settings/**,/raw",
+            + "/broken-async,/never,/events,/large,/forms,/uploads,/settings/**,/raw,/rough/*",
     "oncegate.http.payload-limit=1000",
     "oncegate.http.response-limit=2000",
     "oncegate.http.dedup-by-payload=true",
@@ -191,6 +191,33 @@ class FilterTest {
         assertEquals("ran again", client.send(client.post("/broken-async", "a")).body());
         ran(503, client.send(client.post("/never", "a")));
         assertEquals("ran again", client.send(client.post("/never", "a")).body());
+    }
+
+    /**
+     * Goal: what a servlet leaves to the container ends the record as well.
+     * Method: a response that nobody completes, one that is shorter than it said, a redirect, one
+     * that is made anew, and one with trailers.
+     */
+    @Test
+    void responsesOfServlets() throws Exception {
+        ran(500, client.send(client.post("/rough/forgotten", "r")));
+        assertEquals("ran 2", client.send(client.post("/rough/forgotten", "r")).body());
+        problem(500, "aborted", client.send(client.post("/rough/short", "r")));
+        HttpResponse<String> whole = client.send(client.post("/rough/short", "r"));
+        assertEquals("short", whole.body());
+        replayed(whole, client.send(client.post("/rough/short", "r")));
+        HttpResponse<String> redirect = client.send(client.post("/rough/redirected", "r"));
+        ran(302, redirect);
+        HttpResponse<String> again = client.send(client.post("/rough/redirected", "r"));
+        replayed(redirect, again);
+        assertTrue(header(again, "Location").orElseThrow().endsWith("/elsewhere/1"));
+        HttpResponse<String> anew = client.send(client.post("/rough/reset", "r"));
+        assertEquals("right 1", anew.body());
+        assertEquals(Optional.empty(), header(anew, "Link"));
+        replayed(anew, client.send(client.post("/rough/reset", "r")));
+        assertEquals("trailers", client.send(client.post("/rough/trailers", "r")).body());
+        problem(409, "outcome-gone", client.send(client.post("/rough/trailers", "r")));
+        assertEquals(1, Site.ran("rough/trailers"));
     }
 
     /**

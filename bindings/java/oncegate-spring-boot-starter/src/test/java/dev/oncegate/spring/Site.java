@@ -1,6 +1,7 @@
 package dev.oncegate.spring;
 
 import dev.oncegate.EngineOptions;
+import dev.oncegate.Lease;
 import dev.oncegate.Scope;
 import jakarta.servlet.AsyncContext;
 import jakarta.servlet.http.Cookie;
@@ -91,6 +92,46 @@ class Site {
         return bean;
     }
 
+    /** Its answers are made below Spring, and its error pages by the container. */
+    @Bean
+    ServletRegistrationBean<HttpServlet> rough() {
+        ServletRegistrationBean<HttpServlet> bean =
+                new ServletRegistrationBean<>(new Rough(), "/rough/*");
+        bean.setAsyncSupported(true);
+        return bean;
+    }
+
+    /** A servlet that leaves what it began to the container. */
+    static final class Rough extends HttpServlet {
+        private static final long serialVersionUID = 1L;
+
+        @Override
+        protected void doPost(HttpServletRequest request, HttpServletResponse response)
+                throws IOException {
+            String how = request.getPathInfo();
+            int times = run("rough" + how);
+            if (how.equals("/forgotten") && times == 1) {
+                // Nobody completes it: the container does, when its time is over.
+                request.startAsync().setTimeout(10);
+            } else if (how.equals("/short")) {
+                response.setContentLength(times == 1 ? 100 : 5);
+                response.getWriter().print("short");
+            } else if (how.equals("/redirected")) {
+                response.sendRedirect("/elsewhere/" + times);
+            } else if (how.equals("/reset")) {
+                response.setHeader("Link", "<wrong>");
+                response.getWriter().print("wrong");
+                response.reset();
+                response.getOutputStream().print("right " + times);
+            } else if (how.equals("/trailers")) {
+                response.setTrailerFields(() -> Map.of("Checksum", "7"));
+                response.getWriter().print("trailers");
+            } else {
+                response.getWriter().print("ran " + times);
+            }
+        }
+    }
+
     /** A servlet that completes its response itself, in another thread. */
     static final class Raw extends HttpServlet {
         private static final long serialVersionUID = 1L;
@@ -129,7 +170,7 @@ class Site {
             response.setHeader("Authorization", "secret");
             response.addHeader("Link", "<a>");
             response.addHeader("Link", "<b>");
-            int attempt = IdempotencyFilter.attempt(request).map(lease -> lease.attempt()).orElse(0);
+            int attempt = IdempotencyFilter.attempt(request).map(Lease::attempt).orElse(0);
             return ResponseEntity.status(HttpStatus.CREATED)
                     .header("Location", "/charges/7")
                     .header("X-Charge", "7")
