@@ -88,8 +88,8 @@ unsafe impl Plain for RawLater {}
 /// `operation` names what workers are to do, in UTF-8, 1 to 255 bytes; `context` is what they need
 /// for it, at most `context_limit` bytes of the options. Where the policy allows no further attempt
 /// the record has failed, and is a dead letter. Returns `ONCEGATE_FENCED` where the attempt is no
-/// longer the caller's, and `ONCEGATE_FULL` where there is no room; the lease lasts then. Any
-/// thread may call it.
+/// longer the caller's, `ONCEGATE_INVALID_OPTION` for what is too long or empty, and
+/// `ONCEGATE_FULL` where there is no room; the lease lasts then. Any thread may call it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn oncegate_retry_later(
     engine: *const RawEngine,
