@@ -115,7 +115,11 @@ impl World<'_> {
             let key = usize::from(*context.first().expect("what was left"));
             let model = &mut self.engines[engine.which];
             if let State::Left { due, attempt: next } = model.records[key].state {
-                assert!(model.now >= due, "{call}: too early, {handed:?}");
+                assert!(
+                    model.ended || model.now >= due,
+                    "{call}: at {} and not {due}, {handed:?}",
+                    model.now
+                );
                 assert_eq!(attempt, next, "{call}: {handed:?}");
             }
             model.handed_out(key, lease, fencing_token, attempt, remaining_ms);
