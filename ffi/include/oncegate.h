@@ -12,7 +12,15 @@
  * Every function that has a parameter error accepts NULL for it.
  * Every function may return ONCEGATE_NULL_ARGUMENT, ONCEGATE_BAD_SIZE, ONCEGATE_BAD_VALUE,
  * ONCEGATE_BAD_HANDLE, ONCEGATE_POISONED and ONCEGATE_PANICKED; those on an engine
- * ONCEGATE_FORKED, in a child that has no part in its table.
+ * ONCEGATE_FORKED, in a child that has no part in its table. What a function is given may be
+ * refused, too:
+ * - oncegate_bytes that have to be UTF-8: ONCEGATE_NOT_UTF8;
+ * - oncegate_lease: ONCEGATE_INVALID_TOKEN, where the bytes are no lease;
+ * - oncegate_request: ONCEGATE_INVALID_KEY, ONCEGATE_INVALID_SCOPE, ONCEGATE_INVALID_OPERATION,
+ *   ONCEGATE_INVALID_PAYLOAD, ONCEGATE_NOT_UTF8;
+ * - oncegate_hashed: ONCEGATE_INVALID_SCOPE;
+ * - oncegate_begin_options: ONCEGATE_INVALID_OPTION;
+ * - oncegate_outcome and oncegate_attempt_error: ONCEGATE_INVALID_OUTCOME, ONCEGATE_NOT_UTF8.
  */
 #ifndef ONCEGATE_H
 #define ONCEGATE_H
@@ -1010,8 +1018,9 @@ typedef struct oncegate_later {
     uint32_t reason;
     // The attempt that is to come.
     uint32_t next_attempt;
-    // Zero.
-    uint32_t reserved;
+    // 1, with `ONCEGATE_LATER_BURIED`: it is a dead letter, which can be looked at and redriven.
+    // 0: there was no room for one.
+    uint32_t kept;
     // How long until the next attempt may start, in milliseconds.
     uint64_t due_in_ms;
 } oncegate_later;
@@ -1291,7 +1300,7 @@ oncegate_status oncegate_set_load(const struct oncegate_engine *engine,
 // one; otherwise `attempt` is left as it was. Its operation and its context are written into
 // `buffer`, which has to have room for the longest of both, `context_limit` and 255 bytes, before
 // anything is handed out: `ONCEGATE_BUFFER_TOO_SMALL`, with the size in `buffer->needed`. So no
-// attempt is lost. `ONCEGATE_CLOSED`: the engine was closed meanwhile.
+// attempt is lost. `ONCEGATE_CLOSED`: the engine was closed meanwhile. Any thread may call it.
 oncegate_status oncegate_next_attempt(const struct oncegate_engine *engine,
                                       uint64_t timeout_ms,
                                       struct oncegate_buffer *buffer,
@@ -1303,6 +1312,7 @@ oncegate_status oncegate_next_attempt(const struct oncegate_engine *engine,
 //
 // As `oncegate_next_attempt`; `attempts` has room for `most`, which is not zero. As many are
 // handed out as surely find room in the buffer: as long as there is room for one of the longest.
+// Any thread may call it.
 oncegate_status oncegate_next_attempts(const struct oncegate_engine *engine,
                                        size_t most,
                                        uint64_t timeout_ms,
@@ -1313,12 +1323,16 @@ oncegate_status oncegate_next_attempts(const struct oncegate_engine *engine,
 
 // Asks to run a request.
 //
-// `options`, `buffer` and `error` may be `NULL`. A stored outcome is written into `buffer`;
+// `options` and `buffer` may be `NULL`. A stored outcome is written into `buffer`;
 // where it does not fit the call returns `ONCEGATE_BUFFER_TOO_SMALL` with the size in
 // `buffer->needed`, and can be made again. With `wait_ms` it blocks while another attempt runs;
 // otherwise never. Any thread may call it. Whoever gets `ONCEGATE_ADMITTED` ends the lease by
 // `oncegate_lease_complete`, `oncegate_lease_fail`, `oncegate_lease_abandon` or
 // `oncegate_retry_later`.
+//
+// Where nothing was looked up: `ONCEGATE_FULL` and `ONCEGATE_QUOTA_EXCEEDED` for a new record,
+// `ONCEGATE_TOO_MANY_WAITERS`, `ONCEGATE_CLOSED` where the engine was closed while the call
+// waited, `ONCEGATE_EXHAUSTED` at the end of time.
 oncegate_status oncegate_begin(const struct oncegate_engine *engine,
                                const struct oncegate_request *request,
                                const struct oncegate_begin_options *options,
@@ -1327,7 +1341,7 @@ oncegate_status oncegate_begin(const struct oncegate_engine *engine,
                                struct oncegate_error *error);
 
 // The same with digests that the caller has made, and vouches for. Such a record is never met by
-// a request that the engine has hashed.
+// a request that the engine has hashed. Returns what `oncegate_begin` does.
 oncegate_status oncegate_begin_hashed(const struct oncegate_engine *engine,
                                       const struct oncegate_hashed *hashed,
                                       const struct oncegate_begin_options *options,
@@ -1350,7 +1364,7 @@ oncegate_status oncegate_begin_batch(const struct oncegate_engine *engine,
                                      struct oncegate_admission *admissions,
                                      struct oncegate_error *error);
 
-// The same with digests that the caller has made.
+// The same with digests that the caller has made. Returns what `oncegate_begin_batch` does.
 oncegate_status oncegate_begin_hashed_batch(const struct oncegate_engine *engine,
                                             const struct oncegate_hashed *hashed,
                                             size_t count,
@@ -1362,7 +1376,7 @@ oncegate_status oncegate_begin_hashed_batch(const struct oncegate_engine *engine
 // Writes the fingerprint of a request under the engine's secret: 32 bytes.
 //
 // The same for the same scope, operation and key; the payload plays no part in it, unless it
-// stands in for the key. For logs and tests.
+// stands in for the key. For logs and tests. Any thread may call it.
 oncegate_status oncegate_fingerprint(const struct oncegate_engine *engine,
                                      const struct oncegate_request *request,
                                      uint8_t *fingerprint,
@@ -1453,8 +1467,9 @@ oncegate_status oncegate_advance(const struct oncegate_engine *engine,
 // handle, which `oncegate_due_close` ends.
 //
 // The engine lives on until then, even where its own handle is closed before. `ONCEGATE_OS`: no
-// descriptor is left. It belongs to the process that opened it: in a forked child its functions
-// return `ONCEGATE_FORKED`. Linux only: `ONCEGATE_UNSUPPORTED` elsewhere.
+// descriptor is left; `ONCEGATE_TOO_MANY_HANDLES`: there are 256 of them. It belongs to the
+// process that opened it: in a forked child its functions return `ONCEGATE_FORKED`. Linux only:
+// `ONCEGATE_UNSUPPORTED` elsewhere.
 oncegate_status oncegate_due_open(const struct oncegate_engine *engine,
                                   struct oncegate_due **due,
                                   struct oncegate_error *error);
@@ -1478,9 +1493,14 @@ oncegate_status oncegate_due_advance(const struct oncegate_due *due,
 
 // Opens an engine, and gives its handle, which `oncegate_engine_close` ends.
 //
-// The options are read during the call alone. Any thread may call it. Besides what is wrong with
-// an option, `ONCEGATE_INVALID_CONFIG` or `ONCEGATE_BAD_VALUE` with its name in `error.field`,
-// it returns what the memory or the file of a shared table refuses.
+// The options are read during the call alone. Any thread may call it. What is wrong with an
+// option is `ONCEGATE_INVALID_CONFIG`, `ONCEGATE_INVALID_OPTION` or `ONCEGATE_BAD_VALUE` with its
+// name in `error->field`; a secret of less than 32 bytes is `ONCEGATE_INVALID_CONFIG`. What the
+// system refuses: `ONCEGATE_NO_MEMORY`, `ONCEGATE_NO_ENTROPY`, `ONCEGATE_OS`,
+// `ONCEGATE_TOO_MANY_HANDLES` above 256 in a process. Of a table that is shared:
+// `ONCEGATE_REGION_MISMATCH`, `ONCEGATE_WRONG_SECRET`, `ONCEGATE_FILE_REFUSED`,
+// `ONCEGATE_REGION_INVALID`, `ONCEGATE_REGISTRY_FULL`, `ONCEGATE_REGION_IN_USE`, and
+// `ONCEGATE_UNSUPPORTED` where the system has none.
 oncegate_status oncegate_engine_open(const struct oncegate_options *options,
                                      struct oncegate_engine **engine,
                                      struct oncegate_error *error);
@@ -1494,20 +1514,24 @@ oncegate_status oncegate_engine_open(const struct oncegate_options *options,
 oncegate_status oncegate_engine_close(struct oncegate_engine *engine, struct oncegate_error *error);
 
 // How many bytes of memory an engine with these options takes. Nothing is opened.
+//
+// Returns `ONCEGATE_INVALID_CONFIG`, `ONCEGATE_INVALID_OPTION` or `ONCEGATE_BAD_VALUE` with the
+// name of the option in `error->field`. Any thread may call it.
 oncegate_status oncegate_required_bytes(const struct oncegate_options *options,
                                         uint64_t *bytes,
                                         struct oncegate_error *error);
 
 // Moves the clock of an engine that was opened with `ONCEGATE_CLOCK_MANUAL`, for tests.
 //
-// Whoever waits is woken. Returns `ONCEGATE_BAD_VALUE` for an engine with another clock.
+// Whoever waits is woken. It stops at the end of time. Returns `ONCEGATE_BAD_VALUE` for an engine
+// with another clock. Any thread may call it.
 oncegate_status oncegate_engine_advance_clock(const struct oncegate_engine *engine,
                                               uint64_t by_ms,
                                               struct oncegate_error *error);
 
 // Looks at the next `slots` slots of the table for what is over: records whose window has ended,
 // leases that have lapsed. Needed only without a ticker, and only for memory and for waiters:
-// every call looks at what it meets anyway. `swept` may be `NULL`.
+// every call looks at what it meets anyway. `swept` may be `NULL`. Any thread may call it.
 oncegate_status oncegate_engine_sweep(const struct oncegate_engine *engine,
                                       size_t slots,
                                       struct oncegate_swept *swept,
@@ -1515,7 +1539,8 @@ oncegate_status oncegate_engine_sweep(const struct oncegate_engine *engine,
 
 // Takes the oldest events, at most `capacity`, and tells how many were lost before.
 //
-// The engine keeps the last 256. `lost` may be `NULL`. Any thread may call it.
+// The engine keeps the last 256. `events` may be `NULL` where `capacity` is 0, and `lost` may be
+// `NULL`. Each event is given to one caller. Any thread may call it.
 oncegate_status oncegate_engine_events(const struct oncegate_engine *engine,
                                        struct oncegate_event *events,
                                        size_t capacity,
@@ -1523,14 +1548,20 @@ oncegate_status oncegate_engine_events(const struct oncegate_engine *engine,
                                        uint64_t *lost,
                                        struct oncegate_error *error);
 
-// Gives a scope a quota of its own. All zeros: no limits.
+// Gives a scope a quota of its own, in all processes that share the table. All zeros: no limits.
+//
+// `scope_kind` is one of `ONCEGATE_SCOPE_…`; `scope_name` is empty unless it is named. Returns
+// `ONCEGATE_INVALID_SCOPE`, `ONCEGATE_INVALID_OPTION` for a rate that is out of its range, and
+// `ONCEGATE_QUOTA_EXCEEDED` where `max_scopes` have quotas. Any thread may call it.
 oncegate_status oncegate_engine_set_quota(const struct oncegate_engine *engine,
                                           uint32_t scope_kind,
                                           struct oncegate_bytes scope_name,
                                           const struct oncegate_quota *quota,
                                           struct oncegate_error *error);
 
-// Takes the quota of a scope back: the default one holds again.
+// Takes the quota of a scope back: the default one holds again. One that has none is fine.
+//
+// Returns `ONCEGATE_INVALID_SCOPE` for a name that is none. Any thread may call it.
 oncegate_status oncegate_engine_remove_quota(const struct oncegate_engine *engine,
                                              uint32_t scope_kind,
                                              struct oncegate_bytes scope_name,
@@ -1540,7 +1571,7 @@ oncegate_status oncegate_engine_remove_quota(const struct oncegate_engine *engin
 //
 // `resolution` is one of `ONCEGATE_RESOLVED_…`; `outcome` is for the first two, and may be `NULL`.
 // The payload of the request plays no part. Returns `ONCEGATE_NOT_FOUND` where there is no such
-// record, or it is not in doubt.
+// record, or it is not in doubt. Any thread may call it.
 oncegate_status oncegate_engine_resolve(const struct oncegate_engine *engine,
                                         const struct oncegate_request *request,
                                         uint32_t resolution,
@@ -1548,15 +1579,24 @@ oncegate_status oncegate_engine_resolve(const struct oncegate_engine *engine,
                                         struct oncegate_error *error);
 
 // Begins to rotate the secret of the fingerprints: records under the old one are still found.
+//
+// The secret has at least 32 bytes: `ONCEGATE_INVALID_CONFIG`. Returns
+// `ONCEGATE_ROTATION_PENDING` where the rotation before has not ended, and `ONCEGATE_EXHAUSTED`
+// after 255 of them. Any thread may call it.
 oncegate_status oncegate_engine_rotate_secret(const struct oncegate_engine *engine,
                                               struct oncegate_bytes secret,
                                               struct oncegate_error *error);
 
 // Ends the rotation: records under the old secret are no longer found.
+//
+// Returns `ONCEGATE_ROTATION_PENDING` while there may be such records, and `ONCEGATE_NOT_FOUND`
+// where nothing is being rotated. Any thread may call it.
 oncegate_status oncegate_engine_finish_rotation(const struct oncegate_engine *engine,
                                                 struct oncegate_error *error);
 
 // Sees to what processes left that died, and tells how many there were. `buried` may be `NULL`.
+//
+// Calls meet the dead by themselves; this finds them sooner. Any thread may call it.
 oncegate_status oncegate_engine_bury_dead(const struct oncegate_engine *engine,
                                           size_t *buried,
                                           struct oncegate_error *error);
@@ -1587,8 +1627,8 @@ oncegate_status oncegate_method_class(struct oncegate_bytes method,
 // `operation` names what workers are to do, in UTF-8, 1 to 255 bytes; `context` is what they need
 // for it, at most `context_limit` bytes of the options. Where the policy allows no further attempt
 // the record has failed, and is a dead letter. Returns `ONCEGATE_FENCED` where the attempt is no
-// longer the caller's, and `ONCEGATE_FULL` where there is no room; the lease lasts then. Any
-// thread may call it.
+// longer the caller's, `ONCEGATE_INVALID_OPTION` for what is too long or empty, and
+// `ONCEGATE_FULL` where there is no room; the lease lasts then. Any thread may call it.
 oncegate_status oncegate_retry_later(const struct oncegate_engine *engine,
                                      const struct oncegate_lease *lease,
                                      const struct oncegate_attempt_error *attempt_error,
@@ -1630,7 +1670,8 @@ oncegate_status oncegate_lease_take_up(const struct oncegate_engine *engine,
 // Has the lease last for `duration_ms` from now on, 1 ms to a year, and tells how long it lasts.
 //
 // `remaining_ms` may be `NULL`. Returns `ONCEGATE_FENCED` where the attempt is no longer the
-// caller's: it must stop, and undo what it can. Any thread may call it.
+// caller's: it must stop, and undo what it can; and `ONCEGATE_INVALID_OPTION` for another
+// duration. Any thread may call it.
 oncegate_status oncegate_lease_renew(const struct oncegate_engine *engine,
                                      const struct oncegate_lease *lease,
                                      uint64_t duration_ms,
@@ -1650,9 +1691,9 @@ oncegate_status oncegate_lease_complete(const struct oncegate_engine *engine,
 
 // Ends the attempt with a failure of `kind`, one of `ONCEGATE_FAILURE_…`.
 //
-// `delay_ms` is for a retryable one, at most a year; `outcome` for a terminal one, and may be
-// `NULL` otherwise. Returns `ONCEGATE_FENCED` where the attempt is no longer the caller's. Any
-// thread may call it.
+// `delay_ms` is for a retryable one, at most a year: `ONCEGATE_INVALID_OPTION`; `outcome` for a
+// terminal one, and is not looked at otherwise. Returns `ONCEGATE_FENCED` where the attempt is no
+// longer the caller's. Any thread may call it.
 oncegate_status oncegate_lease_fail(const struct oncegate_engine *engine,
                                     const struct oncegate_lease *lease,
                                     uint32_t kind,
@@ -1758,8 +1799,9 @@ oncegate_status oncegate_set_operation(const struct oncegate_engine *engine,
 // They are drawn as the engine draws them, from `seed`: the same seed gives the same delays, on
 // every machine but for `ONCEGATE_JITTER_DECORRELATED_V2`, where they may differ by a millisecond.
 // `*count` is how many were written. `*reason`, which may be `NULL`, is why there are no more: one
-// of `ONCEGATE_BURIED_…`, or `ONCEGATE_BURIED_NONE` where only `capacity` ended them. No engine is
-// needed; any thread may call it.
+// of `ONCEGATE_BURIED_…`, or `ONCEGATE_BURIED_NONE` where only `capacity` ended them. Returns
+// `ONCEGATE_INVALID_OPTION` with the name of what is out of its range. No engine is needed; any
+// thread may call it.
 oncegate_status oncegate_backoff_preview(const struct oncegate_retry_policy *policy,
                                          uint64_t seed,
                                          uint64_t *delays_ms,
@@ -1860,7 +1902,8 @@ oncegate_status oncegate_step_undone(const struct oncegate_engine *engine,
                                      struct oncegate_error *error);
 
 // Opens a set of timers, and gives its handle, which `oncegate_timers_close` ends. No engine is
-// needed: they run by the monotonic clock of the system.
+// needed: they run by the monotonic clock of the system. Above 256 sets in a process it is
+// `ONCEGATE_TOO_MANY_HANDLES`.
 //
 // `capacity` is how many may be pending, at most 134,217,728; zero: 1,048,576. Memory is taken as
 // they come, about 18 bytes for each, and kept. A set takes one descriptor: `ONCEGATE_OS` where
@@ -1944,7 +1987,8 @@ oncegate_status oncegate_metadata_next(struct oncegate_bytes packed,
 // Opens a set of waits, and gives its handle, which `oncegate_waits_close` ends.
 //
 // The engine lives on until the set is closed, even where its own handle is closed before. The set
-// takes one descriptor: `ONCEGATE_OS` where none is left. It belongs to the process that opened
+// takes one descriptor: `ONCEGATE_OS` where none is left, `ONCEGATE_TOO_MANY_HANDLES` above 256
+// sets in a process. It belongs to the process that opened
 // it: in a forked child its functions return `ONCEGATE_FORKED`. Linux only: `ONCEGATE_UNSUPPORTED`
 // elsewhere.
 oncegate_status oncegate_waits_open(const struct oncegate_engine *engine,
@@ -1972,7 +2016,8 @@ oncegate_status oncegate_waits_descriptor(const struct oncegate_waits *waits,
 // answer comes by `oncegate_waits_take`, with `user_data` and the number that is written to `id`,
 // which no other wait of the set has. If the leader fails, exactly one of those who wait gets the
 // next attempt. What is wrong with the request is told here, and nothing is submitted then. At
-// most 65,536 in a set: `ONCEGATE_TOO_MANY_WAITERS`.
+// most 65,536 in a set: `ONCEGATE_TOO_MANY_WAITERS`. It returns what `oncegate_begin` does of a
+// request that cannot be looked up.
 oncegate_status oncegate_waits_submit(const struct oncegate_waits *waits,
                                       const struct oncegate_request *request,
                                       const struct oncegate_begin_options *options,

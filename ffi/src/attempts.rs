@@ -45,7 +45,7 @@ unsafe impl Plain for RawAttempt {}
 /// one; otherwise `attempt` is left as it was. Its operation and its context are written into
 /// `buffer`, which has to have room for the longest of both, `context_limit` and 255 bytes, before
 /// anything is handed out: `ONCEGATE_BUFFER_TOO_SMALL`, with the size in `buffer->needed`. So no
-/// attempt is lost. `ONCEGATE_CLOSED`: the engine was closed meanwhile.
+/// attempt is lost. `ONCEGATE_CLOSED`: the engine was closed meanwhile. Any thread may call it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn oncegate_next_attempt(
     engine: *const RawEngine,
@@ -72,6 +72,7 @@ pub unsafe extern "C" fn oncegate_next_attempt(
 ///
 /// As `oncegate_next_attempt`; `attempts` has room for `most`, which is not zero. As many are
 /// handed out as surely find room in the buffer: as long as there is room for one of the longest.
+/// Any thread may call it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn oncegate_next_attempts(
     engine: *const RawEngine,

@@ -153,12 +153,16 @@ unsafe fn given_options(field: &'static str, at: *const RawBeginOptions) -> Resu
 
 /// Asks to run a request.
 ///
-/// `options`, `buffer` and `error` may be `NULL`. A stored outcome is written into `buffer`;
+/// `options` and `buffer` may be `NULL`. A stored outcome is written into `buffer`;
 /// where it does not fit the call returns `ONCEGATE_BUFFER_TOO_SMALL` with the size in
 /// `buffer->needed`, and can be made again. With `wait_ms` it blocks while another attempt runs;
 /// otherwise never. Any thread may call it. Whoever gets `ONCEGATE_ADMITTED` ends the lease by
 /// `oncegate_lease_complete`, `oncegate_lease_fail`, `oncegate_lease_abandon` or
 /// `oncegate_retry_later`.
+///
+/// Where nothing was looked up: `ONCEGATE_FULL` and `ONCEGATE_QUOTA_EXCEEDED` for a new record,
+/// `ONCEGATE_TOO_MANY_WAITERS`, `ONCEGATE_CLOSED` where the engine was closed while the call
+/// waited, `ONCEGATE_EXHAUSTED` at the end of time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn oncegate_begin(
     engine: *const RawEngine,
@@ -179,7 +183,7 @@ pub unsafe extern "C" fn oncegate_begin(
 }
 
 /// The same with digests that the caller has made, and vouches for. Such a record is never met by
-/// a request that the engine has hashed.
+/// a request that the engine has hashed. Returns what `oncegate_begin` does.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn oncegate_begin_hashed(
     engine: *const RawEngine,
@@ -238,7 +242,7 @@ pub unsafe extern "C" fn oncegate_begin_batch(
     })
 }
 
-/// The same with digests that the caller has made.
+/// The same with digests that the caller has made. Returns what `oncegate_begin_batch` does.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn oncegate_begin_hashed_batch(
     engine: *const RawEngine,
@@ -273,7 +277,7 @@ pub unsafe extern "C" fn oncegate_begin_hashed_batch(
 /// Writes the fingerprint of a request under the engine's secret: 32 bytes.
 ///
 /// The same for the same scope, operation and key; the payload plays no part in it, unless it
-/// stands in for the key. For logs and tests.
+/// stands in for the key. For logs and tests. Any thread may call it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn oncegate_fingerprint(
     engine: *const RawEngine,

@@ -69,8 +69,9 @@ pub unsafe extern "C" fn oncegate_advance(
 /// handle, which `oncegate_due_close` ends.
 ///
 /// The engine lives on until then, even where its own handle is closed before. `ONCEGATE_OS`: no
-/// descriptor is left. It belongs to the process that opened it: in a forked child its functions
-/// return `ONCEGATE_FORKED`. Linux only: `ONCEGATE_UNSUPPORTED` elsewhere.
+/// descriptor is left; `ONCEGATE_TOO_MANY_HANDLES`: there are 256 of them. It belongs to the
+/// process that opened it: in a forked child its functions return `ONCEGATE_FORKED`. Linux only:
+/// `ONCEGATE_UNSUPPORTED` elsewhere.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn oncegate_due_open(
     engine: *const RawEngine,

@@ -76,9 +76,14 @@ pub const ONCEGATE_RESOLVED_RUN_AGAIN: u32 = 2;
 
 /// Opens an engine, and gives its handle, which `oncegate_engine_close` ends.
 ///
-/// The options are read during the call alone. Any thread may call it. Besides what is wrong with
-/// an option, `ONCEGATE_INVALID_CONFIG` or `ONCEGATE_BAD_VALUE` with its name in `error.field`,
-/// it returns what the memory or the file of a shared table refuses.
+/// The options are read during the call alone. Any thread may call it. What is wrong with an
+/// option is `ONCEGATE_INVALID_CONFIG`, `ONCEGATE_INVALID_OPTION` or `ONCEGATE_BAD_VALUE` with its
+/// name in `error->field`; a secret of less than 32 bytes is `ONCEGATE_INVALID_CONFIG`. What the
+/// system refuses: `ONCEGATE_NO_MEMORY`, `ONCEGATE_NO_ENTROPY`, `ONCEGATE_OS`,
+/// `ONCEGATE_TOO_MANY_HANDLES` above 256 in a process. Of a table that is shared:
+/// `ONCEGATE_REGION_MISMATCH`, `ONCEGATE_WRONG_SECRET`, `ONCEGATE_FILE_REFUSED`,
+/// `ONCEGATE_REGION_INVALID`, `ONCEGATE_REGISTRY_FULL`, `ONCEGATE_REGION_IN_USE`, and
+/// `ONCEGATE_UNSUPPORTED` where the system has none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn oncegate_engine_open(
     options: *const RawOptions,
@@ -125,6 +130,9 @@ pub unsafe extern "C" fn oncegate_engine_close(
 }
 
 /// How many bytes of memory an engine with these options takes. Nothing is opened.
+///
+/// Returns `ONCEGATE_INVALID_CONFIG`, `ONCEGATE_INVALID_OPTION` or `ONCEGATE_BAD_VALUE` with the
+/// name of the option in `error->field`. Any thread may call it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn oncegate_required_bytes(
     options: *const RawOptions,
@@ -139,7 +147,8 @@ pub unsafe extern "C" fn oncegate_required_bytes(
 
 /// Moves the clock of an engine that was opened with `ONCEGATE_CLOCK_MANUAL`, for tests.
 ///
-/// Whoever waits is woken. Returns `ONCEGATE_BAD_VALUE` for an engine with another clock.
+/// Whoever waits is woken. It stops at the end of time. Returns `ONCEGATE_BAD_VALUE` for an engine
+/// with another clock. Any thread may call it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn oncegate_engine_advance_clock(
     engine: *const RawEngine,
@@ -158,7 +167,7 @@ pub unsafe extern "C" fn oncegate_engine_advance_clock(
 
 /// Looks at the next `slots` slots of the table for what is over: records whose window has ended,
 /// leases that have lapsed. Needed only without a ticker, and only for memory and for waiters:
-/// every call looks at what it meets anyway. `swept` may be `NULL`.
+/// every call looks at what it meets anyway. `swept` may be `NULL`. Any thread may call it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn oncegate_engine_sweep(
     engine: *const RawEngine,
@@ -181,7 +190,8 @@ pub unsafe extern "C" fn oncegate_engine_sweep(
 
 /// Takes the oldest events, at most `capacity`, and tells how many were lost before.
 ///
-/// The engine keeps the last 256. `lost` may be `NULL`. Any thread may call it.
+/// The engine keeps the last 256. `events` may be `NULL` where `capacity` is 0, and `lost` may be
+/// `NULL`. Each event is given to one caller. Any thread may call it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn oncegate_engine_events(
     engine: *const RawEngine,
@@ -206,7 +216,11 @@ pub unsafe extern "C" fn oncegate_engine_events(
     })
 }
 
-/// Gives a scope a quota of its own. All zeros: no limits.
+/// Gives a scope a quota of its own, in all processes that share the table. All zeros: no limits.
+///
+/// `scope_kind` is one of `ONCEGATE_SCOPE_…`; `scope_name` is empty unless it is named. Returns
+/// `ONCEGATE_INVALID_SCOPE`, `ONCEGATE_INVALID_OPTION` for a rate that is out of its range, and
+/// `ONCEGATE_QUOTA_EXCEEDED` where `max_scopes` have quotas. Any thread may call it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn oncegate_engine_set_quota(
     engine: *const RawEngine,
@@ -221,7 +235,9 @@ pub unsafe extern "C" fn oncegate_engine_set_quota(
     })
 }
 
-/// Takes the quota of a scope back: the default one holds again.
+/// Takes the quota of a scope back: the default one holds again. One that has none is fine.
+///
+/// Returns `ONCEGATE_INVALID_SCOPE` for a name that is none. Any thread may call it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn oncegate_engine_remove_quota(
     engine: *const RawEngine,
@@ -252,7 +268,7 @@ pub(crate) unsafe fn named<'a>(
 ///
 /// `resolution` is one of `ONCEGATE_RESOLVED_…`; `outcome` is for the first two, and may be `NULL`.
 /// The payload of the request plays no part. Returns `ONCEGATE_NOT_FOUND` where there is no such
-/// record, or it is not in doubt.
+/// record, or it is not in doubt. Any thread may call it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn oncegate_engine_resolve(
     engine: *const RawEngine,
@@ -273,6 +289,10 @@ pub unsafe extern "C" fn oncegate_engine_resolve(
 }
 
 /// Begins to rotate the secret of the fingerprints: records under the old one are still found.
+///
+/// The secret has at least 32 bytes: `ONCEGATE_INVALID_CONFIG`. Returns
+/// `ONCEGATE_ROTATION_PENDING` where the rotation before has not ended, and `ONCEGATE_EXHAUSTED`
+/// after 255 of them. Any thread may call it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn oncegate_engine_rotate_secret(
     engine: *const RawEngine,
@@ -305,6 +325,9 @@ pub(crate) unsafe fn text<'a>(field: &'static str, bytes: Bytes) -> Result<&'a s
 }
 
 /// Ends the rotation: records under the old secret are no longer found.
+///
+/// Returns `ONCEGATE_ROTATION_PENDING` while there may be such records, and `ONCEGATE_NOT_FOUND`
+/// where nothing is being rotated. Any thread may call it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn oncegate_engine_finish_rotation(
     engine: *const RawEngine,
@@ -314,6 +337,8 @@ pub unsafe extern "C" fn oncegate_engine_finish_rotation(
 }
 
 /// Sees to what processes left that died, and tells how many there were. `buried` may be `NULL`.
+///
+/// Calls meet the dead by themselves; this finds them sooner. Any thread may call it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn oncegate_engine_bury_dead(
     engine: *const RawEngine,

@@ -65,8 +65,9 @@ pub struct RawLater {
     pub reason: u32,
     /// The attempt that is to come.
     pub next_attempt: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// 1, with `ONCEGATE_LATER_BURIED`: it is a dead letter, which can be looked at and redriven.
+    /// 0: there was no room for one.
+    pub kept: u32,
     /// How long until the next attempt may start, in milliseconds.
     pub due_in_ms: u64,
 }
@@ -88,8 +89,8 @@ unsafe impl Plain for RawLater {}
 /// `operation` names what workers are to do, in UTF-8, 1 to 255 bytes; `context` is what they need
 /// for it, at most `context_limit` bytes of the options. Where the policy allows no further attempt
 /// the record has failed, and is a dead letter. Returns `ONCEGATE_FENCED` where the attempt is no
-/// longer the caller's, and `ONCEGATE_FULL` where there is no room; the lease lasts then. Any
-/// thread may call it.
+/// longer the caller's, `ONCEGATE_INVALID_OPTION` for what is too long or empty, and
+/// `ONCEGATE_FULL` where there is no room; the lease lasts then. Any thread may call it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn oncegate_retry_later(
     engine: *const RawEngine,
@@ -113,9 +114,10 @@ pub unsafe extern "C" fn oncegate_retry_later(
                 due_in_ms: millis_up(due_in),
                 ..RawLater::default()
             },
-            Later::Buried { reason, .. } => RawLater {
+            Later::Buried { reason, kept, .. } => RawLater {
                 verdict: ONCEGATE_LATER_BURIED,
                 reason: buried(reason),
+                kept: u32::from(kept),
                 ..RawLater::default()
             },
         });

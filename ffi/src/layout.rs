@@ -155,7 +155,7 @@ known! {
         scope_kind, reserved, scope, fingerprint, payload_digest,
     }
     RawLater "oncegate_later" {
-        verdict, reason, next_attempt, reserved, due_in_ms,
+        verdict, reason, next_attempt, kept, due_in_ms,
     }
     RawLatency "oncegate_latency" {
         p50_ns, p99_ns, p999_ns,

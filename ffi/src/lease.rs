@@ -125,7 +125,8 @@ pub unsafe extern "C" fn oncegate_lease_take_up(
 /// Has the lease last for `duration_ms` from now on, 1 ms to a year, and tells how long it lasts.
 ///
 /// `remaining_ms` may be `NULL`. Returns `ONCEGATE_FENCED` where the attempt is no longer the
-/// caller's: it must stop, and undo what it can. Any thread may call it.
+/// caller's: it must stop, and undo what it can; and `ONCEGATE_INVALID_OPTION` for another
+/// duration. Any thread may call it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn oncegate_lease_renew(
     engine: *const RawEngine,
@@ -172,9 +173,9 @@ pub unsafe extern "C" fn oncegate_lease_complete(
 
 /// Ends the attempt with a failure of `kind`, one of `ONCEGATE_FAILURE_…`.
 ///
-/// `delay_ms` is for a retryable one, at most a year; `outcome` for a terminal one, and may be
-/// `NULL` otherwise. Returns `ONCEGATE_FENCED` where the attempt is no longer the caller's. Any
-/// thread may call it.
+/// `delay_ms` is for a retryable one, at most a year: `ONCEGATE_INVALID_OPTION`; `outcome` for a
+/// terminal one, and is not looked at otherwise. Returns `ONCEGATE_FENCED` where the attempt is no
+/// longer the caller's. Any thread may call it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn oncegate_lease_fail(
     engine: *const RawEngine,

@@ -189,8 +189,9 @@ pub unsafe extern "C" fn oncegate_set_operation(
 /// They are drawn as the engine draws them, from `seed`: the same seed gives the same delays, on
 /// every machine but for `ONCEGATE_JITTER_DECORRELATED_V2`, where they may differ by a millisecond.
 /// `*count` is how many were written. `*reason`, which may be `NULL`, is why there are no more: one
-/// of `ONCEGATE_BURIED_…`, or `ONCEGATE_BURIED_NONE` where only `capacity` ended them. No engine is
-/// needed; any thread may call it.
+/// of `ONCEGATE_BURIED_…`, or `ONCEGATE_BURIED_NONE` where only `capacity` ended them. Returns
+/// `ONCEGATE_INVALID_OPTION` with the name of what is out of its range. No engine is needed; any
+/// thread may call it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn oncegate_backoff_preview(
     policy: *const RawRetryPolicy,

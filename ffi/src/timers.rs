@@ -30,7 +30,8 @@ unsafe fn held(_field: &'static str, handle: *const RawTimers) -> Result<Held<Ti
 }
 
 /// Opens a set of timers, and gives its handle, which `oncegate_timers_close` ends. No engine is
-/// needed: they run by the monotonic clock of the system.
+/// needed: they run by the monotonic clock of the system. Above 256 sets in a process it is
+/// `ONCEGATE_TOO_MANY_HANDLES`.
 ///
 /// `capacity` is how many may be pending, at most 134,217,728; zero: 1,048,576. Memory is taken as
 /// they come, about 18 bytes for each, and kept. A set takes one descriptor: `ONCEGATE_OS` where

@@ -56,7 +56,8 @@ unsafe fn held(_field: &'static str, handle: *const RawWaits) -> Result<Held<Wai
 /// Opens a set of waits, and gives its handle, which `oncegate_waits_close` ends.
 ///
 /// The engine lives on until the set is closed, even where its own handle is closed before. The set
-/// takes one descriptor: `ONCEGATE_OS` where none is left. It belongs to the process that opened
+/// takes one descriptor: `ONCEGATE_OS` where none is left, `ONCEGATE_TOO_MANY_HANDLES` above 256
+/// sets in a process. It belongs to the process that opened
 /// it: in a forked child its functions return `ONCEGATE_FORKED`. Linux only: `ONCEGATE_UNSUPPORTED`
 /// elsewhere.
 #[unsafe(no_mangle)]
@@ -112,7 +113,8 @@ pub unsafe extern "C" fn oncegate_waits_descriptor(
 /// answer comes by `oncegate_waits_take`, with `user_data` and the number that is written to `id`,
 /// which no other wait of the set has. If the leader fails, exactly one of those who wait gets the
 /// next attempt. What is wrong with the request is told here, and nothing is submitted then. At
-/// most 65,536 in a set: `ONCEGATE_TOO_MANY_WAITERS`.
+/// most 65,536 in a set: `ONCEGATE_TOO_MANY_WAITERS`. It returns what `oncegate_begin` does of a
+/// request that cannot be looked up.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn oncegate_waits_submit(
     waits: *const RawWaits,

@@ -7,6 +7,7 @@
 //! | [`canonical_json`] | a JSON document, and pointers into it | what a second implementation digests |
 //! | [`command_line`] | arguments, or a file of requests | usage within limits; every line accounted for |
 //! | [`regions`] | changes of a table's file, and calls | an answer or a typed error to each |
+//! | [`ffi_calls`] | calls of the C ABI, right and wrong | the header's word; what a model foretells |
 //! | [`outcomes`] | an outcome, and a token in bytes | what is stored comes back whole |
 //!
 //! `cargo fuzz` calls them through the programs in `targets/`; the test `replay` calls them with
@@ -15,6 +16,7 @@
 
 pub mod canonical_json;
 pub mod command_line;
+pub mod ffi_calls;
 pub mod fingerprints;
 mod identity;
 pub mod operations;
@@ -58,6 +60,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "fingerprints", run: fingerprints::run },
     Target { name: "canonical_json", run: canonical_json::run },
     Target { name: "command_line", run: command_line::run },
+    Target { name: "ffi_calls", run: ffi_calls::run },
     Target { name: "outcomes", run: outcomes::run },
     Target { name: "regions", run: regions::run },
 ];

@@ -73,6 +73,9 @@ const UNSAFE_TESTS: &[&str] = &[
     "ffi/tests/waiting/set.rs",
     "ffi/tests/waiting/support.rs",
     "ffi/tests/waiting/timers.rs",
+    "fuzz/src/ffi_calls/memory.rs",
+    "fuzz/src/ffi_calls/requests.rs",
+    "fuzz/src/ffi_calls/world.rs",
     // Locks the ledger of effects.
     "tests/host/peer/effect.rs",
     // The cell in the slots of handles, whose accesses a model checks.

@@ -27,7 +27,7 @@ fn a_failure_is_scheduled() {
     let lease = engine.admitted("k").lease;
     let later = engine.retry_later(&lease, &attempt_error(b"503"), b"op", b"").expect("held");
     assert_eq!((later.verdict, later.reason), (ONCEGATE_LATER_SCHEDULED, ONCEGATE_BURIED_NONE));
-    assert_eq!((later.next_attempt, later.due_in_ms, later.reserved), (2, 1_000, 0));
+    assert_eq!((later.next_attempt, later.due_in_ms, later.kept), (2, 1_000, 0));
     let met = engine.begin("k");
     assert_eq!((met.verdict, met.attempt, met.time_ms), (ONCEGATE_SCHEDULED, 2, 1_000));
 }
@@ -41,7 +41,7 @@ fn a_failure_is_buried() {
         let later = engine.retry_later(&engine.admitted(key).lease, why, b"op", b"context");
         let later = later.expect("held");
         assert_eq!((later.verdict, later.next_attempt), (ONCEGATE_LATER_BURIED, 0));
-        assert_eq!((later.due_in_ms, later.reserved), (0, 0));
+        assert_eq!((later.due_in_ms, later.kept), (0, 1));
         later.reason
     };
     assert_eq!(bury("attempts", &attempt_error(b"503")), ONCEGATE_BURIED_ATTEMPTS);

@@ -134,7 +134,7 @@ impl Engine {
         operation: &[u8],
         context: &[u8],
     ) -> Result<RawLater, Refused> {
-        let mut later = RawLater { reserved: 77, ..RawLater::default() };
+        let mut later = RawLater { kept: 77, ..RawLater::default() };
         let (operation, context) = (bytes(operation), bytes(context));
         // SAFETY: as above.
         call(|error| unsafe {

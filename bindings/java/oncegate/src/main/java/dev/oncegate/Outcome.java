@@ -27,7 +27,12 @@ public final class Outcome {
      * @param value at most 8,192 bytes in UTF-8
      */
     public record Pair(String name, String value) {
-        /** Neither is null. */
+        /**
+         * Refuses null.
+         *
+         * @param name as above
+         * @param value as above
+         */
         public Pair {
             Objects.requireNonNull(name, "name");
             Objects.requireNonNull(value, "value");

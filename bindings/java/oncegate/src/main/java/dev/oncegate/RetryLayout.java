@@ -97,7 +97,7 @@ final class RetryLayout {
         static final int VERDICT = 0;
         static final int REASON = 4;
         static final int NEXT_ATTEMPT = 8;
-        static final int RESERVED = 12;
+        static final int KEPT = 12;
         static final int DUE_IN_MS = 16;
         static final int SIZE = 24;
     }

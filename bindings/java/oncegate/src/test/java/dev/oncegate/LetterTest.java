@@ -41,7 +41,8 @@ class LetterTest {
         List<DeadLetter> letters = new ArrayList<>();
         DeadLetters.Page page = engine.deadLetters().list(filter, each);
         letters.addAll(page.letters());
-        while (page.next().isPresent()) {
+        for (int pages = 1; page.next().isPresent(); pages++) {
+            assertTrue(pages < 100, "pages without an end");
             assertTrue(page.letters().size() <= each);
             page = engine.deadLetters().list(filter, page.next().get(), each);
             letters.addAll(page.letters());
@@ -91,6 +92,29 @@ class LetterTest {
         assertEquals(Optional.empty(), letter.history().get(0).began());
         assertTrue(letter.history().get(2).began().isPresent());
         assertEquals(1, engine.stats().deadLetters());
+    }
+
+    /**
+     * Goal: of many attempts the first and the last ones are told, and how many were left out.
+     * Method: eleven attempts, each with an error of its own.
+     */
+    @Test
+    void aLongHistoryIsCut() {
+        engine.setOperation("charge",
+                RetryPolicy.constant(Duration.ofSeconds(1)).maxAttempts(11), 0);
+        Lease lease = admitted(engine.begin(fresh()));
+        for (int attempt = 1; attempt < 11; attempt++) {
+            lease.retryLater(AttemptError.transientError("e" + attempt), "charge", new byte[0]);
+            engine.advanceClock(Duration.ofSeconds(1));
+            lease = engine.nextAttempt(Duration.ZERO).orElseThrow().lease();
+        }
+        lease.retryLater(AttemptError.transientError("last"), "charge", new byte[0]);
+        DeadLetter letter = engine.deadLetters().show(list(ALL, 1).get(0).id());
+        assertEquals(11, letter.attempts());
+        assertEquals(11, letter.leftOut() + letter.history().size());
+        assertTrue(letter.leftOut() > 0);
+        assertEquals("e1", letter.history().get(0).errorClass());
+        assertEquals("last", letter.history().get(letter.history().size() - 1).errorClass());
     }
 
     /**

@@ -290,6 +290,41 @@ class WaitTest {
     }
 
     /**
+     * Goal: virtual threads that wait as workers hold no carrier.
+     * Method: more of them than there are carriers come to wait, and another one still runs.
+     */
+    @Test
+    @EnabledForJreRange(min = JRE.JAVA_21)
+    void virtualWorkersHoldNoCarrier() throws Exception {
+        int workers = 4 * Runtime.getRuntime().availableProcessors() + 16;
+        ExecutorService virtual = (ExecutorService) Executors.class
+                .getMethod("newVirtualThreadPerTaskExecutor").invoke(null);
+        Engine real = Engine.open(EngineOptions.builder().capacity(100).build());
+        try (PinnedThreads pinned = PinnedThreads.watch()) {
+            List<CompletableFuture<?>> waiting = new ArrayList<>();
+            CountDownLatch started = new CountDownLatch(workers);
+            for (int i = 0; i < workers; i++) {
+                waiting.add(CompletableFuture.supplyAsync(() -> {
+                    started.countDown();
+                    return real.nextAttempt(Duration.ofHours(1));
+                }, virtual));
+            }
+            assertTrue(started.await(SOON, TimeUnit.SECONDS), "carriers were held");
+            assertEquals("runs", soon(CompletableFuture.supplyAsync(() -> "runs", virtual)));
+            real.close();
+            for (CompletableFuture<?> each : waiting) {
+                ExecutionException ended = assertThrows(ExecutionException.class,
+                        () -> each.get(SOON, TimeUnit.SECONDS));
+                assertInstanceOf(ClosedException.class, ended.getCause());
+            }
+            assertEquals(0, pinned.count());
+        } finally {
+            real.close();
+            virtual.shutdown();
+        }
+    }
+
+    /**
      * Goal: a virtual thread that waits gets the same answers and errors as another one.
      * Method: an answer after a limited wait by digests and by a request, and a refusal.
      */

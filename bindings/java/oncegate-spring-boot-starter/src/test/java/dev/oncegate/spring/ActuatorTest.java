@@ -94,6 +94,7 @@ class ActuatorTest {
             new EngineMeters(engine, Duration.ofDays(1)).bindTo(slow);
             new EngineMeters(engine, Duration.ZERO).bindTo(quick);
             assertEquals(0, created(slow));
+            assertEquals(0, created(quick));
             engine.begin(dev.oncegate.Request.of(
                     dev.oncegate.Scope.singleTenant(), "POST /charges", "key"));
             assertEquals(0, created(slow));
