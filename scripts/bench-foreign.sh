@@ -48,6 +48,8 @@ if have mvn && jdk 17 1000 > /dev/null; then
     BENCHMARKS='trivial|replayHashed.*' scripts/java.sh bench 2> "$work/log"
   done > "$work/java"
   awk -v small=$small '
+    # Maven leaves colours behind.
+    { gsub(/\033\[[0-9;]*m/, "") }
     { of = $1 == "ffm" ? "Java,foreign" : "Java,JNA" }
     $2 == "trivial" { print of, small, "trivial", $NF }
     $2 == "replayHashed" { print of, $3, "single", $NF }
