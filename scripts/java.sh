@@ -8,7 +8,8 @@
 #   scripts/java.sh install   builds the modules, and installs them into Maven's local repository
 #   scripts/java.sh bench     what calls cost by each binding, in about two minutes: a table of the
 #                             binding, the benchmark, its parameter and nanoseconds, on standard
-#                             output and in target/java/bench.tsv; BENCHMARKS=conflict.* for some of them
+#                             output and in target/java/bench.tsv; BENCHMARKS=conflict.* for some
+#                             of them
 #   scripts/java.sh maven …   that, and Maven with these arguments
 set -euo pipefail
 cd "$(dirname "$0")/.."
