@@ -21,6 +21,7 @@ import java.util.concurrent.CyclicBarrier;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.AfterEach;
@@ -34,6 +35,7 @@ class OverlapTest {
     private final ExecutorService pool = Executors.newCachedThreadPool();
     private final TimeLimiter limiter = TimeLimiter.of(LIMIT);
     private final Given.Effects effects = new Given.Effects();
+    private final Semaphore began = new Semaphore(0);
 
     @AfterEach
     void close() {
@@ -43,7 +45,20 @@ class OverlapTest {
 
     /** A future that a time limiter may cancel, and whose work does not hear of that. */
     private <T> Callable<T> limited(Callable<T> attempt) {
-        return limiter.decorateFutureSupplier(() -> CompletableFuture.supplyAsync(() -> {
+        return limiter.decorateFutureSupplier(() -> inPool(attempt));
+    }
+
+    /** The same, whose time begins when the work has begun. */
+    private <T> Callable<T> limitedWork(Callable<T> attempt) {
+        return limiter.decorateFutureSupplier(() -> {
+            CompletableFuture<T> future = inPool(attempt);
+            began.acquireUninterruptibly();
+            return future;
+        });
+    }
+
+    private <T> CompletableFuture<T> inPool(Callable<T> attempt) {
+        return CompletableFuture.supplyAsync(() -> {
             try {
                 return attempt.call();
             } catch (RuntimeException thrown) {
@@ -51,7 +66,7 @@ class OverlapTest {
             } catch (Exception thrown) {
                 throw new java.util.concurrent.CompletionException(thrown);
             }
-        }, pool));
+        }, pool);
     }
 
     /**
@@ -61,8 +76,9 @@ class OverlapTest {
     @Test
     void withoutTheEngineAttemptsOverlap() {
         CountDownLatch ended = new CountDownLatch(1);
-        Callable<String> decorated = Retry.decorateCallable(Given.retry(3), limited(() -> {
+        Callable<String> decorated = Retry.decorateCallable(Given.retry(3), limitedWork(() -> {
             effects.begin();
+            began.release();
             await(ended);
             return "charged";
         }));
@@ -86,6 +102,7 @@ class OverlapTest {
         AtomicInteger asked = new AtomicInteger();
         Callable<String> charge = retry.callable(fresh(), ResultCodec.text(), attempt -> {
             effects.begin();
+            began.release();
             await(third);
             effects.end();
             return "charged by " + attempt.number();
@@ -94,7 +111,7 @@ class OverlapTest {
                 third.countDown();
                 return attempt;
             }
-            return limited(attempt);
+            return asked.get() == 1 ? limitedWork(attempt) : limited(attempt);
         });
         assertEquals("charged by 1", charge.call());
         assertEquals(1, effects.ran.get());
@@ -114,13 +131,14 @@ class OverlapTest {
         CountDownLatch ended = new CountDownLatch(1);
         AttemptWork<String> work = attempt -> {
             effects.begin();
+            began.release();
             await(ended);
             effects.end();
             return "charged";
         };
         AtomicInteger asked = new AtomicInteger();
         Callable<String> charge = retry.callable(request, ResultCodec.text(), work,
-                attempt -> asked.incrementAndGet() == 1 ? limited(attempt) : attempt);
+                attempt -> asked.incrementAndGet() == 1 ? limitedWork(attempt) : attempt);
         AttemptRefusedException refused =
                 assertThrows(AttemptRefusedException.class, charge::call);
         assertTrue(refused.isWorthRepeating());

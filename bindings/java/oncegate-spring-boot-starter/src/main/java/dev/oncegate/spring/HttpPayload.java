@@ -12,6 +12,7 @@ import java.util.Collections;
 import java.util.List;
 import java.util.Locale;
 import java.util.UUID;
+import org.springframework.util.MimeTypeUtils;
 
 /**
  * Makes a payload of a body, by what its headers announce. What is encoded, unknown, or announced
@@ -31,6 +32,12 @@ final class HttpPayload {
         if (essence.equals("application/json") || essence.equals("text/json")
                 || essence.endsWith("+json")) {
             return Payload.json(body);
+        }
+        String boundary = essence.equals(MULTIPART)
+                ? MimeTypeUtils.parseMimeType(request.getContentType()).getParameter("boundary")
+                : null;
+        if (boundary != null) {
+            return Payload.multipart(body, boundary.replace("\"", ""));
         }
         return essence.equals("application/x-www-form-urlencoded")
                 ? Payload.form(body) : Payload.raw(body);

@@ -5,7 +5,6 @@ import dev.oncegate.Lease;
 import dev.oncegate.MethodClass;
 import dev.oncegate.OncegateException;
 import dev.oncegate.Outcome;
-import dev.oncegate.Payload;
 import dev.oncegate.Request;
 import dev.oncegate.Scope;
 import jakarta.servlet.DispatcherType;
@@ -129,31 +128,15 @@ public final class IdempotencyFilter implements Filter {
             refuse(client, Problem.misconfigured());
             return;
         }
-        if (request.getContentLengthLong() > rules.payloadLimit) {
-            refuse(client, Problem.tooLarge(rules.payloadLimit));
-            return;
-        }
-        byte[] body = null;
-        Payload payload;
-        try {
-            if (HttpPayload.isMultipart(request)) {
-                payload = HttpPayload.ofParts(request, rules.payloadLimit);
-            } else {
-                body = request.getInputStream().readNBytes(rules.payloadLimit + 1);
-                payload = body.length > rules.payloadLimit ? null : HttpPayload.of(request, body);
-            }
-        } catch (IOException brokeOff) {
-            refuse(client, Problem.incomplete());
-            return;
-        }
-        if (payload == null) {
-            refuse(client, Problem.tooLarge(rules.payloadLimit));
+        HttpBody body = HttpBody.read(request, rules.payloadLimit);
+        if (body.problem() != null) {
+            refuse(client, body.problem());
             return;
         }
         Request asked = key == null
-                ? Request.keyedByPayload(scope.get(), operation, payload)
-                : Request.of(scope.get(), operation, key).withPayload(payload);
-        begin(request, client, chain, asked, body);
+                ? Request.keyedByPayload(scope.get(), operation, body.payload())
+                : Request.of(scope.get(), operation, key).withPayload(body.payload());
+        begin(request, client, chain, asked, body.bytes());
     }
 
     private void begin(

@@ -8,15 +8,12 @@ import org.springframework.beans.factory.config.BeanDefinition;
 import org.springframework.beans.factory.config.BeanFactoryPostProcessor;
 import org.springframework.beans.factory.support.BeanDefinitionRegistry;
 import org.springframework.boot.autoconfigure.AutoConfiguration;
-import org.springframework.boot.autoconfigure.condition.ConditionalOnClass;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Role;
-import tools.jackson.databind.ObjectMapper;
 import tools.jackson.databind.json.JsonMapper;
 
 /** Advises methods with {@link Idempotent}. */
 @AutoConfiguration(after = OncegateAutoConfiguration.class)
-@ConditionalOnClass(ObjectMapper.class)
 @Role(BeanDefinition.ROLE_INFRASTRUCTURE)
 public class OncegateMethodAutoConfiguration {
     @Bean

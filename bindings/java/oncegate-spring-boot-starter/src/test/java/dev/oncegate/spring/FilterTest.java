@@ -266,10 +266,16 @@ class FilterTest {
         assertEquals("Jürgen M query", filled.body());
         replayed(filled, client.send(form));
 
-        HttpResponse<String> upload = client.send(parts("one", "hello"));
+        HttpResponse<String> upload = client.send(parts("/uploads", "one", "hello"));
         assertEquals("acme hello 1", upload.body());
-        replayed(upload, client.send(parts("another", "hello")));
-        problem(422, "mismatched", client.send(parts("one", "other")));
+        replayed(upload, client.send(parts("/uploads", "another", "hello")));
+        problem(422, "mismatched", client.send(parts("/uploads", "one", "other")));
+        problem(413, "payload-too-large",
+                client.send(parts("/uploads", "one", "x".repeat(1000))));
+        problem(400, "invalid-payload", client.send(parts("/uploads", "\"\"", "hello")));
+        HttpResponse<String> unparted = client.send(parts("/rough/parts", "one", "hello"));
+        assertTrue(Integer.parseInt(unparted.body()) > 100, unparted::body);
+        replayed(unparted, client.send(parts("/rough/parts", "another", "hello")));
 
         HttpRequest.Builder put = client.to("/settings", null).PUT(BodyPublishers.ofString("on"));
         HttpResponse<String> set = client.send(put);
@@ -281,11 +287,11 @@ class FilterTest {
         assertEquals(1, Site.ran("delete"));
     }
 
-    private HttpRequest.Builder parts(String boundary, String text) {
+    private HttpRequest.Builder parts(String path, String boundary, String text) {
         String body = "--B\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f\"\r\n"
                 + "Content-Type: text/plain\r\n\r\n" + text + "\r\n--B\r\n"
                 + "Content-Disposition: form-data; name=\"name\"\r\n\r\nacme\r\n--B--\r\n";
-        return client.to("/uploads", "parts")
+        return client.to(path, "parts")
                 .header("Content-Type", "multipart/form-data; boundary=" + boundary)
                 .POST(BodyPublishers.ofString(body.replace("--B", "--" + boundary)));
     }

@@ -123,6 +123,8 @@ class Site {
                 response.getWriter().print("wrong");
                 response.reset();
                 response.getOutputStream().print("right " + times);
+            } else if (how.equals("/parts")) {
+                response.getWriter().print(request.getInputStream().readAllBytes().length);
             } else if (how.equals("/trailers")) {
                 response.setTrailerFields(() -> Map.of("Checksum", "7"));
                 response.getWriter().print("trailers");

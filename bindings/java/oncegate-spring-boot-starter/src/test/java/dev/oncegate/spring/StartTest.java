@@ -13,6 +13,7 @@ import dev.oncegate.Engine;
 import dev.oncegate.EngineOptions;
 import dev.oncegate.Request;
 import dev.oncegate.Scope;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
@@ -130,6 +131,25 @@ class StartTest {
         }) {
             refused(runner.withPropertyValues("oncegate.single-tenant=true",
                     "oncegate.http.paths=/charges", "oncegate.http." + mistake));
+        }
+    }
+
+    /**
+     * Goal: editors know the properties, with what they mean.
+     * Method: the description that is made when the module is compiled.
+     */
+    @Test
+    void propertiesAreDescribed() throws Exception {
+        try (var in = StartTest.class.getResourceAsStream(
+                "/META-INF/spring-configuration-metadata.json")) {
+            String metadata = new String(in.readAllBytes(), StandardCharsets.UTF_8);
+            for (String name : new String[] {
+                "oncegate.single-tenant", "oncegate.engine.capacity", "oncegate.http.paths",
+                "oncegate.http.on-exception", "oncegate.methods.checked",
+            }) {
+                assertTrue(metadata.contains("\"" + name + "\""), name);
+            }
+            assertTrue(metadata.contains("Without any there is no filter."));
         }
     }
 }
