@@ -4,7 +4,7 @@
 //! What holds of every call: it returns what the header says that it may, never that the engine
 //! failed inside; an output is written only when it worked, and nothing beside it ever; an error
 //! is told in as many bytes as the caller has. What the arguments are refused with is foretold,
-//! whatever else is wrong. Of engines [`model`] tells what they may answer.
+//! whatever else is wrong. Of engines `model` tells what they may answer.
 //!
 //! Nothing waits: the clocks stand still, and calls that could block are given no time.
 
