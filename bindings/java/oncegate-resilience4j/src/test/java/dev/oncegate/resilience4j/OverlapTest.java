@@ -22,6 +22,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.Semaphore;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.AfterEach;
@@ -192,8 +193,9 @@ class OverlapTest {
     }
 
     /**
-     * Goal: attempts that fail one after the other, each later than its time limit, never overlap.
-     * Method: many calls of one request from several threads, with waits, limits and failures.
+     * Goal: attempts that fail one after the other, some later than their time limit, never overlap.
+     * Method: many calls of one request from several threads, with waits, limits and failures; every
+     * other attempt works on until somebody has been given up on.
      */
     @Test
     void failingAttemptsNeverOverlap() throws Exception {
@@ -201,11 +203,14 @@ class OverlapTest {
                 .onExhausted(Ending.released())
                 .begin(BeginOptions.defaults().waitUpTo(Duration.ofMillis(200)));
         Request request = fresh();
+        Semaphore givenUp = new Semaphore(0);
         Callable<String> charge = retry.callable(request, ResultCodec.text(), attempt -> {
             effects.begin();
             try {
-                // How long the work takes: about half of the attempts are given up on.
-                Thread.sleep(effects.ran.get() % 2 == 0 ? 1 : LIMIT.toMillis() + 10);
+                if (effects.ran.get() % 2 == 1) {
+                    givenUp.drainPermits();
+                    assertTrue(givenUp.tryAcquire(30, TimeUnit.SECONDS), "nobody gives up");
+                }
                 if (effects.ran.get() < 6) {
                     throw new IOException("attempt " + attempt.number());
                 }
@@ -213,7 +218,14 @@ class OverlapTest {
             } finally {
                 effects.end();
             }
-        }, this::limited);
+        }, attempt -> () -> {
+            try {
+                return this.limited(attempt).call();
+            } catch (TimeoutException limit) {
+                givenUp.release();
+                throw limit;
+            }
+        });
         CyclicBarrier start = new CyclicBarrier(4);
         List<Future<String>> calls = new java.util.ArrayList<>();
         for (int i = 0; i < 4; i++) {
