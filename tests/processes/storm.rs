@@ -1,13 +1,14 @@
 //! A storm: several processes work on one table at once, and each of them is killed before some
 //! write, while an oracle beside the table knows what none of them may be told.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::panic::Location;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use oncegate::{
-    Admission, BeginOptions, Completed, Engine, EngineBuilder, ErrorCode, Failure, FileAccess,
-    Lease, OnConflict, OnDrop, OnFull, Outcome, Quota, Reach, RegionFile, Request, Scope, Secret,
-    Severity,
+    Admission, BeginOptions, Completed, Engine, EngineBuilder, Error, ErrorCode, Failure,
+    FileAccess, Lease, OnConflict, OnDrop, OnFull, Outcome, Quota, Reach, RegionFile, Request,
+    Scope, Secret, Severity,
 };
 
 use crate::crew::Folder;
@@ -37,6 +38,8 @@ struct Oracle {
     fence: [AtomicU64; KEYS],
     /// The first thing that may not be: what, and the key.
     wrong: AtomicU64,
+    /// Where it was seen, and what was seen there: a text, as long as there is room for it.
+    seen_wrong: [AtomicU8; 400],
     admitted: AtomicU64,
     replayed: AtomicU64,
 }
@@ -71,10 +74,37 @@ impl Oracle {
         unsafe { &*memory.cast::<Self>() }
     }
 
+    #[track_caller]
     fn wrong(&self, what: usize, key: usize) {
+        self.note(what, key, &Location::caller().to_string());
+    }
+
+    /// The same, because of an error.
+    #[track_caller]
+    fn wrong_by(&self, what: usize, key: usize, error: &Error) {
+        self.note(what, key, &format!("{}: {error:?}", Location::caller()));
+    }
+
+    fn note(&self, what: usize, key: usize, seen: &str) {
         let report = (what as u64) << 32 | key as u64;
-        // Relaxed, both: read when all processes have ended.
-        let _ = self.wrong.compare_exchange(0, report, Ordering::Relaxed, Ordering::Relaxed);
+        // Relaxed, all: read when all processes have ended. Who is first is the only one to write.
+        let first = self.wrong.compare_exchange(0, report, Ordering::Relaxed, Ordering::Relaxed);
+        if first.is_ok() {
+            for (to, byte) in self.seen_wrong.iter().zip(seen.bytes()) {
+                to.store(byte, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// What was wrong, if anything was, when all processes have ended.
+    fn verdict(&self) -> Option<String> {
+        // Relaxed, both: every process has ended.
+        let wrong = self.wrong.load(Ordering::Relaxed);
+        let seen = self.seen_wrong.iter().map(|byte| byte.load(Ordering::Relaxed));
+        let seen: Vec<u8> = seen.take_while(|byte| *byte != 0).collect();
+        let (what, key) = (WRONG[(wrong >> 32) as usize], wrong as u32);
+        let seen = String::from_utf8_lossy(&seen);
+        (wrong != 0).then(|| format!("key {key}: {what}; seen at {seen}"))
     }
 }
 
@@ -221,10 +251,10 @@ impl Sailor<'_> {
         format!("crowd-{}", self.dice.roll(9))
     }
 
+    #[track_caller]
     fn refused_at_most(&self, done: Result<(), oncegate::Error>) {
-        let refused = [ErrorCode::Full, ErrorCode::QuotaExceeded];
-        if done.is_err_and(|error| !refused.contains(&error.code())) {
-            self.oracle.wrong(8, KEYS);
+        if let Err(error) = done {
+            refused_at_most(self.oracle, KEYS, &error);
         }
     }
 
@@ -253,13 +283,16 @@ impl Sailor<'_> {
             }
             Ok(Admission::Replayed(outcome)) => replayed(oracle, key, done, &outcome),
             Ok(_) => {}
-            Err(error) => {
-                let expected = [ErrorCode::Full, ErrorCode::QuotaExceeded];
-                if !expected.contains(&error.code()) {
-                    oracle.wrong(8, key);
-                }
-            }
+            Err(error) => refused_at_most(oracle, key, &error),
         }
+    }
+}
+
+/// There may be no room for a record, nor in its scope's share; nothing else may be in its way.
+#[track_caller]
+fn refused_at_most(oracle: &Oracle, key: usize, error: &Error) {
+    if ![ErrorCode::Full, ErrorCode::QuotaExceeded].contains(&error.code()) {
+        oracle.wrong_by(8, key, error);
     }
 }
 
@@ -316,7 +349,7 @@ fn end(
     match ended {
         Ok(0) => {}
         Ok(done) => oracle.done[key].store(done, Ordering::SeqCst),
-        Err(_) => oracle.wrong(4, key),
+        Err(error) => oracle.wrong_by(4, key, &error),
     }
 }
 
@@ -357,8 +390,10 @@ fn live(seed: u64, weather: Weather, oracle: &Oracle, folder: &Folder, own: Opti
     if !before_opening {
         oncegate::fate::die_before_write(writes);
     }
-    if weather.crowded && engine.set_quota(acme(), QUOTA).is_err() {
-        oracle.wrong(8, KEYS);
+    if weather.crowded
+        && let Err(error) = engine.set_quota(acme(), QUOTA)
+    {
+        oracle.wrong_by(8, KEYS, &error);
     }
     let waits = weather.waits && dice.roll(2) == 0;
     let me = u64::from(std::process::id());
@@ -372,8 +407,8 @@ fn live(seed: u64, weather: Weather, oracle: &Oracle, folder: &Folder, own: Opti
 }
 
 /// All processes of one table, and what they left. Returns how many were killed.
-fn storm(seed: u64) -> u64 {
-    let (weather, oracle, folder) = (Weather::new(seed), Oracle::new(), Folder::new());
+fn storm(seed: u64, weather: Weather) -> u64 {
+    let (oracle, folder) = (Oracle::new(), Folder::new());
     let inherited = || weather.builder().reach(Reach::HostInherited).build().expect("memory");
     let mut parent = weather.inherited.then(inherited);
     let mut killed = 0;
@@ -390,10 +425,7 @@ fn storm(seed: u64) -> u64 {
     while !crew.is_empty() {
         killed += ended(crew.pop_front(), seed);
     }
-    // Relaxed, all: every process has ended.
-    let wrong = oracle.wrong.load(Ordering::Relaxed);
-    let (what, key) = (WRONG[(wrong >> 32) as usize], wrong as u32);
-    assert_eq!(wrong, 0, "seed {seed}, {weather:?}: key {key}: {what}");
+    assert_eq!(oracle.verdict(), None, "seed {seed}, {weather:?}");
     match parent {
         Some(engine) => drop(engine.bury_dead().expect("own")),
         None => {
@@ -434,12 +466,22 @@ fn settled(seed: u64, weather: Weather, folder: &Folder) {
 /// processes, three at a time, that begin, end, sweep, bury, rotate and wait, in half of the tables
 /// beside other scopes that fill it up, and in half of them leave attempts to the engine, take
 /// them, redrive and discard, each killed before a write of its own; an oracle in shared memory.
-/// `STORM=N` begins at another seed.
+/// `STORM=N` begins at another seed, `STORM_TABLES=N` takes as many of them, and
+/// `STORM_WEATHER=N` gives every table the weather of one seed.
 #[test]
 fn nothing_is_run_twice_or_lost_in_a_storm() {
-    let from = std::env::var("STORM").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
-    let killed: u64 = (from..from + TABLES).map(storm).sum();
-    println!("processes: {killed} killed, in a storm over {TABLES} tables");
+    let from = number_of("STORM").unwrap_or(1);
+    let tables = number_of("STORM_TABLES").unwrap_or(TABLES);
+    let weather = number_of("STORM_WEATHER").map(Weather::new);
+    let weather_of = |seed| weather.unwrap_or_else(|| Weather::new(seed));
+    let killed: u64 = (from..from + tables).map(|seed| storm(seed, weather_of(seed))).sum();
+    println!("processes: {killed} killed, in a storm over {tables} tables");
+}
+
+/// What the variable `name` of the environment says, if there is one.
+fn number_of(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
 }
 
 /// As many as take some seconds.

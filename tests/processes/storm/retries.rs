@@ -4,8 +4,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use oncegate::{
-    Admission, AttemptError, BackoffPolicy, DeadLetter, Engine, EngineBuilder, Error, ErrorCode,
-    Failure, Later, Lease, LetterFilter, Outcome, Reach, Request, RetryContext, RetryPolicy, Scope,
+    Admission, AttemptError, BackoffPolicy, DeadLetter, Engine, EngineBuilder, ErrorCode, Failure,
+    Later, Lease, LetterFilter, Outcome, Reach, Request, RetryContext, RetryPolicy, Scope,
 };
 
 use super::{NO_BYTES, Oracle, Sailor, Weather, admitted, end};
@@ -61,14 +61,15 @@ impl Sailor<'_> {
                 admitted(oracle, key, *me, done, &lease);
                 end(oracle, engine, key, dice, Ends { waits: *waits, retries: true }, lease);
             }
-            Err(_) => oracle.wrong(8, 0),
+            Err(error) => oracle.wrong_by(8, 0, &error),
         }
     }
 
     /// Redrives or discards one, or reads them all.
     fn look_at_letters(&mut self) {
-        let Ok(page) = self.engine.dead_letters(&LetterFilter::all(), None, usize::MAX) else {
-            return self.oracle.wrong(8, 0);
+        let page = match self.engine.dead_letters(&LetterFilter::all(), None, usize::MAX) {
+            Ok(page) => page,
+            Err(error) => return self.oracle.wrong_by(8, 0, &error),
         };
         for letter in page.letters {
             let Some(key) = sound(&letter) else { return self.oracle.wrong(10, 0) };
@@ -84,9 +85,10 @@ impl Sailor<'_> {
                 }
                 _ => Ok(()),
             };
-            let expected = |error: &Error| error.code() == ErrorCode::NotFound;
-            if done.is_err_and(|error| !expected(&error)) {
-                self.oracle.wrong(8, key);
+            if let Err(error) = done
+                && error.code() != ErrorCode::NotFound
+            {
+                self.oracle.wrong_by(8, key, &error);
             }
         }
     }
@@ -123,8 +125,8 @@ pub(super) fn leave(oracle: &Oracle, engine: &Engine, key: usize, lease: Lease<'
         Err(error) if error.code() == ErrorCode::Full => engine.fail(&token, Failure::retryable()),
         Err(error) => Err(error),
     };
-    if ended.is_err() {
-        oracle.wrong(4, key);
+    if let Err(error) = ended {
+        oracle.wrong_by(4, key, &error);
     }
 }
 
