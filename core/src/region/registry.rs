@@ -5,14 +5,13 @@
 //! what the entry says is for people, and for waking:
 //!
 //! ```text
-//! word 0   how often the entry was taken; zero: never, or nothing is left of whoever had it; the
-//!          highest bit: what is left of him is being cleared
+//! word 0   how often the entry was taken; zero: never, or nothing is left of whoever had it
 //! word 1   process id, in the namespace of that process
 //! word 2   wall time at which it came, in milliseconds since 2020
 //! word 3   bell: counts the times that it was rung (see `wait`)
 //! word 4   mail: a bit for each queue that has news
 //! word 5   waiting: a bit for each queue in which somebody waits
-//! word 6   recoveries under way, and of which entries (see `Region::recover`)
+//! word 6   recoveries and burials under way, and of which entries (see `recovery`)
 //! word 7   new records and endings under way that count against a scope
 //! word 8   when somebody here looks at the latest for attempts that are due; zero: nobody does
 //! ```
@@ -22,7 +21,7 @@
 //! holds no lock; it only asks.
 
 use std::fs::File;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -38,7 +37,10 @@ use super::{Exclusive, Region};
 use crate::error::{Error, ErrorCode};
 use crate::fork::Gate;
 use crate::sync::plain::{AtomicU64, Mutex, MutexGuard};
+use crate::sync::planted::Bug;
 use crate::sync::{Ordering, step};
+
+mod recovery;
 
 pub(crate) const TAKEN: usize = 0;
 pub(crate) const PID: usize = 1;
@@ -186,45 +188,6 @@ impl Region {
         self.member.host.as_ref().is_some_and(|host| host.is_dead(index, self.me()))
     }
 
-    /// Does `act`, which takes the mark of a dead process away, if that of entry `index` is dead.
-    ///
-    /// Such marks come without a counter: a mark of the next process with this entry looks the
-    /// same. So an entry is given away only while nobody is between the question and the act.
-    pub(crate) fn recover<T>(&self, index: u8, act: impl FnOnce() -> T) -> Option<T> {
-        let host = self.member.host.as_ref()?;
-        let known = (1..=self.geometry.processes()).contains(&usize::from(index));
-        let under_way = &self.process(usize::from(self.me().max(1)))[RECOVERING];
-        // AcqRel: before the question. Whoever takes the entry locks it first, and then looks here:
-        // either it sees this, or the question finds the lock. Acquire on failure: as well.
-        let _ = under_way.fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| {
-            Some((word | recovers(index)).wrapping_add(1))
-        });
-        let dead = index != self.me() && (!known || !host.ask(index, self.me()));
-        let done = dead.then(act);
-        // Release: pairs with the Acquire of `nobody_recovers`; the act comes before. Relaxed on
-        // failure: it is tried again.
-        let _ = under_way.fetch_update(Ordering::Release, Ordering::Relaxed, |word| {
-            let is_last = word & RECOVERIES <= 1;
-            Some(if is_last { 0 } else { word - 1 })
-        });
-        done
-    }
-
-    /// Whether no live process is in the middle of a recovery of what entry `of` left. Of an entry
-    /// that nobody ever had nothing is left.
-    fn nobody_recovers(&self, of: usize) -> bool {
-        // Whoever had it counted it before he left marks, and this process has got his lock.
-        let host = self.member.host.as_ref();
-        let used = self.processes_used();
-        of > used
-            || (1..=used).filter(|index| *index != of).all(|index| {
-                // Acquire: pairs with the Release of `recover`.
-                let under_way = self.process(index)[RECOVERING].load(Ordering::Acquire);
-                let this_one = under_way & recovers(of as u8) != 0;
-                !this_one || host.is_none_or(|host| !host.ask(index as u8, 0))
-            })
-    }
-
     /// Whether the file of a shared region has no name any more.
     pub(crate) fn is_unlinked(&self) -> bool {
         let file = self.member.host.as_ref().map(|host| &host.file);
@@ -314,7 +277,7 @@ impl Region {
         let mut busy = false;
         for index in order {
             if !lock::try_lock(file.as_fd(), index as u64).map_err(os_error)? {
-                busy |= taken(index) & BURIED_NOW != 0;
+                busy |= !self.is_its_own(file.as_fd(), index)?;
                 continue;
             }
             step();
@@ -334,12 +297,20 @@ impl Region {
         Ok(if busy { Tried::Busy } else { Tried::Full })
     }
 
+    /// Whether the lock of `index`, which was just found, seems to be that of whoever has the entry,
+    /// and not one for a moment: of a process that buries, or that was about to take the entry.
+    fn is_its_own(&self, file: BorrowedFd<'_>, index: usize) -> Result<bool, Error> {
+        let nobody_says_so = self.nobody_recovers(index) || Bug::BurialUnnoticed.is_planted();
+        // After that: whoever does not say so any more has freed the lock before.
+        Ok(nobody_says_so && lock::is_locked(file, index as u64).map_err(os_error)?)
+    }
+
     /// Fills entry `index`, which this process has locked. True: somebody had it before.
     fn enter_as(&self, index: usize, wall_ms: u64) -> bool {
         let entry = self.process(index);
         // Acquire: pairs with the Release below, of whoever had it; the lock makes this process the
         // only one that writes here.
-        let before = entry[TAKEN].load(Ordering::Acquire) & !BURIED_NOW;
+        let before = entry[TAKEN].load(Ordering::Acquire);
         // Relaxed: for people.
         entry[PID].store(u64::from(std::process::id()), Ordering::Relaxed);
         // Relaxed: as above.
@@ -349,7 +320,7 @@ impl Region {
             entry[word].store(0, Ordering::Relaxed);
         }
         // Release: whoever sees it taken sees what it says.
-        entry[TAKEN].store((before + 1).min(!BURIED_NOW), Ordering::Release);
+        entry[TAKEN].store(before.saturating_add(1), Ordering::Release);
         // Relaxed: whoever finds this process's mark anywhere looks at its entry.
         let used = self.header(header::PROCESSES_USED);
         used.fetch_max(index as u64, Ordering::Relaxed);
@@ -385,42 +356,6 @@ impl Region {
         }
     }
 
-    /// Runs `clear` for each dead process whose entry was used, with the entry locked, and then
-    /// marks the entry as one of which nothing is left.
-    pub(crate) fn bury(&self, mut clear: impl FnMut(u8)) -> Result<usize, Error> {
-        let Some(host) = &self.member.host else { return Ok(0) };
-        let mut buried = 0;
-        for index in 1..=self.processes_used() {
-            let entry = self.process(index);
-            let mine = index == usize::from(self.member.index());
-            // Acquire: as in `join`.
-            if mine || entry[TAKEN].load(Ordering::Acquire) == 0 {
-                continue;
-            }
-            let file = host.describe()?;
-            if !lock::try_lock(file.as_fd(), index as u64).map_err(os_error)? {
-                continue;
-            }
-            // Acquire: another process may have buried it meanwhile.
-            if entry[TAKEN].load(Ordering::Acquire) != 0 {
-                // Relaxed: a hint for whoever finds the lock taken.
-                entry[TAKEN].fetch_or(BURIED_NOW, Ordering::Relaxed);
-                clear(index as u8);
-                self.release(index);
-                buried += 1;
-            }
-            lock::unlock(file.as_fd(), index as u64).map_err(os_error)?;
-        }
-        Ok(buried)
-    }
-
-    fn release(&self, index: usize) {
-        // Relaxed: for people.
-        self.header(header::DEATHS).fetch_add(1, Ordering::Relaxed);
-        // Release: pairs with the Acquire of `join`; what was cleared comes first.
-        self.process(index)[TAKEN].store(0, Ordering::Release);
-    }
-
     /// Runs `work` while no other process has the same `turn`, and no thread of this one. `None`:
     /// another one has it.
     pub(crate) fn exclusively<T>(
@@ -453,15 +388,8 @@ fn now_ns() -> u64 {
     (time.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec as u64)
 }
 
-/// The bit of `RECOVERING` for entry `index`, which others share.
-fn recovers(index: u8) -> u64 {
-    1 << (32 + index % 32)
-}
-
 /// How many recoveries are under way, in `RECOVERING`.
 const RECOVERIES: u64 = u32::MAX as u64;
-/// In `TAKEN`: a burial is under way.
-const BURIED_NOW: u64 = 1 << 63;
 /// More than a process has threads.
 const MOST_RECOVERIES: u64 = 1 << 22;
 /// For so long a newcomer waits for whoever clears or recovers.

@@ -179,6 +179,8 @@ bugs! {
     SetsTogether,
     /// Two callers who look for the entry of one scope keep one each.
     TwoEntriesStay,
+    /// A newcomer takes the lock of a burial for that of a living process.
+    BurialUnnoticed,
     /// The entry of a dead process is given away with all that it leased.
     EntryNotCleared,
     /// A file that others may write to is shared all the same.

@@ -84,7 +84,7 @@ fn an_entry_waits_for_recoveries() {
     assert_eq!(tried, Some(Err(ErrorCode::RegistryFull)));
     assert_eq!(a.recover(2, || ()), None, "it is alive");
     // Relaxed: one thread.
-    b.process(2)[RECOVERING].store(1 | recovers(3), Ordering::Relaxed);
+    b.process(2)[RECOVERING].store(1 | recovery::recovers(3), Ordering::Relaxed);
     assert!(newcomer.join(5).is_err());
     drop(b);
     assert!(matches!(joined(&newcomer), (2 | 3, true)), "the dead recover nothing");
@@ -121,22 +121,51 @@ fn recoveries_that_never_end_are_told() {
     assert_eq!(joined(&newcomer).0, 2, "the first that nobody ever had");
 }
 
+/// What a newcomer finds at this moment.
+fn look(region: &Region) -> Tried {
+    let host = region.member.host.as_ref().expect("shared");
+    region.try_join(host, 5).expect("own")
+}
+
 /// Goal: a newcomer waits for a burial, and gets its entry. Method: the only dead one's, looked for
-/// in the middle of its burial; where all are alive nobody waits.
+/// when its burial has locked it and done nothing else, and in the middle of it; where all are
+/// alive nobody waits. (A burial was marked in the entry after it was locked: a newcomer who came
+/// in between, as when the process that buried was not let run, was told that all were alive.)
 #[test]
 fn a_newcomer_waits_for_a_burial() {
     let place = Place::new();
     let [a, b, c] = [(); 3].map(|()| place.open(2));
     let _ = (joined(&a), joined(&b));
-    let look = |region: &Region| {
-        let host = region.member.host.as_ref().expect("shared");
-        region.try_join(host, 5).expect("own")
-    };
     assert!(matches!(look(&c), Tried::Full));
+    assert!(a.begin_burial(2).expect("own").is_none(), "it is alive");
     drop(b);
+    let burial = a.begin_burial(2).expect("own").expect("it is dead");
+    assert!(matches!(look(&c), Tried::Busy), "locked, and nothing more");
+    burial.end().expect("own");
     let buried = a.bury(|_| assert!(matches!(look(&c), Tried::Busy)));
     assert_eq!(buried.expect("own"), 1);
     assert_eq!(joined(&c), (2, false), "nothing is left of it");
+    let d = place.open(2);
+    assert!(matches!(look(&d), Tried::Full), "no burial is under way any more");
+}
+
+/// Goal: a newcomer does not take a lock for that of a living process that is gone when it looks
+/// again, nor one while a live process says that it recovers what the entry's last one left, and
+/// does where that process has died. Method: the question itself, in each case.
+#[test]
+fn locks_for_a_moment_are_told_apart() {
+    let place = Place::new();
+    let [a, b, c] = [(); 3].map(|()| place.open(3));
+    let _ = (joined(&a), joined(&b));
+    let host = c.member.host.as_ref().expect("shared");
+    let is_its_own = |index| c.is_its_own(host.file.as_fd(), index).expect("own");
+    assert!(is_its_own(1) && is_its_own(2));
+    assert!(!is_its_own(3), "nobody has its lock");
+    // Relaxed, both: one thread.
+    b.process(2)[RECOVERING].store(1 | recovery::recovers(1), Ordering::Relaxed);
+    assert!(!is_its_own(1) && is_its_own(2), "one who is alive says so");
+    drop(b);
+    assert!(is_its_own(1), "one who is dead says so");
 }
 
 /// Goal: what two processes may not do at once, they do not, and no longer than it takes. Method:
