@@ -25,7 +25,9 @@ impl Engine {
     ///
     /// The record, if there is one, is as it was: [`ErrorCode::InvalidKey`] by the key rules,
     /// [`ErrorCode::InvalidPayload`], [`ErrorCode::Full`], [`ErrorCode::QuotaExceeded`],
-    /// [`ErrorCode::TooManyWaiters`], [`ErrorCode::Exhausted`], [`ErrorCode::Forked`].
+    /// [`ErrorCode::TooManyWaiters`], [`ErrorCode::Exhausted`], [`ErrorCode::Forked`]. In a forked
+    /// child the first call takes a place in the table that it shares with its parent, and there
+    /// may be none: [`ErrorCode::RegistryFull`], [`ErrorCode::Os`].
     ///
     /// ```
     /// use oncegate::{Admission, Engine, Outcome, Request, Scope};
