@@ -1,150 +1,126 @@
-"""The arguments of a call as a key: equal calls have equal keys, in every process.
-
-A value is written as its kind, its length and its content, so that no two values are written alike.
-What JSON writes alike counts as equal, since brokers and tool calls pass arguments as JSON: a tuple
-and a list, ``1`` and ``1.0``.
-"""
+"""Arguments as bytes that tell them apart: what keys and payloads of functions are made from."""
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import datetime
+import decimal
+import enum
 import hashlib
-import inspect
+import json
 import math
-from collections.abc import Callable, Collection, Mapping
-from datetime import date, datetime, time, timedelta
-from decimal import Decimal
-from enum import Enum
+import uuid
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
-from uuid import UUID
 
 from ._errors import InvalidInputError
 
+_encode = json.JSONEncoder(
+    ensure_ascii=False, separators=(",", ":"), sort_keys=True, allow_nan=False
+).encode
 
-def arguments_key(
-    function: Callable[..., object],
-    args: tuple[object, ...] = (),
-    kwargs: Mapping[str, object] | None = None,
-    *,
-    leave_out: Collection[str] = (),
-) -> str:
-    """A key for a call: 64 hexadecimal digits of SHA-256 over its arguments.
+_EXACT = 2**53
+"""Beyond it JSON's readers may round."""
+_LONGEST_KEY = 255
 
-    Positional and keyword arguments count by the parameter that they are for, and defaults count as
-    if they had been given: ``f(1)``, ``f(a=1)`` and ``f(1, b=2)`` are one call of
-    ``def f(a, b=2)``. Parameters named in ``leave_out`` do not count. Arguments may be what JSON
-    has, dates and times, ``Decimal``, ``UUID``, enumerations, bytes, sets, dataclasses and Pydantic
-    models, in any nesting; anything else raises :class:`InvalidInputError`, which names the
-    parameter and the class and never the value.
+
+def canonical(value: object, field: str = "arguments") -> bytes:
+    """The bytes of a value: equal values have equal bytes, and others have others.
+
+    Takes what JSON has, and bytes, tuples (as lists), sets, dates, ``Decimal``, ``UUID``, enums,
+    dataclasses and pydantic models. Everything else is refused with
+    :class:`~oncegate.InvalidInputError`, since an object's identity says nothing about a request.
     """
-    return hashlib.sha256(arguments_bytes(function, args, kwargs, leave_out=leave_out)).hexdigest()
+    try:
+        tagged = _tagged(value, field)
+    except RecursionError:
+        raise _refused(field, "a value that is nested too deeply") from None
+    # A lone surrogate is a string that no UTF-8 has; it stays apart from every other.
+    return _encode(tagged).encode("utf-8", "surrogatepass")
 
 
-def arguments_bytes(
-    function: Callable[..., object],
-    args: tuple[object, ...] = (),
-    kwargs: Mapping[str, object] | None = None,
-    *,
-    leave_out: Collection[str] = (),
-) -> bytes:
-    """What :func:`arguments_key` digests; a payload to compare duplicates by."""
-    named = _bound(function, args, kwargs or {})
-    parts: list[bytes] = []
-    for name in sorted(named):
-        if name in leave_out:
-            continue
-        try:
-            parts += (_text(name), _written(named[name]))
-        except RecursionError:
-            raise InvalidInputError(
-                f"argument {name}: it is nested too deeply", name="InvalidInput", field=name
-            ) from None
-        except _NotWritable as error:
-            raise InvalidInputError(
-                f"argument {name}: no key can be made of {error.kind}; give a key",
-                name="InvalidInput",
-                field=name,
-            ) from None
-    return b"".join(parts)
+def key_of(value: object) -> str | bytes:
+    """A value as an idempotency key: a short text as it is, anything else by its digest."""
+    if type(value) is str and value and (len(value) * 4 <= _LONGEST_KEY or _is_short(value)):
+        return value
+    if isinstance(value, bytes) and 0 < len(value) <= _LONGEST_KEY:
+        return value
+    if value is None or value in ("", b""):
+        raise _refused("key", "nothing")
+    return "sha256:" + hashlib.sha256(canonical(value, "key")).hexdigest()
 
 
-def _bound(
-    function: Callable[..., object], args: tuple[object, ...], kwargs: Mapping[str, object]
-) -> dict[str, object]:
-    """Each argument under the name of its parameter."""
-    bound = inspect.signature(function).bind(*args, **kwargs)
-    bound.apply_defaults()
-    return dict(bound.arguments)
+def _is_short(text: str) -> bool:
+    return len(text.encode("utf-8", "surrogatepass")) <= _LONGEST_KEY
 
 
-class _NotWritable(Exception):
-    """A value that cannot be written."""
+def _refused(field: str, found: str) -> InvalidInputError:
+    return InvalidInputError(
+        f"{field}: refused; found {found}; limit: JSON's values, bytes, dates, Decimal, UUID, "
+        "enums, dataclasses and pydantic models",
+        name="InvalidOption",
+        field=field,
+    )
 
-    def __init__(self, kind: str) -> None:
-        super().__init__(kind)
-        self.kind = kind
+
+def _tagged(value: Any, field: str) -> Any:
+    """The value as JSON has it; what JSON lacks is an object whose one name begins with ``$``."""
+    kind = type(value)
+    if value is None or kind is str or kind is bool:
+        return value
+    if kind is int and -_EXACT < value < _EXACT:
+        return value
+    if isinstance(value, str) and not isinstance(value, enum.Enum):
+        return str(value)
+    if isinstance(value, enum.Enum):
+        return {"$enum": [_name(value), _tagged(value.value, field)]}
+    if isinstance(value, int):
+        return value if abs(value) < _EXACT else {"$int": str(value)}
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise _refused(field, f"the number {value}")
+        # 1.0 and 1 are equal in Python, and are one request.
+        return int(value) if value.is_integer() and abs(value) < _EXACT else value
+    if isinstance(value, Mapping):
+        return _tagged_mapping(value, field)
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return {"$bytes": base64.b64encode(bytes(value)).decode()}
+    if isinstance(value, Set):
+        return {
+            "$set": sorted(
+                canonical(item, field).decode("utf-8", "surrogatepass") for item in value
+            )
+        }
+    if isinstance(value, Sequence):
+        return [_tagged(item, field) for item in value]
+    return _tagged_object(value, field)
 
 
-def _written(value: Any) -> bytes:
-    """The value as bytes."""
-    for kinds, write in _WRITERS:
-        if isinstance(value, kinds):
-            return write(value)
+def _tagged_mapping(value: Mapping[Any, Any], field: str) -> Any:
+    if all(isinstance(name, str) and not name.startswith("$") for name in value):
+        return {name: _tagged(item, field) for name, item in value.items()}
+    pairs = [[_tagged(name, field), _tagged(item, field)] for name, item in value.items()]
+    return {"$pairs": sorted(pairs, key=lambda pair: _encode(pair[0]))}
+
+
+def _tagged_object(value: Any, field: str) -> Any:
+    if isinstance(value, (datetime.datetime, datetime.date, datetime.time)):
+        return {"$" + type(value).__name__: value.isoformat()}
+    if isinstance(value, datetime.timedelta):
+        return {"$timedelta": [value.days, value.seconds, value.microseconds]}
+    if isinstance(value, decimal.Decimal):
+        return {"$decimal": str(value)}
+    if isinstance(value, uuid.UUID):
+        return {"$uuid": value.hex}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
-        return _framed(b"D", _text(_kind(value)) + _mapping(fields))
+        fields = {of.name: getattr(value, of.name) for of in dataclasses.fields(value)}
+        return {"$object": [_name(value), _tagged(fields, field)]}
     dump = getattr(value, "model_dump", None)
     if callable(dump) and not isinstance(value, type):
-        return _framed(b"M", _text(_kind(value)) + _written(dump(mode="json")))
-    raise _NotWritable(_kind(value))
+        return {"$object": [_name(value), _tagged(dump(mode="json"), field)]}
+    raise _refused(field, f"a value of the type {type(value).__name__}")
 
 
-def _framed(tag: bytes, content: bytes) -> bytes:
-    return b"%c%d:%s" % (tag, len(content), content)
-
-
-def _text(value: str) -> bytes:
-    return _framed(b"s", value.encode("utf-8", "surrogatepass"))
-
-
-def _number(value: float) -> bytes:
-    if not math.isfinite(value):
-        raise _NotWritable("a number that is not finite")
-    # Beyond 2^53 a float is no exact integer any more, for those who have only floats.
-    if value.is_integer() and abs(value) <= 2**53:
-        return _framed(b"i", b"%d" % int(value))
-    return _framed(b"f", repr(value).encode())
-
-
-def _sequence(value: list[Any] | tuple[Any, ...]) -> bytes:
-    return _framed(b"l", b"".join(map(_written, value)))
-
-
-def _mapping(value: Mapping[Any, Any]) -> bytes:
-    pairs = sorted((_written(key), _written(item)) for key, item in value.items())
-    return _framed(b"d", b"".join(key + item for key, item in pairs))
-
-
-def _kind(value: object) -> str:
+def _name(value: object) -> str:
     return f"{type(value).__module__}.{type(value).__qualname__}"
-
-
-# In this order: an Enum may be an int or a str, a bool is an int, and a datetime is a date.
-_WRITERS: list[tuple[type | tuple[type, ...], Callable[[Any], bytes]]] = [
-    (Enum, lambda value: _framed(b"e", _text(_kind(value)) + _text(value.name))),
-    (type(None), lambda _: b"n"),
-    (bool, lambda value: b"t" if value else b"u"),
-    (str, _text),
-    (int, lambda value: _framed(b"i", b"%d" % value)),
-    (float, _number),
-    ((list, tuple), _sequence),
-    (Mapping, _mapping),
-    ((bytes, bytearray, memoryview), lambda value: _framed(b"b", bytes(value))),
-    (datetime, lambda value: _framed(b"w", value.isoformat().encode())),
-    (date, lambda value: _framed(b"y", value.isoformat().encode())),
-    (time, lambda value: _framed(b"h", value.isoformat().encode())),
-    (timedelta, lambda value: _framed(b"p", repr(value).encode())),
-    (Decimal, lambda value: _framed(b"c", str(value).encode())),
-    (UUID, lambda value: _framed(b"g", value.bytes)),
-    ((set, frozenset), lambda value: _framed(b"z", b"".join(sorted(map(_written, value))))),
-]
