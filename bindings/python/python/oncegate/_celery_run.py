@@ -15,43 +15,18 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from celery import signals
+from celery.app.task import get_actual_ignore_result
 from celery.exceptions import Ignore, Reject, Retry
 from celery.utils.log import get_logger
+from kombu.utils import json
 
 from ._celery_check import visibility_timeout
-from ._core import (
-    Admitted,
-    Failure,
-    InProgress,
-    Mismatched,
-    Outcome,
-    OutcomeGone,
-    Replayed,
-    Request,
-    Scheduled,
-)
-from ._errors import (
-    DeclinedError,
-    FencedError,
-    InProgressError,
-    MismatchedError,
-    OncegateError,
-    OutcomeGoneError,
-    ScheduledError,
-    UnresolvedError,
-)
-from ._once import (
-    FAILED,
-    FINISHED,
-    FINISHED_IGNORED,
-    Call,
-    Once,
-    Provider,
-    failure,
-    finished,
-    result_of,
-    seconds,
-)
+from ._core import Admitted, Failure, InProgress, Outcome, OutcomeGone, Replayed, Request, Scheduled
+from ._errors import FencedError, OncegateError
+from ._judge import ErrorPolicy
+from ._once import Call, Once, Provider, seconds
+from ._run import bound_lease, declined, finish, replayed, settle
+from ._serialize import SerializationError
 
 if TYPE_CHECKING:
     from celery.app.task import Context
@@ -66,7 +41,27 @@ LOOKED_AGAIN = "oncegate_looks"
 """The header that counts how often a message was put back."""
 FIRST_DELAY = 0.5
 LONGEST_DELAY = 10.0
+FINISHED = 200
+FINISHED_IGNORED = 204
+"""The status of a task that has run, and has no result of its own to tell."""
+FAILED = 500
+ERRORS = ErrorPolicy()
 _NOTHING = object()
+
+
+class CeleryJsonSerializer:
+    """JSON as Celery writes it: dates, decimals and UUIDs come back as what they were."""
+
+    def dumps(self, value: Any) -> bytes:
+        """The bytes of a result."""
+        return bytes(json.dumps(value).encode())
+
+    def loads(self, data: bytes) -> Any:
+        """The result of the bytes."""
+        return json.loads(data)
+
+
+DEFAULT_SERIALIZER = CeleryJsonSerializer()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,6 +93,8 @@ class Run:
         self.request = request
         self.engine = engine
         self.once = once
+        self.name = f"{task.name}[{request.id}]"
+        self.serializer = once.serializer or DEFAULT_SERIALIZER
         self.call = Call(task.name, task.run, str(request.id), args, kwargs)
         self.lease: Lease | None = None
         self.delivery: Lease | None = None
@@ -113,10 +110,10 @@ class Run:
         if isinstance(admission, Admitted):
             return self.work(admission.lease)
         if isinstance(admission, Replayed):
-            logger.info("%s[%s] is a duplicate: answered", self.task.name, self.request.id)
-            if admission.outcome.status == FINISHED_IGNORED:
+            logger.info("%s is a duplicate: answered", self.name)
+            if admission.status == FINISHED_IGNORED:
                 raise Ignore("a duplicate was ignored by its task")
-            return result_of(admission.outcome, self.once.serializer)
+            return replayed(admission, self.serializer)
         self.give_way(admission)
 
     # -------------------------------------------------------------- the message
@@ -133,7 +130,7 @@ class Run:
             self.delivery.keep()
         elif isinstance(admission, (Replayed, OutcomeGone)):
             if self.came_again():
-                logger.info("%s[%s] was done before", self.task.name, self.request.id)
+                logger.info("%s was done before", self.name)
                 raise Ignore("the message was delivered again, and is done")
             # Somebody sent a new message under an old id: the task's record decides alone.
         else:
@@ -171,18 +168,17 @@ class Run:
         except OncegateError as error:
             if not error.retriable or self.request.is_eager:
                 raise
-            logger.warning("%s[%s] waits: %s", self.task.name, self.request.id, error)
+            logger.warning("%s waits: %s", self.name, error)
             self.put_back(error.retry_after)
 
     def give_way(self, admission: Admission) -> NoReturn:
         """The body does not run in answer to this message, for now or for good."""
-        name, task_id = self.task.name, self.request.id
         busy = isinstance(admission, InProgress)
         if self.request.is_eager or not isinstance(admission, (InProgress, Scheduled)):
             raise declined(admission)
         # A retry's own message is the one that is going to run: it is never dropped.
         if self.once.on_in_progress == "ignore" and (busy or not self.request.retries):
-            logger.info("%s[%s] is a duplicate: ignored", name, task_id)
+            logger.info("%s is a duplicate: ignored", self.name)
             raise Ignore("a duplicate runs, or is going to")
         self.put_back(admission.due_in if isinstance(admission, Scheduled) else None)
 
@@ -200,7 +196,7 @@ class Run:
                 raise
             raise Reject(error, requeue=True) from error
         self.end_delivery(None)
-        logger.info("%s[%s] looks again in %.2fs", self.task.name, self.request.id, delay)
+        logger.info("%s looks again in %.2fs", self.name, delay)
         raise Ignore("put back until its duplicate is done")
 
     def delay(self, due_in: float | None) -> float:
@@ -219,55 +215,56 @@ class Run:
     def work(self, lease: Lease) -> Any:
         """Runs the body; whatever comes of it, the record says it."""
         self.lease = lease
-        value = _NOTHING
+        value: Any = _NOTHING
         try:
             lease.keep(self.once.lease_duration)
-            value = self.task.run(*self.call.args, **self.call.kwargs)
-            self.finish(value)
+            with bound_lease(lease):
+                value = self.task.run(*self.call.args, **self.call.kwargs)
+            self.finish(lease, value)
         except BaseException as error:
             if not lease.ended:
-                self.resolve(error, value)
+                self.resolve(lease, error, value)
             raise
         return value
 
-    def finish(self, value: Any) -> None:
+    def finish(self, lease: Lease, value: Any) -> None:
         """The body has returned."""
         if self.put_off is not None:
-            self.retry_later(self.put_off)
+            self.retry_later(lease, self.put_off)
             return
         try:
-            self.current.complete(finished(value, self.once.serializer))
+            finish(lease, value, self.serializer)
+        except SerializationError:
+            # The record is finished. Whoever wants the result has to hear that there is none.
+            if not get_actual_ignore_result(self.task, self.request):
+                raise
         except FencedError:
-            logger.error(
-                "%s[%s] went on beyond its lease, and another attempt was let in",
-                self.task.name,
-                self.request.id,
-            )
+            logger.error("%s went on beyond its lease, and another attempt was let in", self.name)
             if self.request.is_eager or self.once.on_in_progress == "ignore":
                 raise
             self.put_back(None)
 
-    def resolve(self, error: BaseException, value: Any) -> None:
+    def resolve(self, lease: Lease, error: BaseException, value: Any) -> None:
         """The body has raised, or a time limit struck when it had returned."""
         with suppress(FencedError):
             if value is not _NOTHING:
-                self.finish(value)
-            elif self.put_off is not None or isinstance(error, Retry):
-                self.retry_later(self.put_off or error)
+                self.finish(lease, value)
+            elif self.put_off is not None:
+                self.retry_later(lease, self.put_off)
+            elif isinstance(error, Retry):
+                self.retry_later(lease, error)
             elif isinstance(error, Ignore):
-                self.current.complete(Outcome(FINISHED_IGNORED))
+                lease.complete(Outcome(FINISHED_IGNORED))
             elif isinstance(error, Reject):
-                self.current.fail(Failure.retryable())
-            elif isinstance(error, Exception):
-                self.current.fail(failure(error, self.once))
+                lease.fail(Failure.retryable())
             else:
-                self.current.release()
+                settle(lease, error, self.once.errors or ERRORS)
 
-    def retry_later(self, put_off: Retry) -> None:
+    def retry_later(self, lease: Lease, put_off: Retry) -> None:
         """Ends the attempt, and then sends the message of the next one."""
         eager = self.request.is_eager
         with suppress(FencedError):
-            self.current.fail(Failure.retryable(0 if eager else due_in(put_off)))
+            lease.fail(Failure.retryable(0 if eager else due_in(put_off)))
         if eager or put_off.sig is None:
             return
         try:
@@ -275,12 +272,6 @@ class Run:
         except Exception as error:
             # As Celery does: the message goes where the broker puts what is rejected.
             raise Reject(error, requeue=False) from error
-
-    @property
-    def current(self) -> Lease:
-        """The lease of the attempt."""
-        assert self.lease is not None
-        return self.lease
 
 
 def due_in(put_off: Retry) -> float:
@@ -290,19 +281,6 @@ def due_in(put_off: Retry) -> float:
         now = datetime.now(timezone.utc) if when.tzinfo else datetime.now()
         return max((when - now).total_seconds(), 0.0)
     return max(float(when or 0.0), 0.0)
-
-
-def declined(admission: Admission) -> DeclinedError:
-    """The error that the task fails with."""
-    if isinstance(admission, InProgress):
-        return InProgressError("task: its duplicate runs", admission, admission.remaining)
-    if isinstance(admission, Scheduled):
-        return ScheduledError("task: its next attempt is not due", admission, admission.due_in)
-    if isinstance(admission, Mismatched):
-        return MismatchedError("task: the same key came with other arguments", admission)
-    if isinstance(admission, OutcomeGone):
-        return OutcomeGoneError("task: it has run, and its result was not kept", admission)
-    return UnresolvedError("task: nobody knows whether an attempt took effect", admission)
 
 
 @signals.task_success.connect(weak=False)  # type: ignore[misc]

@@ -24,12 +24,11 @@ from typing import TYPE_CHECKING, Any
 
 from celery import Task
 from celery.exceptions import Retry
-from kombu.utils import json
 
 from . import _celery_run as running
 from ._celery_check import SettingsWarning, check_settings
 from ._errors import InvalidInputError
-from ._once import FailureReplayedError, Once, Provider
+from ._once import Once, Provider
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -38,9 +37,10 @@ if TYPE_CHECKING:
     from ._engine import Engine
     from ._once import ScopeLike
 
+CeleryJsonSerializer = running.CeleryJsonSerializer
+
 __all__ = [
-    "FailureReplayedError",
-    "JsonSerializer",
+    "CeleryJsonSerializer",
     "Once",
     "OnceTask",
     "SettingsWarning",
@@ -49,26 +49,13 @@ __all__ = [
 ]
 
 
-class JsonSerializer:
-    """JSON as Celery writes it: dates, decimals and UUIDs come back as what they were."""
-
-    def dumps(self, value: Any, /) -> bytes:
-        """The bytes of a result."""
-        return json.dumps(value).encode()
-
-    def loads(self, data: bytes, /) -> Any:
-        """The result of the bytes."""
-        return json.loads(data)
-
-
 DEFAULTS = Once(
     key="arguments",
     dedup_window=86_400.0,
     lease_duration=30.0,
     on_in_progress="requeue",
-    on_error="retryable",
     compare_arguments=True,
-    serializer=JsonSerializer(),
+    serializer=running.DEFAULT_SERIALIZER,
 )
 
 
@@ -147,7 +134,7 @@ class OnceTask(Task):  # type: ignore[type-arg]
         finally:
             self.request.is_eager = False
             if run.put_off is not None:
-                run.put_off.is_eager = False
+                run.put_off.is_eager = False  # type: ignore[attr-defined]
         return run.put_off
 
     def _binding(self) -> running.Binding:

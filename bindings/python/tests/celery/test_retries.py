@@ -45,9 +45,10 @@ def test_retries_keep_the_key_raise_the_attempt_and_never_overlap(shop: Shop) ->
             if not sent:
                 sent.extend(charge.delay(order) for _ in range(5))
             if len(attempts) < 4:
-                self.retry(throw=False)
-                threading.Event().wait(0.05)
-                return 0
+                try:
+                    self.retry()
+                finally:
+                    threading.Event().wait(0.05)
             return self.lease.attempt
 
     with shop.working():
@@ -96,6 +97,27 @@ def test_a_duplicate_of_what_is_put_off_waits_for_its_time(shop: Shop) -> None:
             charge.apply(["a"], throw=True)
     assert refused.value.retry_after == pytest.approx(3600, abs=60)
     assert shop.effects == ["a"]
+
+
+def test_a_body_may_go_on_after_its_retry(shop: Shop) -> None:
+    """Goal: with ``throw=False`` the body goes on, the retry is sent when it is over, and the record
+    waits for it. Method: what the body of the first attempt sees, and the result of the second."""
+    told: list[tuple[int, str]] = []
+
+    @shop.task(bind=True, default_retry_delay=0)
+    def charge(self: OnceTask, order: str) -> str:
+        told.append((self.lease.attempt, "begins"))
+        if self.lease.attempt == 1:
+            self.retry(throw=False)
+            told.append((1, "goes on"))
+            return "put off"
+        return "charged"
+
+    with shop.working():
+        charge.apply_async(["a"], task_id="first")
+        until(lambda: len(told) == 3, "a second attempt ran")
+        assert charge.delay("a").get(timeout=30) == "charged"
+    assert told == [(1, "begins"), (1, "goes on"), (2, "begins")]
 
 
 def test_when_retries_are_used_up_a_new_message_runs(shop: Shop) -> None:

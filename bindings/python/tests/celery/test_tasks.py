@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import threading
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -12,13 +14,17 @@ from conftest import Shop, until
 
 from oncegate import (
     Engine,
+    ErrorPolicy,
     FencedError,
     InvalidInputError,
+    Judgement,
     MismatchedError,
     OutcomeGoneError,
+    RunFailedError,
     UnresolvedError,
 )
-from oncegate.celery import FailureReplayedError, Once, OnceTask, configure
+from oncegate._celery_run import Run
+from oncegate.celery import Once, OnceTask, configure
 
 
 def test_a_duplicate_gets_the_stored_result(shop: Shop) -> None:
@@ -139,11 +145,11 @@ def test_a_duplicate_may_be_ignored(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("verdict", ["retryable", "final", "unknown"])
-def test_what_an_error_means(shop: Shop, verdict: str) -> None:
+def test_what_an_error_means(shop: Shop, verdict: Judgement) -> None:
     """Goal: after an exception a duplicate runs again, gets the failure, or is refused, as the task
     says. Method: a task that fails the first time, asked twice."""
 
-    @shop.task(once=Once(on_error=lambda error: verdict))
+    @shop.task(once=Once(errors=ErrorPolicy(otherwise=verdict)))
     def fail_once(order: str) -> str:
         if shop.effect(order) == 1:
             raise ValueError("no such card")
@@ -156,7 +162,7 @@ def test_what_an_error_means(shop: Shop, verdict: str) -> None:
         if verdict == "retryable":
             assert again.get(timeout=30) == "charged"
         elif verdict == "final":
-            with pytest.raises(FailureReplayedError, match=r"ValueError: no such card"):
+            with pytest.raises(RunFailedError, match=r"ValueError: no such card"):
                 again.get(timeout=30)
         else:
             with pytest.raises(UnresolvedError):
@@ -257,25 +263,20 @@ def test_what_is_no_exception_resolves_the_record(shop: Shop) -> None:
 
 def test_a_time_limit_after_the_body_does_not_undo_it(shop: Shop) -> None:
     """Goal: a time limit that strikes between the body and the note of its result leaves the result
-    noted, so that a duplicate does not run. Method: a serializer that raises the first time."""
+    noted, so that a duplicate does not run. Method: a trace function raises where a signal handler
+    could, at the call that notes the result."""
 
     class Struck(BaseException):
-        """As the signal handler of a limit raises it, at any point."""
+        """What the handler of a time limit raises."""
 
-    class Striking:
-        strikes = 1
+    def strike(frame: FrameType, event: str, _: object) -> None:
+        if frame.f_code is Run.finish.__code__:
+            sys.settrace(None)
+            raise Struck
 
-        def dumps(self, value: Any, /) -> bytes:
-            if self.strikes:
-                self.strikes -= 1
-                raise Struck
-            return str(value).encode()
-
-        def loads(self, data: bytes, /) -> Any:
-            return int(data)
-
-    @shop.task(once=Once(serializer=Striking()))
+    @shop.task()
     def charge(order: str) -> int:
+        sys.settrace(strike)
         return shop.effect(order)
 
     with pytest.raises(Struck):
