@@ -126,7 +126,7 @@ class DeclinedError(OncegateError, RuntimeError):
     """The request was neither run nor replayed."""
 
     admission: Admission | None
-    """The engine's answer; ``None`` in an error that came from another process."""
+    """The engine's answer; ``None`` in an error that came from elsewhere by its text alone."""
 
     def __init__(
         self,
@@ -136,17 +136,12 @@ class DeclinedError(OncegateError, RuntimeError):
     ) -> None:
         super().__init__(
             message,
-            name=type(self).__name__.removesuffix("Error")
-            if admission is None
-            else type(admission).__name__,
+            name="" if admission is None else type(admission).__name__,
             field="request",
             retry_after=retry_after,
             retriable=retry_after is not None,
         )
         self.admission = admission
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return (_rebuilt, (type(self), self.args, {**self.__dict__, "admission": None}))
 
 
 class InProgressError(DeclinedError):

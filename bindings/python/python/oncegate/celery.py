@@ -18,7 +18,6 @@ protected, and ``apply``.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -102,6 +101,11 @@ class OnceTask(Task):  # type: ignore[type-arg]
         return run.lease
 
     @property
+    def engine(self) -> Engine:
+        """The application's engine, as for a part of the task that must run once by itself."""
+        return self._binding().provider.engine()
+
+    @property
     def once_settings(self) -> Once:
         """The task's settings, over the application's."""
         defaults = self._binding().once
@@ -112,8 +116,7 @@ class OnceTask(Task):  # type: ignore[type-arg]
         request = self.request
         if request.called_directly or running.run_of(request) is not None:
             return super().__call__(*args, **kwargs)
-        engine = self._binding().provider.engine()
-        return running.Run(self, request, engine, self.once_settings, args, kwargs).answer()
+        return running.Run(self, request, self.engine, self.once_settings, args, kwargs).answer()
 
     def retry(self, *args: Any, **kwargs: Any) -> Any:
         """Celery's, but that the message is sent when this attempt has ended.

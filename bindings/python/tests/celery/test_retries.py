@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from celery import signals
 from conftest import Shop, until
-
 from oncegate import ScheduledError
 from oncegate.celery import Once, OnceTask
 

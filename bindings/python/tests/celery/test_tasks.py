@@ -11,7 +11,6 @@ import pytest
 from celery import signals
 from celery.exceptions import Ignore, Reject
 from conftest import Shop, until
-
 from oncegate import (
     Engine,
     ErrorPolicy,
