@@ -126,7 +126,7 @@ fn collect(root: &Path, prefix: &str, found: &mut BTreeMap<String, Vec<u8>>) {
         let name = entry.file_name().into_string().expect("names in the tree are UTF-8");
         let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}/{name}") };
         let kind = entry.file_type().expect("a folder entry has a type");
-        if SKIPPED.contains(&name.as_str()) {
+        if SKIPPED.contains(&name.as_str()) || name.ends_with(".so") {
             continue;
         }
         if kind.is_dir() {

@@ -1,0 +1,56 @@
+//! The native module of the Python package `oncegate`: the engine, as Python objects.
+//!
+//! Every class is frozen. Nothing here blocks with the GIL held; what is waited for is waited for
+//! without it, and signals are heard meanwhile. What the package offers above it, in Python, stands
+//! in `python/oncegate`.
+
+mod admission;
+mod asking;
+mod begin;
+mod bell;
+mod bytes;
+mod choice;
+mod clock;
+mod engine;
+mod error;
+mod forks;
+mod handle;
+mod keeper;
+mod lease;
+mod outcome;
+mod policy;
+mod quota;
+mod request;
+mod time;
+mod token;
+mod waits;
+
+#[pyo3::pymodule(gil_used = false)]
+mod _core {
+    #[pymodule_export]
+    use crate::admission::{
+        Admitted, InProgress, Mismatched, OutcomeGone, Replayed, Scheduled, Unresolved,
+    };
+    #[pymodule_export]
+    use crate::begin::Prepared;
+    #[pymodule_export]
+    use crate::clock::ManualClock;
+    #[pymodule_export]
+    use crate::engine::Engine;
+    #[pymodule_export]
+    use crate::forks::after_fork_in_child;
+    #[pymodule_export]
+    use crate::lease::Lease;
+    #[pymodule_export]
+    use crate::outcome::Outcome;
+    #[pymodule_export]
+    use crate::policy::RetryPolicy;
+    #[pymodule_export]
+    use crate::quota::{KeyRules, Quota};
+    #[pymodule_export]
+    use crate::request::{Payload, Request, Scope};
+    #[pymodule_export]
+    use crate::token::{Failure, LeaseToken};
+    #[pymodule_export]
+    use crate::waits::{Wait, Waits};
+}
