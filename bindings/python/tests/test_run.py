@@ -151,8 +151,9 @@ def test_a_policy_that_fails_leaves_nothing_behind(engine: Engine) -> None:
     def fails() -> None:
         raise OSError
 
+    policy = ErrorPolicy(otherwise=broken)  # type: ignore[arg-type] # on purpose
     with pytest.raises(LookupError):
-        engine.run(asked(), fails, errors=ErrorPolicy(otherwise=broken))  # type: ignore[arg-type] # on purpose
+        engine.run(asked(), fails, errors=policy)
     assert isinstance(engine.begin(asked()), Admitted)
 
 
