@@ -204,8 +204,8 @@ class Run:
         longest = LONGEST_DELAY
         if self.timeout is not None:
             longest = min(longest, self.timeout / 3)
-        if due_in is None and self.once.requeue_delay is not None:
-            due_in = seconds(self.once.requeue_delay)
+        if self.once.requeue_delay is not None:
+            longest = min(longest, seconds(self.once.requeue_delay))
         if due_in is None:
             due_in = FIRST_DELAY * 2.0 ** min(self.looks(), 10)
         return min(max(due_in, 0.0), longest)

@@ -7,7 +7,7 @@ import inspect
 import threading
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal, Union
+from typing import TYPE_CHECKING, Any, Literal
 
 from ._arguments import canonical, key_of
 from ._core import Payload, Request
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ._judge import ErrorPolicy
     from ._serialize import Serializer
 
-    ScopeLike = Union[str, bytes, Scope]
+    ScopeLike = str | bytes | Scope
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,11 +29,11 @@ class Once:
     What is ``None`` is as the application's settings say, and else as this page says.
     """
 
-    key: Union[Literal["arguments", "task_id"], Callable[..., object], None] = None
+    key: Literal["arguments", "task_id"] | Callable[..., object] | None = None
     """What makes two messages one task. ``"arguments"``, the default: equal arguments. A function
     of the arguments: what it returns. ``"task_id"``: only a message that is delivered again is a
     duplicate."""
-    scope: Union[ScopeLike, Callable[..., ScopeLike], None] = None
+    scope: ScopeLike | Callable[..., ScopeLike] | None = None
     """The tenant, or a function of the arguments that tells it."""
     operation: str | None = None
     """The task's name, unless this says another: two tasks of one operation are duplicates."""
@@ -46,8 +46,8 @@ class Once:
     """What a message does while its duplicate runs. ``"requeue"``, the default: it is put back, and
     gets the result when that is there. ``"ignore"``: it is acknowledged, and nobody hears of it."""
     requeue_delay: Seconds | None = None
-    """After how long it looks again. By default after half a second, then twice that each time, up
-    to ten seconds and a third of the broker's visibility timeout."""
+    """After how long it looks again at the latest. By default it looks after half a second, then
+    after twice that each time, up to ten seconds and a third of the broker's visibility timeout."""
     errors: ErrorPolicy | None = None
     """What exceptions of the task mean: by default that a duplicate may run again."""
     compare_arguments: bool | None = None

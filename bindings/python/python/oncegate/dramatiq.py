@@ -181,11 +181,12 @@ class _Run:
     def put_back(self, due_in: float | None) -> NoReturn:
         """Sends the message again, to look later, and is done with this one."""
         looks = int(self.message.options.get(LOOKED_AGAIN, 0))
-        if due_in is None and self.once.requeue_delay is not None:
-            due_in = seconds(self.once.requeue_delay)
+        longest = LONGEST_DELAY
+        if self.once.requeue_delay is not None:
+            longest = min(longest, seconds(self.once.requeue_delay))
         if due_in is None:
             due_in = FIRST_DELAY * 2.0 ** min(looks, 10)
-        delay = min(max(due_in, 0.001), LONGEST_DELAY)
+        delay = min(max(due_in, 0.001), longest)
         again = self.message.copy(options={LOOKED_AGAIN: looks + 1})
         self.broker.enqueue(again, delay=int(delay * 1000))
         logger.info("%s looks again in %.3fs", self.message.message_id, delay)

@@ -1,4 +1,4 @@
-"""Workers for the tests: in this process, with a broker in memory."""
+"""A worker for the tests: in this process, with a broker in memory."""
 
 from __future__ import annotations
 
@@ -21,27 +21,20 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "examples" / "celery"))
 
 
 class Shop:
-    """An application with an engine, and what its tasks did."""
+    """An engine of a test's own, its tasks, and what they did."""
 
-    def __init__(self) -> None:
-        # Each has a broker of its own: Celery's is one for each process and queue.
-        self.app = Celery(f"shop-{uuid.uuid4().hex}", broker="memory://", set_as_current=False)
-        self.app.conf.update(
-            result_backend="cache+memory://",
-            task_default_queue=f"queue-{uuid.uuid4().hex}",
-            task_store_eager_result=True,
-            broker_transport_options={"polling_interval": 0.01},
-            broker_connection_retry_on_startup=True,
-        )
+    def __init__(self, app: Celery, worker: Any) -> None:
+        self.app = app
+        self.worker = worker
+        self.name = uuid.uuid4().hex
         self.engine = Engine(capacity=1_000)
-        configure(
-            self.app,
-            self.engine,
-            scope=Scope.SINGLE_TENANT,
-            once=Once(requeue_delay=0.02),
-        )
+        configure(app, self.engine, scope=Scope.SINGLE_TENANT, once=Once(requeue_delay=0.02))
         self.effects: list[Any] = []
         self.lock = threading.Lock()
+
+    def id(self, name: str) -> str:
+        """A task id of this test's own."""
+        return f"{self.name}-{name}"
 
     def effect(self, what: Any) -> int:
         """A side effect; the number of those that are the same, with this one."""
@@ -50,27 +43,59 @@ class Shop:
             return self.effects.count(what)
 
     def task(self, **options: Any) -> Callable[[Callable[..., Any]], Any]:
-        """A decorator for a task of this application alone."""
-        return self.app.task(base=OnceTask, shared=False, **options)
+        """A decorator for a task of this test alone."""
 
-    @contextlib.contextmanager
-    def working(self, pool: str = "threads", concurrency: int = 4) -> Iterator[None]:
-        """With a worker."""
-        with start_worker(
-            self.app,
-            pool=pool,
-            concurrency=concurrency,
-            perform_ping_check=False,
-            shutdown_timeout=60,
-        ):
-            yield
+        def decorate(function: Callable[..., Any]) -> Any:
+            name = f"{self.name}.{function.__name__}"
+            made = self.app.task(base=OnceTask, shared=False, name=name, **options)(function)
+            # The worker is there already, and learns of its tasks when it starts.
+            self.worker.consumer.update_strategies()
+            return made
+
+        return decorate
+
+    def tasks_are(self, sender: Any) -> bool:
+        """Whether a signal is about a task of this test."""
+        return str(sender.name).startswith(self.name)
+
+
+@pytest.fixture(scope="session")
+def worker() -> Iterator[Any]:
+    """A worker with four threads."""
+    app = Celery("shop", broker="memory://", set_as_current=False)
+    app.conf.update(
+        result_backend="cache+memory://",
+        broker_transport_options={"polling_interval": 0.01},
+        broker_connection_retry_on_startup=True,
+        worker_prefetch_multiplier=16,
+    )
+    with start_worker(app, pool="threads", concurrency=4, perform_ping_check=False) as worker:
+        yield worker
 
 
 @pytest.fixture
-def shop() -> Iterator[Shop]:
-    shop = Shop()
+def shop(worker: Any) -> Iterator[Shop]:
+    shop = Shop(worker.app, worker)
     yield shop
+    # What a test leaves in the queue fails with the engine that is closed, and is gone.
     shop.engine.close()
+
+
+@pytest.fixture
+def connected() -> Iterator[Callable[[Any, Callable[..., None]], None]]:
+    """Connects a receiver to a signal of Celery until the test is over."""
+    with contextlib.ExitStack() as stack:
+
+        def connect(signal: Any, receiver: Callable[..., None]) -> None:
+            signal.connect(receiver, weak=False)
+            stack.callback(signal.disconnect, receiver)
+
+        yield connect
+
+
+def result(sent: Any) -> Any:
+    """What a task returned."""
+    return sent.get(timeout=30, interval=0.01)
 
 
 def until(condition: Callable[[], bool], what: str, seconds: float = 30.0) -> None:

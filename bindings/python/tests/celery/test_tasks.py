@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from celery import signals
 from celery.exceptions import Ignore, Reject
-from conftest import Shop, until
+from conftest import Shop, result, until
 from oncegate import (
     Engine,
     ErrorPolicy,
@@ -34,10 +34,9 @@ def test_a_duplicate_gets_the_stored_result(shop: Shop) -> None:
     def charge(order: str, amount: int = 5) -> dict[str, Any]:
         return {"order": order, "run": shop.effect(order), "amount": amount}
 
-    with shop.working():
-        sent = [charge.delay("a"), charge.delay("a", 5), charge.delay(amount=5, order="a")]
-        results = [one.get(timeout=30) for one in sent]
-        other = [charge.delay("b").get(timeout=30), charge.delay("a", 6).get(timeout=30)]
+    sent = [charge.delay("a"), charge.delay("a", 5), charge.delay(amount=5, order="a")]
+    results = [result(one) for one in sent]
+    other = [result(charge.delay("b")), result(charge.delay("a", 6))]
     assert results == [{"order": "a", "run": 1, "amount": 5}] * 3
     assert [one["run"] for one in other] == [1, 2]
 
@@ -54,11 +53,10 @@ def test_a_key_function_decides_and_compares_the_rest(shop: Shop) -> None:
     def mail(order: str, note: str) -> int:
         return shop.effect("mail")
 
-    with shop.working():
-        assert charge.delay("a", 1).get(timeout=30) == 1
-        with pytest.raises(MismatchedError):
-            charge.delay("a", 2).get(timeout=30)
-        assert mail.delay("a", "x").get(timeout=30) == mail.delay("a", "y").get(timeout=30) == 1
+    assert result(charge.delay("a", 1)) == 1
+    with pytest.raises(MismatchedError):
+        result(charge.delay("a", 2))
+    assert result(mail.delay("a", "x")) == result(mail.delay("a", "y")) == 1
     assert shop.effects == ["charge", "mail"]
 
 
@@ -70,11 +68,10 @@ def test_by_task_id_each_message_is_a_task(shop: Shop) -> None:
     def digest() -> int:
         return shop.effect("digest")
 
-    with shop.working():
-        first = digest.delay()
-        assert first.get(timeout=30) == 1
-        assert digest.delay().get(timeout=30) == 2
-        assert digest.apply_async(task_id=first.id).get(timeout=30) == 1
+    first = digest.delay()
+    assert result(first) == 1
+    assert result(digest.delay()) == 2
+    assert result(digest.apply_async(task_id=first.id)) == 1
     assert shop.effects == ["digest"] * 2
 
 
@@ -89,13 +86,12 @@ def test_scopes_keep_tenants_apart(shop: Shop) -> None:
         shop.effect(tenant)
         return tenant
 
-    with shop.working():
-        assert charge.delay("acme", "1").get(timeout=30) == "acme"
-        assert charge.delay("umbrella", "1").get(timeout=30) == "umbrella"
+    assert result(charge.delay("acme", "1")) == "acme"
+    assert result(charge.delay("umbrella", "1")) == "umbrella"
     assert shop.effects == ["acme", "umbrella"]
 
 
-def test_a_duplicate_waits_for_the_one_that_runs(shop: Shop) -> None:
+def test_a_duplicate_waits_for_the_one_that_runs(shop: Shop, connected: Any) -> None:
     """Goal: a message whose duplicate runs takes no slot, is put back, and gets the result. Method:
     the body goes on when its duplicate was delivered three times."""
     delivered: list[str] = []
@@ -105,26 +101,25 @@ def test_a_duplicate_waits_for_the_one_that_runs(shop: Shop) -> None:
 
     @shop.task()
     def slow(order: str) -> int:
-        until(lambda: delivered.count("second") >= 3, "the duplicate was put back")
+        until(lambda: delivered.count(shop.id("second")) >= 3, "the duplicate was put back")
         return shop.effect(order)
 
-    signals.task_prerun.connect(count)
-    with shop.working():
-        first = slow.apply_async(["a"], task_id="first")
-        until(lambda: "first" in delivered, "it runs")
-        second = slow.apply_async(["a"], task_id="second")
-        assert first.get(timeout=30) == second.get(timeout=30) == 1
+    connected(signals.task_prerun, count)
+    first = slow.apply_async(["a"], task_id=shop.id("first"))
+    until(lambda: shop.id("first") in delivered, "it runs")
+    second = slow.apply_async(["a"], task_id=shop.id("second"))
+    assert result(first) == result(second) == 1
     assert shop.effects == ["a"]
 
 
-def test_a_duplicate_may_be_ignored(shop: Shop) -> None:
+def test_a_duplicate_may_be_ignored(shop: Shop, connected: Any) -> None:
     """Goal: with ``on_in_progress="ignore"`` a message whose duplicate runs is acknowledged, and is
     not delivered again. Method: the body goes on when the other message is done with."""
     ended = threading.Event()
     started = threading.Event()
 
     def over(sender: Any, state: str, **_: object) -> None:
-        if sender.app is shop.app and state == "IGNORED":
+        if shop.tasks_are(sender) and state == "IGNORED":
             ended.set()
 
     @shop.task(once=Once(on_in_progress="ignore"))
@@ -133,12 +128,11 @@ def test_a_duplicate_may_be_ignored(shop: Shop) -> None:
         assert ended.wait(30)
         return shop.effect(order)
 
-    signals.task_postrun.connect(over)
-    with shop.working():
-        first = slow.delay("a")
-        assert started.wait(30)
-        second = slow.delay("a")
-        assert first.get(timeout=30) == 1
+    connected(signals.task_postrun, over)
+    first = slow.delay("a")
+    assert started.wait(30)
+    second = slow.delay("a")
+    assert result(first) == 1
     assert second.state == "PENDING"
     assert shop.effects == ["a"]
 
@@ -154,28 +148,28 @@ def test_what_an_error_means(shop: Shop, verdict: Judgement) -> None:
             raise ValueError("no such card")
         return "charged"
 
-    with shop.working():
-        with pytest.raises(ValueError, match="no such card"):
-            fail_once.delay("a").get(timeout=30)
-        again = fail_once.delay("a")
-        if verdict == "retryable":
-            assert again.get(timeout=30) == "charged"
-        elif verdict == "final":
-            with pytest.raises(RunFailedError, match=r"ValueError: no such card"):
-                again.get(timeout=30)
-        else:
-            with pytest.raises(UnresolvedError):
-                again.get(timeout=30)
+    with pytest.raises(ValueError, match="no such card"):
+        result(fail_once.delay("a"))
+    again = fail_once.delay("a")
+    if verdict == "retryable":
+        assert result(again) == "charged"
+    elif verdict == "final":
+        with pytest.raises(RunFailedError, match=r"ValueError: no such card"):
+            result(again)
+    else:
+        with pytest.raises(UnresolvedError):
+            result(again)
     assert len(shop.effects) == (2 if verdict == "retryable" else 1)
 
 
-def test_a_body_may_ignore_or_reject_its_message(shop: Shop) -> None:
-    """Goal: a task that raises ``Ignore`` has run, and its duplicate is ignored too; one that raises
-    ``Reject`` has not, and its duplicate runs. Method: both, twice, until the broker is done."""
+def test_a_body_may_ignore_or_reject_its_message(shop: Shop, connected: Any) -> None:
+    """Goal: a task that raises ``Ignore`` has run, and its duplicate is ignored too; one that
+    raises ``Reject`` has not, and its duplicate runs. Method: both, twice, until the broker is
+    done."""
     ends: list[str] = []
 
     def over(sender: Any, state: str, **_: object) -> None:
-        if sender.app is shop.app:
+        if shop.tasks_are(sender):
             ends.append(state)
 
     @shop.task()
@@ -188,11 +182,10 @@ def test_a_body_may_ignore_or_reject_its_message(shop: Shop) -> None:
         shop.effect("rejected")
         raise Reject("not now", requeue=False)
 
-    signals.task_postrun.connect(over)
-    with shop.working(pool="solo"):
-        for task in (ignoring, ignoring, rejecting, rejecting):
-            task.delay("a")
-        until(lambda: len(ends) == 4, "four messages are done")
+    connected(signals.task_postrun, over)
+    for number, task in enumerate((ignoring, ignoring, rejecting, rejecting), start=1):
+        task.delay("a")
+        until(lambda: len(ends) == number, "the message is done")  # noqa: B023
     assert ends == ["IGNORED", "IGNORED", "REJECTED", "REJECTED"]
     assert shop.effects == ["ignored", "rejected", "rejected"]
 
@@ -206,10 +199,9 @@ def test_a_result_that_is_too_large_is_told(shop: Shop) -> None:
         shop.effect(order)
         return "x" * 100_000
 
-    with shop.working():
-        assert len(report.delay("a").get(timeout=30)) == 100_000
-        with pytest.raises(OutcomeGoneError):
-            report.delay("a").get(timeout=30)
+    assert len(result(report.delay("a"))) == 100_000
+    with pytest.raises(OutcomeGoneError):
+        result(report.delay("a"))
     assert shop.effects == ["a"]
 
 
@@ -244,8 +236,8 @@ def test_a_call_as_a_function_is_a_call(shop: Shop) -> None:
 
 
 def test_what_is_no_exception_resolves_the_record(shop: Shop) -> None:
-    """Goal: a task that is interrupted leaves no lease behind: the next message runs at once, as the
-    next attempt. Method: the first run raises ``KeyboardInterrupt`` and ``SystemExit``."""
+    """Goal: a task that is interrupted leaves no lease behind: the next message runs at once, as
+    the next attempt. Method: the first run raises ``KeyboardInterrupt`` and ``SystemExit``."""
     causes: list[BaseException] = [KeyboardInterrupt(), SystemExit(1)]
 
     @shop.task(bind=True)

@@ -66,8 +66,8 @@ def result(broker: dramatiq.Broker, message: Any) -> Any:
 
 
 def test_a_duplicate_gets_the_stored_result(broker: dramatiq.Broker) -> None:
-    """Goal: messages with equal arguments run once, however they are given, and each has the result;
-    another argument runs. Method: four messages to a worker."""
+    """Goal: messages with equal arguments run once, however they are given, and each has the
+    result; another argument runs. Method: four messages to a worker."""
     effects: list[str] = []
 
     @dramatiq.actor(broker=broker, once=True, store_results=True)
@@ -84,8 +84,9 @@ def test_a_duplicate_gets_the_stored_result(broker: dramatiq.Broker) -> None:
 def test_a_duplicate_waits_without_a_thread_for_the_one_that_runs(
     broker: dramatiq.Broker,
 ) -> None:
-    """Goal: messages whose duplicate runs block no thread of the worker, and get the result. Method:
-    eight duplicates for four threads; another actor's message runs meanwhile and ends the wait."""
+    """Goal: messages whose duplicate runs block no thread of the worker, and get the result.
+    Method: eight duplicates for four threads; another actor's message runs meanwhile and ends the
+    wait."""
     started, released = threading.Event(), threading.Event()
     effects: list[str] = []
 
@@ -109,8 +110,8 @@ def test_a_duplicate_waits_without_a_thread_for_the_one_that_runs(
 
 
 def test_retries_are_attempts_of_one_record(broker: dramatiq.Broker) -> None:
-    """Goal: Dramatiq's retries raise the attempt, and a failure for good is not run again. Method: an
-    actor that fails twice, and one whose error is final."""
+    """Goal: Dramatiq's retries raise the attempt, and a failure for good is not run again. Method:
+    an actor that fails twice, and one whose error is final."""
     attempts: list[int] = []
 
     @dramatiq.actor(broker=broker, once=True, store_results=True, min_backoff=1, max_backoff=2)
