@@ -53,7 +53,7 @@ impl Engine {
     fn start_driver(&self) -> Given<()> {
         let handle = self.handle()?;
         let mut driver = handle.driver.lock().unwrap_or_else(PoisonError::into_inner);
-        if !driver.as_ref().is_some_and(|(born, _)| *born == forks()) {
+        if driver.as_ref().is_none_or(|(born, _)| *born != forks()) {
             *driver = Some((forks(), handle.engine.driver()?));
         }
         Ok(())
