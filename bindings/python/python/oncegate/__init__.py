@@ -77,8 +77,10 @@ from ._serialize import (
     SerializationError,
     Serializer,
 )
+from ._types import Admission, Resolution
 
 __all__ = [
+    "Admission",
     "Admitted",
     "AlreadyRanError",
     "Attempt",
@@ -131,6 +133,7 @@ __all__ = [
     "RegionError",
     "Replayed",
     "Request",
+    "Resolution",
     "RetryBudget",
     "RetryPolicy",
     "RetryStats",
