@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from typing import Any
@@ -93,17 +94,19 @@ class Run:
     def do_begin_batch(self, step: Fields, expect: Fields) -> None:
         options = read_options(step)
         each = [Fields(one, "requests") for one in step.list("requests")]
-        requests = [read_request(one) for one in each]
-        answers = self.engine.begin_batch(requests, **options)
-        for one, answer in zip(each, answers):
+        requests = [read_or_refused(one) for one in each]
+        sound = [request for request in requests if isinstance(request, Request)]
+        answers = iter(self.engine.begin_batch(sound, **options))
+        for one, request in zip(each, requests):
+            answer = next(answers) if isinstance(request, Request) else request
+            settled(functools.partial(self.tell, answer), one, one.object("expect"))
 
-            def tell(step: Fields, expect: Fields, answer: Any = answer) -> None:
-                if isinstance(answer, OncegateError):
-                    step.take("lease")
-                    raise answer
-                self.told(answer, step, expect)
-
-            settled(tell, one, one.object("expect"))
+    def tell(self, answer: Any, step: Fields, expect: Fields) -> None:
+        """One answer of a batch."""
+        if isinstance(answer, OncegateError):
+            step.take("lease")
+            raise answer
+        self.told(answer, step, expect)
 
     def do_submit(self, step: Fields, expect: Fields) -> None:
         name = step.text("wait")
@@ -237,8 +240,8 @@ class Run:
         self.engine.set_retry_budget(budget, **where[level])
 
     def do_preview(self, step: Fields, expect: Fields) -> None:
-        policy = read_policy(step.object("policy"))
         seed, most = step.number("seed"), step.number("most") or 0
+        policy = read_policy(step.object("policy"))
         delays, reason = policy.preview(most, seed=seed)
         expect.same("delays_ms", [millis(delay) for delay in delays])
         expect.same("reason", "NONE" if reason is None else REASONS[reason])
@@ -298,6 +301,14 @@ class Run:
         if name not in self.leases:
             raise FailedError(f"there is no lease {name}")
         return self.leases[name]
+
+
+def read_or_refused(step: Fields) -> Request | OncegateError:
+    """A request, or what is wrong with it: it is refused where it is made."""
+    try:
+        return read_request(step)
+    except OncegateError as error:
+        return error
 
 
 def settled(act: Callable[[Fields, Fields], None], step: Fields, expect: Fields) -> None:
