@@ -27,8 +27,8 @@ done
 python=(cargo deny --manifest-path bindings/python/Cargo.toml --config deny.toml)
 "${python[@]}" check -A license-exception-not-encountered -A license-not-encountered \
   bans licenses sources
-note deny "licences, bans and sources of the whole graph, and of the Python package's; $(wc -l <<< "$engine")" \
-  "crates below the engine, none unwanted"
+note deny "licences, bans and sources of the whole graph, and of the Python package's;" \
+  "$(wc -l <<< "$engine") crates below the engine, none unwanted"
 
 # The advisories are a Git repository. A machine that cannot reach it can check all but this.
 if timeout 120 cargo deny fetch db >/dev/null 2>&1; then

@@ -109,8 +109,8 @@ PROGRAM
 }
 
 # main_python: the line of the interpreter that everything runs on: the first one of the PATH, or
-# else the newest one with a global lock, if it is 3.11 or newer: frameworks have no current releases
-# for older ones.
+# else the newest one with a global lock, if it is 3.11 or newer: frameworks have no current
+# releases for older ones.
 main_python() {
   local found
   found=$(python_version "$(command -v python3 || true)")

@@ -243,7 +243,7 @@ package() {
       return
     fi
   done
-  die "missing: $*; apt has none of them; install it by hand (a JDK in /usr/lib/jvm or as JAVA_HOME)"
+  die "missing: $*; apt has none of them; install one by hand, a JDK in /usr/lib/jvm"
 }
 
 # Debian has Python without what makes environments.
