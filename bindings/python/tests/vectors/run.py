@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from fields import FailedError, Fields, millis
 from policy import given, read_budget, read_policy
@@ -46,6 +46,7 @@ CHARSETS: dict[str, dict[str, Any]] = {
     "HEX": {"charset": "hex"},
     "UUID": {"uuid": True},
 }
+KINDS: dict[str, Literal["transient", "throttled", "timeout"]]
 KINDS = {"TRANSIENT": "transient", "THROTTLED": "throttled", "TIMEOUT": "timeout"}
 REASONS = {
     "attempts": "ATTEMPTS",
@@ -195,7 +196,7 @@ class Run:
         hint = step.text("hint", "NONE")
         error = AttemptError(
             step.text("error_class", "503"),
-            kind=step.choose("kind", KINDS, "TRANSIENT"),  # type: ignore[arg-type] # one of its words
+            kind=step.choose("kind", KINDS, "TRANSIENT"),
             retry_after=(after or 0) if hint == "AFTER" else None,
             refused=hint == "REFUSED",
             terminal=step.flag("terminal"),
