@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Programs in C, Go, Java, Python and Rust on one table (tests/host/): builds them, and runs the test
-# that starts and kills them. A program whose language is not installed has one in Rust in its place,
-# and that is said, unless ONCEGATE_REQUIRE_ALL=1.
+# Programs in C, Go, Java, Python and Rust on one table (tests/host/): builds them, and runs the
+# test that starts and kills them. A program whose language is not installed has one in Rust in its
+# place, and that is said, unless ONCEGATE_REQUIRE_ALL=1.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
