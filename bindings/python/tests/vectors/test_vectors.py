@@ -11,7 +11,7 @@ from typing import Any
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 from fields import FailedError, Fields  # noqa: E402 # it lies beside this file
-from run import Run  # noqa: E402
+from run import Run  # noqa: E402 # it lies beside this file
 
 ROOT = pathlib.Path(__file__).resolve().parents[4]
 
