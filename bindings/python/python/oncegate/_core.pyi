@@ -62,19 +62,18 @@ class Payload:
     def raw(data: bytes) -> Payload:
         """Bytes, compared as they are."""
     @staticmethod
-    def json(
-        data: bytes, *, excluding: Sequence[str] = ..., including: Sequence[str] = ...
-    ) -> Payload:
-        """A JSON document, compared by its canonical form (RFC 8785).
-
-        ``excluding`` names by JSON pointers what may differ, ``including`` what alone may not.
-        """
+    def json(data: bytes) -> Payload:
+        """A JSON document, compared by its canonical form (RFC 8785)."""
     @staticmethod
     def form(data: bytes) -> Payload:
         """A form (``application/x-www-form-urlencoded``), compared by its pairs."""
     @staticmethod
     def multipart(data: bytes, boundary: str) -> Payload:
         """A form of parts (``multipart/form-data``), compared without its boundary."""
+    def excluding(self, pointers: Sequence[str]) -> Payload:
+        """The same without the values at these JSON pointers (RFC 6901): they may differ."""
+    def including(self, pointers: Sequence[str]) -> Payload:
+        """The values at these JSON pointers alone."""
     def __len__(self) -> int: ...
 
 @final
@@ -117,7 +116,7 @@ class Outcome:
     """What a run leaves for its duplicates: a status, bytes, and metadata."""
 
     __match_args__ = ("status", "body")
-    __hash__: ClassVar[None]  # type: ignore[assignment]
+    __hash__: ClassVar[None]  # type: ignore[assignment]  # what is equal has no hash
     def __new__(
         cls,
         status: int = 200,
@@ -354,7 +353,7 @@ class RetryPolicy:
     >>> RetryPolicy(initial=0.1, max=5, max_attempts=6, deadline=60)
     """
 
-    __hash__: ClassVar[None]  # type: ignore[assignment]
+    __hash__: ClassVar[None]  # type: ignore[assignment]  # what is equal has no hash
     def __new__(
         cls,
         *,
@@ -362,7 +361,7 @@ class RetryPolicy:
         initial: Seconds | None = None,
         multiplier: float | None = None,
         increment: Seconds | None = None,
-        max: Seconds | None = None,  # noqa: A002
+        max: Seconds | None = None,  # noqa: A002  # the field's word for it
         delays: Sequence[Seconds] | None = None,
         jitter: Jitter | None = None,
         max_attempts: int = 3,
@@ -386,7 +385,7 @@ class RetryPolicy:
     @staticmethod
     def grpc(
         initial: Seconds,
-        max: Seconds,  # noqa: A002
+        max: Seconds,  # noqa: A002  # the field's word for it
         multiplier: float,
         max_attempts: int,
     ) -> RetryPolicy:
@@ -437,10 +436,13 @@ class RetryPolicy:
         """
     def attempt_limit(self, elapsed: Seconds | None = None) -> float | None:
         """How long an attempt may run that starts then; ``None``: there is no limit."""
-    def preview(self, count: int = 16, *, seed: int | None = None) -> list[float]:
+    def preview(
+        self, count: int = 16, *, seed: int | None = None
+    ) -> tuple[list[float], BuriedReason | None]:
         """The delays of a request all of whose attempts fail at once, at most ``count``.
 
-        The same ``seed`` gives the same delays.
+        And why there are no more; ``None``: only ``count`` ended them. The same ``seed`` gives the
+        same delays.
         """
     def __eq__(self, other: object, /) -> bool: ...
 
@@ -534,10 +536,10 @@ class RetryBudget:
     def grpc(max_tokens: int = 10, token_ratio: float = 0.1, *, name: str = "") -> RetryBudget:
         """gRPC A6: a failure costs 1; no retries while half of the tokens or less are there."""
     @staticmethod
-    def aws_standard(*, name: str = "") -> RetryBudget:
-        """SDKs of AWS: 500 tokens; a retry costs 5, after a timeout 10, given back by success."""
+    def aws_standard(*, name: str = "", capacity: float = 500.0) -> RetryBudget:
+        """SDKs of AWS: a retry costs 5, after a timeout 10, given back by success."""
     @staticmethod
-    def aws_2026(*, name: str = "") -> RetryBudget:
+    def aws_2026(*, name: str = "", capacity: float = 500.0) -> RetryBudget:
         """The same as of 2026: a retry costs 14, after throttling 5."""
     @staticmethod
     def ratio(

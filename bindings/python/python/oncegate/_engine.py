@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from types import TracebackType
 
+    from typing_extensions import Self
+
     from ._core import Admission, Attempt, OnLapse, Prepared, Request, Seconds
     from ._judge import ErrorPolicy
     from ._serialize import Serializer
@@ -130,9 +132,7 @@ class Engine(_core.Engine):
             return attempt
         return await attempts_of(self).next(self, limit)
 
-    async def next_attempts_async(
-        self, most: int, timeout: Seconds | None = None
-    ) -> list[Attempt]:
+    async def next_attempts_async(self, most: int, timeout: Seconds | None = None) -> list[Attempt]:
         """:meth:`next_attempts`, without blocking the event loop while it waits.
 
         As :meth:`next_attempt_async`; the list is empty when the time has passed.
@@ -144,7 +144,7 @@ class Engine(_core.Engine):
         first = await attempts_of(self).next(self, limit)
         return [] if first is None else [first, *self.next_attempts(most - 1, 0)]
 
-    def __enter__(self) -> Engine:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
