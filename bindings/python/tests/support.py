@@ -7,11 +7,17 @@ import sys
 import textwrap
 import threading
 from collections.abc import Callable
+from typing import Any
 
 from oncegate import Admission, Admitted, Engine, Lease, Request, Scope
 
 PATIENCE = 30.0
 """Seconds that nothing takes which is going to happen."""
+
+
+def untyped(value: Any) -> Any:
+    """What the types would refuse, for tests of what happens then."""
+    return value
 
 
 def asked(

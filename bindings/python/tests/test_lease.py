@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from support import admitted, asked, lease_of, until
@@ -135,10 +136,10 @@ def test_a_kept_lease_that_is_lost_says_so(engine: Engine, clock: ManualClock) -
         ("keep_lease", InProgress),
     ],
 )
-def test_a_freed_lease_is_what_the_policy_says(policy: str, answer: type) -> None:
+def test_a_freed_lease_is_what_the_policy_says(policy: Any, answer: type) -> None:
     """Goal: a lease that nobody ends does not stop its record. Method: each policy, by freeing it
     and by `release`."""
-    with Engine(private=True, capacity=1_000, on_drop=policy) as engine:  # type: ignore[arg-type]
+    with Engine(private=True, capacity=1_000, on_drop=policy) as engine:
         lease = admitted(engine, "freed")
         seen = weakref.ref(lease)
         del lease
@@ -197,5 +198,3 @@ def test_a_refused_failure_leaves_the_lease(engine: Engine) -> None:
         lease.fail(Failure.retryable(1e12))
     assert not lease.ended
     assert lease.complete(b"") == "stored"
-
-

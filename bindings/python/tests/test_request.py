@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
-from support import asked, lease_of
+from support import asked, lease_of, untyped
 
 from oncegate import (
     Admitted,
@@ -46,7 +47,6 @@ def test_names_of_scopes_are_told_apart(engine: Engine) -> None:
         ("x" * 2_000, "k", "acme", "operation"),
         ("op", "", "acme", "key"),
         ("op", "k" * 2_000, "acme", "key"),
-        ("op", None, "acme", "payload"),
         ("op", "k", "", "scope"),
     ],
 )
@@ -62,12 +62,12 @@ def test_what_names_nothing_is_refused(
 
 
 @pytest.mark.parametrize("wrong", [7, 1.5, ["k"], bytearray(b"k"), object()])
-def test_keys_are_text_or_bytes(wrong: object) -> None:
+def test_keys_are_text_or_bytes(wrong: Any) -> None:
     """Goal: what is neither text nor bytes is no key. Method: other types are a TypeError."""
     with pytest.raises(TypeError):
-        Request("op", wrong, scope="acme")  # type: ignore[arg-type]
+        Request("op", wrong, scope="acme")
     with pytest.raises(TypeError):
-        Request("op", "k")  # type: ignore[call-arg]
+        untyped(Request)("op", "k")
 
 
 @pytest.mark.parametrize(
@@ -81,14 +81,14 @@ def test_keys_are_text_or_bytes(wrong: object) -> None:
         ),
         (Payload.form(b"a=1&b=%20"), Payload.form(b"b=+&a=1"), Payload.form(b"a=1&b=2")),
         (
-            Payload.json(b'{"a": 1, "at": 7}', excluding=["/at"]),
-            Payload.json(b'{"a": 1, "at": 8}', excluding=["/at"]),
-            Payload.json(b'{"a": 2, "at": 7}', excluding=["/at"]),
+            Payload.json(b'{"a": 1, "at": 7}').excluding(["/at"]),
+            Payload.json(b'{"a": 1, "at": 8}').excluding(["/at"]),
+            Payload.json(b'{"a": 2, "at": 7}').excluding(["/at"]),
         ),
         (
-            Payload.json(b'{"a": 1, "at": 7}', including=["/a"]),
-            Payload.json(b'{"a": 1, "at": 8}', including=["/a"]),
-            Payload.json(b'{"a": 2, "at": 7}', including=["/a"]),
+            Payload.json(b'{"a": 1, "at": 7}').including(["/a"]),
+            Payload.json(b'{"a": 1, "at": 8}').including(["/a"]),
+            Payload.json(b'{"a": 2, "at": 7}').including(["/a"]),
         ),
     ],
     ids=["raw", "json", "form", "excluding", "including"],
@@ -169,4 +169,4 @@ def test_rules_for_keys() -> None:
         ):
             engine.begin(asked(key))
     with pytest.raises(InvalidInputError):
-        KeyRules(charset="latin")  # type: ignore[arg-type]
+        untyped(KeyRules)(charset="latin")

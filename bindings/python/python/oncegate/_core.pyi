@@ -13,9 +13,53 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Final, Literal, final
 
-from typing_extensions import Self, TypeAlias
+from typing_extensions import Self, TypeAlias, disjoint_base
 
 from ._errors import OncegateError
+
+__all__ = [
+    "Admitted",
+    "Attempt",
+    "AttemptError",
+    "AttemptWait",
+    "Buried",
+    "DeadLetter",
+    "Doubt",
+    "Driven",
+    "Due",
+    "Engine",
+    "Failed",
+    "Failure",
+    "InProgress",
+    "KeyRules",
+    "Latency",
+    "Lease",
+    "LeaseToken",
+    "LetterPage",
+    "Live",
+    "ManualClock",
+    "Mismatched",
+    "Outcome",
+    "OutcomeGone",
+    "PastAttempt",
+    "Payload",
+    "Prepared",
+    "Quota",
+    "Reconciliation",
+    "Replayed",
+    "Request",
+    "RetryBudget",
+    "RetryPolicy",
+    "RetryStats",
+    "Scheduled",
+    "Scope",
+    "Stats",
+    "Succeeded",
+    "Unresolved",
+    "Wait",
+    "Waits",
+    "after_fork_in_child",
+]
 
 Seconds: TypeAlias = float | timedelta
 """A duration: seconds from 0 on, or a ``timedelta``."""
@@ -866,6 +910,7 @@ class ManualClock:
     def now(self) -> float:
         """Seconds since it was made."""
 
+@disjoint_base
 class Engine:
     """Decides who may run a request. Any thread may use it, and every forked worker.
 
