@@ -1,9 +1,10 @@
 //! Admission: what `begin` answers, one class for each answer.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyTuple};
+use pyo3::sync::MutexExt;
+use pyo3::types::{PyBytes, PyTuple, PyType};
 
 use crate::error::seconds;
 use crate::handle::Handle;
@@ -58,6 +59,13 @@ pub(crate) struct Unresolved;
 pub(crate) struct OutcomeGone;
 
 impl Replayed {
+    /// Whether it is what `outcome` says.
+    fn tells(&self, py: Python<'_>, outcome: &oncegate::Outcome) -> bool {
+        self.status == outcome.status()
+            && self.body.as_bytes(py) == outcome.body()
+            && self.metadata().into_iter().eq(outcome.metadata())
+    }
+
     pub(crate) fn of(py: Python<'_>, outcome: &oncegate::Outcome) -> Self {
         let metadata = outcome.metadata().map(|(name, value)| (name.into(), value.into()));
         Self {
@@ -65,6 +73,27 @@ impl Replayed {
             body: PyBytes::new(py, outcome.body()).unbind(),
             metadata: metadata.collect(),
         }
+    }
+}
+
+/// The replay that was told last. Replays are all alike, so that telling the same one again costs
+/// a comparison instead of two allocations.
+#[derive(Default)]
+pub(crate) struct Last(Mutex<Option<Py<Replayed>>>);
+
+impl Last {
+    /// What a replay is told by.
+    pub(crate) fn told(&self, py: Python<'_>, outcome: &oncegate::Outcome) -> PyResult<Py<PyAny>> {
+        let mut last = self.0.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
+        if let Some(last) = last.as_ref().filter(|last| last.get().tells(py, outcome)) {
+            return Ok(last.clone_ref(py).into_any());
+        }
+        let told = Py::new(py, Replayed::of(py, outcome))?;
+        // Freed after the lock.
+        let before = last.replace(told.clone_ref(py));
+        drop(last);
+        drop(before);
+        Ok(told.into_any())
     }
 }
 
@@ -108,6 +137,15 @@ impl Admitted {
 
 #[pymethods]
 impl Replayed {
+    #[new]
+    fn new(py: Python<'_>, outcome: &Outcome) -> Self {
+        Self::of(py, &outcome.0)
+    }
+
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyType>, (Outcome,))> {
+        Ok((slf.get_type(), (slf.get().outcome(slf.py())?,)))
+    }
+
     #[classattr]
     #[pyo3(name = "__match_args__")]
     fn match_args(py: Python<'_>) -> PyResult<Bound<'_, PyTuple>> {
@@ -135,6 +173,15 @@ impl Replayed {
 
 #[pymethods]
 impl InProgress {
+    #[new]
+    fn new(attempt: u32, remaining: f64) -> Self {
+        Self { attempt, remaining }
+    }
+
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> (Bound<'py, PyType>, (u32, f64)) {
+        (slf.get_type(), (slf.get().attempt, slf.get().remaining))
+    }
+
     #[classattr]
     #[pyo3(name = "__match_args__")]
     fn match_args() -> (&'static str, &'static str) {
@@ -148,6 +195,15 @@ impl InProgress {
 
 #[pymethods]
 impl Scheduled {
+    #[new]
+    pub(crate) fn new(next_attempt: u32, due_in: f64) -> Self {
+        Self { next_attempt, due_in }
+    }
+
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> (Bound<'py, PyType>, (u32, f64)) {
+        (slf.get_type(), (slf.get().next_attempt, slf.get().due_in))
+    }
+
     #[classattr]
     #[pyo3(name = "__match_args__")]
     fn match_args() -> (&'static str, &'static str) {
@@ -161,6 +217,15 @@ impl Scheduled {
 
 #[pymethods]
 impl Mismatched {
+    #[new]
+    fn new() -> Self {
+        Self
+    }
+
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> (Bound<'py, PyType>, ()) {
+        (slf.get_type(), ())
+    }
+
     fn __repr__(&self) -> &'static str {
         "Mismatched()"
     }
@@ -168,6 +233,15 @@ impl Mismatched {
 
 #[pymethods]
 impl Unresolved {
+    #[new]
+    fn new() -> Self {
+        Self
+    }
+
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> (Bound<'py, PyType>, ()) {
+        (slf.get_type(), ())
+    }
+
     fn __repr__(&self) -> &'static str {
         "Unresolved()"
     }
@@ -175,6 +249,15 @@ impl Unresolved {
 
 #[pymethods]
 impl OutcomeGone {
+    #[new]
+    fn new() -> Self {
+        Self
+    }
+
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> (Bound<'py, PyType>, ()) {
+        (slf.get_type(), ())
+    }
+
     fn __repr__(&self) -> &'static str {
         "OutcomeGone()"
     }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
-use oncegate::BeginOptions;
+use oncegate::{Admission, BeginOptions};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 use self_cell::self_cell;
 
-use crate::admission::told;
+use crate::admission::{Last, told};
 use crate::asking::Asking;
 use crate::bell::Bell;
 use crate::choice::OnLapse;
@@ -39,6 +39,7 @@ self_cell!(
 pub(crate) struct Prepared {
     handle: Arc<Handle>,
     ready: Ready,
+    last: Last,
 }
 
 impl Prepared {
@@ -46,7 +47,7 @@ impl Prepared {
         let ready = Ready::try_new(parts, |parts| {
             handle.open()?.prepare(&parts.view()?).map_err(Refused::from)
         })?;
-        Ok(Self { handle, ready })
+        Ok(Self { handle, ready, last: Last::default() })
     }
 
     /// Its parts, and that it is of `handle`.
@@ -64,7 +65,7 @@ impl Prepared {
 
     /// Asks for admission, with the engine's options.
     fn begin(&self, py: Python<'_>) -> Given<Py<PyAny>> {
-        let answer = at_once(py, &self.handle, self.digests(), &plain_options())?;
+        let answer = at_once(py, &self.handle, self.digests(), &plain_options(), Some(&self.last))?;
         if self.handle.wait.is_zero() || !waits(py, &answer) {
             return Ok(answer);
         }
@@ -112,9 +113,12 @@ impl Asked {
         match self {
             Self::Request(request) => {
                 let request = request.get().parts.view()?;
-                at_once(py, handle, &handle.open()?.prepare(&request)?, options)
+                at_once(py, handle, &handle.open()?.prepare(&request)?, options, None)
             }
-            Self::Prepared(prepared) => at_once(py, handle, prepared.get().digests(), options),
+            Self::Prepared(prepared) => {
+                let prepared = prepared.get();
+                at_once(py, handle, prepared.digests(), options, Some(&prepared.last))
+            }
         }
     }
 }
@@ -165,11 +169,16 @@ fn at_once(
     handle: &Arc<Handle>,
     prepared: &oncegate::Prepared<'_>,
     options: &BeginOptions,
+    last: Option<&Last>,
 ) -> Given<Py<PyAny>> {
     let engine = handle.open()?;
     // Taken out, and not borrowed: what Python runs meanwhile may come here again.
     let mut buffer = BUFFER.take();
     let answer = match engine.begin_into(prepared, options, &mut buffer) {
+        Ok(Admission::Replayed(outcome)) => match last {
+            Some(last) => last.told(py, outcome).map_err(Refused::from),
+            None => told(py, handle, Admission::Replayed(outcome)).map_err(Refused::from),
+        },
         Ok(admission) => told(py, handle, admission).map_err(Refused::from),
         Err(error) => Err(error.into()),
     };

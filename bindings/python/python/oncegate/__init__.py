@@ -23,8 +23,10 @@ from ._core import (
     Scope,
     Unresolved,
 )
+from ._decorator import idempotent
 from ._engine import Engine
 from ._errors import (
+    AlreadyRanError,
     BudgetExhaustedError,
     ClosedError,
     DeclinedError,
@@ -43,18 +45,32 @@ from ._errors import (
     QuotaExceededError,
     RegionError,
     RotationPendingError,
+    RunFailedError,
     ScheduledError,
     TooManyWaitersError,
     UnresolvedError,
     UnsupportedError,
 )
+from ._judge import ErrorPolicy, Judgement
+from ._run import current_lease, declined
+from ._serialize import (
+    DataclassSerializer,
+    JsonSerializer,
+    PickleSerializer,
+    PydanticSerializer,
+    SerializationError,
+    Serializer,
+)
 
 __all__ = [
     "Admitted",
+    "AlreadyRanError",
     "BudgetExhaustedError",
     "ClosedError",
+    "DataclassSerializer",
     "DeclinedError",
     "Engine",
+    "ErrorPolicy",
     "ExhaustedError",
     "Failure",
     "FencedError",
@@ -63,6 +79,8 @@ __all__ = [
     "InProgress",
     "InProgressError",
     "InvalidInputError",
+    "JsonSerializer",
+    "Judgement",
     "KeyRules",
     "Lease",
     "LeaseToken",
@@ -77,7 +95,9 @@ __all__ = [
     "OutcomeGone",
     "OutcomeGoneError",
     "Payload",
+    "PickleSerializer",
     "Prepared",
+    "PydanticSerializer",
     "Quota",
     "QuotaExceededError",
     "RegionError",
@@ -85,11 +105,17 @@ __all__ = [
     "Request",
     "RetryPolicy",
     "RotationPendingError",
+    "RunFailedError",
     "Scheduled",
     "ScheduledError",
     "Scope",
+    "SerializationError",
+    "Serializer",
     "TooManyWaitersError",
     "Unresolved",
     "UnresolvedError",
     "UnsupportedError",
+    "current_lease",
+    "declined",
+    "idempotent",
 ]

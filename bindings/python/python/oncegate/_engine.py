@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import os
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import _core
 from ._core import InProgress, Scheduled
+from ._run import LeaseContext, run, run_async
 from ._waits import waits_of
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from types import TracebackType
 
     from ._core import Admission, OnLapse, Prepared, Request, Seconds
+    from ._judge import ErrorPolicy
+    from ._serialize import Serializer
+
+T = TypeVar("T")
 
 os.register_at_fork(after_in_child=_core.after_fork_in_child)
 
@@ -51,6 +57,64 @@ class Engine(_core.Engine):
             return answer
         waited = await waits_of(self).ask(request, limit, options)
         return self.begin(request, wait=0, **options) if waited is None else waited
+
+    def lease(
+        self,
+        request: Request | Prepared,
+        *,
+        errors: ErrorPolicy | None = None,
+        renew: bool = True,
+        **options: Any,
+    ) -> LeaseContext:
+        """``with engine.lease(request) as lease``, or ``async with``: an attempt, or an exception.
+
+        The lease is renewed while the block runs, unless ``renew`` is false. A block that ends
+        without an exception has finished the request: by ``lease.complete(...)``, or with an empty
+        outcome. An exception ends the attempt as ``errors`` says, a cancellation as the engine's
+        ``on_drop`` says. ``options`` are those of :meth:`begin`.
+
+        Raises what :func:`declined` makes of other answers: ``InProgressError``,
+        ``ScheduledError``, ``MismatchedError``, ``UnresolvedError``, ``OutcomeGoneError``, and
+        ``AlreadyRanError`` with the replay.
+        """
+        return LeaseContext(self, request, errors, renew, options)
+
+    def run(
+        self,
+        request: Request | Prepared,
+        work: Callable[[], T],
+        *,
+        serializer: Serializer | None = None,
+        errors: ErrorPolicy | None = None,
+        renew: bool = True,
+        **options: Any,
+    ) -> T:
+        """The result of ``work``, which runs once for all calls with this request.
+
+        What it returns is stored, by JSON or another serializer, and given to duplicates. An
+        exception ends the attempt as ``errors`` says, and is raised again. Where there is neither
+        an attempt nor a result it raises what :meth:`lease` raises, and ``RunFailedError`` where
+        the first run failed for good. ``options`` are those of :meth:`begin`; with ``wait=`` a
+        duplicate waits for the result.
+        """
+        return run(
+            self, request, work, serializer=serializer, errors=errors, renew=renew, **options
+        )
+
+    async def run_async(
+        self,
+        request: Request | Prepared,
+        work: Callable[[], Awaitable[T]],
+        *,
+        serializer: Serializer | None = None,
+        errors: ErrorPolicy | None = None,
+        renew: bool = True,
+        **options: Any,
+    ) -> T:
+        """:meth:`run` for a coroutine function."""
+        return await run_async(
+            self, request, work, serializer=serializer, errors=errors, renew=renew, **options
+        )
 
     def __enter__(self) -> Engine:
         return self

@@ -160,6 +160,21 @@ class OutcomeGoneError(DeclinedError, LookupError):
     """It has finished, but what it gave was not kept."""
 
 
+class AlreadyRanError(DeclinedError):
+    """A lease was asked for, and the request has finished: ``admission`` is the replay."""
+
+
+class RunFailedError(DeclinedError):
+    """The first run failed for good, by an exception that its policy calls final."""
+
+    kind: str
+    """The class of that exception, by its qualified name."""
+
+    def __init__(self, kind: str, message: str, admission: Admission) -> None:
+        super().__init__(f"the first run failed for good: {kind}: {message}", admission)
+        self.kind = kind
+
+
 OF_CODES: dict[str, type[OncegateError]] = {
     "InvalidKey": InvalidInputError,
     "InvalidScope": InvalidInputError,
