@@ -5,13 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Literal
 
-Judgement = Literal["final", "retryable", "unknown"]
-"""What a result means for the record.
-
-``final``: it is stored, and duplicates get it inside the dedup window. ``retryable``: the attempt
-had no effect worth keeping, and the next one may start. ``unknown``: nobody knows whether the
-attempt took effect; it does not run again until that is resolved.
-"""
+from ._judge import Judgement
 
 Preset = Literal["ietf", "stripe-v1", "stripe-v2", "oasis", "iceberg"]
 """The published behaviour of a system that users come from."""

@@ -17,6 +17,7 @@ from .http.response import Response
 if TYPE_CHECKING:
     from ._core import Admission, Lease, Request
     from .http.gate import Identity
+    from .http.polling import Poller
     from .http.problem import Answer
     from .http.settings import ScopeSource, Settings
 
@@ -57,6 +58,11 @@ class IdempotencyMiddleware:
         method = scope["method"]
         gate = self._gate
         if method in SAFE or (gate.has_exempt and gate.is_exempt(scope["path"])):
+            if gate.poller is not None and method == "GET":
+                token = gate.poller.token_in(scope["path"])
+                if token is not None:
+                    await self._tell(gate.poller, token, scope, send)
+                    return
             await self.app(scope, receive, send)
             return
         fields = fields_of(scope["headers"])
@@ -73,6 +79,11 @@ class IdempotencyMiddleware:
             await self.app(scope, receive, send)
         elif body is not None:
             await self._serve(identity, fields, body, scope, receive, send)
+
+    async def _tell(self, poller: Poller, token: str, scope: Scope, send: Send) -> None:
+        """Answers who polls."""
+        head = AsgiHead(scope, fields_of(scope["headers"]))
+        await _answer(poller.answer(await self._scope_of(head), token), send)
 
     async def _scope_of(self, head: AsgiHead) -> ScopeSource:
         told = self._gate.scope_of(head)
@@ -114,9 +125,7 @@ class IdempotencyMiddleware:
     ) -> None:
         gate = self._gate
         try:
-            payload = payload_of(
-                fields.get(b"content-type"), b"content-encoding" in fields, body
-            )
+            payload = payload_of(fields.get(b"content-type"), b"content-encoding" in fields, body)
             request = request_of(identity, payload)
             admission = gate.begin(request)
             if gate.wait and isinstance(admission, (InProgress, Scheduled)):
@@ -128,14 +137,22 @@ class IdempotencyMiddleware:
             await _answer(gate.refusal(error), send)
             return
         if not isinstance(admission, Admitted):
-            await _answer(gate.answer(admission), send)
+            await _answer(gate.answer(identity, request, admission), send)
             return
         lease = admission.lease
         # Copied: what is above must not find it there.
         scope = {**scope, ATTEMPT: lease}
         if "extensions" in scope and scope["extensions"]:
             scope["extensions"] = _shown(scope["extensions"])
-        if self.settings.detached:
+        poller = gate.poller
+        if poller is not None and poller.respond_async and _wants_async(fields):
+            answer = poller.accepted(identity.scope, request, None)
+            answer.headers.append((b"preference-applied", b"respond-async"))
+            exchange = _Detached(gate, lease, body, receive, _nowhere)
+            exchange.leave()
+            self._start_detached(exchange, scope)
+            await _answer(answer, send)
+        elif self.settings.detached:
             await self._run_detached(_Detached(gate, lease, body, receive, send), scope)
         else:
             await self._run(_Exchange(gate, lease, body, receive, send), scope)
@@ -186,11 +203,7 @@ class IdempotencyMiddleware:
 
     async def _run_detached(self, exchange: _Detached, scope: Scope) -> None:
         """Runs the handler as a task of its own, which goes on when the server cancels this one."""
-        task = asyncio.ensure_future(self._run(exchange, scope))
-        # The loop holds tasks weakly.
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        task.add_done_callback(exchange.end)
+        task = self._start_detached(exchange, scope)
         try:
             await asyncio.shield(task)
         except asyncio.CancelledError:
@@ -198,6 +211,14 @@ class IdempotencyMiddleware:
             if exchange.response.is_endless:
                 task.cancel()
             raise
+
+    def _start_detached(self, exchange: _Detached, scope: Scope) -> asyncio.Task[None]:
+        task = asyncio.ensure_future(self._run(exchange, scope))
+        # The loop holds tasks weakly.
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        task.add_done_callback(exchange.end)
+        return task
 
 
 class AsgiHead:
@@ -237,9 +258,7 @@ class _Exchange:
 
     __slots__ = ("_body", "_receive", "client_send", "is_gone", "lease", "response")
 
-    def __init__(
-        self, gate: Gate, lease: Lease, body: bytes, receive: Receive, send: Send
-    ) -> None:
+    def __init__(self, gate: Gate, lease: Lease, body: bytes, receive: Receive, send: Send) -> None:
         self.lease = lease
         self.response = Response(gate, lease)
         self.client_send = send
@@ -295,9 +314,7 @@ class _Detached(_Exchange):
 
     __slots__ = ("_over", "_to_client")
 
-    def __init__(
-        self, gate: Gate, lease: Lease, body: bytes, receive: Receive, send: Send
-    ) -> None:
+    def __init__(self, gate: Gate, lease: Lease, body: bytes, receive: Receive, send: Send) -> None:
         super().__init__(gate, lease, body, receive, self._send_while_there)
         self._to_client = send
         self._over = asyncio.Event()
@@ -350,6 +367,16 @@ def fields_of(headers: Iterable[Iterable[bytes]]) -> dict[bytes, bytes]:
 async def _answer(answer: Answer, send: Send) -> None:
     await send({"type": "http.response.start", "status": answer[0], "headers": answer[1]})
     await send({"type": "http.response.body", "body": answer[2], "more_body": False})
+
+
+def _wants_async(fields: dict[bytes, bytes]) -> bool:
+    """Whether the client does not wait for the result (RFC 7240, section 4.1)."""
+    preferences = fields.get(b"prefer", b"").replace(REPEATED, b",").lower().split(b",")
+    return any(one.partition(b";")[0].strip() == b"respond-async" for one in preferences)
+
+
+async def _nowhere(_message: Message) -> None:
+    """For a client that has its answer."""
 
 
 async def _disconnected(receive: Receive) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .gate import Identity
+from .polling import Polling
 from .problem import Answer
 from .response import BrokenOffError
 from .settings import Head, ScopeSource, Settings
@@ -11,4 +12,4 @@ ATTEMPT = "oncegate.attempt"
 """Where a handler finds its attempt: an entry of the scope of ASGI, or of the environment of
 WSGI. It is a :class:`oncegate.Lease`; the middleware ends it."""
 
-__all__ = ["ATTEMPT", "Answer", "BrokenOffError", "Head", "Identity", "ScopeSource", "Settings"]
+__all__ = ["ATTEMPT", "Answer", "BrokenOffError", "Head", "Identity", "Polling", "ScopeSource", "Settings"]

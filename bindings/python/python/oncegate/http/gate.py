@@ -12,6 +12,7 @@ from .._errors import OncegateError
 from .._policy import policy_of
 from .headers import kept_names
 from .key import MalformedKeyError, read_key
+from .polling import Poller
 from .problem import Answer, Problems
 from .settings import seconds
 
@@ -64,7 +65,7 @@ class Gate:
         policy = policy_of(settings.policy)
         self.judge = policy.judge
         self.on_error = failure(policy.on_error)
-        self._poll_after = float(settings.poll_after)
+        self.poll_after = float(settings.poll_after)
         self.scope_of: ScopeOf = settings.scope or _single_tenant
         self._is_async = inspect.iscoroutinefunction(settings.scope) or (
             settings.scope is not None
@@ -72,6 +73,8 @@ class Gate:
         )
         self._exempt = frozenset(path for path in settings.exempt if not path.endswith("*"))
         self._exempt_below = tuple(path[:-1] for path in settings.exempt if path.endswith("*"))
+
+        self.poller = None if settings.polling is None else Poller(settings.polling, self)
 
     @property
     def asks_async(self) -> bool:
@@ -116,17 +119,18 @@ class Gate:
             raise RefusedError(self.problems.answer("misconfigured"))
         return Identity(scope, asked, key)
 
-    def answer(self, admission: Admission) -> Answer:
+    def answer(self, identity: Identity, request: Request, admission: Admission) -> Answer:
         """The answer to a duplicate, which runs nothing."""
-        kind = type(admission)
-        if kind is Replayed:
+        if isinstance(admission, Replayed):
             return self.replay(admission)
-        if kind is InProgress:
-            after = min(admission.remaining, self._poll_after)
+        if self.poller is not None and isinstance(admission, (InProgress, Scheduled)):
+            return self.poller.accepted(identity.scope, request, admission)
+        if isinstance(admission, InProgress):
+            after = min(admission.remaining, self.poll_after)
             return self.problems.answer("in-progress", None, after)
-        if kind is Scheduled:
+        if isinstance(admission, Scheduled):
             return self.problems.answer("scheduled", None, admission.due_in)
-        return self.problems.answer(_CONFLICTS[kind])
+        return self.problems.answer(_CONFLICTS[type(admission)])
 
     def replay(self, replayed: Replayed) -> Answer:
         """The first response again, as far as it was kept."""
@@ -154,7 +158,7 @@ class Gate:
         code = _REFUSALS.get(name, "unavailable")
         after = None
         if code in _COMES_AGAIN:
-            after = self._poll_after if error.retry_after is None else error.retry_after
+            after = self.poll_after if error.retry_after is None else error.retry_after
         detail = str(error) if code in _EXPLAINED else None
         return self.problems.answer(code, detail, after)
 
@@ -225,6 +229,4 @@ _REFUSALS = {
 }
 _COMES_AGAIN = frozenset(("quota-exceeded", "fenced", "full", "retry-budget-exhausted"))
 # Their texts name the field and the limit, never the value.
-_EXPLAINED = frozenset(
-    ("invalid-key", "invalid-payload", "operation-too-long", "quota-exceeded")
-)
+_EXPLAINED = frozenset(("invalid-key", "invalid-payload", "operation-too-long", "quota-exceeded"))

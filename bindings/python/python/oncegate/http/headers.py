@@ -71,6 +71,4 @@ def is_name(name: str) -> bool:
     return bool(name) and not name.encode("utf-8").translate(None, _TOKEN)
 
 
-_TOKEN = b"!#$%&'*+-.^_`|~" + bytes(
-    byte for byte in range(128) if chr(byte).isalnum()
-)
+_TOKEN = b"!#$%&'*+-.^_`|~" + bytes(byte for byte in range(128) if chr(byte).isalnum())

@@ -78,7 +78,6 @@ STATUSES = {
     "aborted": 500,
     "misconfigured": 500,
     "no-such-request": 404,
-    "method-not-allowed": 405,
 }
 """The status of each code."""
 
@@ -86,7 +85,6 @@ _TITLES = {
     400: "Bad Request",
     403: "Forbidden",
     404: "Not Found",
-    405: "Method Not Allowed",
     409: "Conflict",
     413: "Payload Too Large",
     414: "URI Too Long",
@@ -115,7 +113,6 @@ _DETAILS = {
     "aborted": "the attempt ended without a response; ask again with the same key",
     "misconfigured": "the service's own settings were refused, so nothing was run",
     "no-such-request": "there is no such request, or it is not yours, or it is over",
-    "method-not-allowed": "the state of a request is asked for with GET",
 }
 
 _TYPE = (b"content-type", b"application/problem+json")
