@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._core import (
@@ -171,6 +172,16 @@ class LeaseContext:
         trace: TracebackType | None,
     ) -> None:
         self.__exit__(kind, error, trace)
+
+
+@contextlib.contextmanager
+def bound_lease(lease: Lease) -> Iterator[None]:
+    """Within it the lease is what :func:`current_lease` says."""
+    reset = _current.set(lease)
+    try:
+        yield
+    finally:
+        _leave(reset)
 
 
 def _leave(reset: contextvars.Token[Lease | None]) -> None:
