@@ -191,8 +191,7 @@ impl Engine {
     #[pyo3(signature = (token, duration = None))]
     fn renew(&self, token: LeaseToken, duration: Option<Seconds>) -> Given<f64> {
         let lasts = given("duration", duration)?.unwrap_or(self.0.lease);
-        let deadline = self.open()?.renew(&token.0, lasts)?;
-        Ok(crate::error::seconds(deadline.saturating_sub(self.0.clock.now())))
+        Ok(crate::error::seconds(self.open()?.renew(&token.0, lasts)?))
     }
 
     fn set_quota(&self, scope: AnyScope, quota: Quota) -> Given<()> {

@@ -12,4 +12,13 @@ ATTEMPT = "oncegate.attempt"
 """Where a handler finds its attempt: an entry of the scope of ASGI, or of the environment of
 WSGI. It is a :class:`oncegate.Lease`; the middleware ends it."""
 
-__all__ = ["ATTEMPT", "Answer", "BrokenOffError", "Head", "Identity", "Polling", "ScopeSource", "Settings"]
+__all__ = [
+    "ATTEMPT",
+    "Answer",
+    "BrokenOffError",
+    "Head",
+    "Identity",
+    "Polling",
+    "ScopeSource",
+    "Settings",
+]

@@ -109,9 +109,7 @@ class Poller:
             return self._pending(seen)
         if isinstance(seen, Replayed):
             return self._gate.replay(seen)
-        return problems.answer(
-            "unresolved" if isinstance(seen, Unresolved) else "outcome-gone"
-        )
+        return problems.answer("unresolved" if isinstance(seen, Unresolved) else "outcome-gone")
 
     def _pending(self, admission: Admission) -> Answer:
         if isinstance(admission, Scheduled):
