@@ -12,6 +12,7 @@ from typing import Any, Callable
 
 import redis
 from celery import Celery, signals
+
 from oncegate import Engine, Request, Scope
 from oncegate.celery import OnceTask, configure
 

@@ -37,7 +37,7 @@ from ._serialize import JsonSerializer, SerializationError, Serializer
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from ._core import Admission, Lease, Prepared, Request, Seconds
+    from ._core import Admission, Lease, Prepared, Request
     from ._engine import Engine
 
 T = TypeVar("T")
@@ -185,11 +185,9 @@ def bound_lease(lease: Lease) -> Iterator[None]:
 
 
 def _leave(reset: contextvars.Token[Lease | None]) -> None:
-    try:
+    # It fails where a generator was closed in another context than the one it began in.
+    with contextlib.suppress(ValueError):
         _current.reset(reset)
-    except ValueError:
-        # A generator was closed in another context than the one it began in.
-        pass
 
 
 def replayed(admission: Admission, serializer: Serializer) -> Any:

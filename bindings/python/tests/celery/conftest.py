@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from celery import Celery
 from celery.contrib.testing.worker import start_worker
+
 from oncegate import Engine, Scope
 from oncegate.celery import Once, OnceTask, configure
 

@@ -11,6 +11,7 @@ import pytest
 from celery import signals
 from celery.exceptions import Ignore, Reject
 from conftest import Shop, result, until
+
 from oncegate import (
     Engine,
     ErrorPolicy,

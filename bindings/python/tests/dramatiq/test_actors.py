@@ -17,6 +17,7 @@ from dramatiq.brokers.redis import RedisBroker
 from dramatiq.brokers.stub import StubBroker
 from dramatiq.results import Results
 from dramatiq.results.backends import RedisBackend, StubBackend
+
 from oncegate import Engine, ErrorPolicy, Scope, current_lease
 from oncegate.dramatiq import Once, OnceMiddleware
 
