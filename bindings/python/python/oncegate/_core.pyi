@@ -22,6 +22,9 @@ class Scope:
     SINGLE_TENANT: Scope
     UNAUTHENTICATED: Scope
     def __new__(cls, name: str | bytes) -> Self: ...
+    @property
+    def name(self) -> bytes | None:
+        """The tenant's name; ``None`` for the two scopes that have no tenant."""
 
 @final
 class Payload:
@@ -64,7 +67,10 @@ class Prepared:
 @final
 class Outcome:
     def __new__(
-        cls, status: int = 200, body: bytes = b"", metadata: Mapping[str, str] | None = None
+        cls,
+        status: int = 200,
+        body: bytes = b"",
+        metadata: Mapping[str, str] | Iterable[tuple[str, str]] | None = None,
     ) -> Self: ...
     @staticmethod
     def withheld(status: int) -> Outcome: ...
@@ -91,6 +97,8 @@ class Replayed:
     def status(self) -> int: ...
     @property
     def body(self) -> bytes: ...
+    @property
+    def metadata(self) -> list[tuple[str, str]]: ...
 
 @final
 class InProgress:
@@ -263,6 +271,14 @@ class Engine:
         self, requests: Sequence[Request | Prepared], **options: Any
     ) -> list[Admission | OncegateError]: ...
     def prepare(self, request: Request) -> Prepared: ...
+    def look(self, fingerprint: bytes) -> Admission | None:
+        """What a duplicate of the record's request would be told now, without one.
+
+        Nothing is begun, compared or counted, and the answer is never ``Admitted`` nor
+        ``Mismatched``. ``None``: there is no such record, or its time is over. Whoever holds the
+        fingerprint (32 bytes, of :attr:`Prepared.fingerprint`) gets the outcome: bind it to its
+        scope where clients hold it.
+        """
     def take_up(self, token: LeaseToken) -> Lease: ...
     def complete(self, token: LeaseToken, outcome: Outcome | bytes) -> str: ...
     def next_attempt(self, timeout: Seconds | None = None) -> Attempt | None: ...

@@ -142,8 +142,9 @@ class IdempotencyMiddleware:
         lease = admission.lease
         # Copied: what is above must not find it there.
         scope = {**scope, ATTEMPT: lease}
-        if "extensions" in scope and scope["extensions"]:
-            scope["extensions"] = _shown(scope["extensions"])
+        extensions = scope.get("extensions")
+        if extensions:
+            scope["extensions"] = _shown(extensions)
         poller = gate.poller
         if poller is not None and poller.respond_async and _wants_async(fields):
             answer = poller.accepted(identity.scope, request, None)
@@ -324,7 +325,8 @@ class _Detached(_Exchange):
             return await super().receive()
         if not self.is_gone:
             message = await super().receive()
-            if not self.is_gone or self.response.is_done or self.response.is_endless:
+            is_over = self.response.is_done or self.response.is_endless
+            if message["type"] != "http.disconnect" or is_over:
                 return message
         await self._over.wait()
         return {"type": "http.disconnect"}

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 from fastapi import Depends, Request
-from typing_extensions import Annotated
 
 from ._core import Lease
 from .asgi import IdempotencyMiddleware

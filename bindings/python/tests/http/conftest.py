@@ -73,7 +73,7 @@ def protected(engine: Engine, handler: Handler) -> Callable[..., IdempotencyMidd
     return make
 
 
-def run(work: Awaitable[Any]) -> Any:
+def run(work: Any) -> Any:
     """Runs a coroutine to its end, within a time that no test needs."""
 
     async def limited() -> Any:

@@ -6,8 +6,17 @@ import inspect
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .._core import Failure, InProgress, Mismatched, OutcomeGone, Replayed, Request, Scheduled
-from .._core import Scope, Unresolved
+from .._core import (
+    Failure,
+    InProgress,
+    Mismatched,
+    OutcomeGone,
+    Replayed,
+    Request,
+    Scheduled,
+    Scope,
+    Unresolved,
+)
 from .._errors import OncegateError
 from .._policy import policy_of
 from .headers import kept_names
@@ -20,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .._core import Admission, Lease, Payload
-    from .._policy import Judgement
+    from .._judge import Judgement
     from .settings import Head, ScopeOf, ScopeSource, Settings
 
 

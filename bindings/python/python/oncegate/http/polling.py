@@ -53,7 +53,7 @@ class Polling:
     """How often it may ask at once."""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.secret, bytes) or len(self.secret) < _LEAST_SECRET:
+        if len(self.secret) < _LEAST_SECRET:
             raise ValueError(f"secret: refused; limit: at least {_LEAST_SECRET} bytes")
         if not self.path.startswith("/") or self.path.endswith("/"):
             raise ValueError("path: refused; limit: it begins with a slash and ends without")
@@ -84,7 +84,7 @@ class Poller:
         """The answer to a request that runs or will; without an admission, this one began it."""
         fingerprint = self._gate.engine.prepare(request).fingerprint
         place = self._prefix + self._tokens.seal(name_of(scope), fingerprint)
-        answer = self._pending(admission or InProgress(1, 0.0))
+        answer = self._pending(admission)
         answer.headers.append((b"location", place.encode("utf-8")))
         return answer
 
@@ -111,7 +111,7 @@ class Poller:
             return self._gate.replay(seen)
         return problems.answer("unresolved" if isinstance(seen, Unresolved) else "outcome-gone")
 
-    def _pending(self, admission: Admission) -> Answer:
+    def _pending(self, admission: Admission | None) -> Answer:
         if isinstance(admission, Scheduled):
             state = {"state": "waiting", "next_attempt": admission.next_attempt}
             after = admission.due_in

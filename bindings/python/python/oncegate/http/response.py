@@ -50,8 +50,8 @@ class Response:
         "_is_final",
         "_is_passing",
         "_kept",
-        "_length",
         "_lease",
+        "_length",
         "_metadata",
         "_size",
         "ended",
@@ -115,8 +115,7 @@ class Response:
         is_over = self._size > settings.response_limit
         if self._kept is not None:
             if is_over:
-                self._let_go()
-                if self._is_dropped:
+                if not self._let_go():
                     return self._problem_now()
             else:
                 self._kept.append(data)
@@ -202,9 +201,10 @@ class Response:
                 pass
         return Outcome.withheld(self.status)
 
-    def _let_go(self) -> None:
+    def _let_go(self) -> bool:
         """It cannot be kept. One that is final finishes its record before its body has ended:
         nothing runs again. One that is not keeps its lease, since its handler may work on.
+        False: another attempt took over.
         """
         self._kept = None
         self._is_passing = True
@@ -214,6 +214,8 @@ class Response:
                 self._lease.complete(Outcome.withheld(self.status))
             except OncegateError as error:
                 self._refuse(self._gate.refusal(error))
+                return False
+        return True
 
     def _refuse(self, answer: Answer) -> None:
         """The client gets this instead."""
