@@ -1,4 +1,5 @@
-# Takes the Python programs out of a page: awk -v folder=F -f scripts/doc-programs.awk docs/python.md
+# Takes the Python programs out of a page:
+#   awk -v folder=F -f scripts/doc-programs.awk docs/python.md
 # Each block of ```python is one, F/1.py and on. A block of ```text that follows it, with no other
 # program between them, is what it prints: F/1.said. Prints how many programs there are.
 BEGIN { programs = 0; kind = ""; waits = 0 }

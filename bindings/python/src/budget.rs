@@ -78,16 +78,16 @@ impl RetryBudget {
 
     /// That of the SDKs of AWS, mode `standard`.
     #[staticmethod]
-    #[pyo3(signature = (*, name = String::new()))]
-    fn aws_standard(name: String) -> Given<Self> {
-        Ok(Self(oncegate::RetryBudget::aws_standard().name(name).build()?))
+    #[pyo3(signature = (*, name = String::new(), capacity = 500.0))]
+    fn aws_standard(name: String, capacity: f64) -> Given<Self> {
+        Ok(Self(oncegate::RetryBudget::aws_standard().capacity(capacity).name(name).build()?))
     }
 
     /// That of the SDKs of AWS as of 2026.
     #[staticmethod]
-    #[pyo3(signature = (*, name = String::new()))]
-    fn aws_2026(name: String) -> Given<Self> {
-        Ok(Self(oncegate::RetryBudget::aws_2026().name(name).build()?))
+    #[pyo3(signature = (*, name = String::new(), capacity = 500.0))]
+    fn aws_2026(name: String, capacity: f64) -> Given<Self> {
+        Ok(Self(oncegate::RetryBudget::aws_2026().capacity(capacity).name(name).build()?))
     }
 
     /// A share of the first attempts of the last seconds.

@@ -93,8 +93,7 @@ impl Kept {
         let renewed = engine.renew(&self.token, self.lasts);
         match renewed {
             Ok(lasts) => {
-                let deadline = now.saturating_add(lasts);
-                let nanos = u64::try_from(deadline.as_nanos()).unwrap_or(u64::MAX);
+                let nanos = u64::try_from(now.saturating_add(lasts).as_nanos()).unwrap_or(u64::MAX);
                 // Release: pairs with the load in `deadline`.
                 self.deadline.store(nanos, Ordering::Release);
             }

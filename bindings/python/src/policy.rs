@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use oncegate::{Attempted, Decision, HintLimits, JitterSource};
+use oncegate::{Attempted, Buried, Decision, Exhaustion, HintLimits, JitterSource};
 use pyo3::prelude::*;
 
 use crate::backoff::{AnyJitter, Growth};
@@ -190,9 +190,10 @@ impl RetryPolicy {
         Ok(self.0.attempt_limit(elapsed).map(seconds))
     }
 
-    /// The delays of a request all of whose attempts fail at once, at most `count`.
+    /// The delays of a request all of whose attempts fail at once, at most `count`, and why there
+    /// are no more; none: only `count` ended them.
     #[pyo3(signature = (count = 16, *, seed = None))]
-    fn preview(&self, count: usize, seed: Option<u64>) -> Given<Vec<f64>> {
+    fn preview(&self, count: usize, seed: Option<u64>) -> Given<(Vec<f64>, Option<&'static str>)> {
         let seeded = seed.map(JitterSource::seeded);
         let source = match &seeded {
             Some(seeded) => seeded,
@@ -200,14 +201,20 @@ impl RetryPolicy {
         };
         let mut delays = Vec::new();
         let (mut attempt, mut elapsed, mut previous) = (1_u32, Duration::ZERO, Duration::ZERO);
-        while delays.len() < count {
+        let reason = loop {
             let attempted = Attempted::new(attempt, elapsed).previous_delay(previous);
-            let Decision::RetryAfter(delay) = self.0.decide(&attempted, source) else { break };
+            let delay = match self.0.decide(&attempted, source) {
+                Decision::RetryAfter(_) if delays.len() == count => break None,
+                Decision::RetryAfter(delay) => delay,
+                Decision::Exhausted(Exhaustion::Attempts) => break Some(Buried::Attempts),
+                Decision::Exhausted(Exhaustion::Deadline) => break Some(Buried::Deadline),
+                Decision::Exhausted(Exhaustion::Refused) => break Some(Buried::FinalError),
+            };
             delays.push(seconds(delay));
             attempt = attempt.saturating_add(1);
             (elapsed, previous) = (elapsed.saturating_add(delay), delay);
-        }
-        Ok(delays)
+        };
+        Ok((delays, reason.map(Buried::name)))
     }
 
     fn __repr__(&self) -> String {

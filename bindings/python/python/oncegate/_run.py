@@ -190,6 +190,24 @@ def _leave(reset: contextvars.Token[Lease | None]) -> None:
         _current.reset(reset)
 
 
+class entered:  # noqa: N801 # it is used as a function
+    """The attempt that :func:`current_lease` gives within; renewed if that is asked for."""
+
+    __slots__ = ("_lease", "_renew", "_reset")
+
+    def __init__(self, lease: Lease, renew: bool) -> None:
+        self._lease = lease
+        self._renew = renew
+
+    def __enter__(self) -> None:
+        if self._renew:
+            self._lease.keep()
+        self._reset = _current.set(self._lease)
+
+    def __exit__(self, *_: object) -> None:
+        _leave(self._reset)
+
+
 def replayed(admission: Admission, serializer: Serializer) -> Any:
     """The stored result, or the exception that says why there is none."""
     if not isinstance(admission, Replayed):
@@ -235,16 +253,12 @@ def run(
         result: T = replayed(admission, serializer)
         return result
     lease = admission.lease
-    if renew:
-        lease.keep()
-    reset = _current.set(lease)
-    try:
-        value = work()
-    except BaseException as error:
-        settle(lease, error, errors or _ERRORS)
-        raise
-    finally:
-        _leave(reset)
+    with entered(lease, renew):
+        try:
+            value = work()
+        except BaseException as error:
+            settle(lease, error, errors or _ERRORS)
+            raise
     return finish(lease, value, serializer)
 
 
@@ -265,16 +279,12 @@ async def run_async(
         result: T = replayed(admission, serializer)
         return result
     lease = admission.lease
-    if renew:
-        lease.keep()
-    reset = _current.set(lease)
-    try:
-        value = await work()
-    except BaseException as error:
-        settle(lease, error, errors or _ERRORS)
-        raise
-    finally:
-        _leave(reset)
+    with entered(lease, renew):
+        try:
+            value = await work()
+        except BaseException as error:
+            settle(lease, error, errors or _ERRORS)
+            raise
     return finish(lease, value, serializer)
 
 

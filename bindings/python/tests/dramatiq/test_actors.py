@@ -144,7 +144,7 @@ def until(condition: Callable[[], bool], what: str) -> None:
     deadline = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < deadline, f"in vain: {what}"
-        time.sleep(0.005)
+        time.sleep(0.005)  # sleep: a condition wakes nobody
 
 
 def answers(port: int) -> bool:

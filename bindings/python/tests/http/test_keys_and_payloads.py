@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from oncegate import Engine, Mismatched, OncegateError, Request, Scope
-from oncegate._policy import OutcomePolicy
+from oncegate._policy import OutcomePolicy, Preset
 from oncegate.http.headers import KEPT, kept_names
 from oncegate.http.key import REPEATED, MalformedKeyError, read_key
 from oncegate.http.payload import boundary_in, payload_of
@@ -146,14 +148,14 @@ def test_each_code_has_its_answer() -> None:
 
 def test_presets_judge_as_they_are_published() -> None:
     """Goal: each preset judges as its source says. Method: statuses at the edges of each."""
-    final = {
+    final: dict[Preset, tuple[int, ...]] = {
         "ietf": (200, 304, 404, 422),
         "stripe-v1": (200, 402, 500, 503),
         "stripe-v2": (200, 303),
         "oasis": (200, 409, 404),
         "iceberg": (200, 201, 204, 409),
     }
-    retryable = {
+    retryable: dict[Preset, tuple[int, ...]] = {
         "ietf": (401, 403, 408, 409, 425, 429, 500),
         "stripe-v1": (409, 429),
         "stripe-v2": (400, 402, 500),
@@ -172,6 +174,8 @@ def test_policies_are_changed_status_by_status() -> None:
     policy = OutcomePolicy("ietf", statuses={504: "unknown"}, on_error="final")
     assert (policy.judge(504), policy.judge(503)) == ("unknown", "retryable")
     assert policy.on_error == "unknown"
-    for wrong in ({"preset": "ietf-2"}, {"statuses": {1_000: "final"}}, {"on_error": "maybe"}):
+    wrongs: tuple[dict[str, Any], ...]
+    wrongs = ({"preset": "ietf-2"}, {"statuses": {1_000: "final"}}, {"on_error": "maybe"})
+    for wrong in wrongs:
         with pytest.raises(ValueError, match="refused"):
             OutcomePolicy(**wrong)

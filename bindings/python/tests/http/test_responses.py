@@ -168,7 +168,7 @@ def test_trailers_are_passed_on_and_not_kept(protected: Make, handler: Handler) 
         await send(trailers)
 
     handler.work = work
-    extensions = {"http.response.trailers": {}, "http.response.pathsend": {}}
+    extensions: dict[str, Any] = {"http.response.trailers": {}, "http.response.pathsend": {}}
 
     async def scenario() -> None:
         app = protected()

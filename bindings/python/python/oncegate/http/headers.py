@@ -63,7 +63,7 @@ def kept_names(more: Iterable[str]) -> frozenset[str]:
         )
     if not all(is_name(name) for name in names):
         raise ValueError("keep_headers: refused; limit: the names of headers")
-    return names.union(KEPT)
+    return frozenset(names.union(KEPT))
 
 
 def is_name(name: str) -> bool:
