@@ -86,10 +86,9 @@ class IdempotencyMiddleware:
         await _answer(poller.answer(await self._scope_of(head), token), send)
 
     async def _scope_of(self, head: AsgiHead) -> ScopeSource:
-        told = self._gate.scope_of(head)
-        if self._gate.asks_async:
-            return await told  # type: ignore[misc, no-any-return]
-        return told  # type: ignore[return-value]
+        told: Any = self._gate.scope_of(head)
+        whose: ScopeSource = await told if self._gate.asks_async else told
+        return whose
 
     async def _read(self, fields: dict[bytes, bytes], receive: Receive) -> bytes | None:
         """The body of the request. ``None``: its client left before it was whole."""
@@ -167,11 +166,12 @@ class IdempotencyMiddleware:
         left = asyncio.ensure_future(_disconnected(receive))
         try:
             await asyncio.wait((asked, left), return_when=asyncio.FIRST_COMPLETED)
+            waited = asked.result() if asked.done() else None
             if not left.done():
-                return asked.result()
-            if asked.done() and isinstance(asked.result(), Admitted):
+                return waited
+            if isinstance(waited, Admitted):
                 # It never started.
-                asked.result().lease.abandon()  # type: ignore[union-attr]
+                waited.lease.abandon()
             return None
         finally:
             # A wait that is cancelled gives back what it was admitted to.
@@ -234,7 +234,8 @@ class AsgiHead:
     @property
     def method(self) -> str:
         """As it was sent."""
-        return self.connection["method"]  # type: ignore[no-any-return]
+        method: str = self.connection["method"]
+        return method
 
     @property
     def target(self) -> str:

@@ -34,6 +34,7 @@ def protect(app: FastAPI, settings: Settings) -> None:
         document(schema, settings)
         return schema
 
+    # As FastAPI's documentation has it.
     app.openapi = openapi  # type: ignore[method-assign]
 
 
@@ -43,13 +44,13 @@ async def running_attempt(request: Request) -> Lease:
     Its number, its fencing token for stores that check it, and keys for calls further down. The
     middleware ends it; a handler that does so itself has its response refused as fenced.
     """
-    lease = request.scope.get(ATTEMPT)
+    lease: Lease | None = request.scope.get(ATTEMPT)
     if lease is None:
         raise RuntimeError(
             "this request has no attempt: there is no middleware of oncegate above it, or it was "
             "passed on without a key"
         )
-    return lease  # type: ignore[no-any-return]
+    return lease
 
 
 async def _maybe_attempt(request: Request) -> Lease | None:

@@ -142,7 +142,8 @@ class WsgiHead:
     @property
     def method(self) -> str:
         """As it was sent."""
-        return self.connection["REQUEST_METHOD"]  # type: ignore[no-any-return]
+        method: str = self.connection["REQUEST_METHOD"]
+        return method
 
     @property
     def target(self) -> str:

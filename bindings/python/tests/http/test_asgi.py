@@ -186,11 +186,13 @@ def test_who_is_unknown_is_refused(protected: Make, handler: Handler) -> None:
 
     async def account_of(head: Any) -> str | None:
         await asyncio.sleep(0)
-        return head.header("X-Account")  # type: ignore[no-any-return]
+        account: str | None = head.header("X-Account")
+        return account
 
     class Accounts:
         async def __call__(self, head: Any) -> str | None:
-            return head.header("X-Account")  # type: ignore[no-any-return]
+            account: str | None = head.header("X-Account")
+            return account
 
     for number, scope in enumerate((account_of, Accounts(), lambda head: head.header("x-account"))):
         app = protected(scope=scope)
@@ -296,7 +298,8 @@ def test_a_request_below_another_middleware_passes(
     assert run(ask(outer)).is_replay
     scope = {"type": "websocket"}
     handler.work = note = Noted()
-    run(inner(scope, None, None))  # type: ignore[arg-type]
+    nothing: Any = None
+    run(inner(scope, nothing, nothing))
     assert note.scopes == [scope]
 
 

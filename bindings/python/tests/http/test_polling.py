@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 
+from typing import Any
+
 import pytest
 
 from oncegate import Scope
@@ -80,10 +82,10 @@ def test_buckets_fill_by_time() -> None:
         ("burst", {"burst": 0}),
     ],
 )
-def test_settings_of_polling_are_checked(field: str, wrong: dict[str, object]) -> None:
+def test_settings_of_polling_are_checked(field: str, wrong: dict[str, Any]) -> None:
     """Goal: what nobody could poll by is refused, and the secret is not shown.
     Method: one wrong setting at a time."""
-    right: dict[str, object] = {"secret": b"0123456789abcdef"}
+    right: dict[str, Any] = {"secret": b"0123456789abcdef"}
     with pytest.raises(ValueError, match=field):
-        Polling(**{**right, **wrong})  # type: ignore[arg-type]
+        Polling(**{**right, **wrong})
     assert "0123456789" not in repr(Polling(b"0123456789abcdef"))
