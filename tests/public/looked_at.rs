@@ -35,7 +35,7 @@ fn each_state_is_told() {
     clock.advance(Duration::from_secs(5));
     admitted(&engine, &paying("k", b"{}")).fail(Failure::unknown()).expect("its own lease");
     assert!(matches!(seen(&engine, "k"), Some(Admission::Unresolved)));
-    let (short, long) = (Outcome::new(201, b"done"), Outcome::new(402, &[7; 4_000]));
+    let (short, long) = (Outcome::new(201, b"done"), Outcome::new(402, [7; 4_000]));
     engine.resolve(&request("k"), Resolution::Succeeded(short.clone())).expect("it is unknown");
     admitted(&engine, &request("l")).fail(Failure::terminal(long.clone())).expect("its own lease");
     admitted(&engine, &request("m")).complete(&Outcome::withheld(200)).expect("its own lease");
