@@ -95,6 +95,9 @@ class Scope:
     SINGLE_TENANT: Final[Scope]
     UNAUTHENTICATED: Final[Scope]
     def __new__(cls, name: str | bytes) -> Self: ...
+    @property
+    def name(self) -> bytes | None:
+        """The tenant's name; ``None`` for the two scopes that have no tenant."""
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
 
@@ -1029,6 +1032,14 @@ class Engine:
         """The answers to many requests in their order, or what is wrong with one. None waits."""
     def prepare(self, request: Request) -> Prepared:
         """Makes the digests of a request, for whoever asks more than once."""
+    def look(self, fingerprint: bytes) -> Admission | None:
+        """What a duplicate of the record's request would be told now, without one.
+
+        Nothing is begun, compared or counted, and the answer is never ``Admitted`` nor
+        ``Mismatched``. ``None``: there is no such record, or its time is over. Whoever holds the
+        fingerprint (32 bytes, of :attr:`Prepared.fingerprint`) gets the outcome: bind it to its
+        scope where clients hold it.
+        """
     def take_up(self, token: LeaseToken) -> Lease:
         """The lease of a token, in whichever process. ``FencedError``: it is another's."""
     def complete(
