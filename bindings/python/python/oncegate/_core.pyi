@@ -1,9 +1,9 @@
 """The engine, as Rust has it. Take the names from ``oncegate``."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any, Literal, final, overload
+from typing import Any, Literal, final
 
 from typing_extensions import Self, TypeAlias
 
