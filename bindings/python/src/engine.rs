@@ -8,6 +8,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
+use crate::admission::told;
 use crate::begin::{Asked, Options, Prepared, begin, begin_batch};
 use crate::choice::{Mode, OnDrop, OnFull, OnLapse, OnLettersFull};
 use crate::clock::ManualClock;
@@ -158,6 +159,12 @@ impl Engine {
 
     fn prepare(&self, request: &Bound<'_, Request>) -> Given<Prepared> {
         Prepared::new(self.handle()?, Arc::clone(&request.get().parts))
+    }
+
+    /// What a duplicate would be told; `None`: there is no such record.
+    fn look(&self, py: Python<'_>, fingerprint: [u8; 32]) -> Given<Option<Py<PyAny>>> {
+        let seen = self.open()?.look(oncegate::Fingerprint::from_bytes(fingerprint))?;
+        Ok(seen.map(|seen| told(py, &self.0, seen)).transpose()?)
     }
 
     fn take_up(&self, token: LeaseToken) -> Given<Lease> {

@@ -53,6 +53,15 @@ impl Scope {
         Self(Name::Unauthenticated)
     }
 
+    /// The tenant's name; none for the two that have no tenant.
+    #[getter]
+    fn name<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
+        match &self.0 {
+            Name::Given(name) => Some(PyBytes::new(py, name)),
+            Name::SingleTenant | Name::Unauthenticated => None,
+        }
+    }
+
     fn __repr__(&self) -> String {
         match &self.0 {
             Name::Given(name) => format!("Scope(<{} bytes>)", name.len()),

@@ -78,8 +78,10 @@ from ._serialize import (
     SerializationError,
     Serializer,
 )
+from ._types import Admission, Resolution
 
 __all__ = [
+    "Admission",
     "Admitted",
     "AlreadyRanError",
     "Attempt",
@@ -132,6 +134,7 @@ __all__ = [
     "RegionError",
     "Replayed",
     "Request",
+    "Resolution",
     "RetryBudget",
     "RetryPolicy",
     "RetryStats",
