@@ -185,10 +185,10 @@ pub(crate) struct AttemptWait {
 #[pymethods]
 impl Waits {
     /// Queues up for an attempt, at the first `poll`.
-    fn attempt(&self, id: u64) -> Given<AttemptWait> {
+    fn attempt(&self, number: u64) -> Given<AttemptWait> {
         no_child("waits", self.born)?;
         self.handle.open()?;
-        let ring = Ring::new(id, &self.shared);
+        let ring = Ring::new(number, &self.shared);
         let leaver = Leaver::new(&self.handle, &Waker::from(Arc::clone(&ring)));
         let next = Mutex::new(Some(Next::new(&self.handle)));
         let handle = Arc::clone(&self.handle);

@@ -19,13 +19,13 @@ impl RetryBudget {
     /// Tokens, which retries or failures take, and successes and time bring.
     #[staticmethod]
     #[pyo3(signature = (
-        *, name = String::new(), capacity = None, cost = None, cost_throttled = None,
+        *, name = "", capacity = None, cost = None, cost_throttled = None,
         cost_timeout = None, charge = None, threshold = None, success = None, refund_cost = None,
         refill_per_second = None
     ))]
     #[expect(clippy::too_many_arguments, reason = "each is an option that Python names")]
     fn bucket(
-        name: String,
+        name: &str,
         capacity: Option<f64>,
         cost: Option<f64>,
         cost_throttled: Option<f64>,
@@ -71,32 +71,32 @@ impl RetryBudget {
 
     /// The retry throttling of gRPC A6.
     #[staticmethod]
-    #[pyo3(signature = (max_tokens = 10, token_ratio = 0.1, *, name = String::new()))]
-    fn grpc(max_tokens: u32, token_ratio: f64, name: String) -> Given<Self> {
+    #[pyo3(signature = (max_tokens = 10, token_ratio = 0.1, *, name = ""))]
+    fn grpc(max_tokens: u32, token_ratio: f64, name: &str) -> Given<Self> {
         Ok(Self(oncegate::RetryBudget::grpc(max_tokens, token_ratio).name(name).build()?))
     }
 
     /// That of the SDKs of AWS, mode `standard`.
     #[staticmethod]
-    #[pyo3(signature = (*, name = String::new(), capacity = 500.0))]
-    fn aws_standard(name: String, capacity: f64) -> Given<Self> {
+    #[pyo3(signature = (*, name = "", capacity = 500.0))]
+    fn aws_standard(name: &str, capacity: f64) -> Given<Self> {
         Ok(Self(oncegate::RetryBudget::aws_standard().capacity(capacity).name(name).build()?))
     }
 
     /// That of the SDKs of AWS as of 2026.
     #[staticmethod]
-    #[pyo3(signature = (*, name = String::new(), capacity = 500.0))]
-    fn aws_2026(name: String, capacity: f64) -> Given<Self> {
+    #[pyo3(signature = (*, name = "", capacity = 500.0))]
+    fn aws_2026(name: &str, capacity: f64) -> Given<Self> {
         Ok(Self(oncegate::RetryBudget::aws_2026().capacity(capacity).name(name).build()?))
     }
 
     /// A share of the first attempts of the last seconds.
     #[staticmethod]
     #[pyo3(signature = (
-        *, name = String::new(), ratio = None, min_per_second = None, ttl = None, slices = None
+        *, name = "", ratio = None, min_per_second = None, ttl = None, slices = None
     ))]
     fn ratio(
-        name: String,
+        name: &str,
         ratio: Option<f64>,
         min_per_second: Option<u32>,
         ttl: Option<Seconds>,
@@ -120,8 +120,8 @@ impl RetryBudget {
 
     /// A share of the requests under way.
     #[staticmethod]
-    #[pyo3(signature = (*, name = String::new(), share = None, min_retries = None))]
-    fn concurrency(name: String, share: Option<f64>, min_retries: Option<u32>) -> Given<Self> {
+    #[pyo3(signature = (*, name = "", share = None, min_retries = None))]
+    fn concurrency(name: &str, share: Option<f64>, min_retries: Option<u32>) -> Given<Self> {
         let mut budget = oncegate::RetryBudget::envoy().name(name);
         if let Some(share) = share {
             budget = budget.share(share);

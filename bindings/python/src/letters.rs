@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use oncegate::{LetterFilter, LetterId};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyTuple};
+use pyo3::types::{PyBytes, PyString, PyTuple};
 
 use crate::choice::Reason;
 use crate::engine::Engine;
-use crate::error::{Given, seconds};
+use crate::error::{Given, Refused, seconds};
 use crate::time::UnixTime;
 
 /// A record that failed for good.
@@ -144,11 +144,11 @@ impl Engine {
         error_class: Option<&str>,
         since: Option<UnixTime>,
         until: Option<UnixTime>,
-        after: Option<&str>,
+        after: Option<AnyLetter>,
         limit: usize,
     ) -> Given<LetterPage> {
         let filter = filter(operation, reason, error_class, since, until)?;
-        let after = after.map(str::parse::<LetterId>).transpose()?;
+        let after = after.map(|after| after.0);
         let engine = self.open()?;
         let page = py.detach(|| engine.dead_letters(&filter, after, limit))?;
         let letters = page.letters.into_iter().map(|letter| DeadLetter::of(py, letter));
@@ -158,19 +158,19 @@ impl Engine {
     }
 
     /// One dead letter.
-    fn dead_letter(&self, py: Python<'_>, id: &str) -> Given<DeadLetter> {
-        let letter = self.open()?.dead_letter(id.parse()?)?;
+    fn dead_letter(&self, py: Python<'_>, letter: AnyLetter) -> Given<DeadLetter> {
+        let letter = self.open()?.dead_letter(letter.0)?;
         Ok(DeadLetter::of(py, letter)?)
     }
 
     /// Lets a dead letter run again, at once.
-    fn redrive(&self, id: &str) -> Given<()> {
-        Ok(self.open()?.redrive(id.parse()?)?)
+    fn redrive(&self, letter: AnyLetter) -> Given<()> {
+        Ok(self.open()?.redrive(letter.0)?)
     }
 
     /// Gives a dead letter up.
-    fn discard(&self, id: &str) -> Given<()> {
-        Ok(self.open()?.discard(id.parse()?)?)
+    fn discard(&self, letter: AnyLetter) -> Given<()> {
+        Ok(self.open()?.discard(letter.0)?)
     }
 
     /// Lets all run again that the filter lets through; how many there were.
@@ -213,6 +213,21 @@ impl Engine {
         let filter = filter(operation, reason, error_class, since, until)?;
         let engine = self.open()?;
         Ok(py.detach(|| engine.discard_all(&filter, limit.unwrap_or(usize::MAX)))?)
+    }
+}
+
+/// A dead letter, or its name.
+struct AnyLetter(LetterId);
+
+impl<'py> FromPyObject<'_, 'py> for AnyLetter {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let parsed = match value.cast::<DeadLetter>() {
+            Ok(letter) => letter.get().id.parse(),
+            Err(_) => value.cast::<PyString>()?.to_cow()?.parse(),
+        };
+        Ok(Self(parsed.map_err(Refused::from)?))
     }
 }
 

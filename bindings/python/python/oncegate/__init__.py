@@ -68,6 +68,7 @@ from ._errors import (
     UnsupportedError,
 )
 from ._judge import ErrorPolicy, Judgement
+from ._retrying import retrying
 from ._run import current_lease, declined
 from ._serialize import (
     DataclassSerializer,
@@ -77,8 +78,10 @@ from ._serialize import (
     SerializationError,
     Serializer,
 )
+from ._types import Admission, Resolution
 
 __all__ = [
+    "Admission",
     "Admitted",
     "AlreadyRanError",
     "Attempt",
@@ -131,6 +134,7 @@ __all__ = [
     "RegionError",
     "Replayed",
     "Request",
+    "Resolution",
     "RetryBudget",
     "RetryPolicy",
     "RetryStats",
@@ -150,4 +154,5 @@ __all__ = [
     "current_lease",
     "declined",
     "idempotent",
+    "retrying",
 ]

@@ -18,7 +18,7 @@ from ._run import entered, finish, replayed, settle
 from ._serialize import serializer_of
 
 if TYPE_CHECKING:
-    from ._core import Admission, Lease, Request, Scope
+    from ._core import Admission, Lease, Request, Scope, Seconds
     from ._engine import Engine
     from ._serialize import Serializer
 
@@ -71,7 +71,7 @@ class Tries:
         self._delay, self.error = delay, error
         return True
 
-    def wait(self, given: object) -> object:
+    def wait(self, given: Seconds | None) -> Seconds | None:
         """How long the next attempt is waited for, and whoever takes it instead of this call."""
         return given if self.error is None else self._delay + _PATIENCE
 
