@@ -68,6 +68,7 @@ from ._errors import (
     UnsupportedError,
 )
 from ._judge import ErrorPolicy, Judgement
+from ._retrying import retrying
 from ._run import current_lease, declined
 from ._serialize import (
     DataclassSerializer,
@@ -153,4 +154,5 @@ __all__ = [
     "current_lease",
     "declined",
     "idempotent",
+    "retrying",
 ]

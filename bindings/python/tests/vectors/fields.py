@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -27,11 +28,11 @@ class Fields:
         """Whatever it is; ``None`` where there is none."""
         return self._given.pop(name, None)
 
-    def object(self, name: str) -> Fields:
+    def inner(self, name: str) -> Fields:
         """An object; empty where there is none."""
         return Fields(self._given.pop(name, {}), name)
 
-    def list(self, name: str) -> list[Any]:
+    def array(self, name: str) -> list[Any]:
         """A list; empty where there is none."""
         given = self._given.pop(name, [])
         if not isinstance(given, list):
@@ -40,7 +41,7 @@ class Fields:
 
     def texts(self, name: str) -> list[str]:
         """A list of texts."""
-        return [self._is(name, text, str) for text in self.list(name)]
+        return [self._is(name, text, str) for text in self.array(name)]
 
     def text(self, name: str, fallback: str = "") -> str:
         """A text."""
@@ -67,14 +68,14 @@ class Fields:
         given = self.number(name)
         return None if given is None else given / 1_000
 
-    def bytes(self, name: str) -> bytes | None:
+    def data(self, name: str) -> bytes | None:
         """The text of this name, or the digits of the one with ``_hex`` behind it."""
         if name in self._given:
             return self.text(name).encode()
         digits = self.take(f"{name}_hex")
         return None if digits is None else bytes.fromhex(self._is(name, digits, str))
 
-    def choose(self, name: str, choices: dict[str, T], fallback: str) -> T:
+    def choose(self, name: str, choices: Mapping[str, T], fallback: str) -> T:
         """What a word stands for."""
         given = self.text(name, fallback)
         if given not in choices:

@@ -49,7 +49,7 @@ def backoff(fields: Fields) -> dict[str, Any]:
     kind = fields.text("backoff", "EXPONENTIAL")
     share = fields.real("jitter_share")
     jitter = fields.text("jitter", "NONE")
-    delays = [fields._is("delays_ms", delay, int) / 1_000 for delay in fields.list("delays_ms")]
+    delays = [fields._is("delays_ms", delay, int) / 1_000 for delay in fields.array("delays_ms")]
     return given(
         backoff=kind.lower(),
         initial=fields.seconds("initial_ms"),

@@ -14,7 +14,7 @@ LAPSES = {"": None, "RECLAIM": "reclaim", "UNKNOWN": "unknown", "FAILED": "faile
 
 def read_request(step: Fields) -> Request:
     """The request of a step."""
-    name = step.bytes("scope")
+    name = step.data("scope")
     kind = step.text("scope_kind", "NAMED")
     scope: bytes | Scope
     if kind == "NAMED":
@@ -24,7 +24,7 @@ def read_request(step: Fields) -> Request:
             "SINGLE_TENANT": Scope.SINGLE_TENANT,
             "UNAUTHENTICATED": Scope.UNAUTHENTICATED,
         }[kind]
-    key = step.bytes("key") or b""
+    key = step.data("key") or b""
     by_payload = step.choose("key_kind", {"GIVEN": False, "FROM_PAYLOAD": True}, "GIVEN")
     operation = step.text("operation", "POST /charges")
     payload = read_payload(step)
@@ -33,7 +33,7 @@ def read_request(step: Fields) -> Request:
 
 def read_payload(step: Fields) -> Payload | None:
     """The payload of a step."""
-    data = step.bytes("payload") or b""
+    data = step.data("payload") or b""
     boundary = step.text("boundary")
     excluded, included = step.texts("excluded"), step.texts("included")
     kind = step.text("payload_kind", "NONE")
@@ -61,8 +61,8 @@ def read_options(step: Fields) -> dict[str, Any]:
 def read_outcome(step: Fields) -> Outcome:
     """The outcome of a step."""
     status = step.number("outcome_status") or 0
-    body = step.bytes("body") or b""
-    metadata = step.list("metadata")
+    body = step.data("body") or b""
+    metadata = step.array("metadata")
     if step.flag("withheld"):
         return Outcome.withheld(status)
     pairs = [(str(name), str(value)) for name, value in metadata]

@@ -60,7 +60,9 @@ REASONS = {
 class Asked:
     """A request that waits."""
 
-    def __init__(self, wait: _core.Wait, request: Request, options: Any, over: float | None):
+    def __init__(
+        self, wait: _core.Wait, request: Request, options: Any, over: float | None
+    ) -> None:
         self.wait = wait
         self.request = request
         self.options = options
@@ -94,13 +96,13 @@ class Run:
 
     def do_begin_batch(self, step: Fields, expect: Fields) -> None:
         options = read_options(step)
-        each = [Fields(one, "requests") for one in step.list("requests")]
+        each = [Fields(one, "requests") for one in step.array("requests")]
         requests = [read_or_refused(one) for one in each]
         sound = [request for request in requests if isinstance(request, Request)]
         answers = iter(self.engine.begin_batch(sound, **options))
         for one, request in zip(each, requests):
             answer = next(answers) if isinstance(request, Request) else request
-            settled(functools.partial(self.tell, answer), one, one.object("expect"))
+            settled(functools.partial(self.tell, answer), one, one.inner("expect"))
 
     def tell(self, answer: Any, step: Fields, expect: Fields) -> None:
         """One answer of a batch."""
@@ -203,7 +205,7 @@ class Run:
             outcome=read_outcome(step) if "outcome_status" in step else None,
         )
         operation = step.text("operation", "charge")
-        later = lease.retry_later(error, operation, step.bytes("context") or b"")
+        later = lease.retry_later(error, operation, step.data("context") or b"")
         if isinstance(later, Scheduled):
             expect.same("later", "SCHEDULED")
             expect.same("next_attempt", later.next_attempt)
@@ -220,19 +222,19 @@ class Run:
             expect.same("attempt", attempt.lease.attempt)
             expect.same("remaining_ms", millis(attempt.lease.remaining))
             expect.same("operation", attempt.operation)
-            context = expect.bytes("context")
+            context = expect.data("context")
             if context is not None and context != attempt.context:
                 raise FailedError(f"context: expected {context!r}, found {attempt.context!r}")
             self.keep(lease, fence, attempt.lease)
 
     def do_set_operation(self, step: Fields, expect: Fields) -> None:
-        policy = read_policy(step.object("policy")) if "policy" in step else None
+        policy = read_policy(step.inner("policy")) if "policy" in step else None
         most = step.number("max_in_flight")
         self.engine.set_operation(step.text("operation"), policy=policy, max_in_flight=most)
 
     def do_set_budget(self, step: Fields, expect: Fields) -> None:
         level, scope, operation = step.text("level"), step.text("scope"), step.text("operation")
-        budget = read_budget(step.object("budget"))
+        budget = read_budget(step.inner("budget"))
         where: dict[str, dict[str, Any]] = {
             "ENGINE": {},
             "OPERATION": {"operation": operation},
@@ -242,7 +244,7 @@ class Run:
 
     def do_preview(self, step: Fields, expect: Fields) -> None:
         seed, most = step.number("seed"), step.number("most") or 0
-        policy = read_policy(step.object("policy"))
+        policy = read_policy(step.inner("policy"))
         delays, reason = policy.preview(most, seed=seed)
         expect.same("delays_ms", [millis(delay) for delay in delays])
         expect.same("reason", "NONE" if reason is None else REASONS[reason])
@@ -334,7 +336,7 @@ def headed(name: str) -> str:
 
 def same_outcome(expect: Fields, outcome: Outcome) -> None:
     expect.same("outcome_status", outcome.status)
-    body = expect.bytes("body")
+    body = expect.data("body")
     if body is not None and body != outcome.body:
         raise FailedError(f"body: expected {body!r}, found {outcome.body!r}")
     expect.same("metadata", [list(pair) for pair in outcome.metadata])
@@ -348,10 +350,10 @@ def opened(options: Fields, clock: ManualClock) -> Engine:
     rules = KeyRules(refuse_predictable=options.flag("refuse_predictable_keys"), **keys)
     fulls = {"": None, "EVICT_LRU": "evict_lru", "REJECT": "reject"}
     modes = {"": None, "KEYED": "keyed", "FAST_TRUSTED": "fast_trusted"}
-    policy = read_policy(options.object("retry_policy")) if "retry_policy" in options else None
+    policy = read_policy(options.inner("retry_policy")) if "retry_policy" in options else None
     values: dict[str, Any] = given(
         capacity=options.number("capacity") or 1_000,
-        secret=options.bytes("secret") or bytes(range(1, 33)),
+        secret=options.data("secret") or bytes(range(1, 33)),
         jitter_seed=options.number("jitter_seed") or 1,
         lease_duration=options.seconds("lease_ms"),
         dedup_window=options.seconds("dedup_window_ms"),

@@ -10,8 +10,8 @@ from typing import Any
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-from fields import FailedError, Fields  # noqa: E402 # it lies beside this file
-from run import Run  # noqa: E402 # it lies beside this file
+from fields import FailedError, Fields  # it lies beside this file
+from run import Run  # it lies beside this file
 
 ROOT = pathlib.Path(__file__).resolve().parents[4]
 
@@ -41,14 +41,14 @@ def failure(given: Any) -> str:
         vector = Fields(given, "vector")
         vector.text("id")
         vector.text("about")
-        run = Run(vector.object("options"))
-        steps = vector.list("steps")
+        run = Run(vector.inner("options"))
+        steps = vector.array("steps")
         vector.finish("vector")
         for at, one in enumerate(steps, 1):
             step = Fields(one, "step")
             op = step.text("op")
             where = f"step {at}, {op}"
-            run.step(op, step, step.object("expect"))
+            run.step(op, step, step.inner("expect"))
     except FailedError as failed:
         return f"{where}: {failed}".replace("\n", " ")
     return ""
