@@ -252,7 +252,9 @@ class Run:
             elif self.put_off is not None:
                 self.retry_later(lease, self.put_off)
             elif isinstance(error, Retry):
-                self.retry_later(lease, error)
+                # Raised by hand, or eager: whoever raised it sees to the next attempt.
+                eager = self.request.is_eager
+                lease.fail(Failure.retryable(0 if eager else due_in(error)))
             elif isinstance(error, Ignore):
                 lease.complete(Outcome(FINISHED_IGNORED))
             elif isinstance(error, Reject):
@@ -262,11 +264,8 @@ class Run:
 
     def retry_later(self, lease: Lease, put_off: Retry) -> None:
         """Ends the attempt, and then sends the message of the next one."""
-        eager = self.request.is_eager
         with suppress(FencedError):
-            lease.fail(Failure.retryable(0 if eager else due_in(put_off)))
-        if eager or put_off.sig is None:
-            return
+            lease.fail(Failure.retryable(due_in(put_off)))
         try:
             put_off.sig.apply_async()
         except Exception as error:
