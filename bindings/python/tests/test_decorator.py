@@ -113,7 +113,8 @@ def test_a_payload_is_compared(engine: Engine) -> None:
 
 
 def test_functions_do_not_share_keys(engine: Engine) -> None:
-    """Goal: two functions with one key are two requests; with one operation they are one."""
+    """Goal: two functions with one key are two requests; with one operation they are one.
+    Method: two of each, called with one key."""
 
     def one(key: str) -> int:
         return 1

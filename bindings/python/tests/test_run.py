@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
@@ -245,7 +245,7 @@ def test_a_block_holds_a_lease(engine: Engine) -> None:
 def test_a_closed_generator_ends_its_attempt(engine: Engine) -> None:
     """Goal: a generator that is closed in its block resolves the record. Method: close it."""
 
-    def parts() -> Iterator[int]:
+    def parts() -> Generator[int, None, None]:
         with engine.lease(asked()) as lease:
             yield lease.attempt
             yield 0

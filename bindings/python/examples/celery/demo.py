@@ -106,7 +106,7 @@ def until_it_answers(port: int) -> None:
         except ConnectionRefusedError:
             if time.monotonic() > deadline:
                 raise
-            time.sleep(0.02)
+            time.sleep(0.02)  # sleep: a server that starts tells nobody
 
 
 class Demonstration:

@@ -12,6 +12,7 @@ from typing import Any, Callable
 
 import redis
 from celery import Celery, signals
+
 from oncegate import Engine, Request, Scope
 from oncegate.celery import OnceTask, configure
 
@@ -54,7 +55,7 @@ def until(condition: Callable[[], bool], what: str, seconds: float = 30.0) -> No
     while not condition():
         if time.monotonic() > deadline:
             raise TimeoutError(f"in vain for {seconds} s: {what}")
-        time.sleep(0.02)
+        time.sleep(0.02)  # sleep: other processes wake nobody here
 
 
 def count(name: str) -> int:

@@ -11,7 +11,8 @@ import hashlib
 import json
 import math
 import uuid
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from ._errors import InvalidInputError
@@ -87,7 +88,7 @@ def _tagged(value: Any, field: str) -> Any:
         return _tagged_mapping(value, field)
     if isinstance(value, (bytes, bytearray, memoryview)):
         return {"$bytes": base64.b64encode(bytes(value)).decode()}
-    if isinstance(value, Set):
+    if isinstance(value, AbstractSet):
         return {
             "$set": sorted(
                 canonical(item, field).decode("utf-8", "surrogatepass") for item in value

@@ -86,10 +86,11 @@ def _of_timeout(task: OnceTask, timeout: float | None) -> list[str]:
 def _of_kills(task: OnceTask) -> list[str]:
     """Of attempts that are killed."""
     if task.acks_late and not task.reject_on_worker_lost:
-        return [
+        lost = (
             "acks_late without reject_on_worker_lost: the message of a pool process that is "
             "killed is acknowledged, and no attempt follows"
-        ]
+        )
+        return [lost]
     return []
 
 

@@ -282,7 +282,7 @@ def due_in(put_off: Retry) -> float:
     return max(float(when or 0.0), 0.0)
 
 
-@signals.task_success.connect(weak=False)  # type: ignore[misc]
+@signals.task_success.connect(weak=False)  # type: ignore[misc]  # untyped
 def _succeeded(sender: Any, **_: object) -> None:
     """The result is stored, and what follows is sent."""
     run = run_of(sender.request)
@@ -290,7 +290,7 @@ def _succeeded(sender: Any, **_: object) -> None:
         run.end_delivery(FINISHED)
 
 
-@signals.task_postrun.connect(weak=False)  # type: ignore[misc]
+@signals.task_postrun.connect(weak=False)  # type: ignore[misc]  # untyped
 def _over(sender: Any, state: str | None = None, **_: object) -> None:
     """Celery has done with the message what it does."""
     run = run_of(sender.request)

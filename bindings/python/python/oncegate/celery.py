@@ -79,10 +79,11 @@ def configure(
     defaults = (once or Once()).over(DEFAULTS)
     if defaults.scope is None:
         defaults = Once(scope=scope).over(defaults)
+    # Applications have no such attribute before.
     app.oncegate = running.Binding(Provider(engine), defaults)  # type: ignore[attr-defined]
 
 
-class OnceTask(Task):  # type: ignore[type-arg]
+class OnceTask(Task):  # type: ignore[type-arg]  # generic in stubs alone
     """A task that runs once: ``@app.task(base=OnceTask, once=Once(...))``."""
 
     abstract = True
@@ -137,6 +138,7 @@ class OnceTask(Task):  # type: ignore[type-arg]
         finally:
             self.request.is_eager = False
             if run.put_off is not None:
+                # Celery sets it on its own exception.
                 run.put_off.is_eager = False  # type: ignore[attr-defined]
         return run.put_off
 
@@ -148,4 +150,4 @@ class OnceTask(Task):  # type: ignore[type-arg]
                 name="InvalidConfig",
                 field="app",
             )
-        return binding  # type: ignore[no-any-return]
+        return binding  # type: ignore[no-any-return]  # untyped

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from celery import Celery
 from celery.contrib.testing.worker import start_worker
+
 from oncegate import Engine, Scope
 from oncegate.celery import Once, OnceTask, configure
 
@@ -103,4 +104,4 @@ def until(condition: Callable[[], bool], what: str, seconds: float = 30.0) -> No
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"in vain for {seconds} s: {what}"
-        time.sleep(0.005)
+        time.sleep(0.005)  # sleep: a condition wakes nobody

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from celery import signals
 from conftest import Shop, result, until
+
 from oncegate import ScheduledError
 from oncegate.celery import Once, OnceTask
 

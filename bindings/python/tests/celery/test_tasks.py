@@ -11,6 +11,7 @@ import pytest
 from celery import signals
 from celery.exceptions import Ignore, Reject
 from conftest import Shop, result, until
+
 from oncegate import (
     Engine,
     ErrorPolicy,
@@ -186,7 +187,7 @@ def test_a_body_may_ignore_or_reject_its_message(shop: Shop, connected: Any) -> 
     connected(signals.task_postrun, over)
     for number, task in enumerate((ignoring, ignoring, rejecting, rejecting), start=1):
         task.delay("a")
-        until(lambda: len(ends) == number, "the message is done")  # noqa: B023
+        until(lambda: len(ends) == number, "the message is done")  # noqa: B023  # called at once
     assert ends == ["IGNORED", "IGNORED", "REJECTED", "REJECTED"]
     assert shop.effects == ["ignored", "rejected", "rejected"]
 

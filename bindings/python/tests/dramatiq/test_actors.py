@@ -17,6 +17,7 @@ from dramatiq.brokers.redis import RedisBroker
 from dramatiq.brokers.stub import StubBroker
 from dramatiq.results import Results
 from dramatiq.results.backends import RedisBackend, StubBackend
+
 from oncegate import Engine, ErrorPolicy, Scope, current_lease
 from oncegate.dramatiq import Once, OnceMiddleware
 
@@ -143,7 +144,7 @@ def until(condition: Callable[[], bool], what: str) -> None:
     deadline = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < deadline, f"in vain: {what}"
-        time.sleep(0.005)
+        time.sleep(0.005)  # sleep: a condition wakes nobody
 
 
 def answers(port: int) -> bool:

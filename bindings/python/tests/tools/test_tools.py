@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
+
 from oncegate import Engine, InProgressError
 from oncegate.tools import conversation, tool_once
 
