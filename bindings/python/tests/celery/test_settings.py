@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from celery import Celery, signals
 from celery.schedules import crontab, schedule
+
 from oncegate import Engine, Scope
 from oncegate.celery import Once, OnceTask, SettingsWarning, check_settings, configure
 
@@ -28,7 +29,8 @@ def nothing() -> None:
 
 def declared(app: Celery, once: Once | None = None, **options: Any) -> list[str]:
     """What is found of an application with one task."""
-    app.task(base=OnceTask, shared=False, name="charge", once=once, **options)(nothing)
+    task: Any = app.task
+    task(base=OnceTask, shared=False, name="charge", once=once, **options)(nothing)
     return [str(warning) for warning in check_settings(app)]
 
 
@@ -93,10 +95,12 @@ def test_a_worker_logs_what_does_not_fit(caplog: pytest.LogCaptureFixture) -> No
         app.task(base=OnceTask, shared=False, name=name, acks_late=True)(nothing)
 
     class Ready:
-        """What Celery sends the signal for."""
+        """What Celery sends the signal for: an object that knows the application."""
+
+        def __init__(self) -> None:
+            self.app = app
 
     ready = Ready()
-    ready.app = app  # type: ignore[attr-defined]
     logging.getLogger("oncegate.celery").propagate = True
     with caplog.at_level(logging.WARNING):
         signals.worker_ready.send(sender=ready)

@@ -9,6 +9,7 @@ from typing import Any
 
 import redis
 from celery import Celery, signals
+
 from oncegate import Engine, Scope
 from oncegate.celery import OnceTask, configure
 
@@ -46,7 +47,7 @@ def until(condition: Callable[[], bool]) -> None:
     while not condition():
         if time.monotonic() > deadline:
             raise TimeoutError
-        time.sleep(0.02)
+        time.sleep(0.02)  # sleep: Redis tells nobody; it is asked again
 
 
 def delivered_twice(order: str) -> bool:
