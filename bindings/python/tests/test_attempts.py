@@ -208,6 +208,8 @@ def test_close_sends_workers_back() -> None:
 
         threads = [in_thread(work) for _ in range(3)]
         started.wait()
+        # Nothing tells that a thread has begun to wait: so most of them have.
+        threading.Event().wait(0.02)
         engine.close()
         for thread in threads:
             thread.join(PATIENCE)
@@ -216,8 +218,10 @@ def test_close_sends_workers_back() -> None:
 
 
 INTERRUPTED = """
+    import signal
     from oncegate import Engine
     engine = Engine(private=True, capacity=64)
+    signal.signal(signal.SIGUSR1, lambda number, frame: print("handled", flush=True))
     try:
         print("waits", flush=True)
         engine.next_attempt()
@@ -227,11 +231,18 @@ INTERRUPTED = """
 
 
 def test_ctrl_c_ends_a_worker() -> None:
-    """Goal: a worker that waits for ever is interrupted at once. Method: SIGINT to a program."""
+    """Goal: a worker that waits for ever hears signals at once, and is interrupted.
+    Method: SIGUSR1 to a program, so often that it waits by then, whose handler raises nothing;
+    then SIGINT."""
     process = program(INTERRUPTED)
     assert said(process) == "waits"
+    begun = time.monotonic()
+    for _ in range(20):
+        process.send_signal(signal.SIGUSR1)
+        assert said(process) == "handled"
     process.send_signal(signal.SIGINT)
     assert said(process) == "interrupted"
+    assert time.monotonic() - begun < 10
     assert process.wait(PATIENCE) == 0
 
 
