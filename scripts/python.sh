@@ -128,7 +128,8 @@ style() {
   for folder in "$project"/tests "$project"/tests/*/ "$project"/examples/*/; do
     folder=${folder%/}
     ! compgen -G "$folder/*.py" >/dev/null ||
-      must "mypy: ${folder#"$project/"}" types "$folder"/*.py
+      must "mypy: ${folder#"$project/"}" types --follow-imports silent --allow-untyped-decorators \
+        --allow-subclassing-any "$folder"/*.py
   done
   say "the stubs against the module"
   must stubtest inside env MYPYPATH=python python -m mypy.stubtest oncegate._core \
@@ -143,7 +144,7 @@ inside() { (cd "$project" && PATH=$work/main/bin:$PATH "$@"); }
 
 # types FILES...: under mypy.
 types() {
-  inside env MYPYPATH=python mypy --cache-dir "$work/cache/mypy" --no-error-summary "$@"
+  inside env MYPYPATH="python:examples/$(basename "$(dirname "${*: -1}")")" mypy --cache-dir "$work/cache/mypy" --no-error-summary "$@"
 }
 
 # complete_types: nothing that a user can see is without one.
@@ -184,7 +185,8 @@ pages() {
     programs=$((programs + $(awk -v folder="$folder" -f scripts/doc-programs.awk "$page")))
     for program in "$folder"/*.py; do
       say "$page: $(basename "$program")"
-      must "mypy: $page, program $(basename "$program" .py)" types "$program"
+      must "mypy: $page, program $(basename "$program" .py)" types \
+        --follow-imports silent --allow-untyped-decorators --allow-subclassing-any "$program"
       printed=${program%.py}.printed
       must "$page: program $(basename "$program" .py) fails" said "$program" "$printed"
       [ ! -e "${program%.py}.said" ] || must "$page: what $(basename "$program" .py) prints" \
