@@ -142,9 +142,11 @@ style() {
 # inside COMMAND...: in the project's folder, with the environment's programs.
 inside() { (cd "$project" && PATH=$work/main/bin:$PATH "$@"); }
 
-# types FILES...: under mypy.
+# types FILES...: under mypy, with the modules of the example that has their folder's name.
 types() {
-  inside env MYPYPATH="python:examples/$(basename "$(dirname "${*: -1}")")" mypy --cache-dir "$work/cache/mypy" --no-error-summary "$@"
+  local example; example=examples/$(basename "$(dirname "${*: -1}")")
+  inside env MYPYPATH="python:$example" mypy --cache-dir "$work/cache/mypy" \
+    --no-error-summary "$@"
 }
 
 # complete_types: nothing that a user can see is without one.
