@@ -7,8 +7,8 @@ cd "$(dirname "$0")/.."
 PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
 export PATH
 
-suites=(lint tidy unit loom schedules sim processes sanitize planted fuzz ffi go java vectors host)
-suites+=(deny msrv instructions)
+suites=(lint tidy unit loom schedules sim processes sanitize planted fuzz ffi go java python)
+suites+=(vectors host deny msrv instructions)
 logs="${CARGO_TARGET_DIR:-target}/test-logs"
 rm -rf "$notes" "$logs"
 mkdir -p "$notes" "$logs"
@@ -68,6 +68,7 @@ let_go() {
     processes) builds=(failpoints polling) ;;
     sanitize) builds=(sanitize-thread sanitize-address sanitize-leak) ;;
     planted | fuzz) builds=("$1") ;;
+    python) builds=(python/build python/clean) ;;
   esac
   for build in "${builds[@]}"; do rm -rf "${CARGO_TARGET_DIR:-target}/$build"; done
 }

@@ -7,7 +7,18 @@ use std::path::Path;
 use crate::scan::{self, Source};
 
 /// What holds no sources: version control, a file in a second work tree, and what builds leave.
-const SKIPPED: &[&str] = &[".git", "target", "node_modules", "__pycache__", ".venv", "dist"];
+const SKIPPED: &[&str] = &[
+    ".git",
+    ".hypothesis",
+    ".mypy_cache",
+    ".pytest_cache",
+    ".ruff_cache",
+    ".venv",
+    "__pycache__",
+    "dist",
+    "node_modules",
+    "target",
+];
 
 /// One file of the tree.
 pub(crate) struct File {

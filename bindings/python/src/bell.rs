@@ -1,12 +1,15 @@
 //! A bell: a descriptor that is readable while there may be something to do.
 
 use std::io::{ErrorKind, Read, Write};
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Wake;
 use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 
 /// Rung by any thread; answered by whoever looks.
 pub(crate) struct Bell {
@@ -59,6 +62,27 @@ impl Bell {
                 ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted => Ok(()),
                 _ => Err(error),
             },
+        }
+    }
+}
+
+impl Bell {
+    /// The same, beside another descriptor. Whether that one is readable.
+    pub(crate) fn wait_beside(
+        &self,
+        other: Option<BorrowedFd<'_>>,
+        left: Duration,
+    ) -> std::io::Result<bool> {
+        let other = other.map(|other| PollFd::from_borrowed_fd(other, PollFlags::IN));
+        let own = PollFd::from_borrowed_fd(self.hears.as_fd(), PollFlags::IN);
+        let mut asked: Vec<PollFd<'_>> = [Some(own), other].into_iter().flatten().collect();
+        let left = left.min(LONGEST);
+        let left =
+            Timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: left.subsec_nanos().into() };
+        match poll(&mut asked, Some(&left)) {
+            Ok(_) => Ok(asked.get(1).is_some_and(|other| !other.revents().is_empty())),
+            Err(Errno::INTR) => Ok(false),
+            Err(errno) => Err(errno.into()),
         }
     }
 }

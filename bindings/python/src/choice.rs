@@ -3,6 +3,7 @@
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
+use crate::backoff::Growing;
 use crate::error::Refused;
 
 /// Makes a type that is read from a word.
@@ -67,5 +68,43 @@ choices! {
     OnLettersFull(oncegate::OnLettersFull, "on_letters_full", "drop_oldest or reject") {
         "drop_oldest" => oncegate::OnLettersFull::DropOldest,
         "reject" => oncegate::OnLettersFull::Reject,
+    }
+    /// How delays grow.
+    Shape(Growing, "backoff", "exponential, linear, constant or list") {
+        "exponential" => Growing::Exponential,
+        "linear" => Growing::Linear,
+        "constant" => Growing::Constant,
+        "list" => Growing::List,
+    }
+    /// How a delay is drawn.
+    JitterWord(
+        oncegate::Jitter,
+        "jitter",
+        "none, full, equal, decorrelated, decorrelated_v2, or a share as a float"
+    ) {
+        "none" => oncegate::Jitter::None,
+        "full" => oncegate::Jitter::Full,
+        "equal" => oncegate::Jitter::Equal,
+        "decorrelated" => oncegate::Jitter::Decorrelated,
+        "decorrelated_v2" => oncegate::Jitter::DecorrelatedV2,
+    }
+    /// Why an attempt failed, as far as the price of another one depends on it.
+    Kind(oncegate::FailureKind, "kind", "transient, throttled or timeout") {
+        "transient" => oncegate::FailureKind::Transient,
+        "throttled" => oncegate::FailureKind::Throttled,
+        "timeout" => oncegate::FailureKind::Timeout,
+    }
+    /// Why a record is not tried again.
+    Reason(oncegate::Buried, "reason", "attempts, deadline, budget, final_error or lapsed") {
+        "attempts" => oncegate::Buried::Attempts,
+        "deadline" => oncegate::Buried::Deadline,
+        "budget" => oncegate::Buried::Budget,
+        "final_error" => oncegate::Buried::FinalError,
+        "lapsed" => oncegate::Buried::Lapsed,
+    }
+    /// What takes tokens out of a bucket.
+    Charge(oncegate::Charge, "charge", "retry or failure") {
+        "retry" => oncegate::Charge::Retry,
+        "failure" => oncegate::Charge::Failure,
     }
 }

@@ -8,6 +8,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
+use crate::admission::told;
 use crate::begin::{Asked, Options, Prepared, begin, begin_batch};
 use crate::choice::{Mode, OnDrop, OnFull, OnLapse, OnLettersFull};
 use crate::clock::ManualClock;
@@ -160,6 +161,12 @@ impl Engine {
         Prepared::new(self.handle()?, Arc::clone(&request.get().parts))
     }
 
+    /// What a duplicate would be told; `None`: there is no such record.
+    fn look(&self, py: Python<'_>, fingerprint: [u8; 32]) -> Given<Option<Py<PyAny>>> {
+        let seen = self.open()?.look(oncegate::Fingerprint::from_bytes(fingerprint))?;
+        Ok(seen.map(|seen| told(py, &self.0, seen)).transpose()?)
+    }
+
     fn take_up(&self, token: LeaseToken) -> Given<Lease> {
         Ok(Lease::of(&self.0, self.open()?.take_up(&token.0)?))
     }
@@ -184,8 +191,7 @@ impl Engine {
     #[pyo3(signature = (token, duration = None))]
     fn renew(&self, token: LeaseToken, duration: Option<Seconds>) -> Given<f64> {
         let lasts = given("duration", duration)?.unwrap_or(self.0.lease);
-        let deadline = self.open()?.renew(&token.0, lasts)?;
-        Ok(crate::error::seconds(deadline.saturating_sub(self.0.clock.now())))
+        Ok(crate::error::seconds(self.open()?.renew(&token.0, lasts)?))
     }
 
     fn set_quota(&self, scope: AnyScope, quota: Quota) -> Given<()> {

@@ -45,6 +45,8 @@ struct Plan {
     dues: BTreeSet<(Duration, u64)>,
     last: u64,
     has_thread: bool,
+    /// Until when the thread sleeps at most, where it sleeps.
+    wakes_at: Duration,
 }
 
 struct Entry {
@@ -90,8 +92,8 @@ impl Kept {
         }
         let renewed = engine.renew(&self.token, self.lasts);
         match renewed {
-            Ok(deadline) => {
-                let nanos = u64::try_from(deadline.as_nanos()).unwrap_or(u64::MAX);
+            Ok(lasts) => {
+                let nanos = u64::try_from(now.saturating_add(lasts).as_nanos()).unwrap_or(u64::MAX);
                 // Release: pairs with the load in `deadline`.
                 self.deadline.store(nanos, Ordering::Release);
             }
@@ -125,11 +127,11 @@ impl Keeper {
             deadline: AtomicU64::new(0),
         });
         let at = now + kept.period();
-        let is_first = plan.dues.first().is_none_or(|(first, _)| at < *first);
         if !plan.has_thread {
             spawn(Arc::downgrade(&shared), Arc::downgrade(engine))?;
             plan.has_thread = true;
-        } else if is_first {
+        } else if at < plan.wakes_at {
+            // Else it looks in time by itself: to wake it costs more than all else here.
             shared.changed.notify_one();
         }
         plan.dues.insert((at, kept.id));
@@ -212,6 +214,7 @@ fn look(shared: &Weak<Shared>, engine: &Weak<oncegate::Engine>, jump: &Waker) ->
         }
         first => {
             let left = first.map_or(LINGERS, |(at, _)| at - now).min(LINGERS);
+            plan.wakes_at = now.saturating_add(left);
             let waited = shared.changed.wait_timeout(plan, left);
             let (mut plan, timed) = waited.unwrap_or_else(PoisonError::into_inner);
             let is_idle = timed.timed_out() && plan.kept.is_empty();

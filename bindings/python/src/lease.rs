@@ -145,7 +145,8 @@ impl Lease {
     #[pyo3(signature = (duration = None))]
     fn renew(&self, duration: Option<Seconds>) -> Given<f64> {
         let lasts = given("duration", duration)?.unwrap_or(self.handle.lease);
-        let deadline = self.own()?.renew(&self.token, lasts)?;
+        let lasts = self.own()?.renew(&self.token, lasts)?;
+        let deadline = self.handle.clock.now().saturating_add(lasts);
         // Release: pairs with the load in `remaining`.
         self.deadline.store(nanos(deadline), Ordering::Release);
         Ok(self.remaining())

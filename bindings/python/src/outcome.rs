@@ -63,8 +63,14 @@ impl Outcome {
     }
 
     fn __repr__(&self) -> String {
-        // Without what is in it.
-        format!("Outcome({}, <{} bytes>)", self.0.status(), self.0.body().len())
+        Self::described(&self.0)
+    }
+}
+
+impl Outcome {
+    /// Without what is in it.
+    pub(crate) fn described(outcome: &oncegate::Outcome) -> String {
+        format!("Outcome({}, <{} bytes>)", outcome.status(), outcome.body().len())
     }
 }
 

@@ -53,6 +53,15 @@ impl Scope {
         Self(Name::Unauthenticated)
     }
 
+    /// The tenant's name; none for the two that have no tenant.
+    #[getter]
+    fn name<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
+        match &self.0 {
+            Name::Given(name) => Some(PyBytes::new(py, name)),
+            Name::SingleTenant | Name::Unauthenticated => None,
+        }
+    }
+
     fn __repr__(&self) -> String {
         match &self.0 {
             Name::Given(name) => format!("Scope(<{} bytes>)", name.len()),
@@ -117,6 +126,11 @@ impl Payload {
         Self { bytes: bytes.as_bytes().into(), format, pointers: None }
     }
 
+    /// Pointers that were given before.
+    fn texts(&self, of: impl FnOnce(&(Pointers, Pointers)) -> &Pointers) -> Vec<String> {
+        self.pointers.as_deref().map_or_else(Vec::new, |both| of(both).borrow_owner().clone())
+    }
+
     fn view(&self) -> oncegate::Payload<'_> {
         let payload = match &self.format {
             Format::Raw => oncegate::Payload::raw(&self.bytes),
@@ -146,11 +160,8 @@ impl Payload {
 
     /// A JSON document, compared by its canonical form (RFC 8785).
     #[staticmethod]
-    #[pyo3(signature = (data, *, excluding = Vec::new(), including = Vec::new()))]
-    fn json(data: &Bound<'_, PyBytes>, excluding: Vec<String>, including: Vec<String>) -> Self {
-        let given = !(excluding.is_empty() && including.is_empty());
-        let both = (Pointers::of(excluding), Pointers::of(including));
-        Self { pointers: given.then(|| Arc::new(both)), ..Self::of(data, Format::Json) }
+    fn json(data: &Bound<'_, PyBytes>) -> Self {
+        Self::of(data, Format::Json)
     }
 
     /// A form (`application/x-www-form-urlencoded`), compared by its pairs.
@@ -163,6 +174,24 @@ impl Payload {
     #[staticmethod]
     fn multipart(data: &Bound<'_, PyBytes>, boundary: String) -> Self {
         Self::of(data, Format::Multipart(boundary))
+    }
+
+    /// The same without the values at these JSON pointers (RFC 6901).
+    fn excluding(&self, pointers: Vec<String>) -> Self {
+        let included = self.texts(|both| &both.1);
+        Self {
+            pointers: Some(Arc::new((Pointers::of(pointers), Pointers::of(included)))),
+            ..self.clone()
+        }
+    }
+
+    /// The values at these JSON pointers alone.
+    fn including(&self, pointers: Vec<String>) -> Self {
+        let excluded = self.texts(|both| &both.0);
+        Self {
+            pointers: Some(Arc::new((Pointers::of(excluded), Pointers::of(pointers)))),
+            ..self.clone()
+        }
     }
 
     fn __len__(&self) -> usize {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pyo3::prelude::*;
 
-use crate::error::{Given, Refused, timedelta};
+use crate::error::{Given, Refused, datetime, timedelta};
 
 /// A duration that a caller gave.
 #[derive(Clone, Copy)]
@@ -41,4 +41,18 @@ impl<'py> FromPyObject<'_, 'py> for Seconds {
 /// The duration of `field`, where one was given.
 pub(crate) fn given(field: &'static str, value: Option<Seconds>) -> Given<Option<Duration>> {
     value.map(|value| value.of(field)).transpose()
+}
+
+/// A time of the wall clock that a caller gave: seconds since 1970, or a `datetime`.
+pub(crate) struct UnixTime(pub(crate) Seconds);
+
+impl<'py> FromPyObject<'_, 'py> for UnixTime {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        if value.is_instance(datetime(value.py())?)? {
+            return Ok(Self(value.call_method0("timestamp")?.extract()?));
+        }
+        Ok(Self(value.extract()?))
+    }
 }

@@ -94,12 +94,12 @@ impl Waits {
 
     /// Begins to ask; nothing is looked at before the first `poll`.
     #[pyo3(signature = (
-        id, request, *, lease_duration = None, dedup_window = None, on_lapse = None,
+        number, request, *, lease_duration = None, dedup_window = None, on_lapse = None,
         run_due = false
     ))]
     fn ask(
         &self,
-        id: u64,
+        number: u64,
         request: Asked,
         lease_duration: Option<crate::time::Seconds>,
         dedup_window: Option<crate::time::Seconds>,
@@ -110,7 +110,7 @@ impl Waits {
         self.handle.open()?;
         let options = Options { lease_duration, dedup_window, on_lapse, run_due }.engine()?;
         let asking = Asking::new(&self.handle, &request.parts(), &options)?;
-        let ring = Ring::new(id, &self.shared);
+        let ring = Ring::new(number, &self.shared);
         let asking = Mutex::new(Some(asking));
         Ok(Wait { asking, ring, handle: Arc::clone(&self.handle), born: self.born })
     }

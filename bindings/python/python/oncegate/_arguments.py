@@ -11,7 +11,8 @@ import hashlib
 import json
 import math
 import uuid
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from ._errors import InvalidInputError
@@ -20,8 +21,6 @@ _encode = json.JSONEncoder(
     ensure_ascii=False, separators=(",", ":"), sort_keys=True, allow_nan=False
 ).encode
 
-_EXACT = 2**53
-"""Beyond it JSON's readers may round."""
 _LONGEST_KEY = 255
 
 
@@ -36,8 +35,11 @@ def canonical(value: object, field: str = "arguments") -> bytes:
         tagged = _tagged(value, field)
     except RecursionError:
         raise _refused(field, "a value that is nested too deeply") from None
-    # A lone surrogate is a string that no UTF-8 has; it stays apart from every other.
-    return _encode(tagged).encode("utf-8", "surrogatepass")
+    try:
+        # A lone surrogate is a string that no UTF-8 has; it stays apart from every other.
+        return _encode(tagged).encode("utf-8", "surrogatepass")
+    except ValueError:
+        raise _refused(field, "an integer of more digits than Python writes") from None
 
 
 def key_of(value: object) -> str | bytes:
@@ -69,24 +71,24 @@ def _tagged(value: Any, field: str) -> Any:
     kind = type(value)
     if value is None or kind is str or kind is bool:
         return value
-    if kind is int and -_EXACT < value < _EXACT:
+    if kind is int:
         return value
     if isinstance(value, str) and not isinstance(value, enum.Enum):
         return str(value)
     if isinstance(value, enum.Enum):
         return {"$enum": [_name(value), _tagged(value.value, field)]}
     if isinstance(value, int):
-        return value if abs(value) < _EXACT else {"$int": str(value)}
+        return int(value)
     if isinstance(value, float):
         if not math.isfinite(value):
             raise _refused(field, f"the number {value}")
         # 1.0 and 1 are equal in Python, and are one request.
-        return int(value) if value.is_integer() and abs(value) < _EXACT else value
+        return int(value) if value.is_integer() else value
     if isinstance(value, Mapping):
         return _tagged_mapping(value, field)
     if isinstance(value, (bytes, bytearray, memoryview)):
         return {"$bytes": base64.b64encode(bytes(value)).decode()}
-    if isinstance(value, Set):
+    if isinstance(value, AbstractSet):
         return {
             "$set": sorted(
                 canonical(item, field).decode("utf-8", "surrogatepass") for item in value

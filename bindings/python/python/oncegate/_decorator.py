@@ -141,7 +141,7 @@ def idempotent(
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             raise TypeError("a generator has no one result that could be stored")
         calls = Calls(function, key=key, scope=scope, operation=operation, payload=payload)
-        made = serializer or serializer_of(_returned(function))
+        made = serializer or serializer_of(returned(function))
 
         @functools.wraps(function)
         def once(*args: Any, **kwargs: Any) -> Any:
@@ -173,7 +173,7 @@ def idempotent(
     return decorate
 
 
-def _returned(function: Callable[..., Any]) -> Any:
+def returned(function: Callable[..., Any]) -> Any:
     """What a function says it returns, if that can be known."""
     try:
         return typing.get_type_hints(function).get("return")

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import _core
+from ._attempts import attempts_of
 from ._core import InProgress, Scheduled
 from ._run import LeaseContext, run, run_async
 from ._waits import waits_of
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from types import TracebackType
 
-    from ._core import Admission, OnLapse, Prepared, Request, Seconds
+    from typing_extensions import Self
+
+    from ._core import Admission, Attempt, OnLapse, Prepared, Request, Seconds
     from ._judge import ErrorPolicy
     from ._serialize import Serializer
 
@@ -116,7 +119,32 @@ class Engine(_core.Engine):
             self, request, work, serializer=serializer, errors=errors, renew=renew, **options
         )
 
-    def __enter__(self) -> Engine:
+    async def next_attempt_async(self, timeout: Seconds | None = None) -> Attempt | None:
+        """:meth:`next_attempt`, without blocking the event loop while it waits.
+
+        ``timeout=None`` waits for ever, zero not at all; ``None`` is what it gives when the time
+        has passed. A wait costs no processor time: the loop is woken when something is due, by a
+        timer of the kernel. Cancelling it loses no attempt.
+        """
+        attempt = self.next_attempt(0)
+        limit = None if timeout is None else _seconds(timeout)
+        if attempt is not None or (limit is not None and limit <= 0):
+            return attempt
+        return await attempts_of(self).next(self, limit)
+
+    async def next_attempts_async(self, most: int, timeout: Seconds | None = None) -> list[Attempt]:
+        """:meth:`next_attempts`, without blocking the event loop while it waits.
+
+        As :meth:`next_attempt_async`; the list is empty when the time has passed.
+        """
+        attempts = self.next_attempts(most, 0)
+        limit = None if timeout is None else _seconds(timeout)
+        if attempts or most <= 0 or (limit is not None and limit <= 0):
+            return attempts
+        first = await attempts_of(self).next(self, limit)
+        return [] if first is None else [first, *self.next_attempts(most - 1, 0)]
+
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -123,16 +123,20 @@ class ClosedError(OncegateError, RuntimeError):
 
 
 class DeclinedError(OncegateError, RuntimeError):
-    """The request was neither run nor replayed; ``admission`` is the engine's answer."""
+    """The request was neither run nor replayed."""
 
-    admission: Admission
+    admission: Admission | None
+    """The engine's answer; ``None`` in an error that came from elsewhere by its text alone."""
 
     def __init__(
-        self, message: str, admission: Admission, retry_after: float | None = None
+        self,
+        message: str,
+        admission: Admission | None = None,
+        retry_after: float | None = None,
     ) -> None:
         super().__init__(
             message,
-            name=type(admission).__name__,
+            name="" if admission is None else type(admission).__name__,
             field="request",
             retry_after=retry_after,
             retriable=retry_after is not None,
@@ -170,9 +174,14 @@ class RunFailedError(DeclinedError):
     kind: str
     """The class of that exception, by its qualified name."""
 
-    def __init__(self, kind: str, message: str, admission: Admission) -> None:
-        super().__init__(f"the first run failed for good: {kind}: {message}", admission)
+    def __init__(self, kind: str, message: str, admission: Admission | None = None) -> None:
+        super().__init__(message, admission)
+        # What it is made of, so that it can be made anew, as Celery does with errors in JSON.
+        self.args = (kind, message)
         self.kind = kind
+
+    def __str__(self) -> str:
+        return "the first run failed for good: {}: {}".format(*self.args)
 
 
 OF_CODES: dict[str, type[OncegateError]] = {

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._core import (
@@ -36,7 +37,7 @@ from ._serialize import JsonSerializer, SerializationError, Serializer
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from ._core import Admission, Lease, Prepared, Request, Seconds
+    from ._core import Admission, Lease, Prepared, Request
     from ._engine import Engine
 
 T = TypeVar("T")
@@ -173,12 +174,38 @@ class LeaseContext:
         self.__exit__(kind, error, trace)
 
 
-def _leave(reset: contextvars.Token[Lease | None]) -> None:
+@contextlib.contextmanager
+def bound_lease(lease: Lease) -> Generator[None, None, None]:
+    """Within it the lease is what :func:`current_lease` says."""
+    reset = _current.set(lease)
     try:
+        yield
+    finally:
+        _leave(reset)
+
+
+def _leave(reset: contextvars.Token[Lease | None]) -> None:
+    # It fails where a generator was closed in another context than the one it began in.
+    with contextlib.suppress(ValueError):
         _current.reset(reset)
-    except ValueError:
-        # A generator was closed in another context than the one it began in.
-        pass
+
+
+class entered:  # noqa: N801 # it is used as a function
+    """The attempt that :func:`current_lease` gives within; renewed if that is asked for."""
+
+    __slots__ = ("_lease", "_renew", "_reset")
+
+    def __init__(self, lease: Lease, renew: bool) -> None:
+        self._lease = lease
+        self._renew = renew
+
+    def __enter__(self) -> None:
+        if self._renew:
+            self._lease.keep()
+        self._reset = _current.set(self._lease)
+
+    def __exit__(self, *_: object) -> None:
+        _leave(self._reset)
 
 
 def replayed(admission: Admission, serializer: Serializer) -> Any:
@@ -226,16 +253,12 @@ def run(
         result: T = replayed(admission, serializer)
         return result
     lease = admission.lease
-    if renew:
-        lease.keep()
-    reset = _current.set(lease)
-    try:
-        value = work()
-    except BaseException as error:
-        settle(lease, error, errors or _ERRORS)
-        raise
-    finally:
-        _leave(reset)
+    with entered(lease, renew):
+        try:
+            value = work()
+        except BaseException as error:
+            settle(lease, error, errors or _ERRORS)
+            raise
     return finish(lease, value, serializer)
 
 
@@ -256,16 +279,12 @@ async def run_async(
         result: T = replayed(admission, serializer)
         return result
     lease = admission.lease
-    if renew:
-        lease.keep()
-    reset = _current.set(lease)
-    try:
-        value = await work()
-    except BaseException as error:
-        settle(lease, error, errors or _ERRORS)
-        raise
-    finally:
-        _leave(reset)
+    with entered(lease, renew):
+        try:
+            value = await work()
+        except BaseException as error:
+            settle(lease, error, errors or _ERRORS)
+            raise
     return finish(lease, value, serializer)
 
 

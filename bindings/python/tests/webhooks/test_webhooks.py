@@ -22,7 +22,7 @@ from standardwebhooks.webhooks import Webhook
 from oncegate import Engine, webhooks
 from oncegate.webhooks import Delivery, Receiver
 
-ROOT = pathlib.Path(__file__).resolve().parents[3]
+ROOT = pathlib.Path(__file__).resolve().parents[4]
 SECRET = "a secret of the provider's"
 STANDARD = "whsec_" + base64.b64encode(b"another secret of 32 bytes......").decode()
 
