@@ -1,7 +1,8 @@
 # Takes the Python programs out of a page:
 #   awk -v folder=F -f scripts/doc-programs.awk docs/python.md
-# Each block of ```python is one, F/1.py and on. A block of ```text that follows it, with no other
-# program between them, is what it prints: F/1.said. Prints how many programs there are.
+# Each block of ```python is one, F/1.py and on. A block of ```text that follows it in its section,
+# with no other program between them, is what it prints: F/1.said. Prints how many programs there
+# are.
 BEGIN { programs = 0; kind = ""; waits = 0 }
 /^```/ {
   if (kind != "") { if (file != "") close(file); kind = ""; file = ""; next }
@@ -12,5 +13,6 @@ BEGIN { programs = 0; kind = ""; waits = 0 }
   if (file != "") printf "" > file
   next
 }
+kind == "" && /^#/ { waits = 0 }
 kind != "" && file != "" { print > file }
 END { print programs }

@@ -31,8 +31,9 @@ class Charges(NamedTuple):
 class Workers:
     """Real workers, each a process with pool processes of its own."""
 
-    def __init__(self, environment: dict[str, str], folder: Path, pool: str) -> None:
+    def __init__(self, environment: dict[str, str], folder: Path, pool: str, app: str) -> None:
         self.environment = environment
+        self.app = app
         self.folder = folder
         self.pool = pool
         self.running: list[subprocess.Popen[bytes]] = []
@@ -42,14 +43,13 @@ class Workers:
         """One more worker."""
         self.started += 1
         log = self.folder / f"worker-{self.started}.log"
-        command = [sys.executable, "-m", "celery", "-A", "shop", "worker", "--pool", self.pool]
+        command = [sys.executable, "-m", "celery", "-A", self.app, "worker", "--pool", self.pool]
         command += ["--concurrency", "1" if self.pool == "solo" else "2", "--loglevel", "INFO"]
         command += ["--hostname", f"worker-{self.started}@%h"]
         command += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
         with log.open("wb") as output:
             process = subprocess.Popen(
                 command,
-                cwd=HERE,
                 env=self.environment,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -182,7 +182,8 @@ def demonstrate(folder: Path, pool: str = "prefork") -> Iterator[Charges]:
         sys.path.insert(0, str(HERE))
         import shop
 
-        workers = Workers(dict(os.environ), folder, pool)
+        environment = {**os.environ, "PYTHONPATH": str(HERE)}
+        workers = Workers(environment, folder, pool, "shop")
         try:
             workers.start()
             workers.start()

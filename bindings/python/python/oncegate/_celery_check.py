@@ -30,7 +30,8 @@ def visibility_timeout(app: Celery) -> float | None:
     """After how long the broker delivers a message again; ``None``: it has no such time."""
     scheme = str(app.conf.broker_url or "").partition(":")[0].partition("+")[0]
     default = VISIBILITY_TIMEOUTS.get(scheme)
-    given = (app.conf.broker_transport_options or {}).get("visibility_timeout", default)
+    options: dict[str, Any] = app.conf.broker_transport_options or {}
+    given = options.get("visibility_timeout", default)
     return None if given is None else float(given)
 
 
@@ -101,7 +102,8 @@ def _of_beat(app: Celery, task: OnceTask) -> list[str]:
         return []
     window = seconds(once.dedup_window)
     texts: list[str] = []
-    for label, entry in sorted((app.conf.beat_schedule or {}).items()):
+    schedules: dict[str, dict[str, Any]] = app.conf.beat_schedule or {}
+    for label, entry in sorted(schedules.items()):
         every = _interval(entry.get("schedule"))
         if entry.get("task") == task.name and every is not None and every < window:
             texts.append(

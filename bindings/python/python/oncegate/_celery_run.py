@@ -15,7 +15,6 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from celery import signals
-from celery.app.task import get_actual_ignore_result
 from celery.exceptions import Ignore, Reject, Retry
 from celery.utils.log import get_logger
 from kombu.utils import json
@@ -29,11 +28,8 @@ from ._run import bound_lease, declined, finish, replayed, settle
 from ._serialize import SerializationError
 
 if TYPE_CHECKING:
-    from celery.app.task import Context
-
     from ._core import Admission, Lease
     from ._engine import Engine
-    from .celery import OnceTask
 
 logger = get_logger("oncegate.celery")
 
@@ -72,18 +68,21 @@ class Binding:
     once: Once
 
 
-def run_of(request: Context) -> Run | None:
+def run_of(request: Any) -> Run | None:
     """The run that answers a message, if one does."""
     return getattr(request, "oncegate_run", None)
 
 
 class Run:
-    """What a worker does with one message."""
+    """What a worker does with one message.
+
+    Celery's own types know little of what is used here of a task and its request.
+    """
 
     def __init__(
         self,
-        task: OnceTask,
-        request: Context,
+        task: Any,
+        request: Any,
         engine: Engine,
         once: Once,
         args: tuple[Any, ...],
@@ -98,7 +97,7 @@ class Run:
         self.call = Call(task.name, task.run, str(request.id), args, kwargs)
         self.lease: Lease | None = None
         self.delivery: Lease | None = None
-        self.put_off: Retry | None = None
+        self.put_off: Any = None
         self.timeout = visibility_timeout(task.app)
         request.oncegate_run = self
 
@@ -138,7 +137,7 @@ class Run:
 
     def came_again(self) -> bool:
         """Whether the message was delivered before, rather than sent with an id of old."""
-        info = self.request.delivery_info or {}
+        info: dict[str, Any] = self.request.delivery_info or {}
         return bool(info.get("redelivered")) or self.looks() > 0
 
     def looks(self) -> int:
@@ -185,9 +184,9 @@ class Run:
     def put_back(self, due_in: float | None) -> NoReturn:
         """Sends the message again, to look later, and acknowledges this one."""
         delay = self.delay(due_in)
-        looks = {**(self.request.headers or {}), LOOKED_AGAIN: self.looks() + 1}
-        again = self.task.signature_from_request(
-            self.request, countdown=delay, retries=self.request.retries, headers=looks
+        headers: dict[str, Any] = {**(self.request.headers or {}), LOOKED_AGAIN: self.looks() + 1}
+        again: Any = self.task.signature_from_request(
+            self.request, countdown=delay, retries=self.request.retries, headers=headers
         )
         try:
             again.apply_async()
@@ -236,7 +235,10 @@ class Run:
             finish(lease, value, self.serializer)
         except SerializationError:
             # The record is finished. Whoever wants the result has to hear that there is none.
-            if not get_actual_ignore_result(self.task, self.request):
+            # The attribute itself is there in any case, whether it was asked for or not.
+            request: dict[str, Any] = self.request.__dict__
+            ignored = request.get("ignore_result")
+            if not (self.task.ignore_result if ignored is None else ignored):
                 raise
         except FencedError:
             logger.error("%s went on beyond its lease, and another attempt was let in", self.name)
@@ -252,7 +254,9 @@ class Run:
             elif self.put_off is not None:
                 self.retry_later(lease, self.put_off)
             elif isinstance(error, Retry):
-                self.retry_later(lease, error)
+                # Raised by hand, or eager: whoever raised it sees to the next attempt.
+                eager = self.request.is_eager
+                lease.fail(Failure.retryable(0 if eager else due_in(error)))
             elif isinstance(error, Ignore):
                 lease.complete(Outcome(FINISHED_IGNORED))
             elif isinstance(error, Reject):
@@ -260,13 +264,10 @@ class Run:
             else:
                 settle(lease, error, self.once.errors or ERRORS)
 
-    def retry_later(self, lease: Lease, put_off: Retry) -> None:
+    def retry_later(self, lease: Lease, put_off: Any) -> None:
         """Ends the attempt, and then sends the message of the next one."""
-        eager = self.request.is_eager
         with suppress(FencedError):
-            lease.fail(Failure.retryable(0 if eager else due_in(put_off)))
-        if eager or put_off.sig is None:
-            return
+            lease.fail(Failure.retryable(due_in(put_off)))
         try:
             put_off.sig.apply_async()
         except Exception as error:
@@ -274,7 +275,7 @@ class Run:
             raise Reject(error, requeue=False) from error
 
 
-def due_in(put_off: Retry) -> float:
+def due_in(put_off: Any) -> float:
     """Seconds until a retry is due."""
     when = put_off.when
     if isinstance(when, datetime):
@@ -283,7 +284,7 @@ def due_in(put_off: Retry) -> float:
     return max(float(when or 0.0), 0.0)
 
 
-@signals.task_success.connect(weak=False)  # type: ignore[misc]  # untyped
+@signals.task_success.connect(weak=False)  # untyped
 def _succeeded(sender: Any, **_: object) -> None:
     """The result is stored, and what follows is sent."""
     run = run_of(sender.request)
@@ -291,7 +292,7 @@ def _succeeded(sender: Any, **_: object) -> None:
         run.end_delivery(FINISHED)
 
 
-@signals.task_postrun.connect(weak=False)  # type: ignore[misc]  # untyped
+@signals.task_postrun.connect(weak=False)  # untyped
 def _over(sender: Any, state: str | None = None, **_: object) -> None:
     """Celery has done with the message what it does."""
     run = run_of(sender.request)

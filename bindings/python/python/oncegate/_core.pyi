@@ -683,7 +683,7 @@ class Doubt:
     def attempt(self) -> int: ...
     @property
     def fencing_token(self) -> int:
-        """What that attempt wrote elsewhere carries it."""
+        """What that attempt wrote elsewhere carries it. Other records have the same numbers."""
 
 @final
 class Succeeded:

@@ -7,7 +7,7 @@ import inspect
 import threading
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Union
 
 from ._arguments import canonical, key_of
 from ._core import Payload, Request
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ._judge import ErrorPolicy
     from ._serialize import Serializer
 
-    ScopeLike = str | bytes | Scope
+    ScopeLike = Union[str, bytes, Scope]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,7 @@ import contextlib
 import contextvars
 import json
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Generator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._core import (
@@ -175,7 +175,7 @@ class LeaseContext:
 
 
 @contextlib.contextmanager
-def bound_lease(lease: Lease) -> Iterator[None]:
+def bound_lease(lease: Lease) -> Generator[None, None, None]:
     """Within it the lease is what :func:`current_lease` says."""
     reset = _current.set(lease)
     try:

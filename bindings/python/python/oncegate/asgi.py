@@ -187,7 +187,11 @@ class IdempotencyMiddleware:
                 gate.keep_lease(exchange.lease)
             await self.app(scope, exchange.receive, exchange.send)
         except Exception:
-            response.broke()
+            if exchange.is_gone:
+                # It has heard so, perhaps as an exception.
+                response.left()
+            else:
+                response.broke()
             raise
         except BaseException:
             response.left()
@@ -288,11 +292,15 @@ class _Exchange:
             )
             if piece is not None:
                 head, body, more = piece
-                if head is not None:
-                    await self.client_send(self._head(head))
-                await self.client_send(
-                    {"type": "http.response.body", "body": body, "more_body": more}
-                )
+                try:
+                    if head is not None:
+                        await self.client_send(self._head(head))
+                    await self.client_send(
+                        {"type": "http.response.body", "body": body, "more_body": more}
+                    )
+                except OSError:
+                    self.is_gone = True
+                    raise
         elif kind == "http.response.start":
             has_trailers = message.get("trailers", False)
             response.start(message["status"], message.get("headers", ()), has_trailers)
@@ -322,15 +330,26 @@ class _Detached(_Exchange):
         self._over = asyncio.Event()
 
     async def receive(self) -> Message:
-        if self._body is not None or self._over.is_set():
+        if self._body is not None:
             return await super().receive()
-        if not self.is_gone:
-            message = await super().receive()
-            is_over = self.response.is_done or self.response.is_endless
-            if message["type"] != "http.disconnect" or is_over:
+        if not self.is_gone and not self._over.is_set():
+            message = await self._receive_while_there()
+            if message is not None and message["type"] != "http.disconnect":
                 return message
-        await self._over.wait()
+        if not self.response.is_endless:
+            await self._over.wait()
         return {"type": "http.disconnect"}
+
+    async def _receive_while_there(self) -> Message | None:
+        """What the client sends. ``None``: the response has ended before."""
+        asked = asyncio.ensure_future(super().receive())
+        over = asyncio.ensure_future(self._over.wait())
+        try:
+            await asyncio.wait((asked, over), return_when=asyncio.FIRST_COMPLETED)
+            return asked.result() if asked.done() else None
+        finally:
+            asked.cancel()
+            over.cancel()
 
     async def send(self, message: Message) -> None:
         await super().send(message)

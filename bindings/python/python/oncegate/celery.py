@@ -116,7 +116,8 @@ class OnceTask(Task):  # type: ignore[type-arg]  # generic in stubs alone
         """Runs the body, or answers from the record; in a call as a function just the body."""
         request = self.request
         if request.called_directly or running.run_of(request) is not None:
-            return super().__call__(*args, **kwargs)
+            body: Any = super().__call__
+            return body(*args, **kwargs)
         return running.Run(self, request, self.engine, self.once_settings, args, kwargs).answer()
 
     def retry(self, *args: Any, **kwargs: Any) -> Any:
@@ -139,15 +140,15 @@ class OnceTask(Task):  # type: ignore[type-arg]  # generic in stubs alone
             self.request.is_eager = False
             if run.put_off is not None:
                 # Celery sets it on its own exception.
-                run.put_off.is_eager = False  # type: ignore[attr-defined]
+                run.put_off.is_eager = False
         return run.put_off
 
     def _binding(self) -> running.Binding:
-        binding = getattr(self.app, "oncegate", None)
+        binding: running.Binding | None = getattr(self.app, "oncegate", None)
         if binding is None:
             raise InvalidInputError(
                 "app: call oncegate.celery.configure(app, ...) first",
                 name="InvalidConfig",
                 field="app",
             )
-        return binding  # type: ignore[no-any-return]  # untyped
+        return binding  # untyped

@@ -135,7 +135,7 @@ class _Run:
     def __init__(
         self, broker: Broker, message: MessageProxy, engine: Engine, once: Once, call: Call
     ) -> None:
-        self.broker = broker
+        self.broker: Any = broker
         self.message = message
         self.engine = engine
         self.once = once

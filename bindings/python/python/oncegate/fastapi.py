@@ -108,6 +108,8 @@ def _document_operation(operation: dict[str, Any], method: str, settings: Settin
     }
     for response in responses.values():
         response.setdefault("headers", {})[settings.replay_header] = replayed
+    if settings.polling is not None:
+        responses.setdefault("202", {"description": "It runs; `Location` tells where to ask."})
     for status, text in _ANSWERS.items():
         response = responses.setdefault(status, {"description": text})
         content = response.setdefault("content", {})

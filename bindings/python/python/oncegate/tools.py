@@ -18,7 +18,7 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import inspect
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Generator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._decorator import idempotent
@@ -39,7 +39,7 @@ _conversation: contextvars.ContextVar[str | None] = contextvars.ContextVar(
 
 
 @contextlib.contextmanager
-def conversation(name: str) -> Iterator[None]:
+def conversation(name: str) -> Generator[None, None, None]:
     """Within it tool calls belong to this conversation, run or task of an agent.
 
     It holds for the coroutines that are started within it, and for a thread that runs in a copy of

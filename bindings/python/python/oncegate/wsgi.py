@@ -208,7 +208,8 @@ class _Exchange:
         except BaseException as error:
             self._end_by(error)
             raise
-        return None if piece is None else piece.body
+        # An empty piece would say to some servers that there are no more.
+        return piece.body or None if piece is not None else None
 
     def end(self) -> None:
         """The server needs nothing more: the response has ended, or its client has left."""
@@ -235,23 +236,34 @@ class _Exchange:
         """Has the handler work until a piece may go to the client."""
         response = self._response
         while True:
-            try:
-                data = next(self._parts)
-            except StopIteration:
-                return self._take(b"", False) if response.status else None
-            piece = self._take(data, True)
+            data = self._next_data()
+            if data is None:
+                return response.take(b"", False) if response.status else None
+            if not response.status:
+                raise RuntimeError("the application gave a body before it called start_response")
+            if not (response.head_sent or response.is_endless or response.has_length):
+                # Nobody says whether more comes, and a response in one piece is no stream.
+                ahead = self._next_data()
+                if ahead is None:
+                    return response.take(data, False)
+                data += ahead
+            piece = response.take(data, True)
             if piece is not None:
                 return piece
 
-    def _take(self, data: bytes, more: bool) -> Piece | None:
-        if self._written:
-            data = b"".join(self._written) + data
-            self._written.clear()
-        if not data and more:
-            return None
-        if not self._response.status:
-            raise RuntimeError("the application gave a body before it called start_response")
-        return self._response.take(data, more)
+    def _next_data(self) -> bytes | None:
+        """What the handler gives next. ``None``: it has given all."""
+        data = b""
+        has_more = True
+        while has_more and not data:
+            try:
+                data = next(self._parts)
+            except StopIteration:
+                has_more = False
+            if self._written:
+                data = b"".join(self._written) + data
+                self._written.clear()
+        return data or None
 
     def _send_head(self, piece: Piece) -> None:
         if piece.head is not None:

@@ -48,7 +48,8 @@ class Shop:
 
         def decorate(function: Callable[..., Any]) -> Any:
             name = f"{self.name}.{function.__name__}"
-            made = self.app.task(base=OnceTask, shared=False, name=name, **options)(function)
+            task: Any = self.app.task
+            made = task(base=OnceTask, shared=False, name=name, **options)(function)
             # The worker is there already, and learns of its tasks when it starts.
             self.worker.consumer.update_strategies()
             return made

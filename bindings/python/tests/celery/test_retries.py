@@ -10,7 +10,7 @@ from celery import signals
 from conftest import Shop, result, until
 
 from oncegate import ScheduledError
-from oncegate.celery import OnceTask
+from oncegate.celery import Once, OnceTask
 
 
 class Overlaps:
@@ -57,6 +57,23 @@ def test_retries_keep_the_key_raise_the_attempt_and_never_overlap(shop: Shop) ->
     assert first.id
     assert [attempt for attempt, _ in attempts] == [1, 2, 3, 4]
     assert overlaps.seen == 1
+
+
+def test_a_retry_is_never_ignored(shop: Shop) -> None:
+    """Goal: with ``on_in_progress="ignore"`` the message of a retry is not taken for a duplicate of
+    the attempt that asked for it. Method: the body goes on after ``retry`` for as long as a message
+    would take to be delivered."""
+
+    @shop.task(bind=True, default_retry_delay=0, once=Once(on_in_progress="ignore"))
+    def charge(self: OnceTask, order: str) -> int:
+        if self.lease.attempt == 1:
+            try:
+                self.retry()
+            finally:
+                threading.Event().wait(2.0)
+        return self.lease.attempt
+
+    assert result(charge.delay("a")) == 2
 
 
 def test_an_automatic_retry_is_the_next_attempt(shop: Shop) -> None:

@@ -45,11 +45,12 @@ def broker(request: pytest.FixtureRequest) -> Iterator[dramatiq.Broker]:
         made: dramatiq.Broker
         if request.param == "redis":
             port = request.getfixturevalue("redis_port")
-            made = RedisBroker(host="127.0.0.1", port=port, namespace=uuid.uuid4().hex)
-            made.add_middleware(Results(backend=RedisBackend(host="127.0.0.1", port=port)))
+            made = untyped(RedisBroker)(host="127.0.0.1", port=port, namespace=uuid.uuid4().hex)
+            backend = RedisBackend(host="127.0.0.1", port=port)
+            made.add_middleware(untyped(Results)(backend=backend))
         else:
             made = StubBroker()
-            made.add_middleware(Results(backend=StubBackend()))
+            made.add_middleware(untyped(Results)(backend=StubBackend()))
         once = Once(requeue_delay=0.02)
         made.add_middleware(OnceMiddleware(engine, scope=Scope.SINGLE_TENANT, once=once))
         worker = Worker(made, worker_threads=4, worker_timeout=50)
@@ -59,6 +60,11 @@ def broker(request: pytest.FixtureRequest) -> Iterator[dramatiq.Broker]:
         finally:
             worker.stop()
             made.close()
+
+
+def untyped(made: Any) -> Any:
+    """What has no types of its own, for the strict checker."""
+    return made
 
 
 def result(broker: dramatiq.Broker, message: Any) -> Any:

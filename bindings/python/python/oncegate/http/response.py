@@ -129,6 +129,11 @@ class Response:
         """Whether the client has status and headers."""
         return self._head_sent
 
+    @property
+    def has_length(self) -> bool:
+        """Whether it says how long it is."""
+        return self._length is not None
+
     def head_at_once(self) -> tuple[int, list[tuple[bytes, bytes]]] | None:
         """The head, where it need not wait for the first piece of the body."""
         if not self.is_endless or self._is_dropped or self._head_sent:
