@@ -128,7 +128,8 @@ style() {
   for folder in "$project"/tests "$project"/tests/*/ "$project"/examples/*/; do
     folder=${folder%/}
     ! compgen -G "$folder/*.py" >/dev/null ||
-      must "mypy: ${folder#"$project/"}" types "$folder"/*.py
+      must "mypy: ${folder#"$project/"}" types --follow-imports silent --allow-untyped-decorators \
+        --allow-subclassing-any "$folder"/*.py
   done
   say "the stubs against the module"
   must stubtest inside env MYPYPATH=python python -m mypy.stubtest oncegate._core \
@@ -141,9 +142,11 @@ style() {
 # inside COMMAND...: in the project's folder, with the environment's programs.
 inside() { (cd "$project" && PATH=$work/main/bin:$PATH "$@"); }
 
-# types FILES...: under mypy.
+# types FILES...: under mypy, with the modules of the example that has their folder's name.
 types() {
-  inside env MYPYPATH=python mypy --cache-dir "$work/cache/mypy" --no-error-summary "$@"
+  local example; example=examples/$(basename "$(dirname "${*: -1}")")
+  inside env MYPYPATH="python:$example" mypy --cache-dir "$work/cache/mypy" \
+    --no-error-summary "$@"
 }
 
 # complete_types: nothing that a user can see is without one.
@@ -184,7 +187,8 @@ pages() {
     programs=$((programs + $(awk -v folder="$folder" -f scripts/doc-programs.awk "$page")))
     for program in "$folder"/*.py; do
       say "$page: $(basename "$program")"
-      must "mypy: $page, program $(basename "$program" .py)" types "$program"
+      must "mypy: $page, program $(basename "$program" .py)" types \
+        --follow-imports silent --allow-untyped-decorators --allow-subclassing-any "$program"
       printed=${program%.py}.printed
       must "$page: program $(basename "$program" .py) fails" said "$program" "$printed"
       [ ! -e "${program%.py}.said" ] || must "$page: what $(basename "$program" .py) prints" \

@@ -23,7 +23,9 @@ def main(report: Path) -> None:
     unknown = [
         (symbol["name"], [found["message"] for found in symbol["diagnostics"]])
         for symbol in exported
-        if not symbol["isTypeKnown"] and not symbol["name"].startswith(tuple(UNTYPED))
+        # An attribute whose type follows from what it is set to has one: that is ambiguous at most.
+        if not (symbol["isTypeKnown"] or symbol["isTypeAmbiguous"])
+        and not symbol["name"].startswith(tuple(UNTYPED))
     ]
     for name, messages in unknown:
         print(name, *messages, sep="\n  ", file=sys.stderr)

@@ -45,6 +45,7 @@ def program(code: str, *arguments: str) -> subprocess.Popen[str]:
     """A program in a process of its own, which tells what it does on its standard output."""
     return subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(code), *arguments],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -43,7 +43,7 @@ def main(archive: str, project: Path, version: str) -> None:
         assert metadata[field] == value, f"{field}: {metadata[field]}"
     always = [line for line in metadata.get_all("Requires-Dist", []) if "extra ==" not in line]
     assert not always, f"the package needs {always}"
-    assert metadata.get_payload().strip() == (project / "README.md").read_text().strip()
+    assert str(metadata.get_payload()).strip() == (project / "README.md").read_text().strip()
     assert "oncegate/py.typed" in files
 
 

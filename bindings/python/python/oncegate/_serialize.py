@@ -25,9 +25,11 @@ class Serializer(Protocol):
 
     def dumps(self, value: Any) -> bytes:
         """The bytes that are stored. Raises where ``loads`` would give something else."""
+        ...
 
     def loads(self, data: bytes) -> Any:
         """What duplicates get."""
+        ...
 
 
 class JsonSerializer:

@@ -66,18 +66,21 @@ class IdempotencyMiddleware:
             await self.app(scope, receive, send)
             return
         fields = fields_of(scope["headers"])
+        asked: tuple[Identity, bytes | None] | None = None
         try:
             is_needed, key = gate.key_of(method, fields.get(gate.key_name))
             if is_needed:
                 head = AsgiHead(scope, fields)
                 identity = gate.identity(head, await self._scope_of(head), key)
-                body = await self._read(fields, receive)
+                asked = (identity, await self._read(fields, receive))
         except RefusedError as refused:
             await _answer(refused.answer, send)
             return
-        if not is_needed:
+        if asked is None:
             await self.app(scope, receive, send)
-        elif body is not None:
+            return
+        identity, body = asked
+        if body is not None:
             await self._serve(identity, fields, body, scope, receive, send)
 
     async def _tell(self, poller: Poller, token: str, scope: Scope, send: Send) -> None:

@@ -80,10 +80,10 @@ def configure(
     if defaults.scope is None:
         defaults = Once(scope=scope).over(defaults)
     # Applications have no such attribute before.
-    app.oncegate = running.Binding(Provider(engine), defaults)  # type: ignore[attr-defined]
+    app.oncegate = running.Binding(Provider(engine), defaults)
 
 
-class OnceTask(Task):  # type: ignore[type-arg]  # generic in stubs alone
+class OnceTask(Task):
     """A task that runs once: ``@app.task(base=OnceTask, once=Once(...))``."""
 
     abstract = True

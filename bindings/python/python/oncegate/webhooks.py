@@ -232,9 +232,10 @@ class Receiver:
     def _checked(self, headers: Headers, body: bytes) -> Reply | tuple[Delivery, Request]:
         if len(body) > self._limit:
             return Reply(413)
-        pairs = headers.items() if isinstance(headers, Mapping) else headers
         try:
-            delivery = self._verify({name.lower(): value for name, value in pairs}, body)
+            delivery = self._verify(
+                {name.lower(): value for name, value in dict(headers).items()}, body
+            )
             payload = Payload.raw(hashlib.sha256(delivery.body).digest())
             request = Request("webhook", delivery.id, scope=self._scope, payload=payload)
         except (VerificationError, InvalidInputError) as error:

@@ -122,9 +122,13 @@ class IdempotencyMiddleware:
             return _answered(gate.refusal(error), start_response)
         if not isinstance(admission, Admitted):
             return _answered(gate.answer(identity, request, admission), start_response)
-        environ["wsgi.input"] = io.BytesIO(body)
-        environ["CONTENT_LENGTH"] = str(len(body))
-        environ[ATTEMPT] = admission.lease
+        # Copied: servers look into theirs when the handler has returned.
+        environ = {
+            **environ,
+            "wsgi.input": io.BytesIO(body),
+            "CONTENT_LENGTH": str(len(body)),
+            ATTEMPT: admission.lease,
+        }
         # It goes past what is taken from the handler.
         environ.pop("wsgi.file_wrapper", None)
         exchange = _Exchange(gate, admission.lease, start_response)

@@ -214,7 +214,7 @@ SAFE = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
 _IDEMPOTENT = frozenset(("PUT", "DELETE"))
 _RETRYABLE = Failure.retryable()
 _UNKNOWN = Failure.unknown()
-_CONFLICTS = {
+_CONFLICTS: dict[type[object], str] = {
     Mismatched: "mismatched",
     Unresolved: "unresolved",
     OutcomeGone: "outcome-gone",

@@ -23,17 +23,21 @@ class Head(Protocol):
     @property
     def method(self) -> str:
         """As it was sent: ``"POST"``."""
+        ...
 
     @property
     def target(self) -> str:
         """Path and query, as they were sent: ``"/charges?dry=1"``."""
+        ...
 
     @property
     def connection(self) -> Any:
         """The scope of ASGI, or the environment of WSGI: both hold what other middlewares left."""
+        ...
 
     def header(self, name: str) -> str | None:
         """The value of a header; one that came more than once is joined by commas."""
+        ...
 
 
 ScopeSource = Union[str, bytes, "Scope", None]
