@@ -15,9 +15,10 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Query, Request, Response
 from fastapi.responses import FileResponse
+from fastapi.security import APIKeyCookie
 from fastapi.staticfiles import StaticFiles
 from ledger import Entry, Lane, Ledger
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from oncegate import Engine
 from oncegate.fastapi import protect
@@ -29,13 +30,24 @@ PAGE = Path(__file__).parent / "page"
 COOKIE = "shopper"
 
 
+def whole(amount: object) -> object:
+    """In JSON, 4900.0 is an integer. Neither "4900" nor true is one."""
+    if isinstance(amount, float) and amount.is_integer():
+        return int(amount)
+    return amount
+
+
 class Order(BaseModel):
     """What is paid for."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     purchase: Annotated[UUID, Field(strict=False, description="Names the purchase.")]
-    amount: Annotated[int, Field(ge=1, le=1_000_000, description="In cents.")]
+    amount: Annotated[
+        int,
+        Field(ge=1, le=1_000_000, description="In cents."),
+        BeforeValidator(whole),
+    ]
     currency: Literal["EUR"]
 
 
@@ -73,7 +85,12 @@ def shopper_of(request: Request) -> str | None:
     return shopper if ledger.knows(shopper) else None
 
 
-def known_shopper(request: Request) -> str:
+def known_shopper(
+    request: Request,
+    _documented: Annotated[
+        str | None, Depends(APIKeyCookie(name=COOKIE, scheme_name="shopper", auto_error=False))
+    ],
+) -> str:
     """Who is asking."""
     shopper = shopper_of(request)
     if shopper is None:
@@ -85,7 +102,7 @@ Shopper = Annotated[str, Depends(known_shopper)]
 """Who is asking."""
 
 RequestId = Annotated[
-    str, Header(pattern="^[A-Za-z0-9-]{1,64}$", description="Names this request, in the ledger.")
+    str, Header(pattern="^[A-Za-z0-9-]{0,64}$", description="Names this request, in the ledger.")
 ]
 
 
@@ -101,7 +118,7 @@ def lane(name: Lane) -> APIRouter:
             403: {"model": Refusal, "description": "Nobody knows who is asking."},
         },
     )
-    async def pay(order: Order, shopper: Shopper, x_request_id: RequestId = "-") -> Charge:
+    async def pay(order: Order, shopper: Shopper, x_request_id: RequestId = "") -> Charge:
         """Charges the card. Whoever gets here twice pays twice."""
         await asyncio.sleep(NETWORK_MS / 1000)  # sleep: the card network takes its time
         entry = await asyncio.to_thread(
@@ -129,7 +146,7 @@ protect(
     Settings(
         engine,
         scope=lambda head: shopper_of(Request(head.connection)),
-        exempt=["/plain/*"],
+        exempt=["/plain/*", "/ledger"],
         # The card is charged even if the client has hung up: the charge must have its record.
         detached=True,
         # Nobody knows whether a worker that died has charged: then none charges a second time.

@@ -63,7 +63,7 @@ class Ledger:
         return Entry(written.lastrowid or 0, *values)
 
     def entries(self, shopper: str, after: int, most: int) -> list[Entry]:
-        """The charges of one shopper, the oldest first, from those with a number above ``after``."""
+        """The charges of one shopper with a number above ``after``, the oldest first."""
         with self._lock:
             found = self._database.execute(_ENTRIES, (shopper, after, most)).fetchall()
         return [Entry(*row) for row in found]

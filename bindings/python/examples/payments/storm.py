@@ -61,10 +61,9 @@ class Storm:
         self.told = {name: set() for name in names}
         # No TaskGroup: Python 3.10 has none.
         await asyncio.gather(*(self._settle(name) for name in names for _ in range(copies)))
-        charged: Counter[str] = Counter({name: 0 for name in names})
-        for charge in await self._ledger():
-            if charge["purchase"] in charged and charge["lane"] == self.lane:
-                charged[charge["purchase"]] += 1
+        charged = Counter(dict.fromkeys(names, 0))
+        for purchase in await self._charged():
+            charged[purchase] += 1
         return Sums(
             self.lane,
             purchases,
@@ -108,15 +107,17 @@ class Storm:
             headers={"Idempotency-Key": f'"{purchase}"'},
         )
 
-    async def _ledger(self) -> list[dict[str, int | str]]:
-        charges: list[dict[str, int | str]] = []
+    async def _charged(self) -> list[str]:
+        """The purchases of all charges: one for each."""
+        purchases: list[str] = []
+        after = 0
         while True:
-            after = charges[-1]["id"] if charges else 0
             response = await self.client.get("/ledger", params={"after": after})
-            more = response.raise_for_status().json()["charges"]
-            if not more:
-                return charges
-            charges += more
+            charges = response.raise_for_status().json()["charges"]
+            if not charges:
+                return purchases
+            purchases += [charge["purchase"] for charge in charges]
+            after = charges[-1]["id"]
 
 
 async def storm(address: str, purchases: int, copies: int, seed: int) -> list[Sums]:

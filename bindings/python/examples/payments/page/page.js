@@ -103,8 +103,9 @@ class Page {
   async pay() {
     if (this.isBurst) this.begin();
     const run = this.run;
+    const over = run.click(run.purchases[0], { amount: PRICE });
     this.say("Sent to both lanes…");
-    await this.watch(run, run.click(run.purchases[0], { amount: PRICE }));
+    await this.watch(run, over);
   }
 
   /** Eight double clicks. */
@@ -112,9 +113,10 @@ class Page {
     this.run = new Run();
     this.isBurst = true;
     this.setBusy(true);
+    const over = this.run.burst();
     this.say("8 shoppers, each with a nervous finger or a bad connection…");
     try {
-      await this.watch(this.run, this.run.burst());
+      await this.watch(this.run, over);
     } finally {
       this.setBusy(false);
     }

@@ -56,12 +56,12 @@ export class Timeline {
   }
 
   row(run, click, y, x, now) {
-    const parts = [];
+    const [lines, below, bars] = [[], [], []];
     const middle = y + BAR / 2;
     const last = click.requests.at(-1);
     if (click.requests.length > 1) {
       const [x1, x2] = [x(click.requests[0].sent), x(last.sent)];
-      parts.push(node("line", { class: "resends", x1, x2, y1: middle, y2: middle }));
+      lines.push(node("line", { class: "resends", x1, x2, y1: middle, y2: middle }));
     }
     for (const request of click.requests) {
       const end = request.answered ?? now;
@@ -75,11 +75,10 @@ export class Timeline {
         rx: 2.5,
       });
       bar.append(node("title", {}, told(run, request, kind, end)));
-      parts.push(bar);
-      // Below what came after it.
-      if (run.chargedUnheard(request)) parts.unshift(unheard(run, request, x, y));
+      bars.push(bar);
+      if (run.chargedUnheard(request)) below.push(unheard(run, request, x, y));
     }
-    return parts;
+    return [...lines, ...below, ...bars];
   }
 }
 
