@@ -84,12 +84,14 @@ def test_a_burst_of_double_clicks(serve: Callable[..., str], browser: Browser) -
     assert len(charges["plain"]) == len(charges["once"]) == 8
     assert min(charges["plain"].values()) > 1, charges["plain"]
     assert set(charges["once"].values()) == {1}, charges["once"]
-    twice = charges["plain"].total()
-    assert said == f"8 purchases: {twice} charges without, 8 with oncegate."
+    shown = visit.counts("plain")["charges"]
+    assert said == f"8 purchases: {shown} charges without, 8 with oncegate."
+    # A request that nobody waits for any more may charge later on.
+    assert 16 <= shown <= charges["plain"].total()
+    assert visit.counts("once")["charges"] == 8
     for lane in LANES:
         counts, bars = visit.counts(lane), visit.bars(lane)
         assert counts["clicks"] == 16
-        assert counts["charges"] == charges[lane].total()
         assert counts["requests"] == bars.total()
         for kind in ("replayed", "progress", "mismatch", "timeout"):
             assert counts[kind] == bars[kind], kind
