@@ -23,12 +23,17 @@ for name in "${unwanted[@]}"; do
     die "the engine draws in $name, which it must not (scripts/deny.sh says why)"
   fi
 done
-note deny "licences, bans and sources of the whole graph; $(wc -l <<< "$engine")" \
-  "crates below the engine, none unwanted"
+# The Python package has a lock file of its own.
+python=(cargo deny --manifest-path bindings/python/Cargo.toml --config deny.toml)
+"${python[@]}" check -A license-exception-not-encountered -A license-not-encountered \
+  bans licenses sources
+note deny "licences, bans and sources of the whole graph, and of the Python package's;" \
+  "$(wc -l <<< "$engine") crates below the engine, none unwanted"
 
 # The advisories are a Git repository. A machine that cannot reach it can check all but this.
 if timeout 120 cargo deny fetch db >/dev/null 2>&1; then
   cargo deny --workspace check advisories
+  "${python[@]}" check advisories
   note deny "advisories: none open"
 else
   say "SKIPPED: advisories; their database could not be fetched from the network"

@@ -47,15 +47,47 @@ fuzz() {
   [ -f "fuzz/dictionaries/$target" ] && options+=(-dict="fuzz/dictionaries/$target")
   mkdir -p "$found"
   say "$target, -seed=$seed $*"
+  printf '%s\n' "-seed=$seed $*" >"$log"
   cargo fuzz run "${build[@]}" "$target" "$found" fuzz/corpus/"$target" fuzz/regressions/"$target" \
-    -- "${options[@]}" "$@" >"$log" 2>&1
+    -- "${options[@]}" "$@" >>"$log" 2>&1
+}
+
+# broke TARGET LOG...: notes what is known of the fuzzers that failed, each by its log, since there
+# may be nothing to look at but the summary; and stops.
+broke() {
+  local target=$1 log input
+  shift
+  for log in "$@"; do
+    say "the end of $log"
+    tail -n 60 "$log" >&2
+    note fuzz "FAILED: $target, $(head -n 1 "$log")"
+    grep -m 1 '^SUMMARY: ' "$log" | noted || tail -n 3 "$log" | noted
+    # What was panicked with, up to the backtrace.
+    awk '/ panicked at / { said = 1 } /^(note: run with|stack backtrace:|==[0-9]+==)/ { said = 0 }
+         said && lines++ < 8' "$log" | cut -c 1-600 | noted || true
+    input=$(sed -n 's/.*Test unit written to //p' "$log" | tail -n 1)
+    if [ -f "$input" ]; then
+      note fuzz "its input: echo $(base64 -w 0 "$input") | base64 -d >${input##*/}"
+    fi
+  done
+  die "$target broke; repeat it: cargo run -p oncegate-fuzz --bin $target -- FILE (named above)"
+}
+
+# noted: notes each line of its input; false where there is none.
+noted() {
+  local line any=1
+  while IFS= read -r line; do
+    note fuzz "$line"
+    any=0
+  done
+  return "$any"
 }
 
 told=()
 for target in "${targets[@]}"; do
   log="$folder/$target.log"
   logs=("$log")
-  failed=
+  failed=()
   if [ "$target" = ffi_calls ] && [ "$sanitizer" = none ]; then
     # So many runs rather than a time: what the header promises is tried a million times.
     logs=("$log.1" "$log.2")
@@ -63,15 +95,12 @@ for target in "${targets[@]}"; do
     fuzz "$target" "${logs[0]}" -max_len=256 -runs=$((calls / 2)) &
     first=$!
     RANDOM=$$
-    fuzz "$target" "${logs[1]}" -max_len=256 -runs=$((calls - calls / 2)) || failed=1
-    wait "$first" || failed=1
+    fuzz "$target" "${logs[1]}" -max_len=256 -runs=$((calls - calls / 2)) || failed+=("${logs[1]}")
+    wait "$first" || failed+=("${logs[0]}")
   else
-    fuzz "$target" "$log" -max_total_time="$each" || failed=1
+    fuzz "$target" "$log" -max_total_time="$each" || failed+=("$log")
   fi
-  if [ -n "$failed" ]; then
-    tail -n 60 "${logs[@]}" >&2
-    die "$target broke; repeat it: cargo run -p oncegate-fuzz --bin $target -- FILE (named above)"
-  fi
+  [ ${#failed[@]} -eq 0 ] || broke "$target" "${failed[@]}"
   runs=$(awk '/^stat::number_of_executed_units/ { runs += $2 } END { print runs }' "${logs[@]}")
   told+=("$target $runs")
 done

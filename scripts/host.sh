@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Programs in C, Go, Java and Rust on one table (tests/host/): builds them, and runs the test that
-# starts and kills them. A program whose language is not installed has one in Rust in its place, and
-# that is said, unless ONCEGATE_REQUIRE_ALL=1.
+# Programs in C, Go, Java, Python and Rust on one table (tests/host/): builds them, and runs the
+# test that starts and kills them. A program whose language is not installed has one in Rust in its
+# place, and that is said, unless ONCEGATE_REQUIRE_ALL=1.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
@@ -51,6 +51,14 @@ if java=$(new_jdk || old_jdk) && have mvn; then
   export ONCEGATE_HOST_JAVA="$java/bin/java$tab$native-cp$tab$classes${tab}Peer"
 else
   leave_out Java "there is no JDK 17 or newer, or no Maven"
+fi
+
+if main_python >/dev/null; then
+  say "the program in Python"
+  python=$(scripts/python.sh run python -c 'import sys; print(sys.executable)')
+  export ONCEGATE_HOST_PYTHON="$python$(printf '\t')$PWD/tests/host/python/peer.py"
+else
+  leave_out Python "there is no CPython 3.11 or newer with venv"
 fi
 
 cargo test ${LOCKED:-} -q -p oncegate-tests --test host -- --nocapture | tee "$work/log"

@@ -80,3 +80,47 @@ home_of() {
 # The JDKs of the Java suite: one without final foreign functions, and one with them.
 old_jdk() { jdk 17 22; }
 new_jdk() { jdk 22 1000; }
+
+# pythons: every CPython from 3.9 on that is here and can make environments, the oldest first: its
+# version, with a `t` where it has no global lock, a tab, and the program. Of one version the first
+# one is taken: what the PATH has goes before what pyenv and uv keep.
+pythons() {
+  local folder program IFS=:
+  for folder in $PATH; do
+    for program in "$folder"/python3 "$folder"/python3.[0-9] "$folder"/python3.[0-9][0-9]*; do
+      case "$program" in *-config | *\*) ;; *) python_version "$program" ;; esac
+    done
+  done | cat - <(for program in "$HOME"/.pyenv/versions/*/bin/python3 \
+    "$HOME"/.local/share/uv/python/*/bin/python3; do python_version "$program"; done) |
+    awk -F '\t' '!seen[$1]++' | sort -V
+}
+
+# python_version PROGRAM: its line of `pythons`, or nothing.
+python_version() {
+  [ -x "$1" ] || return 0
+  "$1" -I - 2>/dev/null <<'PROGRAM' || true
+import sys, sysconfig
+if sys.implementation.name != "cpython" or sys.version_info < (3, 9):
+    sys.exit(1)
+import ensurepip, venv
+bare = "t" if sysconfig.get_config_var("Py_GIL_DISABLED") else ""
+print("%d.%d%s\t%s" % (sys.version_info[:2] + (bare, sys.executable)))
+PROGRAM
+}
+
+# main_python: the line of the interpreter that everything runs on: the first one of the PATH, or
+# else the newest one with a global lock, if it is 3.11 or newer: frameworks have no current
+# releases for older ones.
+main_python() {
+  local found
+  found=$(python_version "$(command -v python3 || true)")
+  recent_python "$found" || found=$(pythons | grep -v '^[0-9.]*t' | tail -n 1)
+  recent_python "$found" && printf '%s\n' "$found"
+}
+
+recent_python() {
+  case "$1" in
+    '' | 3.9"$tab"* | 3.10"$tab"* | *t"$tab"*) return 1 ;;
+  esac
+}
+tab=$(printf '\t')

@@ -3,8 +3,10 @@
 #   scripts/setup.sh build   a C linker, make, curl, and Rust
 #   scripts/setup.sh test    the same, with rustfmt, clippy, cargo-deny, cargo-fuzz, cargo-c,
 #                            valgrind, what builds C and C++ programs, a Redis server to start when
-#                            it is measured, and Go, two JDKs and Maven where ONCEGATE_REQUIRE_ALL=1
+#                            it is measured, and Go, two JDKs, Maven, Python and Chromium where
+#                            ONCEGATE_REQUIRE_ALL=1
 #   scripts/setup.sh go      a C linker, make, curl, Rust, and Go below target/
+#   scripts/setup.sh python  a C linker, make, curl, Rust, and Python with its venv
 #   scripts/setup.sh bench   a C linker, make, curl, Rust and that server
 #   scripts/setup.sh mutants Rust and cargo-mutants
 #   scripts/setup.sh c       a C linker, make, curl, Rust and cargo-c, which installs the C library
@@ -241,7 +243,29 @@ package() {
       return
     fi
   done
-  die "missing: $*; apt has none of them; install a JDK by hand, in /usr/lib/jvm or as JAVA_HOME"
+  die "missing: $*; apt has none of them; install one by hand, a JDK in /usr/lib/jvm"
+}
+
+# Debian has Python without what makes environments.
+python_toolchain() {
+  if [ "$asked" != python ] && [ "${ONCEGATE_REQUIRE_ALL:-0}" != 1 ]; then
+    main_python >/dev/null ||
+      say "no CPython 3.11 or newer with venv: its suite is skipped (scripts/setup.sh python)"
+    return 0
+  fi
+  if ! main_python >/dev/null; then
+    package python3-venv
+    main_python >/dev/null || die "the system's Python is older than 3.11; install a newer one"
+  fi
+}
+
+# Chromium takes 400 MB, for the page of one demo. It brings no fonts.
+browser() {
+  if [ "${ONCEGATE_REQUIRE_ALL:-0}" = 1 ]; then
+    have chromium || have chromium-browser || { package chromium; package fonts-dejavu-core; }
+  elif main_python >/dev/null && ! have chromium && ! have chromium-browser; then
+    say "no Chromium: the page of the payments demo is not tested"
+  fi
 }
 
 mutants() { tool cargo-mutants "$MUTANTS_VERSION"; }
@@ -250,9 +274,11 @@ asked=${1:-test}
 case "$asked" in
   build) system_packages build; rust ;;
   bench) system_packages bench; rust ;;
-  test) system_packages test; rust; components; deny; fuzz; cargo_c; go_toolchain; java_toolchain ;;
+  test) system_packages test; rust; components; deny; fuzz; cargo_c; go_toolchain; java_toolchain
+    python_toolchain; browser ;;
   go) system_packages go; rust; go_toolchain ;;
+  python) system_packages build; rust; python_toolchain ;;
   mutants) system_packages build; rust; mutants ;;
   c) system_packages c; rust; cargo_c ;;
-  *) die "usage: scripts/setup.sh [build|bench|test|go|mutants|c]" ;;
+  *) die "usage: scripts/setup.sh [build|bench|test|go|python|mutants|c]" ;;
 esac

@@ -7,8 +7,8 @@ cd "$(dirname "$0")/.."
 PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
 export PATH
 
-suites=(lint tidy unit loom schedules sim processes sanitize planted fuzz ffi go java vectors host)
-suites+=(deny msrv instructions)
+suites=(lint tidy unit loom schedules sim processes sanitize planted fuzz ffi go java python)
+suites+=(vectors host deny msrv instructions)
 logs="${CARGO_TARGET_DIR:-target}/test-logs"
 rm -rf "$notes" "$logs"
 mkdir -p "$notes" "$logs"
@@ -40,8 +40,22 @@ checked() {
       sed -n 's/^skipped: \(.*\)$/not checked: \1/p' "$2" ;;
     planted) echo "planted bugs: $(grep -E '^[0-9]+/[0-9]+ caught$' "$2" || echo "not counted")" ;;
     loom) echo "$(passed "$2"): the models, each with its broken twin" ;;
-    *) cat "$notes/$1" 2>/dev/null || echo "nothing noted" ;;
+    *) cat "$notes/$1" 2>/dev/null || reason "$2" ;;
   esac
+}
+
+# reason LOG: why a suite that noted nothing stopped.
+reason() {
+  local why; why=$(sed -n 's/^error: //p' "$1" | tail -n 1)
+  printf '%s\n' "${why:-nothing noted}"
+}
+
+# excerpt SUITE: what failed, out of the suite's output: what was panicked with, and the end.
+excerpt() {
+  printf '\n== %s FAILED; from %s:\n' "$1" "$logs/$1"
+  { grep -A 4 -E "^thread '.*' .*panicked at |^error(\[|:)" "$logs/$1" || true; } | tail -n 40
+  printf '%s\n' ...
+  tail -n 40 "$logs/$1"
 }
 
 # What a suite alone builds goes with it where the disk counts more than the next run: in CI.
@@ -54,6 +68,7 @@ let_go() {
     processes) builds=(failpoints polling) ;;
     sanitize) builds=(sanitize-thread sanitize-address sanitize-leak) ;;
     planted | fuzz) builds=("$1") ;;
+    python) builds=(python/build python/clean) ;;
   esac
   for build in "${builds[@]}"; do rm -rf "${CARGO_TARGET_DIR:-target}/$build"; done
 }
@@ -65,7 +80,7 @@ if [ "$room_kb" -lt $((8 * 1024 * 1024)) ]; then
   die "$((room_kb / 1024)) MB of disk are free here; the suites need 8 GB"
 fi
 
-failures=0
+failed=()
 summary=()
 for suite in "${suites[@]}"; do
   say "$suite"
@@ -74,7 +89,7 @@ for suite in "${suites[@]}"; do
   result=ok
   if ! make --no-print-directory "$suite" LOCKED="${LOCKED:-}" 2>&1 | tee "$log"; then
     result=FAILED
-    failures=$((failures + 1))
+    failed+=("$suite")
   fi
   let_go "$suite"
   first=1
@@ -86,8 +101,10 @@ for suite in "${suites[@]}"; do
   done < <(checked "$suite" "$log")
 done
 
+# Again at the end, where they are found: of a long log often the end alone is kept.
+for suite in ${failed[@]+"${failed[@]}"}; do excerpt "$suite"; done
 printf '\n'
 printf '%s\n' "${summary[@]}"
-if [ "$failures" -gt 0 ]; then
-  die "$failures of ${#suites[@]} suites failed; their output is in $logs"
+if [ ${#failed[@]} -gt 0 ]; then
+  die "${#failed[@]} of ${#suites[@]} suites failed; their output is in $logs"
 fi

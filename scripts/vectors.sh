@@ -67,6 +67,8 @@ in_go() { (cd bindings/go && go test -count=1 -run '^TestVectors$' .); }
 # On each JVM that is here, by each binding that it has.
 in_java() { scripts/java.sh maven -pl oncegate verify -Dit.test=VectorsTest; }
 
+in_python() { scripts/python.sh run python -m pytest -q bindings/python/tests/vectors; }
+
 # The twisted vectors are made by the runner in Rust, which looks itself whether each fails.
 ONCEGATE_VECTORS_KEEP_TWISTED=$twisted \
   cargo test ${LOCKED:-} -q -p oncegate-tests --test vectors -- --nocapture
@@ -94,6 +96,12 @@ if ! have mvn || ! jdk 17 1000 >/dev/null; then
   leave_out java "there is no JDK 17 or newer, or no Maven"
 else
   compare java in_java
+fi
+
+if ! main_python >/dev/null; then
+  leave_out python "there is no CPython 3.11 or newer with venv"
+else
+  compare python in_python
 fi
 
 languages=$(printf ', %s' "${ran[@]}")

@@ -12,6 +12,8 @@ mod calls;
 mod cases;
 #[path = "tidy/cases_docs.rs"]
 mod cases_docs;
+#[path = "tidy/cases_python.rs"]
+mod cases_python;
 #[path = "planted/catalogue.rs"]
 mod catalogue;
 #[path = "tidy/dependencies.rs"]
@@ -26,6 +28,8 @@ mod modules;
 mod planted;
 #[path = "tidy/promises.rs"]
 mod promises;
+#[path = "tidy/python.rs"]
+mod python;
 #[path = "tidy/scan.rs"]
 mod scan;
 #[path = "tidy/shape.rs"]
@@ -86,6 +90,7 @@ pub(crate) const CHECKS: &[Check] = &[
     promises::CHECK,
     planted::CHECK,
     exports::CHECK,
+    python::CHECK,
 ];
 
 /// Runs every check over `tree`.

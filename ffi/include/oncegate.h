@@ -1906,7 +1906,7 @@ oncegate_status oncegate_step_undone(const struct oncegate_engine *engine,
 // `ONCEGATE_TOO_MANY_HANDLES`.
 //
 // `capacity` is how many may be pending, at most 134,217,728; zero: 1,048,576. Memory is taken as
-// they come, about 18 bytes for each, and kept. A set takes one descriptor: `ONCEGATE_OS` where
+// they come, about 19 bytes for each, and kept. A set takes one descriptor: `ONCEGATE_OS` where
 // none is left. It belongs to the process that opened it: in a forked child its functions return
 // `ONCEGATE_FORKED`. Linux only: `ONCEGATE_UNSUPPORTED` elsewhere.
 oncegate_status oncegate_timers_open(uint64_t capacity,

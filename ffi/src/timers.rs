@@ -34,7 +34,7 @@ unsafe fn held(_field: &'static str, handle: *const RawTimers) -> Result<Held<Ti
 /// `ONCEGATE_TOO_MANY_HANDLES`.
 ///
 /// `capacity` is how many may be pending, at most 134,217,728; zero: 1,048,576. Memory is taken as
-/// they come, about 18 bytes for each, and kept. A set takes one descriptor: `ONCEGATE_OS` where
+/// they come, about 19 bytes for each, and kept. A set takes one descriptor: `ONCEGATE_OS` where
 /// none is left. It belongs to the process that opened it: in a forked child its functions return
 /// `ONCEGATE_FORKED`. Linux only: `ONCEGATE_UNSUPPORTED` elsewhere.
 #[unsafe(no_mangle)]
@@ -152,6 +152,9 @@ struct Wheel {
     timers: TimerWheel,
     /// By the index of the timer.
     user_data: Vec<u64>,
+    /// By the same index: whether it is pending. The wheel takes the number of a use that is still
+    /// to come for a timer, and callers may pass any.
+    pending: Vec<bool>,
 }
 
 impl Timers {
@@ -163,7 +166,7 @@ impl Timers {
         }
         watch_forks();
         let now = Tick::default().now(PreciseClock.now());
-        let wheel = Wheel { timers: TimerWheel::new(now), user_data: Vec::new() };
+        let wheel = Wheel::new(now);
         let (bell, wheel) = (Bell::new()?, Mutex::new(wheel));
         Ok(Self { bell, wheel, most: most as usize, born: forks() })
     }
@@ -201,11 +204,7 @@ impl Timers {
         }
         let is_first = wheel.timers.next_due().is_none_or(|first| due < first);
         let timer = wheel.timers.insert(due)?;
-        let index = timer.index();
-        if index >= wheel.user_data.len() {
-            wheel.user_data.resize(index + 1, 0);
-        }
-        wheel.user_data[index] = user_data;
+        wheel.note(timer, user_data);
         drop(wheel);
         if is_first {
             self.rest();
@@ -216,7 +215,7 @@ impl Timers {
 
     fn cancel(&self, id: u64) -> bool {
         let bits = id.checked_sub(1);
-        bits.is_some_and(|bits| self.wheel().timers.cancel(TimerHandle::from_bits(bits)))
+        bits.is_some_and(|bits| self.wheel().cancel(TimerHandle::from_bits(bits)))
     }
 
     fn take(&self, timeout_ms: u64, mut out: OutElements<u64>) -> Result<usize, Refusal> {
@@ -241,15 +240,42 @@ impl Timers {
 }
 
 impl Wheel {
+    fn new(now: u64) -> Self {
+        Self { timers: TimerWheel::new(now), user_data: Vec::new(), pending: Vec::new() }
+    }
+
+    /// Keeps what belongs to a timer that was inserted.
+    fn note(&mut self, timer: TimerHandle, user_data: u64) {
+        let index = timer.index();
+        if index >= self.user_data.len() {
+            self.user_data.resize(index + 1, 0);
+            self.pending.resize(index + 1, false);
+        }
+        self.user_data[index] = user_data;
+        self.pending[index] = true;
+    }
+
+    fn cancel(&mut self, timer: TimerHandle) -> bool {
+        let Some(pending) = self.pending.get_mut(timer.index()).filter(|pending| **pending) else {
+            return false;
+        };
+        let was_in_time = self.timers.cancel(timer);
+        *pending = !was_in_time;
+        was_in_time
+    }
+
     /// Gives the timers that are due to the caller, as many as there is room for.
     fn fire(&mut self, out: &mut OutElements<u64>) -> usize {
         let now = Tick::default().now(PreciseClock.now());
-        let Self { timers, user_data } = self;
+        let Self { timers, user_data, pending } = self;
         let mut count = 0;
         loop {
             let room = out.len() - count;
             let advanced = timers.advance(now, room, |timer| {
                 let data = user_data.get(timer.index()).copied().unwrap_or_default();
+                if let Some(pending) = pending.get_mut(timer.index()) {
+                    *pending = false;
+                }
                 out.set(count, data);
                 count += 1;
             });

@@ -25,11 +25,11 @@ const HALF_WAY: u64 = 5;
 /// Leases that it holds then, as it does for every other of which the effect has happened.
 const HELD: u64 = 8;
 
-/// Goal: 10,000 requests that programs in C, Go, Java and Rust all try, in orders of their own, are
-/// created 10,000 times and have 10,000 effects; what one of them leaves that is killed is followed
-/// once; and whoever asks gets the same outcome. Method: each of the programs is the one that is
-/// killed, holding leases, in a round of its own; effects go through a ledger that checks fencing
-/// tokens.
+/// Goal: 10,000 requests that programs in C, Go, Java, Python and Rust all try, in orders of their
+/// own, are created 10,000 times and have 10,000 effects; what one of them leaves that is killed is
+/// followed once; and whoever asks gets the same outcome. Method: each of the programs is the one
+/// that is killed, holding leases, in a round of its own; effects go through a ledger that checks
+/// fencing tokens.
 #[test]
 fn each_request_is_created_once() {
     let programs = peer::programs();

@@ -23,16 +23,16 @@ pub(crate) struct Peer {
     from: BufReader<ChildStdout>,
 }
 
-/// Four programs that take part, by name, each with the words that start it. The environment gives
-/// some in `ONCEGATE_HOST_C`, `_GO` and `_JAVA`, with tabs between the words; the others are in
-/// Rust.
+/// Five programs that take part, by name, each with the words that start it. The environment gives
+/// some in `ONCEGATE_HOST_C`, `_GO`, `_JAVA` and `_PYTHON`, with tabs between the words; the others
+/// are in Rust.
 pub(crate) fn programs() -> Vec<(String, Vec<String>)> {
     let given = |language: &str| {
         let words = std::env::var(format!("ONCEGATE_HOST_{language}")).ok()?;
         Some((language.to_lowercase(), words.split('\t').map(str::to_owned).collect()))
     };
     let mut all: Vec<(String, Vec<String>)> =
-        ["C", "GO", "JAVA"].into_iter().filter_map(given).collect();
+        ["C", "GO", "JAVA", "PYTHON"].into_iter().filter_map(given).collect();
     for number in all.len()..PROGRAMS {
         let name =
             if number == PROGRAMS - 1 { "rust".to_owned() } else { format!("rust {number}") };
@@ -151,4 +151,4 @@ impl Drop for Peer {
     }
 }
 
-const PROGRAMS: usize = 4;
+const PROGRAMS: usize = 5;

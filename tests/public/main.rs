@@ -25,6 +25,7 @@ mod late_retries;
 mod leaked_content;
 mod leavings;
 mod long_windows;
+mod looked_at;
 mod many_tenants;
 mod noisy_tenant;
 mod outcomes;

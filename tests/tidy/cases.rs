@@ -1,7 +1,7 @@
 //! Each rule seen red and green: snippets that break it, snippets that keep it.
 
 use crate::tree::Tree;
-use crate::{CHECKS, cases_docs, check_all};
+use crate::{CHECKS, cases_docs, cases_python, check_all};
 
 /// A small tree, and where `rule` must be reported in it; nowhere if `broken` is empty.
 pub(crate) struct Case {
@@ -284,7 +284,8 @@ const CASES: &[Case] = &[
 /// and compare the reported places; each rule must have a case that breaks and one that keeps it.
 #[test]
 fn every_rule_has_been_seen_red_and_green() {
-    let cases: Vec<&Case> = CASES.iter().chain(cases_docs::CASES).collect();
+    let cases: Vec<&Case> =
+        CASES.iter().chain(cases_docs::CASES).chain(cases_python::CASES).collect();
     for case in &cases {
         let found = check_all(&Tree::of(case.files));
         let places: Vec<(&str, usize)> = found

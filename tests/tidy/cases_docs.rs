@@ -5,7 +5,7 @@ use crate::check_all;
 use crate::tree::Tree;
 
 /// Rules whose cases are too large to write down; `sizes_are_limited` makes them.
-pub(crate) const GENERATED: &[&str] = &["line-length", "file-size", "blob"];
+pub(crate) const GENERATED: &[&str] = &["line-length", "file-size", "blob", "python-size"];
 
 const README: &str = "README.md";
 const GUIDE: &str = "docs/guide.md";
@@ -236,6 +236,16 @@ fn sizes_are_limited() {
     assert!(sizes("a.md", &format!("{} https://example.org", "x".repeat(200))).is_empty());
     assert!(sizes("a.rs", &"\n".repeat(600)).is_empty());
     assert_eq!(sizes("a.rs", &"\n".repeat(601)), ["file-size"]);
+    assert_eq!(sizes("a.pyi", &"x".repeat(101)), ["line-length"]);
+    assert!(sizes("a.py", &"\n".repeat(600)).is_empty());
+    assert_eq!(sizes("a.py", &"\n".repeat(601)), ["python-size"]);
+    assert!(sizes("a/_core.pyi", &"\n".repeat(601)).is_empty());
+    let body =
+        |lines: usize| format!("def f(\n    a,\n):\n{}\n\nx = 1\n", "    a\n\n".repeat(lines));
+    assert!(sizes("a.py", &body(34)).is_empty());
+    assert_eq!(sizes("a.py", &body(35)), ["python-size"]);
+    let quoted = format!("def f():\n    a = \"\"\"\n{}\n\"\"\"\n", "def g():\n".repeat(66));
+    assert!(sizes("a.py", &quoted).is_empty());
     assert!(sizes("a.bin", &"\n".repeat(200 * 1024)).is_empty());
     assert_eq!(sizes("a.bin", &"\n".repeat(200 * 1024 + 1)), ["blob"]);
 }

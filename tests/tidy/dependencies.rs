@@ -20,10 +20,17 @@ fn run(tree: &Tree, report: &mut Report) {
         let Some((package, manifest)) = path.rsplit_once('/') else {
             continue; // The workspace only names versions; its packages use them.
         };
+        // Requirements may stand in a folder of the package.
+        let (package, required) = match package.strip_suffix("/requirements") {
+            Some(package) => (package, manifest.ends_with(".txt")),
+            None => (package, manifest == "requirements.txt"),
+        };
         let direct = match manifest {
             "Cargo.toml" => crates(text),
             "go.mod" => modules(text),
             "pom.xml" => artifacts(text),
+            "pyproject.toml" => distributions(text),
+            _ if required => requirements(text),
             _ => continue,
         };
         for (line, name) in direct {
@@ -137,6 +144,50 @@ fn artifacts(manifest: &str) -> Vec<(usize, String)> {
         }
     }
     found
+}
+
+/// What a `pyproject.toml` needs: to be built, always, and as an extra.
+fn distributions(manifest: &str) -> Vec<(usize, String)> {
+    let mut found = Vec::new();
+    let (mut section, mut inside) = ("", false);
+    for (at, line) in manifest.lines().enumerate() {
+        let line = line.split('#').next().unwrap_or("").trim();
+        if line.starts_with('[') {
+            (section, inside) = (line, false);
+            continue;
+        }
+        let (key, value) = match line.split_once('=') {
+            Some((key, value)) if !inside => (key.trim(), value),
+            _ => ("", line),
+        };
+        inside |= match section {
+            "[build-system]" => key == "requires",
+            "[project]" => key == "dependencies",
+            "[project.optional-dependencies]" => !key.is_empty(),
+            _ => false,
+        };
+        if inside {
+            let quoted = value.split('"').skip(1).step_by(2);
+            found.extend(quoted.map(|each| (at + 1, distribution(each))));
+            // The bracket of an extra is inside of the quotes.
+            inside = !value.trim_end_matches(',').ends_with(']');
+        }
+    }
+    found
+}
+
+/// What a file of requirements names, without what it includes.
+fn requirements(text: &str) -> Vec<(usize, String)> {
+    let lines = text.lines().enumerate().map(|(at, line)| (at + 1, line.trim()));
+    let named = lines.filter(|(_, line)| line.starts_with(|c: char| c.is_alphanumeric()));
+    named.map(|(at, line)| (at, distribution(line))).collect()
+}
+
+/// The name of a requirement, without extras, versions and conditions, as indexes compare it.
+fn distribution(requirement: &str) -> String {
+    let part = |c: char| c.is_alphanumeric() || "._-".contains(c);
+    let end = requirement.find(|c| !part(c)).unwrap_or(requirement.len());
+    requirement[..end].to_lowercase().replace(['_', '.'], "-")
 }
 
 /// What stands between the tags `<name>` and `</name>`, if that is the whole line.

@@ -51,6 +51,8 @@ fn line_lengths(path: &str, text: &str, report: &mut Report) {
         ".sh",
         ".yml",
         ".py",
+        ".pyi",
+        ".awk",
         ".c",
         ".h",
         ".cpp",

@@ -7,7 +7,18 @@ use std::path::Path;
 use crate::scan::{self, Source};
 
 /// What holds no sources: version control, a file in a second work tree, and what builds leave.
-const SKIPPED: &[&str] = &[".git", "target", "node_modules", "__pycache__", ".venv", "dist"];
+const SKIPPED: &[&str] = &[
+    ".git",
+    ".hypothesis",
+    ".mypy_cache",
+    ".pytest_cache",
+    ".ruff_cache",
+    ".venv",
+    "__pycache__",
+    "dist",
+    "node_modules",
+    "target",
+];
 
 /// One file of the tree.
 pub(crate) struct File {
@@ -126,7 +137,7 @@ fn collect(root: &Path, prefix: &str, found: &mut BTreeMap<String, Vec<u8>>) {
         let name = entry.file_name().into_string().expect("names in the tree are UTF-8");
         let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}/{name}") };
         let kind = entry.file_type().expect("a folder entry has a type");
-        if SKIPPED.contains(&name.as_str()) {
+        if SKIPPED.contains(&name.as_str()) || name.ends_with(".so") {
             continue;
         }
         if kind.is_dir() {

@@ -321,7 +321,7 @@ impl Engine {
 
     #[cold]
     pub(super) fn note_latency(&self, started: Duration) {
-        self.begin_latency.record(nanos(PreciseClock.now() - started));
+        self.begin_latency.record(nanos_since(started));
     }
 
     /// Counts an answer, and makes it the caller's.
@@ -397,6 +397,12 @@ impl Engine {
     }
 }
 
+/// How long it is since `started`, by the precise clock; zero where that has gone back. It may not,
+/// and on some virtual machines it does: a call is worth more than its latency.
+pub(super) fn nanos_since(started: Duration) -> u64 {
+    nanos(PreciseClock.now().saturating_sub(started))
+}
+
 pub(super) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -406,3 +412,6 @@ pub(super) const SAMPLE_EVERY: u64 = 1024;
 /// How many requests of a batch wait for their lines at once: about what a core can have under
 /// way, and few enough to stay in its first cache.
 const IN_FLIGHT: usize = 32;
+
+#[cfg(all(test, not(any(oncegate_loom, oncegate_shuttle))))]
+mod tests;

@@ -92,13 +92,13 @@ impl Patience {
 }
 
 #[cold]
-fn impossible() -> Error {
+pub(super) fn impossible() -> Error {
     let found = "a record in no possible state";
     Error::new(ErrorCode::RegionInvalid, "record", found, "a table that was not damaged")
 }
 
 /// Whoever meets a change that is under way makes it himself, so that a few rounds do.
-const MOST_ROUNDS: u32 = 1_000;
+pub(super) const MOST_ROUNDS: u32 = 1_000;
 
 impl Engine {
     /// Looks until there is an answer, without waiting.
@@ -379,6 +379,14 @@ impl Engine {
             }
             Err(NotTaken::Changed) => Ok(Met::Changed),
             Err(NotTaken::Exhausted) => Err(Error::of(ErrorCode::Exhausted, "attempt")),
+        }
+    }
+
+    /// Reads the outcome of a finished record. `None`: it changed.
+    pub(super) fn read_finished(&self, found: Found, outcome: &mut Outcome) -> Option<Answer> {
+        match self.replay(found, outcome) {
+            Met::Answer(answer) => Some(answer),
+            Met::Changed | Met::Over => None,
         }
     }
 

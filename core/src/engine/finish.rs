@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::begin::{SAMPLE_EVERY, nanos};
+use super::begin::{SAMPLE_EVERY, nanos_since};
 use super::{Engine, LeaseToken, OnDrop, millis_up};
 use crate::clock::{Clock, PreciseClock};
 use crate::config::{YEAR, check_duration};
@@ -134,7 +134,7 @@ impl Engine {
         let started = timed.then(|| PreciseClock.now());
         let completed = self.finish(token, outcome, State::Succeeded)?;
         if let Some(started) = started {
-            self.complete_latency.record(nanos(PreciseClock.now() - started));
+            self.complete_latency.record(nanos_since(started));
         }
         Ok(completed)
     }

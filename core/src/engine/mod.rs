@@ -13,6 +13,7 @@ pub(crate) mod keys;
 mod lease;
 mod life;
 mod listen;
+mod look;
 mod open;
 mod options;
 mod prepare;

@@ -124,6 +124,33 @@ fn cancelled_timers_never_fire() {
     assert!(timers.cancel(next).expect("open"));
 }
 
+/// Goal: numbers that somebody made up cancel nothing, whatever they name. Method: the next uses of
+/// a timer that fired and of one that was cancelled, and the first uses of others; then as many
+/// timers as may be, all of which fire.
+#[test]
+fn numbers_that_are_still_to_come_cancel_nothing() {
+    let timers = Timers::open_with(2).expect("a descriptor is left");
+    let fired = timers.insert(0, 1).expect("room");
+    let cancelled = timers.insert(HOUR, 2).expect("room");
+    assert_eq!(timers.take(SOON, 8).expect("open"), [1]);
+    assert!(timers.cancel(cancelled).expect("open"));
+    // A number has its timer above bit 36, and how often that was used above bit 32.
+    let uses = [fired, cancelled].into_iter().flat_map(|id| (1..4).map(move |use_| (id, use_)));
+    for made_up in uses.map(|(id, use_)| id + (use_ << 32)).chain((2..9).map(|at| 1 + (at << 36))) {
+        assert!(!timers.cancel(made_up).expect("open"), "{made_up:#x}");
+    }
+    for data in [3, 4] {
+        timers.insert(0, data).expect("as many as may be");
+    }
+    refused(timers.insert(0, 5), ONCEGATE_FULL, "timers");
+    let mut taken = Vec::new();
+    while taken.len() < 2 {
+        taken.extend(timers.take(SOON, 8).expect("open"));
+    }
+    taken.sort_unstable();
+    assert_eq!(taken, [3, 4]);
+}
+
 /// Goal: the descriptor is readable when a timer is due, and not before, whichever was inserted
 /// first. Method: none, one in an hour, then one in some milliseconds; and again when it is taken.
 #[test]

@@ -85,7 +85,8 @@ impl TimerHandle {
     }
 
     /// The handle that [`to_bits`](Self::to_bits) gave. Any other bits name no timer, or one that
-    /// somebody else has a handle of.
+    /// somebody else has a handle of, or one that is still to come, which they cancel: it never
+    /// fires then. So what others may have made up is looked up among those that were given out.
     ///
     /// ```
     /// # use oncegate::{TimerHandle, TimerWheel};

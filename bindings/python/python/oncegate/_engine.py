@@ -1,0 +1,160 @@
+"""The engine: the native one, and what is built on it in Python."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from . import _core
+from ._attempts import attempts_of
+from ._core import InProgress, Scheduled
+from ._run import LeaseContext, run, run_async
+from ._waits import waits_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from ._core import Admission, Attempt, OnLapse, Prepared, Request, Seconds
+    from ._judge import ErrorPolicy
+    from ._serialize import Serializer
+
+T = TypeVar("T")
+
+os.register_at_fork(after_in_child=_core.after_fork_in_child)
+
+
+class Engine(_core.Engine):
+    """Decides who may run a request. Any thread may use it, and every forked worker."""
+
+    async def begin_async(
+        self,
+        request: Request | Prepared,
+        *,
+        wait: Seconds | None = None,
+        lease_duration: Seconds | None = None,
+        dedup_window: Seconds | None = None,
+        on_lapse: OnLapse | None = None,
+        run_due: bool = False,
+    ) -> Admission:
+        """:meth:`begin`, without blocking the event loop while it waits.
+
+        A wait costs no processor time: the loop is woken through a descriptor. Cancelling it
+        affects nobody else, and an attempt that was admitted meanwhile is given back.
+        """
+        options: dict[str, Any] = {}
+        if lease_duration is not None:
+            options["lease_duration"] = lease_duration
+        if dedup_window is not None:
+            options["dedup_window"] = dedup_window
+        if on_lapse is not None:
+            options["on_lapse"] = on_lapse
+        if run_due:
+            options["run_due"] = True
+        answer = self.begin(request, wait=0, **options)
+        limit = self.default_wait if wait is None else _seconds(wait)
+        if limit <= 0 or not isinstance(answer, (InProgress, Scheduled)):
+            return answer
+        waited = await waits_of(self).ask(request, limit, options)
+        return self.begin(request, wait=0, **options) if waited is None else waited
+
+    def lease(
+        self,
+        request: Request | Prepared,
+        *,
+        errors: ErrorPolicy | None = None,
+        renew: bool = True,
+        **options: Any,
+    ) -> LeaseContext:
+        """``with engine.lease(request) as lease``, or ``async with``: an attempt, or an exception.
+
+        The lease is renewed while the block runs, unless ``renew`` is false. A block that ends
+        without an exception has finished the request: by ``lease.complete(...)``, or with an empty
+        outcome. An exception ends the attempt as ``errors`` says, a cancellation as the engine's
+        ``on_drop`` says. ``options`` are those of :meth:`begin`.
+
+        Raises what :func:`declined` makes of other answers: ``InProgressError``,
+        ``ScheduledError``, ``MismatchedError``, ``UnresolvedError``, ``OutcomeGoneError``, and
+        ``AlreadyRanError`` with the replay.
+        """
+        return LeaseContext(self, request, errors, renew, options)
+
+    def run(
+        self,
+        request: Request | Prepared,
+        work: Callable[[], T],
+        *,
+        serializer: Serializer | None = None,
+        errors: ErrorPolicy | None = None,
+        renew: bool = True,
+        **options: Any,
+    ) -> T:
+        """The result of ``work``, which runs once for all calls with this request.
+
+        What it returns is stored, by JSON or another serializer, and given to duplicates. An
+        exception ends the attempt as ``errors`` says, and is raised again. Where there is neither
+        an attempt nor a result it raises what :meth:`lease` raises, and ``RunFailedError`` where
+        the first run failed for good. ``options`` are those of :meth:`begin`; with ``wait=`` a
+        duplicate waits for the result.
+        """
+        return run(
+            self, request, work, serializer=serializer, errors=errors, renew=renew, **options
+        )
+
+    async def run_async(
+        self,
+        request: Request | Prepared,
+        work: Callable[[], Awaitable[T]],
+        *,
+        serializer: Serializer | None = None,
+        errors: ErrorPolicy | None = None,
+        renew: bool = True,
+        **options: Any,
+    ) -> T:
+        """:meth:`run` for a coroutine function."""
+        return await run_async(
+            self, request, work, serializer=serializer, errors=errors, renew=renew, **options
+        )
+
+    async def next_attempt_async(self, timeout: Seconds | None = None) -> Attempt | None:
+        """:meth:`next_attempt`, without blocking the event loop while it waits.
+
+        ``timeout=None`` waits for ever, zero not at all; ``None`` is what it gives when the time
+        has passed. A wait costs no processor time: the loop is woken when something is due, by a
+        timer of the kernel. Cancelling it loses no attempt.
+        """
+        attempt = self.next_attempt(0)
+        limit = None if timeout is None else _seconds(timeout)
+        if attempt is not None or (limit is not None and limit <= 0):
+            return attempt
+        return await attempts_of(self).next(self, limit)
+
+    async def next_attempts_async(self, most: int, timeout: Seconds | None = None) -> list[Attempt]:
+        """:meth:`next_attempts`, without blocking the event loop while it waits.
+
+        As :meth:`next_attempt_async`; the list is empty when the time has passed.
+        """
+        attempts = self.next_attempts(most, 0)
+        limit = None if timeout is None else _seconds(timeout)
+        if attempts or most <= 0 or (limit is not None and limit <= 0):
+            return attempts
+        first = await attempts_of(self).next(self, limit)
+        return [] if first is None else [first, *self.next_attempts(most - 1, 0)]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _seconds(duration: Seconds) -> float:
+    return duration.total_seconds() if isinstance(duration, timedelta) else float(duration)

@@ -1,0 +1,241 @@
+"""Gate: what every middleware does with a request before and instead of its handler."""
+
+from __future__ import annotations
+
+import inspect
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .._core import (
+    Failure,
+    InProgress,
+    Mismatched,
+    OutcomeGone,
+    Replayed,
+    Request,
+    Scheduled,
+    Scope,
+    Unresolved,
+)
+from .._errors import OncegateError
+from .._policy import policy_of
+from .headers import kept_names
+from .key import MalformedKeyError, read_key
+from .polling import Poller
+from .problem import Answer, Problems
+from .settings import seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .._core import Admission, Lease, Payload
+    from .._judge import Judgement
+    from .settings import Head, ScopeOf, ScopeSource, Settings
+
+
+class Identity(NamedTuple):
+    """What a request is recognised by, without its payload."""
+
+    scope: str | bytes | Scope
+    operation: str
+    key: bytes | None
+    """Without a key, the payload takes its place."""
+
+
+class RefusedError(Exception):
+    """The request is answered without being run."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer.status)
+        self.answer = answer
+
+
+class Gate:
+    """The settings, made ready for being used by each request."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.engine = settings.engine
+        self.wait = seconds(settings.wait)
+        self.keep_lease = _keeper(settings) if settings.keep_lease else None
+        """Begins to renew a lease."""
+        self.options = _begin_options(settings)
+        # Never blocks: waiting is done where it does not hold up others.
+        self.begin: Callable[[Request], Admission]
+        self.begin = partial(settings.engine.begin, wait=0, **self.options)
+        self.key_name = settings.key_header.lower().encode("ascii")
+        self.problems = Problems(
+            settings.problem_types, settings.key_header, settings.payload_limit
+        )
+        names = kept_names(settings.keep_headers)
+        self.kept = {name.encode("ascii"): name for name in names}
+        self._wire_names = {name: name.encode("ascii") for name in names}
+        self._replayed = (settings.replay_header.lower().encode("ascii"), b"true")
+        policy = policy_of(settings.policy)
+        self.judge = policy.judge
+        self.on_error = failure(policy.on_error)
+        self.poll_after = float(settings.poll_after)
+        self.scope_of: ScopeOf = settings.scope or _single_tenant
+        self._is_async = inspect.iscoroutinefunction(settings.scope) or (
+            settings.scope is not None
+            and inspect.iscoroutinefunction(type(settings.scope).__call__)
+        )
+        self._exempt = frozenset(path for path in settings.exempt if not path.endswith("*"))
+        self._exempt_below = tuple(path[:-1] for path in settings.exempt if path.endswith("*"))
+
+        self.poller = None if settings.polling is None else Poller(settings.polling, self)
+
+    @property
+    def asks_async(self) -> bool:
+        """Whether the scope is told by a coroutine function."""
+        return self._is_async
+
+    def is_exempt(self, path: str) -> bool:
+        """Whether requests for ``path`` are passed on untouched."""
+        return path in self._exempt or path.startswith(self._exempt_below)
+
+    @property
+    def has_exempt(self) -> bool:
+        """Whether there are such paths."""
+        return bool(self._exempt or self._exempt_below)
+
+    def key_of(self, method: str, value: bytes | None) -> tuple[bool, bytes | None]:
+        """Whether a request with this method needs a record, and its key.
+
+        ``value`` is what its header holds. Raises :class:`RefusedError`.
+        """
+        if value is not None:
+            try:
+                return True, read_key(value)
+            except MalformedKeyError as malformed:
+                answer = self.problems.answer("invalid-key", str(malformed))
+                raise RefusedError(answer) from None
+        if method in _IDEMPOTENT:
+            return self.settings.dedup_by_payload, None
+        if self.settings.key_required:
+            raise RefusedError(self.problems.answer("missing-key"))
+        return False, None
+
+    def identity(self, head: Head, scope: ScopeSource, key: bytes | None) -> Identity:
+        """What a request is recognised by. Raises :class:`RefusedError`."""
+        if scope is None:
+            raise RefusedError(self.problems.answer("no-scope"))
+        operation = self.settings.operation
+        if operation is None:
+            return Identity(scope, f"{head.method} {head.target}", key)
+        asked = operation(head)
+        if not asked:
+            raise RefusedError(self.problems.answer("misconfigured"))
+        return Identity(scope, asked, key)
+
+    def answer(self, identity: Identity, request: Request, admission: Admission) -> Answer:
+        """The answer to a duplicate, which runs nothing."""
+        if isinstance(admission, Replayed):
+            return self.replay(admission)
+        if self.poller is not None and isinstance(admission, (InProgress, Scheduled)):
+            return self.poller.accepted(identity.scope, request, admission)
+        if isinstance(admission, InProgress):
+            after = min(admission.remaining, self.poll_after)
+            return self.problems.answer("in-progress", None, after)
+        if isinstance(admission, Scheduled):
+            return self.problems.answer("scheduled", None, admission.due_in)
+        return self.problems.answer(_CONFLICTS[type(admission)])
+
+    def replay(self, replayed: Replayed) -> Answer:
+        """The first response again, as far as it was kept."""
+        names = self._wire_names
+        # Metadata of other origin is replayed by the same list.
+        headers = [
+            (names[name], value.encode("utf-8"))
+            for name, value in replayed.metadata
+            if name in names
+        ]
+        headers.append(self._replayed)
+        status = replayed.status
+        if not 200 <= status <= 999:
+            # A record that was resolved by hand may hold any number.
+            status = 500
+        if not has_body(status):
+            return Answer(status, headers, b"")
+        body = replayed.body
+        headers.append((b"content-length", b"%d" % len(body)))
+        return Answer(status, headers, body)
+
+    def refusal(self, error: OncegateError) -> Answer:
+        """What the client hears of an error of the engine."""
+        name = error.name
+        code = _REFUSALS.get(name, "unavailable")
+        after = None
+        if code in _COMES_AGAIN:
+            after = self.poll_after if error.retry_after is None else error.retry_after
+        detail = str(error) if code in _EXPLAINED else None
+        return self.problems.answer(code, detail, after)
+
+
+def request_of(identity: Identity, payload: Payload | None) -> Request:
+    """As the engine takes it. Raises what the engine raises of what breaks its rules."""
+    return Request(identity.operation, identity.key, scope=identity.scope, payload=payload)
+
+
+def failure(judgement: Judgement) -> Failure:
+    """How an attempt ends that left no final response."""
+    return _RETRYABLE if judgement == "retryable" else _UNKNOWN
+
+
+def has_body(status: int) -> bool:
+    """Whether a response with this status may have a body."""
+    return status >= 200 and status not in (204, 304)
+
+
+def _single_tenant(_head: Head) -> Scope:
+    return Scope.SINGLE_TENANT
+
+
+def _keeper(settings: Settings) -> Callable[[Lease], None]:
+    lasts, at_most = settings.lease_duration, settings.keep_at_most
+
+    def keep(lease: Lease) -> None:
+        lease.keep(lasts, at_most=at_most)
+
+    return keep
+
+
+def _begin_options(settings: Settings) -> dict[str, Any]:
+    given = {
+        "lease_duration": settings.lease_duration,
+        "dedup_window": settings.dedup_window,
+        "on_lapse": settings.on_lapse,
+    }
+    return {name: value for name, value in given.items() if value is not None}
+
+
+SAFE = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
+"""They change nothing (RFC 9110, section 9.2), and need no record. Methods are case-sensitive."""
+_IDEMPOTENT = frozenset(("PUT", "DELETE"))
+_RETRYABLE = Failure.retryable()
+_UNKNOWN = Failure.unknown()
+_CONFLICTS: dict[type[object], str] = {
+    Mismatched: "mismatched",
+    Unresolved: "unresolved",
+    OutcomeGone: "outcome-gone",
+}
+_REFUSALS = {
+    "InvalidKey": "invalid-key",
+    "InvalidPayload": "invalid-payload",
+    "InvalidOperation": "operation-too-long",
+    "QuotaExceeded": "quota-exceeded",
+    "Fenced": "fenced",
+    "Full": "full",
+    "TooManyWaiters": "full",
+    "RotationPending": "full",
+    "BudgetExhausted": "retry-budget-exhausted",
+    "InvalidScope": "misconfigured",
+    "InvalidConfig": "misconfigured",
+    "InvalidOption": "misconfigured",
+    "InvalidOutcome": "misconfigured",
+    "InvalidToken": "misconfigured",
+    "NotFound": "misconfigured",
+}
+_COMES_AGAIN = frozenset(("quota-exceeded", "fenced", "full", "retry-budget-exhausted"))
+# Their texts name the field and the limit, never the value.
+_EXPLAINED = frozenset(("invalid-key", "invalid-payload", "operation-too-long", "quota-exceeded"))

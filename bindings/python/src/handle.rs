@@ -1,0 +1,124 @@
+//! Handle: an engine, and what the objects of this module share of it.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::time::Duration;
+
+use oncegate::{BeginOptions, Clock};
+
+use crate::drive::OwnDriver;
+use crate::error::{Given, Refused};
+use crate::forks::forks;
+use crate::keeper::Keeper;
+use crate::reconcile::OwnDoubts;
+
+/// An open engine.
+pub(crate) struct Handle {
+    pub(crate) keeper: Keeper,
+    pub(crate) doubts: OwnDoubts,
+    pub(crate) driver: OwnDriver,
+    pub(crate) engine: Arc<oncegate::Engine>,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// How long a lease lasts where nobody says otherwise.
+    pub(crate) lease: Duration,
+    /// How long a duplicate waits where nobody says otherwise.
+    pub(crate) wait: Duration,
+    closed: AtomicBool,
+    leavers: Mutex<Leavers>,
+}
+
+impl Handle {
+    pub(crate) fn new(
+        engine: oncegate::Engine,
+        clock: Arc<dyn Clock>,
+        lease: Duration,
+        wait: Duration,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            keeper: Keeper::default(),
+            doubts: OwnDoubts::default(),
+            driver: OwnDriver::default(),
+            engine: Arc::new(engine),
+            clock,
+            lease,
+            wait,
+            closed: AtomicBool::new(false),
+            leavers: Mutex::default(),
+        })
+    }
+
+    /// The engine, unless it was closed.
+    #[inline]
+    pub(crate) fn open(&self) -> Given<&oncegate::Engine> {
+        if self.is_closed() { Err(Refused::Closed) } else { Ok(&self.engine) }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        // Acquire: pairs with the store in `close`.
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Nothing is begun any more, and whoever waits leaves. What runs may be ended still.
+    pub(crate) fn close(&self) {
+        // Release: pairs with the load in `is_closed`.
+        if !self.closed.swap(true, Ordering::AcqRel) {
+            self.engine.stop_waiting();
+            // Not dropped under the lock: the thread that it ends is waited for.
+            let driver = self.driver.lock().unwrap_or_else(PoisonError::into_inner).take();
+            drop(driver);
+            let wakers: Vec<Waker> = self.leavers().own().cloned().collect();
+            wakers.iter().for_each(Waker::wake_by_ref);
+        }
+    }
+
+    /// Locked by threads that have the GIL alone, so that no fork comes in between.
+    fn leavers(&self) -> MutexGuard<'_, Leavers> {
+        self.leavers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Those who leave when the engine is closed.
+#[derive(Default)]
+struct Leavers {
+    of: HashMap<u64, (u64, Waker)>,
+    last: u64,
+}
+
+impl Leavers {
+    /// Those of this process: a parent's are not its child's to wake.
+    fn own(&self) -> impl Iterator<Item = &Waker> {
+        let born = forks();
+        self.of.values().filter(move |(of, _)| *of == born).map(|(_, waker)| waker)
+    }
+}
+
+/// One of them, as long as it waits.
+pub(crate) struct Leaver {
+    handle: Arc<Handle>,
+    id: u64,
+}
+
+impl Leaver {
+    pub(crate) fn new(handle: &Arc<Handle>, waker: &Waker) -> Self {
+        let mut leavers = handle.leavers();
+        leavers.last += 1;
+        let id = leavers.last;
+        leavers.of.insert(id, (forks(), waker.clone()));
+        Self { handle: Arc::clone(handle), id }
+    }
+}
+
+impl Drop for Leaver {
+    fn drop(&mut self) {
+        let waker = self.handle.leavers().of.remove(&self.id);
+        // Freed after the lock.
+        drop(waker);
+    }
+}
+
+/// Options without a wait: waiting is done above the engine, where signals are heard.
+pub(crate) fn plain_options() -> BeginOptions {
+    BeginOptions::new().on_conflict(oncegate::OnConflict::Conflict)
+}

@@ -1,0 +1,85 @@
+//! The native module of the Python package `oncegate`: the engine, as Python objects.
+//!
+//! Every class is frozen. Nothing here blocks with the GIL held; what is waited for is waited for
+//! without it, and signals are heard meanwhile. What the package offers above it, in Python, stands
+//! in `python/oncegate`.
+
+mod admission;
+mod asking;
+mod attempt_error;
+mod attempts;
+mod backoff;
+mod begin;
+mod bell;
+mod budget;
+mod bytes;
+mod choice;
+mod clock;
+mod downstream;
+mod drive;
+mod engine;
+mod error;
+mod forks;
+mod handle;
+mod hint;
+mod keeper;
+mod later;
+mod lease;
+mod letters;
+mod operations;
+mod outcome;
+mod policy;
+mod quota;
+mod reconcile;
+mod request;
+mod stats;
+mod steps;
+mod time;
+mod token;
+mod waits;
+
+#[pyo3::pymodule(gil_used = false)]
+mod _core {
+    #[pymodule_export]
+    use crate::admission::{
+        Admitted, InProgress, Mismatched, OutcomeGone, Replayed, Scheduled, Unresolved,
+    };
+    #[pymodule_export]
+    use crate::attempt_error::AttemptError;
+    #[pymodule_export]
+    use crate::attempts::{Attempt, AttemptWait};
+    #[pymodule_export]
+    use crate::begin::Prepared;
+    #[pymodule_export]
+    use crate::budget::RetryBudget;
+    #[pymodule_export]
+    use crate::clock::ManualClock;
+    #[pymodule_export]
+    use crate::drive::{Driven, Due};
+    #[pymodule_export]
+    use crate::engine::Engine;
+    #[pymodule_export]
+    use crate::forks::after_fork_in_child;
+    #[pymodule_export]
+    use crate::later::Buried;
+    #[pymodule_export]
+    use crate::lease::Lease;
+    #[pymodule_export]
+    use crate::letters::{DeadLetter, LetterPage, PastAttempt};
+    #[pymodule_export]
+    use crate::outcome::Outcome;
+    #[pymodule_export]
+    use crate::policy::RetryPolicy;
+    #[pymodule_export]
+    use crate::quota::{KeyRules, Quota};
+    #[pymodule_export]
+    use crate::reconcile::{Doubt, Failed, Reconciliation, Succeeded};
+    #[pymodule_export]
+    use crate::request::{Payload, Request, Scope};
+    #[pymodule_export]
+    use crate::stats::{Latency, Live, RetryStats, Stats};
+    #[pymodule_export]
+    use crate::token::{Failure, LeaseToken};
+    #[pymodule_export]
+    use crate::waits::{Wait, Waits};
+}

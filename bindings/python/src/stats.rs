@@ -1,0 +1,141 @@
+//! Statistics: what the engine has counted since it was opened, and what its table holds.
+
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::engine::Engine;
+use crate::error::Given;
+
+/// Makes a frozen class of named values, which gives itself as a dict.
+macro_rules! counted {
+    ($(
+        $(#[$doc:meta])*
+        $name:ident of $of:ty {
+            values { $($field:ident: $kind:ty = $read:expr;)* }
+            nested { $($inner:ident: $class:ty;)* }
+        }
+    )*) => {
+        $(
+            $(#[$doc])*
+            #[pyclass(frozen, get_all, module = "oncegate")]
+            #[derive(Clone)]
+            pub(crate) struct $name {
+                $($field: $kind,)*
+                $($inner: $class,)*
+            }
+
+            impl $name {
+                fn of(found: &$of) -> Self {
+                    Self {
+                        $($field: ($read)(found),)*
+                        $($inner: <$class>::of(&found.$inner),)*
+                    }
+                }
+            }
+
+            #[pymethods]
+            impl $name {
+                /// All of it, with what is nested as dicts.
+                fn as_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+                    let told = PyDict::new(py);
+                    $(told.set_item(stringify!($field), self.$field.clone())?;)*
+                    $(told.set_item(stringify!($inner), self.$inner.as_dict(py)?)?;)*
+                    Ok(told)
+                }
+
+                fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+                    Ok(format!("{}({})", stringify!($name), self.as_dict(py)?.repr()?))
+                }
+            }
+        )*
+    };
+}
+
+counted! {
+    /// Counts of this process since the engine was opened, and levels of the table.
+    Stats of oncegate::Stats {
+        values {
+            begun: u64 = |found: &oncegate::Stats| found.begun;
+            created: u64 = |found: &oncegate::Stats| found.created;
+            reused: u64 = |found: &oncegate::Stats| found.reused;
+            expired: u64 = |found: &oncegate::Stats| found.expired;
+            retried: u64 = |found: &oncegate::Stats| found.retried;
+            replayed: u64 = |found: &oncegate::Stats| found.replayed;
+            in_progress: u64 = |found: &oncegate::Stats| found.in_progress;
+            scheduled: u64 = |found: &oncegate::Stats| found.scheduled;
+            mismatched: u64 = |found: &oncegate::Stats| found.mismatched;
+            unresolved: u64 = |found: &oncegate::Stats| found.unresolved;
+            outcome_gone: u64 = |found: &oncegate::Stats| found.outcome_gone;
+            fenced: u64 = |found: &oncegate::Stats| found.fenced;
+            lapsed: u64 = |found: &oncegate::Stats| found.lapsed;
+            completed: u64 = |found: &oncegate::Stats| found.completed;
+            evicted_expired: u64 = |found: &oncegate::Stats| found.evicted_expired;
+            evicted_early: u64 = |found: &oncegate::Stats| found.evicted_early;
+            outcomes_evicted: u64 = |found: &oncegate::Stats| found.outcomes_evicted;
+            outcomes_carried: u64 = |found: &oncegate::Stats| found.outcomes_carried;
+            recovered: u64 = |found: &oncegate::Stats| found.recovered;
+            full: u64 = |found: &oncegate::Stats| found.full;
+            quota: u64 = |found: &oncegate::Stats| found.quota;
+            waiters: u64 = |found: &oncegate::Stats| found.waiters;
+            hand_offs: u64 = |found: &oncegate::Stats| found.hand_offs;
+            bytes: u64 = |found: &oncegate::Stats| found.bytes;
+            fill: f64 = |found: &oncegate::Stats| found.fill;
+            outcome_fill: f64 = |found: &oncegate::Stats| found.outcome_fill;
+        }
+        nested {
+            live: Live;
+            retries: RetryStats;
+            begin: Latency;
+            complete: Latency;
+        }
+    }
+    /// Records by state.
+    Live of oncegate::Live {
+        values {
+            running: u64 = |found: &oncegate::Live| found.running;
+            waiting: u64 = |found: &oncegate::Live| found.waiting;
+            succeeded: u64 = |found: &oncegate::Live| found.succeeded;
+            failed: u64 = |found: &oncegate::Live| found.failed;
+            unknown: u64 = |found: &oncegate::Live| found.unknown;
+        }
+        nested {}
+    }
+    /// What the scheduler has done and holds.
+    RetryStats of oncegate::RetryStats {
+        values {
+            scheduled: u64 = |found: &oncegate::RetryStats| found.scheduled;
+            retrying: u64 = |found: &oncegate::RetryStats| found.retrying;
+            ready: u64 = |found: &oncegate::RetryStats| found.ready;
+            in_flight: u64 = |found: &oncegate::RetryStats| found.in_flight;
+            dead_letters: u64 = |found: &oncegate::RetryStats| found.dead_letters;
+            buried: u64 = |found: &oncegate::RetryStats| found.buried;
+            redriven: u64 = |found: &oncegate::RetryStats| found.redriven;
+            discarded: u64 = |found: &oncegate::RetryStats| found.discarded;
+            letters_lost: u64 = |found: &oncegate::RetryStats| found.letters_lost;
+            asked: u64 = |found: &oncegate::RetryStats| found.asked;
+            compensated: u64 = |found: &oncegate::RetryStats| found.compensated;
+            stuck: u64 = |found: &oncegate::RetryStats| found.stuck;
+        }
+        nested {
+            dispatch_lag: Latency;
+        }
+    }
+    /// Quantiles of one call in 1,024, in seconds; zero: no sample yet.
+    Latency of oncegate::Latency {
+        values {
+            p50: f64 = |found: &oncegate::Latency| found.p50_ns as f64 / 1e9;
+            p99: f64 = |found: &oncegate::Latency| found.p99_ns as f64 / 1e9;
+            p999: f64 = |found: &oncegate::Latency| found.p999_ns as f64 / 1e9;
+        }
+        nested {}
+    }
+}
+
+#[pymethods]
+impl Engine {
+    /// What was counted, as plain numbers of the moment.
+    fn stats(&self, py: Python<'_>) -> Given<Stats> {
+        let engine = self.open()?;
+        Ok(Stats::of(&py.detach(|| engine.stats())?))
+    }
+}

@@ -1,0 +1,130 @@
+"""The apps that the tests start real servers with. What they are told comes from the environment.
+
+A handler that is asked to wait connects to a socket of the test: by that the test knows that it
+runs, and says when it goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import StreamingResponse
+from flask import Flask, Response, request
+
+from oncegate import Engine
+from oncegate.fastapi import protect
+from oncegate.http import Settings
+from oncegate.wsgi import IdempotencyMiddleware
+
+ledger = os.environ["LEDGER"]
+# Unrelated processes meet in a file; forked ones inherit the memory.
+engine = Engine(path=os.environ.get("TABLE"), capacity=1_000)
+settings = Settings(
+    engine,
+    scope=lambda head: head.header("x-account"),
+    wait=float(os.environ.get("WAIT", "0")),
+    detached=bool(os.environ.get("DETACHED")),
+)
+
+
+def charge(key: str) -> None:
+    """The side effect: a line that nobody else's line can cut in two."""
+    line = f"{key} {os.getpid()}\n".encode()
+    handle = os.open(ledger, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(handle, line)
+    os.close(handle)
+
+
+async def pass_through(gate: str | None) -> None:
+    """Waits until the test says so."""
+    if gate is not None:
+        reader, writer = await asyncio.open_unix_connection(gate)
+        await reader.read()
+        writer.close()
+
+
+app = FastAPI()
+protect(app, settings)
+
+
+@app.post("/charges", status_code=201)
+async def charges(asked: Request) -> dict[str, str]:
+    """Charges, where it is not stopped before."""
+    await pass_through(asked.headers.get("x-gate"))
+    charge(asked.headers["idempotency-key"])
+    return {"charged": asked.headers["idempotency-key"]}
+
+
+@app.post("/report")
+async def report(asked: Request) -> StreamingResponse:
+    """Streams three lines; the last one when it may."""
+
+    async def lines() -> AsyncIterator[str]:
+        yield "first\n"
+        yield "another\n"
+        await pass_through(asked.headers.get("x-gate"))
+        charge(asked.headers["idempotency-key"])
+        yield "second\n"
+
+    return StreamingResponse(lines(), media_type="text/plain")
+
+
+def wait_at(gate: str | None) -> None:
+    """As above."""
+    if gate is not None:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(gate)
+            connection.recv(1)
+
+
+flask = Flask("served")
+
+
+@flask.post("/charges")
+def flask_charges() -> tuple[dict[str, str], int]:
+    """As above."""
+    wait_at(request.headers.get("x-gate"))
+    charge(request.headers["idempotency-key"])
+    return {"charged": request.headers["idempotency-key"]}, 201
+
+
+@flask.post("/report")
+def flask_report() -> Response:
+    """As above."""
+    gate, key = request.headers.get("x-gate"), request.headers["idempotency-key"]
+
+    def lines() -> Iterator[str]:
+        yield "first\n"
+        yield "another\n"
+        wait_at(gate)
+        charge(key)
+        yield "second\n"
+
+    return Response(lines(), mimetype="text/plain")
+
+
+flask_app = IdempotencyMiddleware(flask.wsgi_app, settings)
+
+
+def make_django_app() -> Any:
+    """An app of Django with the same endpoint."""
+    import django
+    from django.conf import settings as of_django
+    from django.core.handlers.wsgi import WSGIHandler
+    from django.http import HttpRequest, JsonResponse
+    from django.urls import path
+
+    def view(asked: HttpRequest) -> JsonResponse:
+        wait_at(asked.headers.get("x-gate"))
+        charge(asked.headers["idempotency-key"])
+        return JsonResponse({"charged": asked.headers["idempotency-key"]}, status=201)
+
+    urls = type("urls", (), {"urlpatterns": [path("charges", view)]})
+    of_django.configure(ROOT_URLCONF=urls, ALLOWED_HOSTS=["*"])
+    django.setup()
+    return IdempotencyMiddleware(WSGIHandler(), settings)

@@ -1,0 +1,251 @@
+"""Duplicates that wait, and those that are told where to ask."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from asking import Asking, Reply, ask
+from conftest import Handler, run
+from test_leaving import Work
+
+from oncegate import Engine, Failure, Outcome, Request
+from oncegate.asgi import IdempotencyMiddleware
+from oncegate.http import ATTEMPT, Polling, Settings
+
+Make = Callable[..., IdempotencyMiddleware]
+
+
+@pytest.fixture
+def engine() -> Iterator[Engine]:
+    """One whose time passes: what waits gives up by it."""
+    with Engine(private=True, capacity=1_000) as engine:
+        yield engine
+
+
+def test_duplicates_may_wait(protected: Make, handler: Handler) -> None:
+    """Goal: ten parallel duplicates that wait get the one response. Method: start all, and let
+    the handler go on when the others wait."""
+
+    async def scenario() -> None:
+        app = protected(wait=30)
+        handler.work = work = Work(handler)
+        first = Asking(app)
+        await work.inside.wait()
+        others = [Asking(app) for _ in range(10)]
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert not any(other.task.done() for other in others)
+        work.go_on.set()
+        replies = [await asking.answered() for asking in (first, *others)]
+        assert {reply.body for reply in replies} == {b"half and half"}
+        assert [reply.is_replay for reply in replies] == [False] + [True] * 10
+        assert work.attempts == [1]
+
+    run(scenario())
+
+
+def test_one_who_waits_becomes_the_next_attempt(protected: Make, handler: Handler) -> None:
+    """Goal: if the running attempt fails, one of those who wait runs, and the others get its
+    response. Method: fail the first while three wait."""
+
+    async def scenario() -> None:
+        app = protected(wait=30)
+        inside, go_on = asyncio.Event(), asyncio.Event()
+        attempts: list[int] = []
+
+        async def work(scope: Any, receive: Any, send: Any) -> None:
+            attempts.append(scope[ATTEMPT].attempt)
+            inside.set()
+            await go_on.wait()
+            handler.status = 500 if len(attempts) == 1 else 201
+            await handler.answer(send, b"attempt %d" % len(attempts))
+
+        handler.work = work
+        first = Asking(app)
+        await inside.wait()
+        others = [Asking(app) for _ in range(3)]
+        for _ in range(10):
+            await asyncio.sleep(0)
+        go_on.set()
+        assert (await first.answered()).status == 500
+        replies = [await other.answered() for other in others]
+        assert {reply.body for reply in replies} == {b"attempt 2"}
+        assert sorted(reply.is_replay for reply in replies) == [False, True, True]
+        assert attempts == [1, 2]
+
+    run(scenario())
+
+
+def test_waiting_ends(protected: Make, handler: Handler) -> None:
+    """Goal: a duplicate waits as long as the settings say, or as long as its client stays; and
+    no longer. Method: a wait of a moment; a client that leaves; a server that cancels."""
+
+    async def scenario() -> None:
+        handler.work = work = Work(handler)
+        first = Asking(protected())
+        await work.inside.wait()
+        given_up = await ask(protected(wait=0.01))
+        assert (given_up.status, given_up.code) == (409, "in-progress")
+        patient = protected(wait=30)
+        leaves, cancelled = Asking(patient), Asking(patient)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        leaves.leave()
+        await leaves.task
+        assert leaves.sent == []
+        cancelled.task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await cancelled.task
+        work.go_on.set()
+        assert (await first.answered()).status == 201
+        assert work.attempts == [1]
+
+    run(scenario())
+
+
+SECRET = b"0123456789abcdef"
+
+
+def polling(protected: Make, **options: Any) -> IdempotencyMiddleware:
+    """The middleware with an endpoint to poll at, for the accounts of a header."""
+    settings = {"secret": SECRET, "path": "/requests", "burst": 100, **options}
+    return protected(polling=Polling(**settings), scope=lambda head: head.header("x-account"))
+
+
+def account(name: str, **more: str) -> dict[str, Any]:
+    return {"headers": [("x-account", name), *more.items()]}
+
+
+async def look(app: Any, place: str | None, name: str = "a") -> Reply:
+    assert place is not None
+    return await ask(app, None, method="GET", path=place, **account(name))
+
+
+def test_duplicates_are_told_where_to_ask(protected: Make, handler: Handler) -> None:
+    """Goal: a duplicate of a running request gets 202 and a place that shows its state, and then
+    its outcome. Method: ask there while it runs, while it waits for its next attempt, and after."""
+
+    async def scenario() -> None:
+        app = polling(protected)
+        handler.work = work = Work(handler)
+        first = Asking(app, **account("a"))
+        await work.inside.wait()
+        told = await ask(app, **account("a"))
+        assert (told.status, json.loads(told.body)) == (202, {"state": "running", "attempt": 1})
+        assert told.header("retry-after") == "1"
+        place = told.header("location")
+        assert place is not None
+        assert place.startswith("/requests/")
+        seen = await look(app, place)
+        assert (seen.status, seen.body) == (202, told.body)
+        work.go_on.set()
+        await first.answered()
+        seen = await look(app, place)
+        assert (seen.status, seen.body, seen.is_replay) == (201, b"half and half", True)
+        handler.work = None
+        assert (await look(app, "/requests")).body == b"run 2"
+        assert handler.runs == 2
+
+    run(scenario())
+
+
+def test_each_state_is_told_to_who_polls(protected: Make, handler: Handler, engine: Engine) -> None:
+    """Goal: a place tells of each state what a duplicate would hear. Method: a record that waits,
+    one that nobody knows of, and one that was not kept."""
+    ends: list[tuple[Any, int, str]] = [
+        (lambda lease: lease.fail(Failure.retryable(after=60)), 202, "waiting"),
+        (lambda lease: lease.fail(Failure.unknown()), 409, "unresolved"),
+        (lambda lease: lease.complete(Outcome.withheld(200)), 409, "outcome-gone"),
+        (lambda lease: lease.fail(Failure.terminal(Outcome(402, b"no"))), 402, "no"),
+    ]
+
+    async def scenario() -> None:
+        app = polling(protected)
+        for number, (end, status, word) in enumerate(ends):
+            key = f"key-{number}"
+            admitted: Any = engine.begin(Request("POST /charges", key, scope="a"))
+            told = await ask(app, key, body=b"", **account("a"))
+            end(admitted.lease)
+            seen = await look(app, told.header("location"))
+            assert (seen.status, word.encode() in seen.body) == (status, True), word
+
+    run(scenario())
+
+
+def test_who_may_not_know_learns_nothing(protected: Make, handler: Handler) -> None:
+    """Goal: tokens of others, made-up ones and those of what is gone get one and the same answer;
+    nothing runs, and nobody without an identity may ask.
+    Method: ask for each, and compare the answers byte by byte."""
+
+    async def scenario() -> None:
+        app = polling(protected)
+        handler.work = work = Work(handler)
+        first = Asking(app, **account("a"))
+        await work.inside.wait()
+        place = (await ask(app, **account("a"))).header("location")
+        work.go_on.set()
+        await first.answered()
+        assert (await look(app, place)).is_replay
+        with Engine(private=True, capacity=16) as another:
+            settings = Settings(
+                another,
+                scope=lambda head: head.header("x-account"),
+                polling=Polling(SECRET, path="/requests"),
+            )
+            without = IdempotencyMiddleware(handler, settings)
+            gone = await look(without, place)
+        assert (gone.status, gone.code) == (404, "no-such-request")
+        made_up = "/requests/" + "A" * 64
+        for path, name in ((place, "b"), (made_up, "a"), ("/requests/x", "a"), (made_up, "b")):
+            answer = await look(app, path, name)
+            assert (answer.headers, answer.body) == (gone.headers, gone.body)
+        assert (await ask(app, None, method="GET", path=made_up)).code == "no-scope"
+        assert handler.runs == 1
+
+    run(scenario())
+
+
+def test_polling_is_limited(protected: Make) -> None:
+    """Goal: a scope that tries tokens is slowed down, and another is not.
+    Method: a burst of two, and a third question."""
+
+    async def scenario() -> None:
+        app = polling(protected, burst=2, rate=0.001)
+        path = "/requests/" + "A" * 64
+        for code in ("no-such-request", "no-such-request", "too-many-requests"):
+            answer = await look(app, path)
+            assert answer.code == code
+        assert (answer.status, answer.header("retry-after")) == (429, "1000")
+        assert (await look(app, path, "b")).code == "no-such-request"
+
+    run(scenario())
+
+
+def test_a_client_may_ask_not_to_wait(protected: Make, handler: Handler) -> None:
+    """Goal: with `Prefer: respond-async` the first request gets 202 at once, and its handler runs.
+    Method: follow it; without the setting, and without the header, it is answered as ever."""
+
+    async def scenario() -> None:
+        handler.work = work = Work(handler)
+        app = polling(protected, respond_async=True)
+        prefer = account("a", prefer="wait=5, Respond-Async;x=y")
+        told = await ask(app, **prefer)
+        assert (told.status, told.header("preference-applied")) == (202, "respond-async")
+        await work.inside.wait()
+        place = told.header("location")
+        assert (await look(app, place)).status == 202
+        work.go_on.set()
+        while (seen := await look(app, place)).status == 202:
+            await asyncio.sleep(0)
+        assert (seen.body, seen.is_replay) == (b"half and half", True)
+        assert (await ask(app, **prefer)).is_replay
+        handler.work = None
+        assert (await ask(app, "key-2", **account("a"))).body == b"run 2"
+        app = polling(protected)
+        assert (await ask(app, "key-3", **prefer)).body == b"run 3"
+
+    run(scenario())

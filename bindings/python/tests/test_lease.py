@@ -1,0 +1,200 @@
+"""Leases: how they end, last, and are given up."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from support import admitted, asked, lease_of, until
+
+from oncegate import (
+    Admitted,
+    Engine,
+    Failure,
+    FencedError,
+    InProgress,
+    InvalidInputError,
+    LeaseToken,
+    ManualClock,
+    Replayed,
+    Unresolved,
+)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def engine(clock: ManualClock) -> Iterator[Engine]:
+    with Engine(private=True, capacity=1_000, clock=clock) as engine:
+        yield engine
+
+
+def test_tokens_grow_with_each_attempt(engine: Engine) -> None:
+    """Goal: a store below can tell an attempt from those before. Method: five attempts."""
+    tokens = []
+    for number in range(1, 6):
+        lease = admitted(engine)
+        assert lease.attempt == number
+        tokens.append(lease.fencing_token)
+        lease.fail()
+    assert tokens == sorted(set(tokens))
+
+
+def test_an_ended_lease_ends_no_more(engine: Engine) -> None:
+    """Goal: each lease ends once. Method: each end after each other one."""
+    for number, end in enumerate(("complete", "fail", "abandon")):
+        lease = admitted(engine, f"k{number}")
+        getattr(lease, end)()
+        assert lease.ended
+        for again in ("complete", "fail", "abandon", "renew"):
+            with pytest.raises(FencedError) as fenced:
+                getattr(lease, again)()
+            assert not fenced.value.retriable
+        lease.release()
+
+
+def test_a_lapsed_lease_is_fenced(engine: Engine, clock: ManualClock) -> None:
+    """Goal: who lost his lease changes nothing. Method: it lapses, another attempt completes, and
+    the first one tries to."""
+    slow = admitted(engine)
+    clock.advance(31)
+    quick = admitted(engine)
+    assert quick.fencing_token > slow.fencing_token
+    with pytest.raises(FencedError):
+        slow.complete(b"slow")
+    quick.complete(b"quick")
+    replay = engine.begin(asked())
+    assert isinstance(replay, Replayed) and replay.body == b"quick"
+
+
+def test_a_lease_is_renewed(engine: Engine, clock: ManualClock) -> None:
+    """Goal: it lasts from the renewal on. Method: by the default, and by a given time."""
+    lease = admitted(engine)
+    clock.advance(20)
+    assert lease.renew() == lease.remaining == 30.0
+    assert lease.renew(90) == 90.0
+    clock.advance(80)
+    assert isinstance(engine.begin(asked()), InProgress)
+    with pytest.raises(InvalidInputError):
+        lease.renew(0)
+    assert lease.complete(b"") == "stored"
+
+
+def test_a_kept_lease_lasts(engine: Engine, clock: ManualClock) -> None:
+    """Goal: a kept lease outlasts its time, whatever its holder does. Method: the clock goes on by
+    ten leases, in steps that a thread keeps up with."""
+    lease = lease_of(engine.begin(asked(), lease_duration=3))
+    lease.keep(3)
+    lease.keep(3)
+    for _ in range(30):
+        clock.advance(1)
+        until(lambda: lease.remaining > 1)
+    assert not lease.lost
+    assert isinstance(engine.begin(asked()), InProgress)
+    lease.complete(b"7")
+    assert not lease.lost
+    clock.advance(3)
+
+
+def test_a_lease_is_kept_for_a_time(engine: Engine, clock: ManualClock) -> None:
+    """Goal: an attempt that hangs ends some time. Method: beyond `at_most` it lapses."""
+    lease = lease_of(engine.begin(asked(), lease_duration=3))
+    lease.keep(3, at_most=5)
+    for _ in range(4):
+        clock.advance(1)
+        until(lambda: lease.remaining > 1)
+    clock.advance(1)
+    until(lambda: engine.stats().begun > 0)
+    clock.advance(3)
+    assert isinstance(engine.begin(asked()), Admitted)
+
+
+def test_a_kept_lease_that_is_lost_says_so(engine: Engine, clock: ManualClock) -> None:
+    """Goal: a holder learns that another attempt may run. Method: a jump over the whole lease, and
+    another attempt before the thread has renewed it."""
+    lease = lease_of(engine.begin(asked(), lease_duration=3))
+    lease.keep(3)
+    engine.abandon(lease.token)
+    clock.advance(1.5)
+    until(lambda: lease.lost)
+    with pytest.raises(FencedError):
+        lease.complete(b"")
+
+
+@pytest.mark.parametrize(
+    ("policy", "answer"),
+    [
+        ("retry", Admitted),
+        ("unknown", Unresolved),
+        ("failed", Replayed),
+        ("keep_lease", InProgress),
+    ],
+)
+def test_a_freed_lease_is_what_the_policy_says(policy: Any, answer: type) -> None:
+    """Goal: a lease that nobody ends does not stop its record. Method: each policy, by freeing it
+    and by `release`."""
+    with Engine(private=True, capacity=1_000, on_drop=policy) as engine:
+        lease = admitted(engine, "freed")
+        seen = weakref.ref(lease)
+        del lease
+        gc.collect()
+        assert seen() is None
+        assert isinstance(engine.begin(asked("freed")), answer)
+
+        lease = admitted(engine, "released")
+        lease.release()
+        lease.release()
+        assert lease.ended
+        assert isinstance(engine.begin(asked("released")), answer)
+
+
+def test_a_lease_in_a_cycle_is_freed(engine: Engine) -> None:
+    """Goal: the collector resolves what a frame or a cycle holds. Method: a cycle with a lease."""
+    cycle: list[object] = [admitted(engine)]
+    cycle.append(cycle)
+    del cycle
+    gc.collect()
+    assert isinstance(engine.begin(asked()), Admitted)
+
+
+def test_a_token_ends_the_attempt(engine: Engine) -> None:
+    """Goal: a lease crosses as bytes, and its object lets go. Method: complete by the token, then
+    free the object."""
+    lease = admitted(engine)
+    data = bytes(lease.into_token())
+    assert lease.ended
+    del lease
+    token = LeaseToken(data)
+    assert isinstance(engine.begin(asked()), InProgress)
+    assert engine.renew(token, 60) == 60.0
+    assert engine.complete(token, b"7") == "stored"
+    with pytest.raises(FencedError):
+        engine.abandon(token)
+    with pytest.raises(InvalidInputError):
+        LeaseToken(b"short")
+
+
+def test_a_token_is_taken_up(engine: Engine) -> None:
+    """Goal: a token becomes a lease again. Method: take it up, and end it; then it is no more."""
+    token = admitted(engine).into_token()
+    lease = engine.take_up(token)
+    assert (lease.attempt, lease.fencing_token) == (token.attempt, token.fencing_token)
+    lease.fail(Failure.unknown())
+    with pytest.raises(FencedError):
+        engine.take_up(token)
+    assert token == LeaseToken(bytes(token)) and hash(token) == hash(LeaseToken(bytes(token)))
+
+
+def test_a_refused_failure_leaves_the_lease(engine: Engine) -> None:
+    """Goal: an argument that is refused ends nothing. Method: a delay of a thousand years."""
+    lease = admitted(engine)
+    with pytest.raises(InvalidInputError):
+        lease.fail(Failure.retryable(1e12))
+    assert not lease.ended
+    assert lease.complete(b"") == "stored"
