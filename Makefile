@@ -4,7 +4,7 @@ SHELL := /usr/bin/env bash
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint unit loom histories schedules sim processes sanitize planted fuzz
 .PHONY: mutants tidy deny msrv instructions bench doc header install-c
-.PHONY: ffi go go-library java java-install python vectors host
+.PHONY: ffi go go-library java java-install python vectors host demo-payments
 
 # Where rustup puts Cargo, for a shell that does not know it yet.
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
@@ -54,6 +54,10 @@ setup: ## Install what the demo and the tests need
 demo: ## Storm real webhooks with and without the engine, and while the downstream is down
 	@scripts/setup.sh build
 	@scripts/demo.sh
+
+demo-payments: ## Double clicks at a pay button in a browser, without the engine and with it
+	@scripts/setup.sh python
+	@scripts/python-demo.sh
 
 test: ## Every suite, and one line for each at the end
 	@scripts/setup.sh test

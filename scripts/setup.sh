@@ -3,7 +3,7 @@
 #   scripts/setup.sh build   a C linker, make, curl, and Rust
 #   scripts/setup.sh test    the same, with rustfmt, clippy, cargo-deny, cargo-fuzz, cargo-c,
 #                            valgrind, what builds C and C++ programs, a Redis server to start when
-#                            it is measured, and Go, two JDKs, Maven and Python where
+#                            it is measured, and Go, two JDKs, Maven, Python and Chromium where
 #                            ONCEGATE_REQUIRE_ALL=1
 #   scripts/setup.sh go      a C linker, make, curl, Rust, and Go below target/
 #   scripts/setup.sh python  a C linker, make, curl, Rust, and Python with its venv
@@ -259,6 +259,15 @@ python_toolchain() {
   fi
 }
 
+# Chromium takes 400 MB, for the page of one demo. It brings no fonts.
+browser() {
+  if [ "${ONCEGATE_REQUIRE_ALL:-0}" = 1 ]; then
+    have chromium || have chromium-browser || { package chromium; package fonts-dejavu-core; }
+  elif main_python >/dev/null && ! have chromium && ! have chromium-browser; then
+    say "no Chromium: the page of the payments demo is not tested"
+  fi
+}
+
 mutants() { tool cargo-mutants "$MUTANTS_VERSION"; }
 
 asked=${1:-test}
@@ -266,7 +275,7 @@ case "$asked" in
   build) system_packages build; rust ;;
   bench) system_packages bench; rust ;;
   test) system_packages test; rust; components; deny; fuzz; cargo_c; go_toolchain; java_toolchain
-    python_toolchain ;;
+    python_toolchain; browser ;;
   go) system_packages go; rust; go_toolchain ;;
   python) system_packages build; rust; python_toolchain ;;
   mutants) system_packages build; rust; mutants ;;

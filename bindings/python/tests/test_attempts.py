@@ -112,6 +112,17 @@ def test_a_thread_waits_until_something_is_due(engine: Engine) -> None:
     assert found[0] is not None and found[0].context == b"2"
 
 
+def test_a_thread_is_woken_in_time(engine: Engine) -> None:
+    """Goal: a worker is woken by what becomes due, and not by a look now and then.
+    Method: eight attempts one after the other, each of which is due in a fiftieth of a second; a
+    worker that looked once a second would take eight."""
+    begun = time.monotonic()
+    for number in range(8):
+        put_off(engine, number)
+        assert ended(engine.next_attempt(PATIENCE)) == str(number).encode()
+    assert time.monotonic() - begun < 4
+
+
 def test_a_wait_for_work_ends_with_its_time(engine: Engine, timed: Engine) -> None:
     """Goal: a worker that finds nothing is told so. Method: by the real clock, and by one of the
     test's own; a duration that is none is refused."""
@@ -179,29 +190,38 @@ def test_threads_share_the_work(engine: Engine) -> None:
     assert set(done.values()) == {1}
 
 
-def test_close_sends_workers_back(engine: Engine) -> None:
-    """Goal: workers leave when their engine is closed. Method: three of them, in threads."""
+def test_close_sends_workers_back() -> None:
+    """Goal: workers leave at once when their engine is closed. Method: three threads on each of
+    eight engines; those that only looked once a second would take eight."""
     left: list[str] = []
-    started = threading.Barrier(4)
+    begun = time.monotonic()
+    for _ in range(8):
+        engine = Engine(private=True, capacity=64)
+        started = threading.Barrier(4)
 
-    def work() -> None:
+        def work(engine: Engine = engine, started: threading.Barrier = started) -> None:
+            started.wait()
+            try:
+                engine.next_attempt()
+            except ClosedError:
+                left.append("closed")
+
+        threads = [in_thread(work) for _ in range(3)]
         started.wait()
-        try:
-            engine.next_attempt()
-        except ClosedError:
-            left.append("closed")
-
-    threads = [in_thread(work) for _ in range(3)]
-    started.wait()
-    engine.close()
-    for thread in threads:
-        thread.join(PATIENCE)
-    assert left == ["closed"] * 3
+        # Nothing tells that a thread has begun to wait: so most of them have.
+        threading.Event().wait(0.02)
+        engine.close()
+        for thread in threads:
+            thread.join(PATIENCE)
+    assert left == ["closed"] * 24
+    assert time.monotonic() - begun < 4
 
 
 INTERRUPTED = """
+    import signal
     from oncegate import Engine
     engine = Engine(private=True, capacity=64)
+    signal.signal(signal.SIGUSR1, lambda number, frame: print("handled", flush=True))
     try:
         print("waits", flush=True)
         engine.next_attempt()
@@ -211,11 +231,18 @@ INTERRUPTED = """
 
 
 def test_ctrl_c_ends_a_worker() -> None:
-    """Goal: a worker that waits for ever is interrupted at once. Method: SIGINT to a program."""
+    """Goal: a worker that waits for ever hears signals at once, and is interrupted.
+    Method: SIGUSR1 to a program, so often that it waits by then, whose handler raises nothing;
+    then SIGINT."""
     process = program(INTERRUPTED)
     assert said(process) == "waits"
+    begun = time.monotonic()
+    for _ in range(20):
+        process.send_signal(signal.SIGUSR1)
+        assert said(process) == "handled"
     process.send_signal(signal.SIGINT)
     assert said(process) == "interrupted"
+    assert time.monotonic() - begun < 10
     assert process.wait(PATIENCE) == 0
 
 

@@ -124,7 +124,9 @@ def test_an_exception_is_reported_and_decides_nothing(
 
     done = engine.reconcile(hook)
     assert (done.asked, done.resolved, done.raised) == (3, 1, 2)
-    assert [type(error.exc_value) for error in reported] == [ConnectionError, TypeError]
+    # In the order of the table, which a secret decides.
+    kinds = {type(error.exc_value) for error in reported}
+    assert (len(reported), kinds) == (2, {ConnectionError, TypeError})
     assert {error.object for error in reported} == {hook}
     assert isinstance(engine.begin(asked("bad")), Unresolved)
     assert isinstance(engine.begin(asked("strange")), Unresolved)

@@ -80,10 +80,11 @@ def configure(
     if defaults.scope is None:
         defaults = Once(scope=scope).over(defaults)
     # Applications have no such attribute before.
-    app.oncegate = running.Binding(Provider(engine), defaults)
+    bound: Any = app
+    bound.oncegate = running.Binding(Provider(engine), defaults)
 
 
-class OnceTask(Task):
+class OnceTask(Task[Any, Any]):
     """A task that runs once: ``@app.task(base=OnceTask, once=Once(...))``."""
 
     abstract = True

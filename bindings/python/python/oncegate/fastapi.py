@@ -98,7 +98,7 @@ def _document_operation(operation: dict[str, Any], method: str, settings: Settin
                 "required": is_required,
                 "description": "Names this request, so that its resends run nothing. Bare or "
                 "quoted (RFC 8941), 1 to 255 characters.",
-                "schema": {"type": "string", "minLength": 1, "title": settings.key_header},
+                "schema": {"type": "string", "pattern": _KEY, "title": settings.key_header},
             }
         )
     responses = operation.setdefault("responses", {})
@@ -123,6 +123,8 @@ def _document_operation(operation: dict[str, Any], method: str, settings: Settin
             }
 
 
+_KEY = r'^([!#-+.-~-]{1,255}|"([ !#-\[\]-~]|\\["\\]){1,255}")$'
+"""A bare key has no quotes and no commas; in a quoted one, quotes and backslashes are escaped."""
 _NEEDS_KEY = ("post", "patch")
 _TAKES_KEY = ("put", "delete")
 _COMES_AGAIN = ("409", "429", "503")

@@ -47,6 +47,7 @@ def test_ambiguous_keys_are_refused(value: bytes) -> None:
     Method: joined headers, repeated headers, broken quoting, characters outside of ASCII."""
     with pytest.raises(MalformedKeyError) as refused:
         read_key(value)
+    assert (REPEATED in value) == ("more than one" in str(refused.value))
     assert not value.strip() or value.decode("latin-1").strip() not in str(refused.value)
 
 
