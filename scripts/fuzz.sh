@@ -35,6 +35,20 @@ export CARGO_PROFILE_RELEASE_LTO=off
 [ "$sanitizer" = none ] || export RUSTC_BOOTSTRAP=1
 build=(--sanitizer "$sanitizer" --target-dir "$folder/$sanitizer")
 
+# An input takes milliseconds, and one that hangs takes for ever: between them is what a virtual
+# machine may stand still.
+patience=-timeout=60
+
+# Tables that a fuzzer left which was ended in the middle of an input; another one's are in use.
+swept() {
+  local table pid
+  for table in /dev/shm/oncegate-fuzz-*; do
+    pid=${table##*/oncegate-fuzz-}
+    [ -d "/proc/${pid%%-*}" ] || rm -f "$table"
+  done
+}
+trap swept EXIT
+
 targets=(${TARGET:-$(cargo fuzz list)})
 say "building ${#targets[@]} fuzz targets (a minute or two the first time)"
 cargo fuzz build "${build[@]}" ${TARGET:-}
@@ -43,7 +57,7 @@ cargo fuzz build "${build[@]}" ${TARGET:-}
 fuzz() {
   local target=$1 log=$2 found="$folder/corpus/$1" seed=$((RANDOM * 32768 + RANDOM + 1))
   shift 2
-  local options=(-max_len=4096 -timeout=20 -verbosity=0 -print_final_stats=1 -seed="$seed")
+  local options=(-max_len=4096 "$patience" -verbosity=0 -print_final_stats=1 -seed="$seed")
   [ -f "fuzz/dictionaries/$target" ] && options+=(-dict="fuzz/dictionaries/$target")
   mkdir -p "$found"
   say "$target, -seed=$seed $*"
@@ -68,6 +82,12 @@ broke() {
     input=$(sed -n 's/.*Test unit written to //p' "$log" | tail -n 1)
     if [ -f "$input" ]; then
       note fuzz "its input: echo $(base64 -w 0 "$input") | base64 -d >${input##*/}"
+      # Where it keeps its promises, the reason lies in what ran before it, or in the machine.
+      if cargo fuzz run "${build[@]}" "$target" "$input" -- "$patience" >"$log.alone" 2>&1; then
+        note fuzz "alone: it keeps its promises, in $(sed -n 's/^Executed .* in //p' "$log.alone")"
+      else
+        note fuzz "alone: it breaks again"
+      fi
     fi
   done
   die "$target broke; repeat it: cargo run -p oncegate-fuzz --bin $target -- FILE (named above)"
@@ -104,8 +124,6 @@ for target in "${targets[@]}"; do
   runs=$(awk '/^stat::number_of_executed_units/ { runs += $2 } END { print runs }' "${logs[@]}")
   told+=("$target $runs")
 done
-# A fuzzer that is ended in the middle of an input leaves its table.
-rm -f /dev/shm/oncegate-fuzz-*
 inputs=$(find fuzz/corpus fuzz/regressions -type f -printf '%s\n' |
   awk '{ bytes += $1 } END { printf "%d inputs of %d KiB", NR, bytes / 1024 }')
 list=$(printf ', %s' "${told[@]}")

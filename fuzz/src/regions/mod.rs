@@ -190,7 +190,10 @@ impl Place {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let memory = PathBuf::from("/dev/shm");
         let base = if memory.is_dir() { memory } else { std::env::temp_dir() };
-        Self(base.join(format!("oncegate-fuzz-{}-{number}", std::process::id())))
+        let path = base.join(format!("oncegate-fuzz-{}-{number}", std::process::id()));
+        // Of a process of the same number that was ended in the middle of an input.
+        let _ = std::fs::remove_file(&path);
+        Self(path)
     }
 
     fn table(&self) -> PathBuf {
