@@ -297,8 +297,8 @@ impl Region {
         Ok(if busy { Tried::Busy } else { Tried::Full })
     }
 
-    /// Whether the lock of `index`, which was just found, seems to be that of whoever has the entry,
-    /// and not one for a moment: of a process that buries, or that was about to take the entry.
+    /// Whether the lock of `index`, which was just found, seems to be that of whoever has the
+    /// entry, and not one for a moment: of a process that buries, or was about to take the entry.
     fn is_its_own(&self, file: BorrowedFd<'_>, index: usize) -> Result<bool, Error> {
         let nobody_says_so = self.nobody_recovers(index) || Bug::BurialUnnoticed.is_planted();
         // After that: whoever does not say so any more has freed the lock before.
