@@ -34,7 +34,7 @@ TARGET ?=
 SANITIZER ?= none
 # A new baseline of instruction counts: `make instructions UPDATE=1`.
 UPDATE ?= 0
-# How many rounds of it: `make bench-foreign ROUNDS=15`.
+# How many rounds of it: `make bench-foreign ROUNDS=15`, `make bench-python ROUNDS=15`.
 ROUNDS ?= 7
 # A short run of the measurements: `make bench QUICK=1`.
 QUICK ?= 0
@@ -175,6 +175,9 @@ bench: ## The engine beside its peers, with a report; QUICK=1 takes minutes inst
 	RUSTFLAGS="--cfg oncegate_idempotent" CARGO_TARGET_DIR="$${CARGO_TARGET_DIR:-target}/bench" \
 	  $(CARGO) run $(LOCKED) --release --ignore-rust-version -p oncegate-benches --bin compare -- \
 	  $(if $(filter 1,$(QUICK)),--quick) --report "$${CARGO_TARGET_DIR:-target}/bench-report"
+
+bench-python: ## What calls, decorators and middlewares cost from Python, beside their peers
+	@ROUNDS=$(ROUNDS) scripts/bench-python.sh
 
 bench-foreign: ## What a call costs from C, Go and Java, beside one that does nothing
 	@ROUNDS=$(ROUNDS) scripts/bench-foreign.sh
