@@ -30,7 +30,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 REDIS = "ONCEGATE_BENCH_REDIS"
 """The variable that names the socket of the Redis server."""
 KEY = b"idempotency-key"
-RESULT = {"charge": "ch_3PqT9x2eZvKYlo2C1aBcDeFgHij", "state": "succeeded"}
+RESULT = {"charge": "ch_3PqT9x2eZvKYlo2C1aBcDeFgHijk", "state": "succeeded"}
 
 
 def bare() -> App:

@@ -20,7 +20,7 @@ from stores import Disk, Locked, Redis, Store, once
 
 OUTCOME = bytes(range(32, 96))
 """64 bytes."""
-RESULT = {"charge": "ch_3PqT9x2eZvKYlo2C1aBcDeFgHij", "state": "succeeded"}
+RESULT = {"charge": "ch_3PqT9x2eZvKYlo2C1aBcDeFgHijk", "state": "succeeded"}
 """64 bytes of JSON, without blanks."""
 HOT = "5b1f4c9e-7f3f-4d55-9a7c-2f0f4f1f9b60"
 CAPACITY = 65_536
