@@ -1,12 +1,13 @@
 //! Admission: what `begin` answers, one class for each answer.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use oncegate::Admission;
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
 use pyo3::types::{PyBytes, PyTuple, PyType};
 
-use crate::error::seconds;
+use crate::error::{Given, seconds};
 use crate::handle::Handle;
 use crate::lease::Lease;
 use crate::outcome::Outcome;
@@ -59,13 +60,6 @@ pub(crate) struct Unresolved;
 pub(crate) struct OutcomeGone;
 
 impl Replayed {
-    /// Whether it is what `outcome` says.
-    fn tells(&self, py: Python<'_>, outcome: &oncegate::Outcome) -> bool {
-        self.status == outcome.status()
-            && self.body.as_bytes(py) == outcome.body()
-            && self.metadata().into_iter().eq(outcome.metadata())
-    }
-
     pub(crate) fn of(py: Python<'_>, outcome: &oncegate::Outcome) -> Self {
         let metadata = outcome.metadata().map(|(name, value)| (name.into(), value.into()));
         Self {
@@ -76,24 +70,77 @@ impl Replayed {
     }
 }
 
-/// The replay that was told last. Replays are all alike, so that telling the same one again costs
-/// a comparison instead of two allocations.
+/// The replay that was told last, and memory that outcomes are copied to. Replays are all alike, so
+/// that telling the same one again costs a comparison instead of two allocations.
 #[derive(Default)]
-pub(crate) struct Last(Mutex<Option<Py<Replayed>>>);
+pub(crate) struct Last(Mutex<Told>);
+
+#[derive(Default)]
+struct Told {
+    buffer: oncegate::Outcome,
+    last: Option<(oncegate::Outcome, Py<Replayed>)>,
+}
 
 impl Last {
-    /// What a replay is told by.
-    pub(crate) fn told(&self, py: Python<'_>, outcome: &oncegate::Outcome) -> PyResult<Py<PyAny>> {
-        let mut last = self.0.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
-        if let Some(last) = last.as_ref().filter(|last| last.get().tells(py, outcome)) {
-            return Ok(last.clone_ref(py).into_any());
+    /// The answer of the moment.
+    #[inline]
+    pub(crate) fn begin(
+        &self,
+        py: Python<'_>,
+        handle: &Arc<Handle>,
+        prepared: &oncegate::Prepared<'_>,
+        options: &oncegate::BeginOptions,
+    ) -> Given<Py<PyAny>> {
+        let engine = handle.open()?;
+        let mut told = self.lock(py);
+        let Told { buffer, last } = &mut *told;
+        let answer = engine.begin_into(prepared, options, buffer)?;
+        if let (Admission::Replayed(outcome), Some((same, replayed))) = (&answer, last)
+            && *outcome == same
+        {
+            return Ok(replayed.clone_ref(py).into_any());
         }
-        let told = Py::new(py, Replayed::of(py, outcome))?;
+        let answer = owned(answer);
+        // Python may run what comes here again.
+        drop(told);
+        self.tell(py, handle, answer)
+    }
+
+    fn tell(
+        &self,
+        py: Python<'_>,
+        handle: &Arc<Handle>,
+        answer: Admission<'_>,
+    ) -> Given<Py<PyAny>> {
+        let Admission::Replayed(outcome) = answer else {
+            return Ok(told(py, handle, answer)?);
+        };
+        let replayed = Py::new(py, Replayed::of(py, &outcome))?;
+        let before = self.lock(py).last.replace((outcome, replayed.clone_ref(py)));
         // Freed after the lock.
-        let before = last.replace(told.clone_ref(py));
-        drop(last);
         drop(before);
-        Ok(told.into_any())
+        Ok(replayed.into_any())
+    }
+
+    fn lock(&self, py: Python<'_>) -> MutexGuard<'_, Told> {
+        self.0.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An answer with an outcome of its own.
+fn owned<'e>(answer: Admission<'e, &oncegate::Outcome>) -> Admission<'e> {
+    match answer {
+        Admission::Replayed(outcome) => Admission::Replayed(outcome.clone()),
+        Admission::Admitted(lease) => Admission::Admitted(lease),
+        Admission::InProgress { attempt, remaining } => {
+            Admission::InProgress { attempt, remaining }
+        }
+        Admission::Scheduled { next_attempt, due_in } => {
+            Admission::Scheduled { next_attempt, due_in }
+        }
+        Admission::Mismatched => Admission::Mismatched,
+        Admission::Unresolved => Admission::Unresolved,
+        Admission::OutcomeGone => Admission::OutcomeGone,
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
-use oncegate::{Admission, BeginOptions};
+use oncegate::BeginOptions;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 use self_cell::self_cell;
@@ -65,7 +65,7 @@ impl Prepared {
 
     /// Asks for admission, with the engine's options.
     fn begin(&self, py: Python<'_>) -> Given<Py<PyAny>> {
-        let answer = at_once(py, &self.handle, self.digests(), &plain_options(), Some(&self.last))?;
+        let answer = self.last.begin(py, &self.handle, self.digests(), &plain_options())?;
         if self.handle.wait.is_zero() || !waits(py, &answer) {
             return Ok(answer);
         }
@@ -113,11 +113,11 @@ impl Asked {
         match self {
             Self::Request(request) => {
                 let request = request.get().parts.view()?;
-                at_once(py, handle, &handle.open()?.prepare(&request)?, options, None)
+                at_once(py, handle, &handle.open()?.prepare(&request)?, options)
             }
             Self::Prepared(prepared) => {
                 let prepared = prepared.get();
-                at_once(py, handle, prepared.digests(), options, Some(&prepared.last))
+                prepared.last.begin(py, handle, prepared.digests(), options)
             }
         }
     }
@@ -169,16 +169,11 @@ fn at_once(
     handle: &Arc<Handle>,
     prepared: &oncegate::Prepared<'_>,
     options: &BeginOptions,
-    last: Option<&Last>,
 ) -> Given<Py<PyAny>> {
     let engine = handle.open()?;
     // Taken out, and not borrowed: what Python runs meanwhile may come here again.
     let mut buffer = BUFFER.take();
     let answer = match engine.begin_into(prepared, options, &mut buffer) {
-        Ok(Admission::Replayed(outcome)) => match last {
-            Some(last) => last.told(py, outcome).map_err(Refused::from),
-            None => told(py, handle, Admission::Replayed(outcome)).map_err(Refused::from),
-        },
         Ok(admission) => told(py, handle, admission).map_err(Refused::from),
         Err(error) => Err(error.into()),
     };

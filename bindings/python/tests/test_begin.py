@@ -191,6 +191,26 @@ def test_a_prepared_request_is_asked_again(engine: Engine) -> None:
     assert len(prepared.fingerprint) == 32
 
 
+def test_a_prepared_request_tells_what_is_stored_now(engine: Engine, clock: ManualClock) -> None:
+    """Goal: a replay is told again as the object that told it, and never after the outcome has
+    changed. Method: the same request finishes again after its window, with one thing different."""
+    prepared = engine.prepare(asked())
+    outcomes = [
+        Outcome(200, b"7"),
+        Outcome(201, b"7"),
+        Outcome(201, b"8"),
+        Outcome(201, b"8", {"location": "/8"}),
+        Outcome(201, b"/8", {"location": ""}),
+    ]
+    for outcome in outcomes:
+        lease_of(prepared.begin()).complete(outcome)
+        first, second = prepared.begin(), engine.begin(prepared)
+        assert isinstance(first, Replayed)
+        assert first is second
+        assert first.outcome == outcome
+        clock.advance(timedelta(days=2))
+
+
 def test_a_full_table_refuses() -> None:
     """Goal: where nothing may give way there is no room, and no wrong answer.
     Method: leases until the table is full."""
