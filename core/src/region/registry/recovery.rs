@@ -3,11 +3,12 @@
 //! look before they take the entry of the dead one, and before they believe that a lock which they
 //! find is that of a living one.
 
-use std::fs::File;
 use std::os::fd::AsFd;
 
 use super::{Host, RECOVERIES, RECOVERING, Region, TAKEN, header, lock, os_error};
 use crate::error::Error;
+use crate::fork::Gate;
+use crate::region::mapping::LockPage;
 use crate::sync::{AtomicU64, Ordering};
 
 /// As long as it lives newcomers know that a recovery is under way.
@@ -26,10 +27,12 @@ impl Drop for Recovery<'_> {
     }
 }
 
-/// The entry of a dead process, locked by this one to clear what is left.
+/// The entry of a dead process, locked by this one to clear what is left, until it is dropped.
+///
+/// No descriptor holds the lock: a child that is forked meanwhile would have that too, and keep the
+/// entry for as long as it lives if this process is killed.
 pub(super) struct Burial<'r> {
-    file: File,
-    index: usize,
+    _page: LockPage,
     /// Dropped last: it is announced for as long as it is locked.
     _recovery: Recovery<'r>,
 }
@@ -37,15 +40,13 @@ pub(super) struct Burial<'r> {
 impl<'r> Recovery<'r> {
     /// Makes a burial of it, if no other process has locked the entry meanwhile.
     fn lock(self, host: &Host, index: usize) -> Result<Option<Burial<'r>>, Error> {
+        let _gate = Gate::shut();
         let file = host.describe()?;
-        let is_mine = lock::try_lock(file.as_fd(), index as u64).map_err(os_error)?;
-        Ok(is_mine.then_some(Burial { file, index, _recovery: self }))
-    }
-}
-
-impl Burial<'_> {
-    pub(super) fn end(self) -> rustix::io::Result<()> {
-        lock::unlock(self.file.as_fd(), self.index as u64)
+        if !lock::try_lock(file.as_fd(), index as u64).map_err(os_error)? {
+            return Ok(None);
+        }
+        let page = LockPage::keep(file.as_fd()).map_err(os_error)?;
+        Ok(Some(Burial { _page: page, _recovery: self }))
     }
 }
 
@@ -101,14 +102,13 @@ impl Region {
             if mine || entry[TAKEN].load(Ordering::Acquire) == 0 {
                 continue;
             }
-            let Some(burial) = self.begin_burial(index)? else { continue };
+            let Some(_burial) = self.begin_burial(index)? else { continue };
             // Acquire: another process may have buried it meanwhile.
             if entry[TAKEN].load(Ordering::Acquire) != 0 {
                 clear(index as u8);
                 self.release(index);
                 buried += 1;
             }
-            burial.end().map_err(os_error)?;
         }
         Ok(buried)
     }

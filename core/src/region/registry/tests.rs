@@ -141,7 +141,7 @@ fn a_newcomer_waits_for_a_burial() {
     drop(b);
     let burial = a.begin_burial(2).expect("own").expect("it is dead");
     assert!(matches!(look(&c), Tried::Busy), "locked, and nothing more");
-    burial.end().expect("own");
+    drop(burial);
     let buried = a.bury(|_| assert!(matches!(look(&c), Tried::Busy)));
     assert_eq!(buried.expect("own"), 1);
     assert_eq!(joined(&c), (2, false), "nothing is left of it");
@@ -166,6 +166,28 @@ fn locks_for_a_moment_are_told_apart() {
     assert!(!is_its_own(1) && is_its_own(2), "one who is alive says so");
     drop(b);
     assert!(is_its_own(1), "one who is dead says so");
+}
+
+/// Goal: a child that is forked in the middle of a burial has no part in its lock, which would stay
+/// with the child if this process were killed. Method: no descriptor of the file is open in the
+/// middle of one that was not before; the page that holds the lock is not inherited.
+#[test]
+fn no_descriptor_holds_the_lock_of_a_burial() {
+    use std::os::unix::fs::MetadataExt as _;
+    let place = Place::new();
+    let [a, b] = [(); 2].map(|()| place.open(3));
+    let _ = (joined(&a), joined(&b));
+    drop(b);
+    let inode = std::fs::metadata(&place.0).expect("own file").ino();
+    let descriptors = || {
+        let all = std::fs::read_dir("/proc/self/fd").expect("/proc").flatten();
+        let of = |path: PathBuf| std::fs::metadata(path).is_ok_and(|of| of.ino() == inode);
+        all.filter(|entry| of(entry.path())).count()
+    };
+    let before = descriptors();
+    let buried = a.bury(|_| assert_eq!(descriptors(), before));
+    assert_eq!(buried.expect("own"), 1);
+    assert_eq!(joined(&place.open(3)).0, 2, "its lock is free");
 }
 
 /// Goal: what two processes may not do at once, they do not, and no longer than it takes. Method:
