@@ -7,7 +7,7 @@
 #                            ONCEGATE_REQUIRE_ALL=1
 #   scripts/setup.sh go      a C linker, make, curl, Rust, and Go below target/
 #   scripts/setup.sh python  a C linker, make, curl, Rust, and Python with its venv
-#   scripts/setup.sh bench   a C linker, make, curl, Rust and that server
+#   scripts/setup.sh bench   a C linker, make, curl, Rust, that server, and wrk, which loads others
 #   scripts/setup.sh mutants Rust and cargo-mutants
 #   scripts/setup.sh c       a C linker, make, curl, Rust and cargo-c, which installs the C library
 # ONCEGATE_NO_INSTALL=1 only reports what is missing.
@@ -55,6 +55,7 @@ system_packages() {
   fi
   if { [ "$1" = test ] || [ "$1" = bench ]; } && have apt-get; then
     have redis-server || missing+=(redis-server)
+    [ "$1" != bench ] || have wrk || missing+=(wrk)
   fi
   [ ${#missing[@]} -eq 0 ] && return
   have apt-get || die "missing: ${missing[*]}; install them with your system's package manager"
