@@ -201,7 +201,7 @@ def test_trailers_are_passed_on_and_not_kept(protected: Make, handler: Handler) 
         await send(trailers)
 
     handler.work = work
-    past_the_body = {"http.response.pathsend": {}, "http.response.zerocopysend": {}}
+    past_the_body: dict[str, Any] = {"http.response.pathsend": {}, "http.response.zerocopysend": {}}
     extensions: dict[str, Any] = {"http.response.trailers": {}, **past_the_body}
 
     async def scenario() -> None:
@@ -354,7 +354,7 @@ def test_a_late_response_is_discarded(
     run(scenario())
 
 
-#: What a handler sends after its lease was lost: status, pieces before and after, what becomes of it.
+# What a handler sends after its lease was lost: status, pieces before and after; what comes of it.
 LATE: dict[str, tuple[int, list[bytes], list[tuple[bytes, bool]], str]] = {
     "in one piece": (201, [], [(b"late", False)], "fenced"),
     "in two pieces, whole": (201, [], [(b"in full ", True), (b"", False)], "fenced"),

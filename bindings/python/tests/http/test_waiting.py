@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,6 +16,7 @@ from test_leaving import Work
 from oncegate import Engine, Failure, Outcome, Request, Scope
 from oncegate.asgi import IdempotencyMiddleware
 from oncegate.http import ATTEMPT, Polling, Settings
+from oncegate.http.polling import Limiter
 
 Make = Callable[..., IdempotencyMiddleware]
 
@@ -217,7 +219,7 @@ def test_duplicates_are_told_where_to_ask(protected: Make, handler: Handler) -> 
         await work.inside.wait()
         told = await ask(app, **account("a"))
         assert (told.status, json.loads(told.body)) == (202, {"state": "running", "attempt": 1})
-        assert told.header("retry-after") == "1"
+        assert (told.header("retry-after"), told.header("cache-control")) == ("1", "no-store")
         place = told.header("location")
         assert place is not None
         assert place.startswith("/requests/")
@@ -290,12 +292,65 @@ def test_who_may_not_know_learns_nothing(protected: Make, handler: Handler) -> N
     run(scenario())
 
 
+class Looks:
+    """An engine that counts what is looked up."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.seen: list[bool] = []
+
+    def look(self, fingerprint: bytes) -> Any:
+        answer = self.engine.look(fingerprint)
+        self.seen.append(answer is not None)
+        return answer
+
+
+def test_a_token_that_was_bent_tells_nothing(protected: Make, engine: Engine) -> None:
+    """Goal: a token opens the record that it was made for, and cannot be bent to another one, even
+    by who knows the fingerprints of both; every token costs the same look at the table.
+    Method: two records; the own token, bent by the difference of their fingerprints. It leads to
+    a record that there is, and is answered as one that leads nowhere."""
+
+    async def scenario() -> None:
+        app = polling(protected, path="/requests")
+        mine, other = (Request("POST /charges", "key", scope=name) for name in ("a", "b"))
+        leases: list[Any] = [engine.begin(request) for request in (mine, other)]
+        told = await ask(app, "key", body=b"", **account("a"))
+        place = told.header("location") or ""
+        token = urlsafe_b64decode(place.rpartition("/")[2])
+        prints = [engine.prepare(request).fingerprint for request in (mine, other)]
+        bent = token[:16] + bytes(a ^ b ^ c for a, b, c in zip(token[16:], *prints))
+        looks = app._gate.engine = Looks(engine)  # type: ignore[assignment]  # it only looks
+        tokens = [token, bent, bytes(48), b"", token[:-1]]
+        codes = []
+        for asked in tokens:
+            told = await look(app, "/requests/" + urlsafe_b64encode(asked).decode())
+            codes.append((told.status, told.body if told.status == 404 else b""))
+        assert codes[0] == (202, b"")
+        assert set(codes[1:]) == {codes[-1]}
+        assert codes[-1][0] == 404
+        assert looks.seen == [True, True, False, False, False]
+        assert len(leases) == 2
+
+    run(scenario())
+
+
+def test_polling_when_nothing_can_be_looked_up(protected: Make, engine: Engine) -> None:
+    """Goal: who polls is told of a service that cannot answer. Method: a closed engine."""
+    app = polling(protected)
+    engine.close()
+    refused = run(look(app, "/requests/" + "A" * 64))
+    assert (refused.status, refused.code) == (503, "unavailable")
+
+
 def test_polling_is_limited(protected: Make) -> None:
     """Goal: a scope that tries tokens is slowed down, and another is not.
-    Method: a burst of two, and a third question."""
+    Method: a burst of two, and a third question, at one time."""
 
     async def scenario() -> None:
         app = polling(protected, burst=2, rate=0.001)
+        assert app._gate.poller is not None
+        app._gate.poller._limiter = Limiter(0.001, 2, clock=lambda: 0.0)
         path = "/requests/" + "A" * 64
         for code in ("no-such-request", "no-such-request", "too-many-requests"):
             answer = await look(app, path)
