@@ -16,8 +16,8 @@
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MethodClass {
-    /// `GET`, `HEAD`, `OPTIONS`, `TRACE`, `QUERY` (RFC 10008), and WebDAV's `PROPFIND`, `REPORT` and
-    /// `SEARCH`: run it as often as it comes; no record is needed.
+    /// `GET`, `HEAD`, `OPTIONS`, `TRACE`, `QUERY` (RFC 10008), and WebDAV's `PROPFIND`, `REPORT`
+    /// and `SEARCH`: run it as often as it comes; no record is needed.
     Safe,
     /// `PUT`, `DELETE`: the payload identifies the request
     /// ([`Request::by_payload`](crate::Request::by_payload)), unless the client gave a key.
