@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from .._core import Outcome
 from .._errors import InvalidInputError, OncegateError
-from .gate import failure, has_body
+from .gate import failure, has_body, new_tuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -244,7 +244,8 @@ class Response:
             self._head_sent = True
             head = (self.status, self.headers)
         self.is_done = not more
-        return Piece(head, held[0] if len(held) == 1 else b"".join(held), more)
+        body = held[0] if len(held) == 1 else b"".join(held)
+        return new_tuple(Piece, (head, body, more))
 
 
 def _is_events(content_type: bytes) -> bool:
