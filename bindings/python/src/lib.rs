@@ -22,6 +22,7 @@ mod error;
 mod forks;
 mod handle;
 mod hint;
+mod intake;
 mod keeper;
 mod later;
 mod lease;
@@ -60,6 +61,8 @@ mod _core {
     use crate::engine::Engine;
     #[pymodule_export]
     use crate::forks::after_fork_in_child;
+    #[pymodule_export]
+    use crate::intake::{Intake, ResponseHead};
     #[pymodule_export]
     use crate::later::Buried;
     #[pymodule_export]

@@ -84,7 +84,7 @@ class IdempotencyMiddleware:
             return
         try:
             payload = payload_of(fields.get(b"content-type"), b"content-encoding" in fields, body)
-            admission: Admission | None = gate.begin(identity, payload)
+            admission: Admission | None = gate.intake.begin(*identity, payload)
             if gate.wait and isinstance(admission, (InProgress, Scheduled)):
                 admission = await self._wait(request_of(identity, payload), receive)
         except OncegateError as error:

@@ -114,7 +114,7 @@ class IdempotencyMiddleware:
                 "HTTP_CONTENT_ENCODING" in environ,
                 body,
             )
-            admission = gate.begin(identity, payload)
+            admission = gate.intake.begin(*identity, payload)
             if gate.wait and isinstance(admission, (InProgress, Scheduled)):
                 request = request_of(identity, payload)
                 admission = gate.engine.begin(request, wait=gate.wait, **gate.options)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._core import (
     Failure,
     InProgress,
+    Intake,
     Mismatched,
     OutcomeGone,
     Replayed,
@@ -60,15 +60,13 @@ class Gate:
         self.keep_lease = _keeper(settings) if settings.keep_lease else None
         """Begins to renew a lease."""
         self.options = _begin_options(settings)
-        self._begin: Callable[[Request], Admission]
-        self._begin = partial(settings.engine.begin, wait=0, **self.options)
+        names = sorted(kept_names(settings.keep_headers))
+        # Never blocks: waiting is done where it does not hold up others.
+        self.intake = Intake(settings.engine, names, **self.options)
         self.key_name = settings.key_header.lower().encode("ascii")
         self.problems = Problems(
             settings.problem_types, settings.key_header, settings.payload_limit
         )
-        names = kept_names(settings.keep_headers)
-        self.kept = {name.encode("ascii"): name for name in names}
-        self._wire_names = {name: name.encode("ascii") for name in names}
         self._replayed = (settings.replay_header.lower().encode("ascii"), b"true")
         policy = policy_of(settings.policy)
         self.judge = policy.judge
@@ -129,10 +127,6 @@ class Gate:
             raise RefusedError(self.problems.answer("misconfigured"))
         return Identity(scope, asked, key)
 
-    def begin(self, identity: Identity, payload: Payload | None) -> Admission:
-        """The answer of the moment: waiting is done where it does not hold up others."""
-        return self._begin(request_of(identity, payload))
-
     def answer(self, identity: Identity, payload: Payload | None, admission: Admission) -> Answer:
         """The answer to a duplicate, which runs nothing."""
         if isinstance(admission, Replayed):
@@ -149,13 +143,7 @@ class Gate:
 
     def replay(self, replayed: Replayed) -> Answer:
         """The first response again, as far as it was kept."""
-        names = self._wire_names
-        # Metadata of other origin is replayed by the same list.
-        headers = [
-            (names[name], value.encode("utf-8"))
-            for name, value in replayed.metadata
-            if name in names
-        ]
+        headers = self.intake.headers(replayed)
         headers.append(self._replayed)
         status = replayed.status
         if not 200 <= status <= 999:
