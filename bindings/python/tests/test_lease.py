@@ -6,6 +6,7 @@ import asyncio
 import gc
 import weakref
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,10 @@ def test_an_ended_lease_is_not_kept(engine: Engine, clock: ManualClock) -> None:
     beside.complete()
 
 
+def until_it_lasts(lease: Lease, seconds: float) -> None:
+    until(lambda: lease.remaining == seconds)
+
+
 def test_a_lease_is_kept_as_long_as_was_said(engine: Engine, clock: ManualClock) -> None:
     """Goal: a renewal is for the time that the holder said, and comes before the lease lapses that
     he has. Method: a lease of three seconds that is kept for ten, for a minute, and by default."""
@@ -134,9 +139,9 @@ def test_a_lease_is_kept_as_long_as_was_said(engine: Engine, clock: ManualClock)
         lease = lease_of(engine.begin(asked(key), lease_duration=3))
         lease.keep(given)
         clock.advance(1)
-        until(lambda lease=lease, lasts=lasts: lease.remaining == lasts)
+        until_it_lasts(lease, lasts)
         clock.advance(lasts / 3)
-        until(lambda lease=lease, lasts=lasts: lease.remaining == lasts)
+        until_it_lasts(lease, lasts)
         assert not lease.lost
         lease.complete()
 
@@ -178,9 +183,9 @@ def test_a_freed_engine_gives_its_memory_back(tmp_path: Path) -> None:
     """Goal: nothing of the package's holds an engine that nobody has. Method: one with a kept
     lease, a driver, a hook and waits is freed, closed or not; its file is mapped no more."""
 
-    def is_mapped(inode: str) -> bool:
+    def is_free(inode: str) -> bool:
         lines = Path("/proc/self/maps").read_text().splitlines()
-        return any(line.split()[4] == inode for line in lines)
+        return all(line.split()[4] != inode for line in lines)
 
     async def nothing(engine: Engine) -> None:
         assert await engine.next_attempt_async(0.001) is None
@@ -189,7 +194,7 @@ def test_a_freed_engine_gives_its_memory_back(tmp_path: Path) -> None:
     for name in ("open", "closed"):
         engine = Engine(path=tmp_path / name, capacity=1_000)
         inode = str((tmp_path / name).stat().st_ino)
-        assert is_mapped(inode)
+        assert not is_free(inode)
         engine.start_driver()
         engine.reconcile(lambda doubt: None)
         lease = admitted(engine)
@@ -200,7 +205,7 @@ def test_a_freed_engine_gives_its_memory_back(tmp_path: Path) -> None:
         del lease, engine
         gc.collect()
         # The thread that renewed the lease may have the engine still, for a moment.
-        until(lambda inode=inode: not is_mapped(inode))
+        until(partial(is_free, inode))
 
 
 def test_a_kept_lease_that_is_lost_says_so(engine: Engine, clock: ManualClock) -> None:
