@@ -65,7 +65,10 @@ class Gate:
         self.intake = Intake(settings.engine, names, **self.options)
         self.key_name = settings.key_header.lower().encode("ascii")
         self.problems = Problems(
-            settings.problem_types, settings.key_header, settings.payload_limit
+            settings.problem_types,
+            settings.key_header,
+            settings.payload_limit,
+            settings.problem_format,
         )
         self._replayed = (settings.replay_header.lower().encode("ascii"), b"true")
         policy = policy_of(settings.policy)
