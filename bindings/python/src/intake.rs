@@ -17,7 +17,7 @@ use crate::request::{Payload, Scope};
 use crate::time::Seconds;
 
 /// An engine, as one middleware asks it.
-#[pyclass(frozen, module = "oncegate")]
+#[pyclass(frozen, module = "oncegate._core")]
 pub(crate) struct Intake {
     handle: Arc<Handle>,
     options: Options,
@@ -26,7 +26,7 @@ pub(crate) struct Intake {
 }
 
 /// What the headers of a response say.
-#[pyclass(frozen, module = "oncegate")]
+#[pyclass(frozen, module = "oncegate._core")]
 pub(crate) struct ResponseHead {
     /// Which name of the intake's, and the value.
     kept: Box<[(usize, Py<PyBytes>)]>,

@@ -62,23 +62,26 @@ class IdempotencyMiddleware:
         fields = fields_of(scope["headers"])
         try:
             is_needed, key = gate.key_of(method, fields.get(gate.key_name))
-            if is_needed:
-                head = AsgiHead(scope, fields)
-                told: Any = gate.scope_of(head)
-                identity = gate.identity(head, await told if gate.asks_async else told, key)
-                gate.check_announced(fields.get(b"content-length"))
-                message = await receive()
-                body: bytes | None
-                if message.get("more_body", False) or message["type"] != "http.request":
-                    body = await self._read(message, receive)
-                else:
-                    body = bytes(message.get("body", b""))
-                    gate.check_size(len(body))
         except RefusedError as refused:
             await _answer(refused.answer, send)
             return
         if not is_needed:
             await self.app(scope, receive, send)
+            return
+        try:
+            head = AsgiHead(scope, fields)
+            told: Any = gate.scope_of(head)
+            identity = gate.identity(head, await told if gate.asks_async else told, key)
+            gate.check_announced(fields.get(b"content-length"))
+            message = await receive()
+            body: bytes | None
+            if message.get("more_body", False) or message["type"] != "http.request":
+                body = await self._read(message, receive)
+            else:
+                body = bytes(message.get("body", b""))
+                gate.check_size(len(body))
+        except RefusedError as refused:
+            await _answer(refused.answer, send)
             return
         if body is None:
             return
@@ -96,7 +99,7 @@ class IdempotencyMiddleware:
             return
         lease = admission.lease
         # Copied: what is above must not find it there.
-        inner = {**scope, ATTEMPT: lease}
+        inner: Scope = {**scope, ATTEMPT: lease}
         if inner.get("extensions"):
             inner["extensions"] = _shown(inner["extensions"])
         poller = gate.poller
