@@ -18,7 +18,7 @@ from flask import Flask, Response, request
 
 from oncegate import Engine
 from oncegate.fastapi import protect
-from oncegate.http import Settings
+from oncegate.http import ATTEMPT, Settings
 from oncegate.wsgi import IdempotencyMiddleware
 
 ledger = os.environ["LEDGER"]
@@ -30,6 +30,10 @@ settings = Settings(
     wait=float(os.environ.get("WAIT", "0")),
     detached=bool(os.environ.get("DETACHED")),
 )
+
+
+# Held to the end of the process: what ends an attempt is the middleware, and not that it is freed.
+attempts: list[Any] = []
 
 
 def charge(key: str) -> None:
@@ -55,6 +59,7 @@ protect(app, settings)
 @app.post("/charges", status_code=201)
 async def charges(asked: Request) -> dict[str, str]:
     """Charges, where it is not stopped before."""
+    attempts.append(asked.scope[ATTEMPT])
     await pass_through(asked.headers.get("x-gate"))
     charge(asked.headers["idempotency-key"])
     return {"charged": asked.headers["idempotency-key"]}
@@ -63,6 +68,7 @@ async def charges(asked: Request) -> dict[str, str]:
 @app.post("/report")
 async def report(asked: Request) -> StreamingResponse:
     """Streams three lines; the last one when it may."""
+    attempts.append(asked.scope[ATTEMPT])
 
     async def lines() -> AsyncIterator[str]:
         yield "first\n"
@@ -88,6 +94,7 @@ flask = Flask("served")
 @flask.post("/charges")
 def flask_charges() -> tuple[dict[str, str], int]:
     """As above."""
+    attempts.append(request.environ[ATTEMPT])
     wait_at(request.headers.get("x-gate"))
     charge(request.headers["idempotency-key"])
     return {"charged": request.headers["idempotency-key"]}, 201
@@ -96,6 +103,7 @@ def flask_charges() -> tuple[dict[str, str], int]:
 @flask.post("/report")
 def flask_report() -> Response:
     """As above."""
+    attempts.append(request.environ[ATTEMPT])
     gate, key = request.headers.get("x-gate"), request.headers["idempotency-key"]
 
     def lines() -> Iterator[str]:
@@ -120,6 +128,7 @@ def make_django_app() -> Any:
     from django.urls import path
 
     def view(asked: HttpRequest) -> JsonResponse:
+        attempts.append(asked.META[ATTEMPT])
         wait_at(asked.headers.get("x-gate"))
         charge(asked.headers["idempotency-key"])
         return JsonResponse({"charged": asked.headers["idempotency-key"]}, status=201)

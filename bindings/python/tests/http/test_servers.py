@@ -27,6 +27,10 @@ SERVERS: dict[str, tuple[tuple[str, ...], bool]] = {
     "gunicorn-django": ((*GUNICORN, "-w", "2", "served:make_django_app()"), True),
 }
 
+# A worker that works for so long, in seconds, is ended by its server.
+TIMED_OUT = ("gunicorn", "--bind", "fd://{fd}", "--timeout", "5", "--log-level", "critical")
+SERVERS_THAT_GIVE_UP = {"gunicorn-time-out": ((*TIMED_OUT, "-w", "2", "served:flask_app"), True)}
+
 Start = Callable[..., AbstractContextManager[Server]]
 
 
@@ -35,7 +39,7 @@ def start(tmp_path: Path) -> Start:
     """Starts a server by its name. Processes that do not inherit memory meet in a file."""
 
     def started(name: str, **environment: str) -> AbstractContextManager[Server]:
-        command, needs_file = SERVERS[name]
+        command, needs_file = {**SERVERS, **SERVERS_THAT_GIVE_UP}[name]
         if needs_file:
             environment["TABLE"] = str(tmp_path / "table")
         return serve(tmp_path, *command, **environment)
@@ -139,6 +143,30 @@ def test_a_killed_worker_leaves_the_key_free(start: Start, gate: Gate, name: str
         run(scenario(server))
 
 
+def test_a_server_that_gives_up_leaves_the_key_free(start: Start, gate: Gate) -> None:
+    """Goal: a handler that takes longer than its server allows leaves nothing stuck: the resend
+    runs at once. Method: a server that ends its workers after some seconds, and a handler that
+    waits for as long as that takes."""
+
+    async def scenario(server: Server) -> None:
+        async with client(server) as http:
+            first = asyncio.ensure_future(
+                http.post("/charges", json={}, headers=headers("key-1", gate))
+            )
+            inside = await asyncio.to_thread(gate.arrival)
+            with contextlib.suppress(httpx.TransportError):
+                assert (await first).status_code >= 500
+            inside.close()
+            assert server.effects() == []
+            reply = await resent(http, headers("key-1"))
+            assert "idempotent-replayed" not in reply.headers
+            assert (await resent(http, headers("key-1"))).headers["idempotent-replayed"] == "true"
+        assert server.effects() == ["key-1"]
+
+    with start("gunicorn-time-out") as server:
+        run(scenario(server))
+
+
 async def resent(
     http: httpx.AsyncClient, named: dict[str, str], path: str = "/charges"
 ) -> httpx.Response:
@@ -212,4 +240,25 @@ def test_streams_come_as_they_are_made(start: Start, gate: Gate, name: str) -> N
             assert reply.text == "first\nanother\nsecond\n"
 
     with start(name) as server:
+        run(scenario(server))
+
+
+@pytest.mark.parametrize("name", ["uvicorn", "gunicorn-flask"])
+def test_a_detached_stream_outlives_its_client(start: Start, gate: Gate, name: str) -> None:
+    """Goal: with `detached`, a stream whose client left is made to its end, and replayed whole; it
+    has one effect. Method: leave while it waits, and ask again until it is there."""
+
+    async def scenario(server: Server) -> None:
+        async with client(server) as http:
+            named = headers("key-1", gate)
+            async with http.stream("POST", "/report", json={}, headers=named) as stream:
+                await stream.aiter_text().__anext__()
+                left = await asyncio.to_thread(gate.arrival)
+            left.close()
+            reply = await resent(http, headers("key-1"), "/report")
+            assert reply.text == "first\nanother\nsecond\n"
+            assert reply.headers["idempotent-replayed"] == "true"
+        assert server.effects() == ["key-1"]
+
+    with start(name, DETACHED="1") as server:
         run(scenario(server))
