@@ -67,7 +67,7 @@ async def charges(asked: Request) -> dict[str, str]:
 
 @app.post("/report")
 async def report(asked: Request) -> StreamingResponse:
-    """Streams three lines; the last one when it may."""
+    """Streams four lines; the last two when it may."""
     attempts.append(asked.scope[ATTEMPT])
 
     async def lines() -> AsyncIterator[str]:
@@ -76,8 +76,15 @@ async def report(asked: Request) -> StreamingResponse:
         await pass_through(asked.headers.get("x-gate"))
         charge(asked.headers["idempotency-key"])
         yield "second\n"
+        yield "third\n"
 
     return StreamingResponse(lines(), media_type="text/plain")
+
+
+@app.get("/waiting")
+async def waiting() -> int:
+    """How many duplicates wait now."""
+    return engine.stats().waiters
 
 
 def wait_at(gate: str | None) -> None:
@@ -112,8 +119,15 @@ def flask_report() -> Response:
         wait_at(gate)
         charge(key)
         yield "second\n"
+        yield "third\n"
 
     return Response(lines(), mimetype="text/plain")
+
+
+@flask.get("/waiting")
+def flask_waiting() -> str:
+    """As above."""
+    return str(engine.stats().waiters)
 
 
 flask_app = IdempotencyMiddleware(flask.wsgi_app, settings)

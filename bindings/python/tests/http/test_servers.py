@@ -31,6 +31,8 @@ SERVERS: dict[str, tuple[tuple[str, ...], bool]] = {
 TIMED_OUT = ("gunicorn", "--bind", "fd://{fd}", "--timeout", "5", "--log-level", "critical")
 SERVERS_THAT_GIVE_UP = {"gunicorn-time-out": ((*TIMED_OUT, "-w", "2", "served:flask_app"), True)}
 
+LINES = "first\nanother\nsecond\nthird\n"
+
 Start = Callable[..., AbstractContextManager[Server]]
 
 
@@ -113,6 +115,34 @@ def test_many_keys_have_one_effect_each(start: Start, name: str) -> None:
         replayed = sum("idempotent-replayed" in reply.headers for reply in replies)
         assert replayed == 80
         assert sorted(server.effects()) == sorted(keys)
+
+    with start(name, WAIT="60") as server:
+        run(scenario(server))
+
+
+@pytest.mark.parametrize("name", ["uvicorn", "uvicorn-4", "gunicorn-flask-preload"])
+def test_duplicates_wait_for_the_response(start: Start, gate: Gate, name: str) -> None:
+    """Goal: duplicates of running requests wait, in whichever process, and get the response.
+    Method: two keys, three requests each, for which one worker has threads enough; the handlers go
+    on when the table counts four that wait.
+    """
+
+    async def scenario(server: Server) -> None:
+        keys = [f"key-{number}" for number in range(2)]
+        async with client(server) as http:
+            asked = [
+                asyncio.ensure_future(http.post("/charges", json={}, headers=headers(key, gate)))
+                for key in keys * 3
+            ]
+            inside = [await asyncio.to_thread(gate.arrival) for _ in keys]
+            while (await http.get("/waiting")).json() < 4:
+                assert not any(one.done() for one in asked), "answered, and did not wait"
+            for connection in inside:
+                connection.close()
+            replies = await asyncio.gather(*asked)
+        assert {reply.status_code for reply in replies} == {201}
+        assert sum("idempotent-replayed" in reply.headers for reply in replies) == 4
+        assert sorted(server.effects()) == keys
 
     with start(name, WAIT="60") as server:
         run(scenario(server))
@@ -234,10 +264,13 @@ def test_streams_come_as_they_are_made(start: Start, gate: Gate, name: str) -> N
             async with http.stream("POST", "/report", json={}, headers=named) as stream:
                 await stream.aiter_text().__anext__()
                 left = await asyncio.to_thread(gate.arrival)
+            # What was sent before is known to the server when this is answered.
+            for _ in range(3):
+                await http.get("/waiting")
             left.close()
             # Once the one that was left is over: from its beginning, or its whole response.
             reply = await resent(http, headers("key-2"), "/report")
-            assert reply.text == "first\nanother\nsecond\n"
+            assert reply.text == LINES
 
     with start(name) as server:
         run(scenario(server))
@@ -254,9 +287,12 @@ def test_a_detached_stream_outlives_its_client(start: Start, gate: Gate, name: s
             async with http.stream("POST", "/report", json={}, headers=named) as stream:
                 await stream.aiter_text().__anext__()
                 left = await asyncio.to_thread(gate.arrival)
+            # What was sent before is known to the server when this is answered.
+            for _ in range(3):
+                await http.get("/waiting")
             left.close()
             reply = await resent(http, headers("key-1"), "/report")
-            assert reply.text == "first\nanother\nsecond\n"
+            assert reply.text == LINES
             assert reply.headers["idempotent-replayed"] == "true"
         assert server.effects() == ["key-1"]
 
