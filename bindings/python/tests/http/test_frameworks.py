@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Annotated, Any
 
 import django
 import pytest
@@ -15,7 +15,7 @@ from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
 from django.http import HttpRequest, JsonResponse
 from django.urls import path
-from fastapi import FastAPI
+from fastapi import FastAPI, Header
 from fastapi.responses import StreamingResponse
 from flask import Flask, request
 from pydantic import BaseModel
@@ -120,6 +120,21 @@ def test_openapi_says_so(engine: Engine) -> None:
     post = lenient.openapi()["paths"]["/charges"]["post"]
     assert post["parameters"][0]["required"] is False
     assert "202" in post["responses"]
+
+
+def test_a_header_that_is_declared_is_not_told_twice(engine: Engine) -> None:
+    """Goal: an endpoint that reads the key itself has it once in the document.
+    Method: one that declares the header."""
+    app = FastAPI()
+    protect(app, Settings(engine, single_tenant=True))
+
+    @app.post("/charges")
+    async def charge(idempotency_key: Annotated[str, Header()]) -> str:
+        return idempotency_key
+
+    parameters = app.openapi()["paths"]["/charges"]["post"]["parameters"]
+    assert [parameter["name"].lower() for parameter in parameters] == ["idempotency-key"]
+    assert run(ask(app)).body == b'"key-1"'
 
 
 def test_flask_runs_once(engine: Engine) -> None:

@@ -434,6 +434,28 @@ def test_a_handler_that_ends_its_attempt_is_fenced(protected: Make, handler: Han
     assert run(ask(app)).body == b"its own"
 
 
+def test_a_problem_has_no_trailers(protected: Make, handler: Handler) -> None:
+    """Goal: what takes the place of a response is not followed by that response's trailers.
+    Method: a handler that ends its attempt itself, with a response that has some."""
+
+    async def work(scope: Any, receive: Any, send: Any) -> None:
+        scope[ATTEMPT].complete(Outcome(200, b"its own"))
+        await handler.start(send, trailers=True)
+        await send(piece(b"another", more=False))
+        await send({"type": "http.response.trailers", "headers": [(b"grpc-status", b"0")]})
+
+    handler.work = work
+
+    async def scenario() -> None:
+        asking = Asking(protected())
+        assert (await asking.answered()).code == "fenced"
+        kinds = [message["type"] for message in asking.sent]
+        assert kinds == ["http.response.start", "http.response.body"]
+        assert "trailers" not in asking.sent[0]
+
+    run(scenario())
+
+
 def test_a_kept_lease_does_not_lapse(protected: Make, handler: Handler, clock: ManualClock) -> None:
     """Goal: a slow handler keeps its lease, and not for ever.
     Method: three leases long, looked at after each; and with a limit of one lease."""
