@@ -8,11 +8,14 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
+use crate::adaptive::AdaptiveBackoff;
 use crate::admission::told;
 use crate::begin::{Asked, Options, Prepared, begin, begin_batch};
 use crate::choice::{Mode, OnDrop, OnFull, OnLapse, OnLettersFull};
 use crate::clock::ManualClock;
 use crate::error::{Given, Refused};
+use crate::events::noticed;
+use crate::forks::forks;
 use crate::handle::Handle;
 use crate::lease::{Lease, completed};
 use crate::outcome::AnyOutcome;
@@ -48,8 +51,8 @@ impl Engine {
         retiring_secret = None, fingerprint_mode = None, key_rules = None, default_quota = None,
         unauthenticated_quota = None, retry_policy = None, max_retrying = None,
         context_limit = None, steps_limit = None, max_dead_letters = None,
-        on_letters_full = None, max_in_flight = None, jitter_seed = None, clock = None,
-        precise_clock = false, prefault = false
+        on_letters_full = None, max_in_flight = None, adaptive_backoff = None, jitter_seed = None,
+        fill_levels = None, clock = None, precise_clock = false, prefault = false
     ))]
     #[expect(clippy::too_many_arguments, reason = "each is an option that Python names")]
     fn new(
@@ -84,7 +87,9 @@ impl Engine {
         max_dead_letters: Option<usize>,
         on_letters_full: Option<OnLettersFull>,
         max_in_flight: Option<usize>,
+        adaptive_backoff: Option<AdaptiveBackoff>,
         jitter_seed: Option<u64>,
+        fill_levels: Option<Vec<f64>>,
         clock: Option<ManualClock>,
         precise_clock: bool,
         prefault: bool,
@@ -101,6 +106,7 @@ impl Engine {
             .max_waiters(max_waiters)
             .max_scopes(max_scopes)
             .prefault(prefault);
+        let reach = reach_of(path.is_some(), private);
         builder = shared(builder, path, private, group_access)?;
         let lease = given("lease_duration", lease_duration)?;
         let mut builder = set(builder, outcome_bytes, EngineBuilder::outcome_bytes);
@@ -114,11 +120,14 @@ impl Engine {
         builder = sizes(builder, max_retrying, context_limit, steps_limit, max_dead_letters);
         builder = set(builder, on_letters_full.map(|it| it.0), EngineBuilder::on_letters_full);
         builder = set(builder, max_in_flight, EngineBuilder::max_in_flight);
+        let adaptive = adaptive_backoff.map(|it| it.0);
+        builder = set(builder, adaptive, EngineBuilder::adaptive_backoff);
         builder = set(builder, jitter_seed, EngineBuilder::jitter_seed);
+        let (builder, events) = noticed(builder, fill_levels.as_deref());
         let (builder, clock) = clocked(builder, clock, precise_clock);
         let wait = given("wait", wait)?.unwrap_or_default();
         let engine = py.detach(|| builder.build())?;
-        Ok(Self(Handle::new(engine, clock, lease.unwrap_or(LEASE), wait)))
+        Ok(Self(Handle::new(engine, clock, events, lease.unwrap_or(LEASE), wait, reach)))
     }
 
     #[pyo3(signature = (
@@ -244,6 +253,18 @@ impl Engine {
         self.0.wait.as_secs_f64()
     }
 
+    /// Who shares the table.
+    #[getter]
+    fn reach(&self) -> &'static str {
+        self.0.origin.reach
+    }
+
+    /// Whether it was made in a process that this one was forked from.
+    #[getter]
+    fn inherited(&self) -> bool {
+        self.0.origin.born != forks()
+    }
+
     fn __reduce__(&self) -> PyResult<()> {
         Err(PyTypeError::new_err(
             "an engine cannot be pickled: forked workers inherit it as it is; for processes that \
@@ -253,6 +274,15 @@ impl Engine {
 
     fn __repr__(&self) -> &'static str {
         if self.0.is_closed() { "Engine(closed)" } else { "Engine()" }
+    }
+}
+
+/// Who shares the table, in a word.
+fn reach_of(path: bool, private: bool) -> &'static str {
+    match (path, private) {
+        (true, _) => "host",
+        (false, true) => "process",
+        (false, false) => "host_inherited",
     }
 }
 

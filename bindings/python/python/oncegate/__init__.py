@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from ._core import (
+    AdaptiveBackoff,
+    AdaptiveStats,
     Admitted,
     Attempt,
     AttemptError,
@@ -10,9 +12,12 @@ from ._core import (
     DeadLetter,
     Doubt,
     Driven,
+    Events,
     Failed,
     Failure,
+    FillEvent,
     InProgress,
+    InputStats,
     KeyRules,
     Latency,
     Lease,
@@ -36,6 +41,8 @@ from ._core import (
     Scheduled,
     Scope,
     Stats,
+    Stretch,
+    StuckEvent,
     Succeeded,
     Unresolved,
 )
@@ -81,6 +88,8 @@ from ._serialize import (
 from ._types import Admission, Resolution
 
 __all__ = [
+    "AdaptiveBackoff",
+    "AdaptiveStats",
     "Admission",
     "Admitted",
     "AlreadyRanError",
@@ -96,14 +105,17 @@ __all__ = [
     "Driven",
     "Engine",
     "ErrorPolicy",
+    "Events",
     "ExhaustedError",
     "Failed",
     "Failure",
     "FencedError",
+    "FillEvent",
     "ForkedError",
     "FullError",
     "InProgress",
     "InProgressError",
+    "InputStats",
     "InvalidInputError",
     "JsonSerializer",
     "Judgement",
@@ -146,6 +158,8 @@ __all__ = [
     "SerializationError",
     "Serializer",
     "Stats",
+    "Stretch",
+    "StuckEvent",
     "Succeeded",
     "TooManyWaitersError",
     "Unresolved",

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from . import _core
 from ._attempts import attempts_of
 from ._core import InProgress, Scheduled
+from ._judge import ErrorPolicy
 from ._run import LeaseContext, run, run_async
+from ._serialize import JsonSerializer
+from ._tries import Tries, run_retrying, run_retrying_async
 from ._waits import waits_of
 
 if TYPE_CHECKING:
@@ -18,9 +21,9 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from ._core import Admission, Attempt, OnLapse, Prepared, Request, Seconds
-    from ._judge import ErrorPolicy
+    from ._core import Admission, Attempt, OnLapse, Prepared, Request, RetryPolicy, Seconds
     from ._serialize import Serializer
+    from ._tries import Describe, RetryAfter
 
 T = TypeVar("T")
 
@@ -118,6 +121,50 @@ class Engine(_core.Engine):
         return await run_async(
             self, request, work, serializer=serializer, errors=errors, renew=renew, **options
         )
+
+    def run_with_retries(
+        self,
+        request: Request | Prepared,
+        work: Callable[[], T],
+        *,
+        policy: RetryPolicy,
+        serializer: Serializer | None = None,
+        errors: ErrorPolicy | None = None,
+        describe: Describe | None = None,
+        retry_after: RetryAfter | None = None,
+        renew: bool = True,
+        **options: Any,
+    ) -> T:
+        """:meth:`run`, and tried again as ``policy`` says while ``work`` fails.
+
+        Retry budgets pay for it, as :func:`retrying` says, and ``describe`` and ``retry_after`` are
+        the same.
+        """
+        judged = ErrorPolicy() if errors is None else errors
+        tries = Tries(self, request, policy, judged, describe, retry_after)
+        made = JsonSerializer() if serializer is None else serializer
+        result: T = run_retrying(self, request, work, tries, made, renew, options)
+        return result
+
+    async def run_with_retries_async(
+        self,
+        request: Request | Prepared,
+        work: Callable[[], Awaitable[T]],
+        *,
+        policy: RetryPolicy,
+        serializer: Serializer | None = None,
+        errors: ErrorPolicy | None = None,
+        describe: Describe | None = None,
+        retry_after: RetryAfter | None = None,
+        renew: bool = True,
+        **options: Any,
+    ) -> T:
+        """:meth:`run_with_retries` for a coroutine function."""
+        judged = ErrorPolicy() if errors is None else errors
+        tries = Tries(self, request, policy, judged, describe, retry_after)
+        made = JsonSerializer() if serializer is None else serializer
+        result: T = await run_retrying_async(self, request, work, tries, made, renew, options)
+        return result
 
     async def next_attempt_async(self, timeout: Seconds | None = None) -> Attempt | None:
         """:meth:`next_attempt`, without blocking the event loop while it waits.
