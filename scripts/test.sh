@@ -46,7 +46,8 @@ checked() {
 
 # reason LOG: why a suite that noted nothing stopped.
 reason() {
-  local why; why=$(sed -n 's/^error: //p' "$1" | tail -n 1)
+  # Maven indents which tests broke.
+  local why; why=$(sed -n -e 's/^error: //p' -e 's/^\[ERROR\]   \+//p' "$1" | tail -n 1)
   printf '%s\n' "${why:-nothing noted}"
 }
 
@@ -81,7 +82,8 @@ if [ "$room_kb" -lt $((8 * 1024 * 1024)) ]; then
 fi
 
 failed=()
-summary=()
+# A line each; those of suites that failed come last, where a log that was cut short still has them.
+summary=() broken=()
 for suite in "${suites[@]}"; do
   say "$suite"
   log="$logs/$suite"
@@ -96,7 +98,8 @@ for suite in "${suites[@]}"; do
   while IFS= read -r line; do
     label=$suite; [ "$first" = 1 ] || label=; outcome=$result; [ "$first" = 1 ] || outcome=
     time="$((SECONDS - started)) s"; [ "$first" = 1 ] || time=
-    summary+=("$(printf '%-12s %-6s %6s  %s' "$label" "$outcome" "$time" "$line")")
+    told=$(printf '%-12s %-6s %6s  %s' "$label" "$outcome" "$time" "$line")
+    if [ "$result" = ok ]; then summary+=("$told"); else broken+=("$told"); fi
     first=0
   done < <(checked "$suite" "$log")
 done
@@ -104,7 +107,7 @@ done
 # Again at the end, where they are found: of a long log often the end alone is kept.
 for suite in ${failed[@]+"${failed[@]}"}; do excerpt "$suite"; done
 printf '\n'
-printf '%s\n' "${summary[@]}"
+printf '%s\n' ${summary[@]+"${summary[@]}"} ${broken[@]+"${broken[@]}"}
 if [ ${#failed[@]} -gt 0 ]; then
   die "${#failed[@]} of ${#suites[@]} suites failed; their output is in $logs"
 fi

@@ -89,7 +89,11 @@ final class Attempts<T> {
         Outcome outcome = finished.outcome();
         var failure = outcome.metadata(FAILURE);
         replayed = number;
-        last = number;
+        if (failure.isPresent()) {
+            last = number;
+        }
+        // A result is not the last word: the loop may have given up on this attempt at this moment,
+        // and then the next one gets it.
         by.publish(new AttemptEvent.Replayed(retryName(), number, failure.isPresent()));
         if (failure.isPresent()) {
             throw new FailureReplayedException(failure.get(), outcome);

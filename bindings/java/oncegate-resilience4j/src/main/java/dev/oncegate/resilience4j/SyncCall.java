@@ -37,7 +37,8 @@ final class SyncCall<T> {
                     context.onError(thrown);
                     continue;
                 }
-                if (attempts.isLast(number) || !context.onResult(result)) {
+                if (attempts.isLast(number) || attempts.wasReplayed(number)
+                        || !context.onResult(result)) {
                     return finished(context, number, result);
                 }
             }

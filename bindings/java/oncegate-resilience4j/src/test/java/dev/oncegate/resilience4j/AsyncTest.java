@@ -181,6 +181,27 @@ class AsyncTest {
     }
 
     /**
+     * Goal: an attempt that was given up on when its answer was just coming does not end the call.
+     * Method: a record that has its result; the first of three attempts gets it too late.
+     */
+    @Test
+    void anAnswerThatComesTooLateIsAskedForAgain() throws Exception {
+        AdmittedRetry retry = AdmittedRetry.of(engine, Given.retry(3));
+        Request request = fresh();
+        slow.complete("charged");
+        get(retry.completionStage(request, ResultCodec.text(), scheduler, this::slow).get());
+        int[] asked = {0};
+        assertEquals("charged", get(retry.completionStage(
+                request, ResultCodec.text(), scheduler, this::slow, attempt -> () -> {
+                    CompletionStage<String> answer = attempt.get();
+                    return ++asked[0] > 1 ? answer : answer.thenCompose(late ->
+                            CompletableFuture.failedFuture(new TimeoutException("given up")));
+                }).get()));
+        assertEquals(2, asked[0]);
+        assertEquals(1, effects.ran.get());
+    }
+
+    /**
      * Goal: a caller who leaves stops the retries, and not the attempt that runs.
      * Method: a promise that is cancelled while an attempt works.
      */

@@ -193,6 +193,29 @@ class OverlapTest {
     }
 
     /**
+     * Goal: an attempt that was given up on when its answer was just coming does not end the call:
+     * the next one gets that answer.
+     * Method: a record that has its result; the first of three attempts gets it too late.
+     */
+    @Test
+    void anAnswerThatComesTooLateIsAskedForAgain() throws Exception {
+        AdmittedRetry retry = AdmittedRetry.of(engine, Given.retry(3));
+        Request request = fresh();
+        AttemptWork<String> work = attempt -> "charged by " + attempt.call();
+        assertEquals("charged by 1", retry.callable(request, ResultCodec.text(), work).call());
+        AtomicInteger asked = new AtomicInteger();
+        assertEquals("charged by 1", retry.callable(request, ResultCodec.text(), work,
+                attempt -> () -> {
+                    String answer = attempt.call();
+                    if (asked.incrementAndGet() == 1) {
+                        throw new TimeoutException("given up");
+                    }
+                    return answer;
+                }).call());
+        assertEquals(2, asked.get());
+    }
+
+    /**
      * Goal: attempts that fail one after the other, some later than their time limit, never overlap.
      * Method: many calls of one request from several threads, with waits, limits and failures; every
      * other attempt works on until somebody has been given up on.
