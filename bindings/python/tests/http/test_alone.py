@@ -110,6 +110,6 @@ def test_a_process_of_its_own_is_not_told_of(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for options in ({}, {"private": True}, {"path": tmp_path / "table"}):
-            engine = Engine(capacity=64, **options)  # type: ignore[arg-type] # options of several types
+            engine = Engine(capacity=64, **options)
             Settings(engine, single_tenant=True)
             assert not engine.inherited
