@@ -68,6 +68,7 @@ class Tries:
             lease.release()
             raise
         if isinstance(delay, GivenUp):
+            settle(lease, error, self._errors)
             _tell(delay, error)
             return False
         try:
@@ -117,8 +118,9 @@ def _tell(given_up: GivenUp, error: Exception) -> None:
     note = f"oncegate: not tried again, since the retry budget {given_up.budget!r} is spent"
     log.info(note)
     # From Python 3.11 on. Some programs raise one object again and again.
-    if hasattr(error, "add_note") and note not in getattr(error, "__notes__", ()):
-        error.add_note(note)
+    add_note = getattr(error, "add_note", None)
+    if add_note is not None and note not in getattr(error, "__notes__", ()):
+        add_note(note)
 
 
 def run_retrying(
