@@ -262,7 +262,7 @@ func TestConflictsSayWhenToComeBack(t *testing.T) {
 func TestMethodsNeedARecordOrNot(t *testing.T) {
 	engine := open(t, Options{})
 	s := newSite(t, engine, MiddlewareOptions{})
-	for _, method := range []string{"GET", "OPTIONS", "TRACE", "PUT", "DELETE"} {
+	for _, method := range []string{"GET", "OPTIONS", "TRACE", "QUERY", "PROPFIND", "PUT", "DELETE"} {
 		for range 2 {
 			s.send(call{method, "/x", "", nil}).is(t, 201, "charged", false)
 		}
@@ -270,7 +270,7 @@ func TestMethodsNeedARecordOrNot(t *testing.T) {
 	for range 2 {
 		s.send(call{"GET", "/x", "", []string{"Idempotency-Key", "k"}}).is(t, 201, "charged", false)
 	}
-	for _, method := range []string{"POST", "PATCH", "BREW", "get"} {
+	for _, method := range []string{"POST", "PATCH", "MOVE", "BREW", "get"} {
 		s.send(call{method, "/x", "", []string{"X-Account", "acme"}}).problem(t, 400, "missing-key")
 	}
 	put := call{"PUT", "/x", "body", []string{"Idempotency-Key", "k", "X-Account", "acme"}}

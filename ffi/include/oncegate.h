@@ -149,7 +149,8 @@
 // Nobody knows whether it took effect: an unknown `oncegate_lease_fail`.
 #define ONCEGATE_JUDGED_UNKNOWN 3
 
-// `GET`, `HEAD`, `OPTIONS`, `TRACE`: run it as often as it comes; no record is needed.
+// `GET`, `HEAD`, `OPTIONS`, `TRACE`, `QUERY`, `PROPFIND`, `REPORT`, `SEARCH`: run it as often as
+// it comes; no record is needed.
 #define ONCEGATE_METHOD_SAFE 1
 
 // `PUT`, `DELETE`: the payload stands in for a key, unless the client gave one.

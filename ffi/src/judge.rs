@@ -26,7 +26,8 @@ pub const ONCEGATE_JUDGED_RETRYABLE: u32 = 2;
 /// Nobody knows whether it took effect: an unknown `oncegate_lease_fail`.
 pub const ONCEGATE_JUDGED_UNKNOWN: u32 = 3;
 
-/// `GET`, `HEAD`, `OPTIONS`, `TRACE`: run it as often as it comes; no record is needed.
+/// `GET`, `HEAD`, `OPTIONS`, `TRACE`, `QUERY`, `PROPFIND`, `REPORT`, `SEARCH`: run it as often as
+/// it comes; no record is needed.
 pub const ONCEGATE_METHOD_SAFE: u32 = 1;
 /// `PUT`, `DELETE`: the payload stands in for a key, unless the client gave one.
 pub const ONCEGATE_METHOD_PAYLOAD_DEDUP: u32 = 2;

@@ -11,13 +11,13 @@ use crate::site::{Site, bounded};
 async fn methods_that_need_a_key_are_refused_without() {
     bounded(async {
         let mut strict = Site::open().await;
-        for method in ["POST", "PATCH", "BREW"] {
+        for method in ["POST", "PATCH", "MOVE", "BREW"] {
             let reply = strict.send(&Call::new(method, "/charges")).await;
             assert_eq!(reply.problem(), (400, "missing-key"), "{method}");
             assert!(reply.text().contains("idempotency-key"));
         }
         assert!(!strict.has_run());
-        for method in ["GET", "PUT", "DELETE"] {
+        for method in ["GET", "QUERY", "PROPFIND", "PUT", "DELETE"] {
             assert_eq!(strict.serve(&Call::new(method, "/charges"), 200, "ok").await.status, 200);
             let again = strict.serve(&Call::new(method, "/charges"), 200, "ok").await;
             assert!(!again.is_replay(), "{method}");

@@ -3,8 +3,9 @@
 /// What a request with a given HTTP method needs from the engine.
 ///
 /// The classes follow RFC 9110, section 9.2: safe methods change nothing, idempotent methods ask
-/// for a state, and all others for an action. The three are all there are, so that this enum is
-/// exhaustive.
+/// for a state, and all others for an action. Methods of other standards are safe here where
+/// IANA's registry of HTTP methods says so. The three classes are all there are, so that this enum
+/// is exhaustive.
 ///
 /// ```
 /// use oncegate::{MethodClass, method_class};
@@ -15,12 +16,16 @@
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MethodClass {
-    /// `GET`, `HEAD`, `OPTIONS`, `TRACE`: run it as often as it comes; no record is needed.
+    /// `GET`, `HEAD`, `OPTIONS`, `TRACE`, `QUERY` (RFC 10008), and WebDAV's `PROPFIND`, `REPORT`
+    /// and `SEARCH`: run it as often as it comes; no record is needed.
     Safe,
     /// `PUT`, `DELETE`: the payload identifies the request
     /// ([`Request::by_payload`](crate::Request::by_payload)), unless the client gave a key.
     PayloadDedup,
-    /// `POST`, `PATCH` and every other method: refuse the request unless it carries a key.
+    /// `POST`, `PATCH` and every other method: refuse the request unless it carries a key. Among
+    /// them are those that are registered as idempotent and ask for an action all the same, such as
+    /// WebDAV's `MOVE` and `MKCOL`: their second run leaves the same state, and answers with an
+    /// error where the first one had succeeded.
     KeyRequired,
 }
 
@@ -56,6 +61,7 @@ impl MethodClass {
 /// ```
 /// use oncegate::{MethodClass, method_class};
 ///
+/// assert_eq!(method_class("QUERY"), MethodClass::Safe);
 /// assert_eq!(method_class("DELETE"), MethodClass::PayloadDedup);
 /// assert_eq!(method_class("BREW"), MethodClass::KeyRequired);
 /// assert_eq!(method_class("get"), MethodClass::KeyRequired);
@@ -63,7 +69,9 @@ impl MethodClass {
 #[must_use]
 pub fn method_class(method: &str) -> MethodClass {
     match method {
-        "GET" | "HEAD" | "OPTIONS" | "TRACE" => MethodClass::Safe,
+        "GET" | "HEAD" | "OPTIONS" | "TRACE" | "QUERY" | "PROPFIND" | "REPORT" | "SEARCH" => {
+            MethodClass::Safe
+        }
         "PUT" | "DELETE" => MethodClass::PayloadDedup,
         _ => MethodClass::KeyRequired,
     }

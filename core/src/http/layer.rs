@@ -21,7 +21,7 @@ use crate::{BeginOptions, Engine, Error, ErrorCode, OnConflict, OutcomePolicy, P
 ///
 /// | request | what happens |
 /// |---|---|
-/// | `GET`, `HEAD`, `OPTIONS`, `TRACE` | passed on untouched |
+/// | `GET` and what else is [safe](crate::MethodClass::Safe) | passed on untouched |
 /// | `PUT`, `DELETE` without a key | passed on; see [`dedup_by_payload`](Self::dedup_by_payload) |
 /// | any other method without a key | 400; see [`require_key`](Self::require_key) |
 /// | with a key | runs once |

@@ -63,13 +63,13 @@ fn methods_have_classes() {
         let mut class = 0;
         call!(oncegate_method_class(bytes(method), &raw mut class)).map(|()| class)
     };
-    for method in ["GET", "HEAD", "OPTIONS", "TRACE"] {
+    for method in ["GET", "HEAD", "OPTIONS", "TRACE", "QUERY", "PROPFIND", "REPORT", "SEARCH"] {
         assert_eq!(class(method.as_bytes()), Ok(ONCEGATE_METHOD_SAFE), "{method}");
     }
     for method in ["PUT", "DELETE"] {
         assert_eq!(class(method.as_bytes()), Ok(ONCEGATE_METHOD_PAYLOAD_DEDUP), "{method}");
     }
-    for method in ["POST", "PATCH", "get", "BREW", ""] {
+    for method in ["POST", "PATCH", "MOVE", "get", "query", "BREW", ""] {
         assert_eq!(class(method.as_bytes()), Ok(ONCEGATE_METHOD_KEY_REQUIRED), "{method}");
     }
     assert_eq!(class(b"G\xffT").unwrap_err().is(), (ONCEGATE_NOT_UTF8, "method"));

@@ -167,19 +167,17 @@ class IdempotencyMiddleware:
             gate.engine.begin_async(request, wait=gate.wait, **gate.options)
         )
         left = asyncio.ensure_future(_disconnected(receive))
+        waited: Admission | None = None
         try:
             await asyncio.wait((asked, left), return_when=asyncio.FIRST_COMPLETED)
-            waited = asked.result() if asked.done() else None
             if not left.done():
-                return waited
-            if isinstance(waited, Admitted):
-                # It never started.
-                waited.lease.abandon()
-            return None
+                waited = asked.result()
+            return waited
         finally:
-            # A wait that is cancelled gives back what it was admitted to.
-            asked.cancel()
             left.cancel()
+            # A wait that is cancelled gives back what it was admitted to; one that is over cannot.
+            if waited is None and not asked.cancel():
+                _give_back(asked)
 
     async def _run(self, exchange: _Exchange, scope: Scope) -> None:
         """Runs the handler, and ends the attempt by what came of it."""
@@ -402,6 +400,14 @@ def _wants_async(fields: dict[bytes, bytes]) -> bool:
 
 async def _nowhere(_message: Message) -> None:
     """For a client that has its answer."""
+
+
+def _give_back(asked: asyncio.Future[Admission]) -> None:
+    """An attempt that was admitted for a client that has left: it never started."""
+    if not asked.cancelled() and asked.exception() is None:
+        admission = asked.result()
+        if isinstance(admission, Admitted):
+            admission.lease.abandon()
 
 
 async def _disconnected(receive: Receive) -> None:

@@ -104,11 +104,15 @@ def test_the_handler_gets_the_body_and_its_attempt(protected: Make, handler: Han
 
 def test_methods_decide_what_needs_a_key(protected: Make, handler: Handler) -> None:
     """Goal: safe methods pass, others need a key, and PUT and DELETE need none.
-    Method: each without a key, with the settings that change it."""
+    Method: each without a key, and the safe ones twice with one; with the settings that change it.
+    """
     app = protected()
-    for method in ("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"):
+    safe = ("GET", "HEAD", "OPTIONS", "TRACE", "QUERY", "PROPFIND", "REPORT", "SEARCH")
+    for method in (*safe, "PUT", "DELETE"):
         assert run(ask(app, None, method=method)).status == 201, method
-    for method in ("POST", "PATCH", "get", "BREW"):
+    for method in safe * 2:
+        assert not run(ask(app, "key-1", method=method)).is_replay, method
+    for method in ("POST", "PATCH", "get", "query", "BREW", "MOVE", "MKCOL", "LOCK"):
         refused = run(ask(app, None, method=method))
         assert (refused.status, refused.code) == (400, "missing-key"), method
     assert run(ask(protected(key_required=False), None)).status == 201

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from oncegate import Scope
+from oncegate.http import polling
 from oncegate.http.polling import Limiter, Polling, Tokens, name_of
 
 FINGERPRINT = bytes(range(32))
@@ -69,6 +70,16 @@ def test_buckets_fill_by_time() -> None:
     assert [limiter.delay(b"a"), limiter.delay(b"a")] == [0, 0.5]
     now = 100.0
     assert [limiter.delay(b"a") for _ in range(4)] == [0, 0, 0, 0.5]
+
+
+def test_buckets_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Goal: as many scopes as there are do not fill the memory; who asked last is remembered.
+    Method: room for two buckets of one question, and three scopes."""
+    monkeypatch.setattr(polling, "_MOST_SCOPES", 2)
+    limiter = Limiter(1.0, 1, clock=lambda: 0.0)
+    assert [limiter.delay(scope) for scope in (b"a", b"b", b"c")] == [0, 0, 0]
+    assert len(limiter._buckets) == 2
+    assert [limiter.delay(scope) for scope in (b"c", b"b", b"a")] == [1, 1, 0]
 
 
 @pytest.mark.parametrize(

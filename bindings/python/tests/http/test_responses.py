@@ -126,6 +126,32 @@ def test_a_record_ends_before_a_long_body_does(protected: Make, handler: Handler
     run(scenario())
 
 
+def test_an_announced_length_is_believed(protected: Make, handler: Handler) -> None:
+    """Goal: a response that says that it is too long is not held back, and its record ends before
+    its first byte is beyond the limit. Method: a stream of eleven bytes with a limit of ten, held
+    back, looked at after five."""
+
+    async def scenario() -> None:
+        go_on = asyncio.Event()
+
+        async def work(scope: Any, receive: Any, send: Any) -> None:
+            handler.headers = [(b"content-length", b"11")]
+            await handler.start(send)
+            await send(piece(b"12345"))
+            await go_on.wait()
+            await send(piece(b"678901", more=False))
+
+        handler.work = work
+        app = protected(response_limit=10, hold_streams=True)
+        asking = Asking(app)
+        await asking.has_head.wait()
+        assert (await ask(app)).code == "outcome-gone"
+        go_on.set()
+        assert (await asking.answered()).body == b"12345678901"
+
+    run(scenario())
+
+
 def test_events_are_passed_on_at_once(protected: Make, handler: Handler) -> None:
     """Goal: an event stream is not held up, and never stored. Method: wait for its head alone,
     then for an event, and ask again."""
@@ -155,6 +181,13 @@ def test_events_are_passed_on_at_once(protected: Make, handler: Handler) -> None
     assert handler.runs == 1
 
 
+def test_what_only_names_events_is_kept(protected: Make, handler: Handler) -> None:
+    """Goal: only the type itself makes an event stream. Method: the word in a parameter."""
+    handler.headers = [(b"content-type", b"text/plain; note=text/event-stream")]
+    app = protected()
+    assert run(ask(app)).body == run(ask(app)).body == b"run 1"
+
+
 def test_trailers_are_passed_on_and_not_kept(protected: Make, handler: Handler) -> None:
     """Goal: a response with trailers reaches its client with them, and is not replayed without.
     Method: one, and a duplicate; files that go past the body are not offered."""
@@ -168,7 +201,8 @@ def test_trailers_are_passed_on_and_not_kept(protected: Make, handler: Handler) 
         await send(trailers)
 
     handler.work = work
-    extensions: dict[str, Any] = {"http.response.trailers": {}, "http.response.pathsend": {}}
+    past_the_body: dict[str, Any] = {"http.response.pathsend": {}, "http.response.zerocopysend": {}}
+    extensions: dict[str, Any] = {"http.response.trailers": {}, **past_the_body}
 
     async def scenario() -> None:
         app = protected()
@@ -177,6 +211,8 @@ def test_trailers_are_passed_on_and_not_kept(protected: Make, handler: Handler) 
         assert asking.sent[0]["trailers"] is True
         assert asking.sent[-1] == trailers
         assert (await ask(app)).code == "outcome-gone"
+        # What the server offers is the server's.
+        assert asking.scope["extensions"] == extensions
 
     run(scenario())
     assert offered == [{"http.response.trailers": {}}]
@@ -314,6 +350,66 @@ def test_a_late_response_is_discarded(
                 late = await asking.answered()
                 assert (late.status, late.code) == (409, "fenced")
             assert (await ask(app, key)).body == second.body
+
+    run(scenario())
+
+
+# What a handler sends after its lease was lost: status, pieces before and after; what comes of it.
+LATE: dict[str, tuple[int, list[bytes], list[tuple[bytes, bool]], str]] = {
+    "in one piece": (201, [], [(b"late", False)], "fenced"),
+    "in two pieces, whole": (201, [], [(b"in full ", True), (b"", False)], "fenced"),
+    "in a stream": (201, [b"half "], [(b"late", False)], "broken off"),
+    "too long": (201, [], [(b"x" * 200, True), (b"", False)], "fenced"),
+    "too long, in a stream": (201, [b"half "], [(b"x" * 200, True), (b"", False)], "broken off"),
+    "no result": (503, [], [(b"late", False)], "fenced"),
+    "no result, in a stream": (503, [b"half "], [(b"late", False)], "half late"),
+}
+
+
+@pytest.mark.parametrize("name", LATE)
+def test_every_late_response_is_judged(
+    protected: Make, handler: Handler, clock: ManualClock, name: str
+) -> None:
+    """Goal: of a response that comes after another attempt took over, nobody has the end: its
+    client is told, or is broken off; what is no result cannot differ from one, and goes on.
+    Method: each kind, with another attempt that finished meanwhile."""
+    status, before, after, expected = LATE[name]
+    length = {"in two pieces, whole": b"8"}.get(name)
+
+    async def scenario() -> None:
+        go_on, inside = asyncio.Event(), asyncio.Event()
+
+        async def slow(scope: Any, receive: Any, send: Any) -> None:
+            handler.status = status
+            handler.headers = [] if length is None else [(b"content-length", length)]
+            await handler.start(send)
+            for body in before:
+                await send(piece(body))
+            inside.set()
+            await go_on.wait()
+            for body, more in after:
+                await send(piece(body, more))
+
+        app = protected(keep_lease=False, response_limit=100)
+        handler.work = slow
+        asking = Asking(app)
+        await inside.wait()
+        clock.advance(31)
+        handler.work, handler.status, handler.headers = None, 201, []
+        second = await ask(app)
+        assert (second.status, second.is_replay) == (201, False)
+        go_on.set()
+        if expected == "broken off":
+            with pytest.raises(BrokenOffError):
+                await asking.answered()
+            assert not asking.reply.is_whole
+        elif expected == "fenced":
+            late = await asking.answered()
+            assert (late.status, late.code, late.is_whole) == (409, "fenced", True)
+        else:
+            late = await asking.answered()
+            assert (late.status, late.body.decode()) == (status, expected)
+        assert (await ask(app)).body == second.body
 
     run(scenario())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,9 +13,10 @@ from asking import Asking, Reply, ask
 from conftest import Handler, run
 from test_leaving import Work
 
-from oncegate import Engine, Failure, Outcome, Request
+from oncegate import Engine, Failure, Outcome, Request, Scope
 from oncegate.asgi import IdempotencyMiddleware
 from oncegate.http import ATTEMPT, Polling, Settings
+from oncegate.http.polling import Limiter
 
 Make = Callable[..., IdempotencyMiddleware]
 
@@ -26,7 +28,14 @@ def engine() -> Iterator[Engine]:
         yield engine
 
 
-def test_duplicates_may_wait(protected: Make, handler: Handler) -> None:
+async def they_wait(engine: Engine, *askings: Asking) -> None:
+    """Waits until all of them wait."""
+    while engine.stats().waiters < len(askings):
+        assert not any(asking.task.done() for asking in askings), "answered, and did not wait"
+        await asyncio.sleep(0)
+
+
+def test_duplicates_may_wait(protected: Make, handler: Handler, engine: Engine) -> None:
     """Goal: ten parallel duplicates that wait get the one response. Method: start all, and let
     the handler go on when the others wait."""
 
@@ -36,9 +45,7 @@ def test_duplicates_may_wait(protected: Make, handler: Handler) -> None:
         first = Asking(app)
         await work.inside.wait()
         others = [Asking(app) for _ in range(10)]
-        for _ in range(10):
-            await asyncio.sleep(0)
-        assert not any(other.task.done() for other in others)
+        await they_wait(engine, *others)
         work.go_on.set()
         replies = [await asking.answered() for asking in (first, *others)]
         assert {reply.body for reply in replies} == {b"half and half"}
@@ -48,7 +55,9 @@ def test_duplicates_may_wait(protected: Make, handler: Handler) -> None:
     run(scenario())
 
 
-def test_one_who_waits_becomes_the_next_attempt(protected: Make, handler: Handler) -> None:
+def test_one_who_waits_becomes_the_next_attempt(
+    protected: Make, handler: Handler, engine: Engine
+) -> None:
     """Goal: if the running attempt fails, one of those who wait runs, and the others get its
     response. Method: fail the first while three wait."""
 
@@ -68,8 +77,7 @@ def test_one_who_waits_becomes_the_next_attempt(protected: Make, handler: Handle
         first = Asking(app)
         await inside.wait()
         others = [Asking(app) for _ in range(3)]
-        for _ in range(10):
-            await asyncio.sleep(0)
+        await they_wait(engine, *others)
         go_on.set()
         assert (await first.answered()).status == 500
         replies = [await other.answered() for other in others]
@@ -80,7 +88,7 @@ def test_one_who_waits_becomes_the_next_attempt(protected: Make, handler: Handle
     run(scenario())
 
 
-def test_waiting_ends(protected: Make, handler: Handler) -> None:
+def test_waiting_ends(protected: Make, handler: Handler, engine: Engine) -> None:
     """Goal: a duplicate waits as long as the settings say, or as long as its client stays; and
     no longer. Method: a wait of a moment; a client that leaves; a server that cancels."""
 
@@ -92,17 +100,92 @@ def test_waiting_ends(protected: Make, handler: Handler) -> None:
         assert (given_up.status, given_up.code) == (409, "in-progress")
         patient = protected(wait=30)
         leaves, cancelled = Asking(patient), Asking(patient)
-        for _ in range(10):
-            await asyncio.sleep(0)
+        await they_wait(engine, leaves, cancelled)
         leaves.leave()
         await leaves.task
         assert leaves.sent == []
         cancelled.task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await cancelled.task
+        while engine.stats().waiters:
+            await asyncio.sleep(0)
         work.go_on.set()
         assert (await first.answered()).status == 201
         assert work.attempts == [1]
+
+    run(scenario())
+
+
+def unsure(**options: Any) -> Engine:
+    """An engine where an attempt that nobody ended is in doubt."""
+    return Engine(private=True, capacity=1_000, on_drop="unknown", **options)
+
+
+@pytest.mark.parametrize("how", ["leave", "cancel"])
+@pytest.mark.parametrize("steps", range(8))
+def test_who_leaves_as_it_is_admitted_takes_nothing_along(
+    handler: Handler, how: str, steps: int
+) -> None:
+    """Goal: a duplicate that is admitted in the moment in which its client leaves, or its server
+    cancels it, gives the attempt back, as it never started, or runs it: nothing is in doubt.
+    Method: the running attempt fails, and the client leaves some steps of the loop later, at each
+    of the steps at which the news may be on its way; an attempt that is dropped would be unknown.
+    """
+
+    async def scenario(engine: Engine) -> None:
+        app = IdempotencyMiddleware(handler, Settings(engine, single_tenant=True, wait=30))
+        admitted: Any = engine.begin(Request("POST /charges", "key-1", scope=Scope.SINGLE_TENANT))
+        waiting = Asking(app, body=b"")
+        await they_wait(engine, waiting)
+        admitted.lease.fail(Failure.retryable())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        if how == "leave":
+            waiting.leave()
+        else:
+            waiting.task.cancel()
+        await asyncio.wait((waiting.task,))
+        again = await ask(app, body=b"")
+        assert (again.status, again.body) == (201, b"run 1")
+        assert handler.runs == 1
+        assert engine.stats().unresolved == 0
+
+    with unsure() as engine:
+        run(scenario(engine))
+
+
+def test_the_loop_never_waits_for_the_engine(handler: Handler) -> None:
+    """Goal: an engine whose own duplicates wait does not have the middleware stop the event loop.
+    Method: such an engine, and a duplicate that the settings do not have wait."""
+
+    async def scenario(engine: Engine) -> None:
+        app = IdempotencyMiddleware(handler, Settings(engine, single_tenant=True))
+        handler.work = work = Work(handler)
+        first = Asking(app)
+        await work.inside.wait()
+        assert (await ask(app)).code == "in-progress"
+        work.go_on.set()
+        assert (await first.answered()).status == 201
+
+    with unsure(wait=1_000) as engine:
+        run(scenario(engine))
+
+
+def test_closing_ends_a_wait(protected: Make, handler: Handler, engine: Engine) -> None:
+    """Goal: who waits when the engine is closed is told so. Method: close it meanwhile."""
+
+    async def scenario() -> None:
+        handler.work = work = Work(handler)
+        app = protected(wait=30)
+        first = Asking(app)
+        await work.inside.wait()
+        waiting = Asking(app)
+        await they_wait(engine, waiting)
+        engine.close()
+        refused = await waiting.answered()
+        assert (refused.status, refused.code) == (503, "unavailable")
+        work.go_on.set()
+        assert (await first.answered()).status == 201
 
     run(scenario())
 
@@ -136,7 +219,7 @@ def test_duplicates_are_told_where_to_ask(protected: Make, handler: Handler) -> 
         await work.inside.wait()
         told = await ask(app, **account("a"))
         assert (told.status, json.loads(told.body)) == (202, {"state": "running", "attempt": 1})
-        assert told.header("retry-after") == "1"
+        assert (told.header("retry-after"), told.header("cache-control")) == ("1", "no-store")
         place = told.header("location")
         assert place is not None
         assert place.startswith("/requests/")
@@ -209,12 +292,65 @@ def test_who_may_not_know_learns_nothing(protected: Make, handler: Handler) -> N
     run(scenario())
 
 
+class Looks:
+    """An engine that counts what is looked up."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.seen: list[bool] = []
+
+    def look(self, fingerprint: bytes) -> Any:
+        answer = self.engine.look(fingerprint)
+        self.seen.append(answer is not None)
+        return answer
+
+
+def test_a_token_that_was_bent_tells_nothing(protected: Make, engine: Engine) -> None:
+    """Goal: a token opens the record that it was made for, and cannot be bent to another one, even
+    by who knows the fingerprints of both; every token costs the same look at the table.
+    Method: two records; the own token, bent by the difference of their fingerprints. It leads to
+    a record that there is, and is answered as one that leads nowhere."""
+
+    async def scenario() -> None:
+        app = polling(protected, path="/requests")
+        mine, other = (Request("POST /charges", "key", scope=name) for name in ("a", "b"))
+        leases: list[Any] = [engine.begin(request) for request in (mine, other)]
+        told = await ask(app, "key", body=b"", **account("a"))
+        place = told.header("location") or ""
+        token = urlsafe_b64decode(place.rpartition("/")[2])
+        prints = [engine.prepare(request).fingerprint for request in (mine, other)]
+        bent = token[:16] + bytes(a ^ b ^ c for a, b, c in zip(token[16:], *prints))
+        looks = app._gate.engine = Looks(engine)  # type: ignore[assignment]  # it only looks
+        tokens = [token, bent, bytes(48), b"", token[:-1]]
+        codes = []
+        for asked in tokens:
+            told = await look(app, "/requests/" + urlsafe_b64encode(asked).decode())
+            codes.append((told.status, told.body if told.status == 404 else b""))
+        assert codes[0] == (202, b"")
+        assert set(codes[1:]) == {codes[-1]}
+        assert codes[-1][0] == 404
+        assert looks.seen == [True, True, False, False, False]
+        assert len(leases) == 2
+
+    run(scenario())
+
+
+def test_polling_when_nothing_can_be_looked_up(protected: Make, engine: Engine) -> None:
+    """Goal: who polls is told of a service that cannot answer. Method: a closed engine."""
+    app = polling(protected)
+    engine.close()
+    refused = run(look(app, "/requests/" + "A" * 64))
+    assert (refused.status, refused.code) == (503, "unavailable")
+
+
 def test_polling_is_limited(protected: Make) -> None:
     """Goal: a scope that tries tokens is slowed down, and another is not.
-    Method: a burst of two, and a third question."""
+    Method: a burst of two, and a third question, at one time."""
 
     async def scenario() -> None:
         app = polling(protected, burst=2, rate=0.001)
+        assert app._gate.poller is not None
+        app._gate.poller._limiter = Limiter(0.001, 2, clock=lambda: 0.0)
         path = "/requests/" + "A" * 64
         for code in ("no-such-request", "no-such-request", "too-many-requests"):
             answer = await look(app, path)

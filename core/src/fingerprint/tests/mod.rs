@@ -138,17 +138,22 @@ fn secrets_have_limits() {
     assert!(Secret::generate().unwrap() != Secret::generate().unwrap());
 }
 
-/// Goal: no method is taken for harmless. Method: the table of RFC 9110, 9.2, and strangers; and
-/// what each class asks for.
+/// Goal: no method is taken for harmless but those that are registered as safe.
+/// Method: the table of RFC 9110, 9.2, QUERY of RFC 10008, WebDAV's, which are safe, idempotent and
+/// neither, and strangers; and what each class asks for.
 #[test]
 fn methods_have_classes() {
-    for method in ["GET", "HEAD", "OPTIONS", "TRACE"] {
+    for method in ["GET", "HEAD", "OPTIONS", "TRACE", "QUERY", "PROPFIND", "REPORT", "SEARCH"] {
         assert_eq!(method_class(method), MethodClass::Safe, "{method}");
     }
     for method in ["PUT", "DELETE"] {
         assert_eq!(method_class(method), MethodClass::PayloadDedup, "{method}");
     }
-    for method in ["POST", "PATCH", "CONNECT", "get", "GET ", "", "PROPFIND"] {
+    let strangers = ["CONNECT", "get", "GET ", "", "query", "QUERY2", "PRI"];
+    for method in ["POST", "PATCH", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK"]
+        .into_iter()
+        .chain(strangers)
+    {
         assert_eq!(method_class(method), MethodClass::KeyRequired, "{method}");
     }
     let asks = [MethodClass::Safe, MethodClass::PayloadDedup, MethodClass::KeyRequired]

@@ -209,8 +209,9 @@ def _begin_options(settings: Settings) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value is not None}
 
 
-SAFE = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
-"""They change nothing (RFC 9110, section 9.2), and need no record. Methods are case-sensitive."""
+SAFE = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "QUERY", "PROPFIND", "REPORT", "SEARCH"))
+"""They change nothing, as IANA's registry of methods says, and need no record. ``QUERY`` is RFC
+10008's, the last three are WebDAV's. Methods are case-sensitive."""
 _IDEMPOTENT = frozenset(("PUT", "DELETE"))
 _RETRYABLE = Failure.retryable()
 _UNKNOWN = Failure.unknown()

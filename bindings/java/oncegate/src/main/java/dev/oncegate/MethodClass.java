@@ -4,7 +4,10 @@ import java.nio.charset.StandardCharsets;
 
 /** What an HTTP request needs before its handler may run. The order is the header's, from 1 on. */
 public enum MethodClass {
-    /** {@code GET}, {@code HEAD}, {@code OPTIONS}, {@code TRACE}: no record is needed. */
+    /**
+     * {@code GET}, {@code HEAD}, {@code OPTIONS}, {@code TRACE}, {@code QUERY} (RFC 10008), and
+     * WebDAV's {@code PROPFIND}, {@code REPORT} and {@code SEARCH}: no record is needed.
+     */
     SAFE,
     /** {@code PUT}, {@code DELETE}: the payload stands in for a key, unless there is one. */
     PAYLOAD_DEDUP,

@@ -160,6 +160,7 @@ class RunTest {
         Given.refused(Status.BAD_VALUE, "http_status", () -> OutcomePolicy.OASIS.judge(65_536));
         assertEquals(Judgement.FINAL, OutcomePolicy.ICEBERG.judge(200));
         assertEquals(MethodClass.SAFE, MethodClass.of("GET"));
+        assertEquals(MethodClass.SAFE, MethodClass.of("QUERY"));
         assertEquals(MethodClass.PAYLOAD_DEDUP, MethodClass.of("PUT"));
         assertEquals(MethodClass.KEY_REQUIRED, MethodClass.of("POST"));
         assertEquals(MethodClass.KEY_REQUIRED, MethodClass.of("get"));
