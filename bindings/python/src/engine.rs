@@ -119,15 +119,12 @@ impl Engine {
         builder = set(builder, retry_policy.map(|it| it.0), EngineBuilder::retry_policy);
         builder = sizes(builder, max_retrying, context_limit, steps_limit, max_dead_letters);
         builder = set(builder, on_letters_full.map(|it| it.0), EngineBuilder::on_letters_full);
-        builder = set(builder, max_in_flight, EngineBuilder::max_in_flight);
-        let adaptive = adaptive_backoff.map(|it| it.0);
-        builder = set(builder, adaptive, EngineBuilder::adaptive_backoff);
-        builder = set(builder, jitter_seed, EngineBuilder::jitter_seed);
+        builder = paced(builder, max_in_flight, adaptive_backoff, jitter_seed);
         let (builder, events) = noticed(builder, fill_levels.as_deref());
         let (builder, clock) = clocked(builder, clock, precise_clock);
-        let wait = given("wait", wait)?.unwrap_or_default();
+        let (lease, wait) = (lease.unwrap_or(LEASE), given("wait", wait)?.unwrap_or_default());
         let engine = py.detach(|| builder.build())?;
-        Ok(Self(Handle::new(engine, clock, events, lease.unwrap_or(LEASE), wait, reach)))
+        Ok(Self(Handle::new(engine, clock, events, lease, wait, reach)))
     }
 
     #[pyo3(signature = (
@@ -342,6 +339,18 @@ fn sizes(
     let builder = set(builder, context, EngineBuilder::context_limit);
     let builder = set(builder, steps, EngineBuilder::steps_limit);
     set(builder, letters, EngineBuilder::max_dead_letters)
+}
+
+/// Says how fast failed attempts are tried again.
+fn paced(
+    builder: EngineBuilder,
+    in_flight: Option<usize>,
+    adaptive: Option<AdaptiveBackoff>,
+    seed: Option<u64>,
+) -> EngineBuilder {
+    let builder = set(builder, in_flight, EngineBuilder::max_in_flight);
+    let builder = set(builder, adaptive.map(|it| it.0), EngineBuilder::adaptive_backoff);
+    set(builder, seed, EngineBuilder::jitter_seed)
 }
 
 /// Says what becomes of records that nobody ends, or has room for.

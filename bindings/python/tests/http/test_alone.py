@@ -95,10 +95,11 @@ def test_processes_of_other_servers(
     """Goal: whoever starts processes, an engine that was made in one of them is told of, once; not
     one that was inherited, and not one that is meant to be alone. Method: Python's own processes,
     which make settings thrice."""
-    context = multiprocessing.get_context(method)
-    queue: Any = context.SimpleQueue()
+    # Not every context has a process of its own, as far as the types know.
+    context: Any = multiprocessing.get_context(method)
+    queue = context.SimpleQueue()
     engine = Engine(capacity=64) if inherits else None
-    process: Any = context.Process(target=made, args=(queue, engine, options, 3))  # type: ignore[attr-defined] # of every context
+    process = context.Process(target=made, args=(queue, engine, options, 3))
     process.start()
     process.join()
     assert process.exitcode == 0

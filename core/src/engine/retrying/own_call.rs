@@ -18,7 +18,8 @@ use crate::retry::{RetryPolicy, Withdrawal};
 /// ```
 /// use std::time::Duration;
 /// use oncegate::{
-///     Admission, AttemptError, BackoffPolicy, Engine, Failure, Outcome, Request, RetryPolicy, Scope,
+///     Admission, AttemptError, BackoffPolicy, Engine, Failure, Outcome, Request, RetryPolicy,
+///     Scope,
 /// };
 ///
 /// let engine = Engine::builder().capacity(1_000).build()?;
