@@ -98,7 +98,7 @@ impl Engine {
             let text = "redis is reserved for the tier across hosts, which is not there yet";
             return Err(Refused::Raised(pyo3::exceptions::PyNotImplementedError::new_err(text)));
         }
-        let mut builder = oncegate::Engine::builder()
+        let builder = oncegate::Engine::builder()
             .capacity(capacity)
             .outcome_limit(outcome_limit)
             .inline_outcome(inline_outcome)
@@ -106,8 +106,7 @@ impl Engine {
             .max_waiters(max_waiters)
             .max_scopes(max_scopes)
             .prefault(prefault);
-        let reach = reach_of(path.is_some(), private);
-        builder = shared(builder, path, private, group_access)?;
+        let (builder, reach) = shared(builder, path, private, group_access)?;
         let lease = given("lease_duration", lease_duration)?;
         let mut builder = set(builder, outcome_bytes, EngineBuilder::outcome_bytes);
         builder = set(builder, lease, EngineBuilder::lease_duration);
@@ -274,32 +273,25 @@ impl Engine {
     }
 }
 
-/// Who shares the table, in a word.
-fn reach_of(path: bool, private: bool) -> &'static str {
-    match (path, private) {
-        (true, _) => "host",
-        (false, true) => "process",
-        (false, false) => "host_inherited",
-    }
-}
-
-/// Says who shares the table.
+/// Says who shares the table; and in a word.
 fn shared(
     builder: EngineBuilder,
     path: Option<PathBuf>,
     private: bool,
     group_access: bool,
-) -> Given<EngineBuilder> {
-    let builder = match (path, private) {
-        (Some(path), false) => builder.reach(Reach::Host(path)),
-        (None, true) => builder.reach(Reach::Process),
-        (None, false) => builder.reach(Reach::HostInherited),
+) -> Given<(EngineBuilder, &'static str)> {
+    let (reach, word) = match (path, private) {
+        (Some(path), false) => (Reach::Host(path), "host"),
+        (None, true) => (Reach::Process, "process"),
+        (None, false) => (Reach::HostInherited, "host_inherited"),
         (Some(_), true) => {
             let found = "a path, and private=True".to_owned();
             return Err(Refused::Input("private", found, "one of both"));
         }
     };
-    Ok(if group_access { builder.file_access(FileAccess::owner_only().group()) } else { builder })
+    let builder = builder.reach(reach);
+    let access = FileAccess::owner_only().group();
+    Ok((if group_access { builder.file_access(access) } else { builder }, word))
 }
 
 /// Says which keys there are, and what fingerprints are made with.
