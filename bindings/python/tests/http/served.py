@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -32,12 +33,15 @@ settings = Settings(
 )
 
 
-def charge(key: str) -> None:
-    """The side effect: a line that nobody else's line can cut in two."""
+def charge(key: str) -> dict[str, str]:
+    """The side effect: a line that nobody else's line can cut in two. Gives a receipt of its own
+    for each.
+    """
     line = f"{key} {os.getpid()}\n".encode()
     handle = os.open(ledger, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.write(handle, line)
     os.close(handle)
+    return {"charged": key, "receipt": uuid.uuid4().hex}
 
 
 async def pass_through(gate: str | None) -> None:
@@ -56,8 +60,7 @@ protect(app, settings)
 async def charges(asked: Request) -> dict[str, str]:
     """Charges, where it is not stopped before."""
     await pass_through(asked.headers.get("x-gate"))
-    charge(asked.headers["idempotency-key"])
-    return {"charged": asked.headers["idempotency-key"]}
+    return charge(asked.headers["idempotency-key"])
 
 
 @app.post("/report")
@@ -89,8 +92,7 @@ flask = Flask("served")
 def flask_charges() -> tuple[dict[str, str], int]:
     """As above."""
     wait_at(request.headers.get("x-gate"))
-    charge(request.headers["idempotency-key"])
-    return {"charged": request.headers["idempotency-key"]}, 201
+    return charge(request.headers["idempotency-key"]), 201
 
 
 @flask.post("/report")
@@ -121,8 +123,7 @@ def make_django_app() -> Any:
 
     def view(asked: HttpRequest) -> JsonResponse:
         wait_at(asked.headers.get("x-gate"))
-        charge(asked.headers["idempotency-key"])
-        return JsonResponse({"charged": asked.headers["idempotency-key"]}, status=201)
+        return JsonResponse(charge(asked.headers["idempotency-key"]), status=201)
 
     urls = type("urls", (), {"urlpatterns": [path("charges", view)]})
     of_django.configure(ROOT_URLCONF=urls, ALLOWED_HOSTS=["*"])

@@ -10,37 +10,21 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
 from conftest import run
-from serving import Gate, Server, client, headers, kill, pid_of, serve
-
-UVICORN = ("uvicorn", "served:app", "--fd", "{fd}", "--lifespan", "off", "--log-level", "warning")
-GUNICORN = ("gunicorn", "--bind", "fd://{fd}", "--threads", "8", "--log-level", "warning")
-SERVERS: dict[str, tuple[tuple[str, ...], bool]] = {
-    "uvicorn": (UVICORN, False),
-    "uvicorn-4": ((*UVICORN, "--workers", "4"), True),
-    "gunicorn-flask": ((*GUNICORN, "-w", "2", "served:flask_app"), True),
-    "gunicorn-flask-preload": ((*GUNICORN, "-w", "2", "--preload", "served:flask_app"), False),
-    "gunicorn-django": ((*GUNICORN, "-w", "2", "served:make_django_app()"), True),
-}
+from serving import SERVERS, Gate, Server, client, headers, kill, pid_of, started
 
 Start = Callable[..., AbstractContextManager[Server]]
 
 
 @pytest.fixture
 def start(tmp_path: Path) -> Start:
-    """Starts a server by its name. Processes that do not inherit memory meet in a file."""
-
-    def started(name: str, **environment: str) -> AbstractContextManager[Server]:
-        command, needs_file = SERVERS[name]
-        if needs_file:
-            environment["TABLE"] = str(tmp_path / "table")
-        return serve(tmp_path, *command, **environment)
-
-    return started
+    """Starts a server by its name."""
+    return partial(started, tmp_path)
 
 
 @pytest.fixture
