@@ -42,7 +42,8 @@ impl CallAttempts {
         error: AnyError,
     ) -> Given<Py<PyAny>> {
         let lease = lease.get();
-        let next = self.attempts().failed(lease.own()?, &lease.token, &error.0);
+        let error = error.by(&*lease.handle.clock);
+        let next = self.attempts().failed(lease.own()?, &lease.token, &error);
         Ok(match next {
             Ok(delay) => seconds(delay).into_pyobject(py).map_err(PyErr::from)?.into_any().unbind(),
             Err(given_up) => Py::new(py, GivenUp::of(&given_up))?.into_any(),

@@ -90,6 +90,16 @@ def test_a_spent_budget_ends_the_call(engine: Engine, clock: ManualClock) -> Non
     assert lease_of(engine.begin(Request("charge", "a", scope="acme"))).attempt == 8
 
 
+def test_other_ends_have_no_note(engine: Engine) -> None:
+    """Goal: a budget is blamed for what it refused, and for nothing else. Method: attempts that are
+    used up, beside a budget that has tokens left."""
+    engine.set_retry_budget(bucket(100))
+    policy = RetryPolicy(backoff="constant", initial=0, max_attempts=2)
+    with pytest.raises(ConnectionError) as raised:
+        Work(ALWAYS).of(engine, policy)("a")
+    assert not getattr(raised.value, "__notes__", [])
+
+
 def test_an_error_that_is_raised_again_has_one_note(engine: Engine) -> None:
     """Goal: notes do not pile up. Method: one object that is raised by each of three calls."""
     engine.set_retry_budget(bucket(1))
@@ -175,9 +185,11 @@ def test_a_description_that_fails_resolves_the_record(engine: Engine) -> None:
         raise LookupError("a defect")
 
     work = Work(1)
-    with pytest.raises(LookupError, match="a defect"):
+    with pytest.raises(LookupError, match="a defect") as raised:
         work.of(engine, describe=describe)("a")
+    # While the traceback is there, and so the lease.
     assert lease_of(engine.begin(Request("charge", "a", scope="acme"))).attempt == 2
+    assert raised.value.args == ("a defect",)
 
 
 def test_what_never_began_is_given_back() -> None:
@@ -203,10 +215,12 @@ def test_what_never_began_is_given_back() -> None:
             with pytest.raises(ConnectionError):
                 await run("b", AT_ONCE)
             task.cancel()
-            with pytest.raises(asyncio.CancelledError):
+            with pytest.raises(asyncio.CancelledError) as cancelled:
                 await task
             assert work.attempts == ["a", "b"]
+            # While the traceback is there, and so the call's attempts.
             assert await run("c", AT_ONCE) == "c"
+            assert cancelled.value.__traceback__ is not None
 
     asyncio.run(scene())
 

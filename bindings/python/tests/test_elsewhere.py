@@ -58,6 +58,17 @@ def test_waits_say_that_they_need_asyncio(engine: Engine) -> None:
     lease.complete()
 
 
+def test_what_is_due_stays_due(engine: Engine) -> None:
+    """Goal: a worker that waits outside of asyncio is refused, whether something is due or not, and
+    takes nothing. Method: an attempt that is due; both forms refuse, and it is there afterwards."""
+    engine.set_operation("charge", policy=RetryPolicy(backoff="constant", initial=0))
+    admitted(engine).retry_later("503", "charge")
+    refused(engine.next_attempt_async(1))
+    refused(engine.next_attempts_async(1, 1))
+    attempt = driven(engine.next_attempt_async(0))
+    assert attempt is not None and attempt.lease.attempt == 2
+
+
 def test_an_engine_whose_duplicates_wait_says_so(engine: Engine) -> None:
     """Goal: the engine's own wait is one, too. Method: an engine with one, and a call without."""
     with Engine(private=True, capacity=64, wait=1) as patient:
