@@ -3,8 +3,8 @@
 #   scripts/setup.sh build   a C linker, make, curl, and Rust
 #   scripts/setup.sh test    the same, with rustfmt, clippy, cargo-deny, cargo-fuzz, cargo-c,
 #                            valgrind, what builds C and C++ programs, a Redis server to start when
-#                            it is measured, and Go, two JDKs, Maven, Python and Chromium where
-#                            ONCEGATE_REQUIRE_ALL=1
+#                            it is measured, and Go, two JDKs, Maven, Python, Chromium and wrk
+#                            where ONCEGATE_REQUIRE_ALL=1
 #   scripts/setup.sh go      a C linker, make, curl, Rust, and Go below target/
 #   scripts/setup.sh python  a C linker, make, curl, Rust, and Python with its venv
 #   scripts/setup.sh bench   a C linker, make, curl, Rust, that server, and wrk, which loads others
@@ -269,6 +269,15 @@ browser() {
   fi
 }
 
+# The storm on the servers of the Python package is its work.
+load_tool() {
+  if [ "${ONCEGATE_REQUIRE_ALL:-0}" = 1 ]; then
+    have wrk || package wrk
+  elif main_python >/dev/null && ! have wrk; then
+    say "no wrk: no storm is raised on the servers of the Python package"
+  fi
+}
+
 mutants() { tool cargo-mutants "$MUTANTS_VERSION"; }
 
 asked=${1:-test}
@@ -276,7 +285,7 @@ case "$asked" in
   build) system_packages build; rust ;;
   bench) system_packages bench; rust ;;
   test) system_packages test; rust; components; deny; fuzz; cargo_c; go_toolchain; java_toolchain
-    python_toolchain; browser ;;
+    python_toolchain; browser; load_tool ;;
   go) system_packages go; rust; go_toolchain ;;
   python) system_packages build; rust; python_toolchain ;;
   mutants) system_packages build; rust; mutants ;;

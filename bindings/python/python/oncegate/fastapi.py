@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 from ._core import Lease
 from .asgi import IdempotencyMiddleware
 from .http import ATTEMPT
+from .http.problem import CONTENT_TYPES
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -72,13 +73,14 @@ def document(schema: dict[str, Any], settings: Settings) -> None:
     schemas = schema.setdefault("components", {}).setdefault("schemas", {})
     if _PROBLEM_NAME in schemas:
         return
+    problem = _STRIPE_ERROR if settings.problem_format == "stripe" else _PROBLEM
     for path, operations in schema.get("paths", {}).items():
         if _is_exempt(path, settings):
             continue
         for method, operation in operations.items():
             if method in _NEEDS_KEY or method in _TAKES_KEY:
                 _document_operation(operation, method, settings)
-                schemas[_PROBLEM_NAME] = _PROBLEM
+                schemas[_PROBLEM_NAME] = problem
 
 
 def _is_exempt(path: str, settings: Settings) -> bool:
@@ -110,17 +112,28 @@ def _document_operation(operation: dict[str, Any], method: str, settings: Settin
         response.setdefault("headers", {})[settings.replay_header] = replayed
     if settings.polling is not None:
         responses.setdefault("202", {"description": "It runs; `Location` tells where to ask."})
-    for status, text in _ANSWERS.items():
+    for status, text in _answers(settings):
         response = responses.setdefault(status, {"description": text})
         content = response.setdefault("content", {})
-        content["application/problem+json"] = {
-            "schema": {"$ref": f"#/components/schemas/{_PROBLEM_NAME}"}
-        }
+        # Where the app's own errors have the same type, they are described already.
+        content.setdefault(
+            CONTENT_TYPES[settings.problem_format],
+            {"schema": {"$ref": f"#/components/schemas/{_PROBLEM_NAME}"}},
+        )
         if status in _COMES_AGAIN:
             response.setdefault("headers", {})["Retry-After"] = {
                 "description": "Seconds after which to ask again.",
                 "schema": {"type": "integer", "minimum": 1},
             }
+
+
+def _answers(settings: Settings) -> list[tuple[str, str]]:
+    """The statuses of the middleware's own answers, and when they are given."""
+    if settings.problem_format != "stripe":
+        return list(_ANSWERS.items())
+    told = {status: text for status, text in _ANSWERS.items() if status != "422"}
+    told["400"] += " " + _ANSWERS["422"]
+    return list(told.items())
 
 
 _KEY = r'^([!#-+.-~-]{1,255}|"([ !#-\[\]-~]|\\["\\]){1,255}")$'
@@ -150,5 +163,23 @@ _PROBLEM = {
         "status": {"type": "integer", "title": "Status"},
         "code": {"type": "string", "title": "Code", "description": "Stable, for programs."},
         "detail": {"type": "string", "title": "Detail", "description": "For people."},
+    },
+}
+_STRIPE_ERROR = {
+    "title": _PROBLEM_NAME,
+    "description": "An error, as Stripe's API has it.",
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "title": "Error",
+            "type": "object",
+            "required": ["type", "code", "message"],
+            "properties": {
+                "type": {"type": "string", "title": "Type"},
+                "code": {"type": "string", "title": "Code", "description": "Stable."},
+                "message": {"type": "string", "title": "Message", "description": "For people."},
+            },
+        },
     },
 }

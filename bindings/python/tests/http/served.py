@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -36,12 +37,15 @@ settings = Settings(
 attempts: list[Any] = []
 
 
-def charge(key: str) -> None:
-    """The side effect: a line that nobody else's line can cut in two."""
+def charge(key: str) -> dict[str, str]:
+    """The side effect: a line that nobody else's line can cut in two. Gives a receipt of its own
+    for each.
+    """
     line = f"{key} {os.getpid()}\n".encode()
     handle = os.open(ledger, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.write(handle, line)
     os.close(handle)
+    return {"charged": key, "receipt": uuid.uuid4().hex}
 
 
 async def pass_through(gate: str | None) -> None:
@@ -61,8 +65,7 @@ async def charges(asked: Request) -> dict[str, str]:
     """Charges, where it is not stopped before."""
     attempts.append(asked.scope[ATTEMPT])
     await pass_through(asked.headers.get("x-gate"))
-    charge(asked.headers["idempotency-key"])
-    return {"charged": asked.headers["idempotency-key"]}
+    return charge(asked.headers["idempotency-key"])
 
 
 @app.post("/report")
@@ -103,8 +106,7 @@ def flask_charges() -> tuple[dict[str, str], int]:
     """As above."""
     attempts.append(request.environ[ATTEMPT])
     wait_at(request.headers.get("x-gate"))
-    charge(request.headers["idempotency-key"])
-    return {"charged": request.headers["idempotency-key"]}, 201
+    return charge(request.headers["idempotency-key"]), 201
 
 
 @flask.post("/report")
@@ -144,8 +146,7 @@ def make_django_app() -> Any:
     def view(asked: HttpRequest) -> JsonResponse:
         attempts.append(asked.META[ATTEMPT])
         wait_at(asked.headers.get("x-gate"))
-        charge(asked.headers["idempotency-key"])
-        return JsonResponse({"charged": asked.headers["idempotency-key"]}, status=201)
+        return JsonResponse(charge(asked.headers["idempotency-key"]), status=201)
 
     urls = type("urls", (), {"urlpatterns": [path("charges", view)]})
     of_django.configure(ROOT_URLCONF=urls, ALLOWED_HOSTS=["*"])

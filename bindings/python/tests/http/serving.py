@@ -10,13 +10,26 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
 HERE = Path(__file__).parent
+
+UVICORN = ("uvicorn", "served:app", "--fd", "{fd}", "--lifespan", "off", "--log-level", "warning")
+GUNICORN = ("gunicorn", "--bind", "fd://{fd}", "--threads", "8", "--log-level", "warning")
+SERVERS: dict[str, tuple[tuple[str, ...], bool]] = {
+    "uvicorn": (UVICORN, False),
+    "uvicorn-4": ((*UVICORN, "--workers", "4"), True),
+    "gunicorn-flask": ((*GUNICORN, "-w", "2", "served:flask_app"), True),
+    "gunicorn-flask-preload": ((*GUNICORN, "-w", "2", "--preload", "served:flask_app"), False),
+    "gunicorn-django": ((*GUNICORN, "-w", "2", "served:make_django_app()"), True),
+    # It ends a worker that works for so long, in seconds.
+    "gunicorn-time-out": ((*GUNICORN[:3], "--timeout", "5", "-w", "2", "served:flask_app"), True),
+}
+"""Those of `served`, and whether their processes need a file to meet in: they inherit no memory."""
 
 
 @dataclass
@@ -108,6 +121,14 @@ def serve(folder: Path, *command: str, **environment: str) -> Iterator[Server]:
             process.kill()
             process.wait()
             raise AssertionError((folder / "log").read_text()) from None
+
+
+def started(folder: Path, name: str, **environment: str) -> AbstractContextManager[Server]:
+    """Runs one of the servers above."""
+    command, needs_file = SERVERS[name]
+    if needs_file:
+        environment["TABLE"] = str(folder / "table")
+    return serve(folder, *command, **environment)
 
 
 def headers(key: str, gate: Gate | None = None) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
@@ -135,6 +136,28 @@ def test_a_header_that_is_declared_is_not_told_twice(engine: Engine) -> None:
     parameters = app.openapi()["paths"]["/charges"]["post"]["parameters"]
     assert [parameter["name"].lower() for parameter in parameters] == ["idempotency-key"]
     assert run(ask(app)).body == b'"key-1"'
+
+
+def test_openapi_has_the_errors_of_stripe(engine: Engine) -> None:
+    """Goal: the document has the format that the answers have, and leaves the app's own errors
+    alone. Method: the other format; an operation with an error of its own, and FastAPI's 422."""
+    app = FastAPI()
+    protect(app, Settings(engine, single_tenant=True, problem_format="stripe"))
+
+    @app.post("/charges", responses={409: {"model": Order}})
+    async def charge(order: Order) -> None: ...
+
+    document = app.openapi()
+    of_stripe = {"$ref": "#/components/schemas/IdempotencyProblem"}
+    responses = document["paths"]["/charges"]["post"]["responses"]
+    assert responses["400"]["content"] == {"application/json": {"schema": of_stripe}}
+    assert "another payload" in responses["400"]["description"]
+    assert responses["409"]["content"]["application/json"]["schema"] != of_stripe
+    assert responses["422"]["content"]["application/json"]["schema"] != of_stripe
+    error = document["components"]["schemas"]["IdempotencyProblem"]["properties"]["error"]
+    assert set(error["properties"]) == {"type", "code", "message"}
+    refused = run(ask(app, None))
+    assert (refused.status, json.loads(refused.body)["error"]["code"]) == (400, "missing-key")
 
 
 def test_flask_runs_once(engine: Engine) -> None:

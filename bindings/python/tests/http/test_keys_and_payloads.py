@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -147,6 +148,33 @@ def test_each_code_has_its_answer() -> None:
         assert int(headers[b"content-length"]) == len(answer.body)
     assert b'"about:blank"' in Problems(None, "k", 1).answer("full").body
     assert [whole_seconds(delay) for delay in (0, 0.1, 1, 1.01)] == [b"1", b"1", b"1", b"2"]
+
+
+def test_each_code_is_an_error_of_stripes() -> None:
+    """Goal: with the other format every answer is what Stripe's SDKs read: its type by its status,
+    but for the one error that has a type of its own. Method: make each; the status is that of the
+    code, but for that error."""
+    problems = Problems(None, "Idempotency-Key", 1_000, "stripe")
+    explained = {"invalid-key", "invalid-payload", "operation-too-long", "quota-exceeded"}
+    final = set()
+    for code, status in STATUSES.items():
+        answer = problems.answer(code, "why" if code in explained else None, 0.2)
+        headers = dict(answer.headers)
+        assert headers[b"content-type"] == b"application/json"
+        assert headers[b"retry-after"] == b"1"
+        assert int(headers[b"content-length"]) == len(answer.body)
+        if headers.get(b"stripe-should-retry") == b"false":
+            final.add(code)
+        error = json.loads(answer.body)["error"]
+        assert set(error) == {"type", "code", "message"}
+        if code == "mismatched":
+            assert (answer.status, error["type"]) == (400, "idempotency_error")
+            continue
+        kind = "api_error" if status >= 500 else "invalid_request_error"
+        assert (answer.status, error["type"]) == (status, kind)
+        is_running = code in ("in-progress", "scheduled")
+        assert error["code"] == ("idempotency_key_in_use" if is_running else code)
+    assert final == {"unresolved", "outcome-gone", "misconfigured"}
 
 
 def test_presets_judge_as_they_are_published() -> None:

@@ -10,26 +10,13 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
 from conftest import run
-from serving import Gate, Server, client, headers, kill, pid_of, serve
-
-UVICORN = ("uvicorn", "served:app", "--fd", "{fd}", "--lifespan", "off", "--log-level", "warning")
-GUNICORN = ("gunicorn", "--bind", "fd://{fd}", "--threads", "8", "--log-level", "warning")
-SERVERS: dict[str, tuple[tuple[str, ...], bool]] = {
-    "uvicorn": (UVICORN, False),
-    "uvicorn-4": ((*UVICORN, "--workers", "4"), True),
-    "gunicorn-flask": ((*GUNICORN, "-w", "2", "served:flask_app"), True),
-    "gunicorn-flask-preload": ((*GUNICORN, "-w", "2", "--preload", "served:flask_app"), False),
-    "gunicorn-django": ((*GUNICORN, "-w", "2", "served:make_django_app()"), True),
-}
-
-# A worker that works for so long, in seconds, is ended by its server.
-TIMED_OUT = ("gunicorn", "--bind", "fd://{fd}", "--timeout", "5", "--log-level", "critical")
-SERVERS_THAT_GIVE_UP = {"gunicorn-time-out": ((*TIMED_OUT, "-w", "2", "served:flask_app"), True)}
+from serving import SERVERS, Gate, Server, client, headers, kill, pid_of, started
 
 LINES = "first\nanother\nsecond\nthird\n"
 
@@ -38,15 +25,8 @@ Start = Callable[..., AbstractContextManager[Server]]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Start:
-    """Starts a server by its name. Processes that do not inherit memory meet in a file."""
-
-    def started(name: str, **environment: str) -> AbstractContextManager[Server]:
-        command, needs_file = {**SERVERS, **SERVERS_THAT_GIVE_UP}[name]
-        if needs_file:
-            environment["TABLE"] = str(tmp_path / "table")
-        return serve(tmp_path, *command, **environment)
-
-    return started
+    """Starts a server by its name."""
+    return partial(started, tmp_path)
 
 
 @pytest.fixture
@@ -56,7 +36,7 @@ def gate(tmp_path: Path) -> Iterator[Gate]:
     gate.close()
 
 
-@pytest.mark.parametrize("name", SERVERS)
+@pytest.mark.parametrize("name", [name for name in SERVERS if name != "gunicorn-time-out"])
 def test_parallel_duplicates_have_one_effect(start: Start, gate: Gate, name: str) -> None:
     """Goal: of ten parallel duplicates one runs, the others are told, and afterwards all get its
     response, from every worker. Method: the handler goes on when nine have their answers."""

@@ -29,6 +29,7 @@ from oncegate.http import Settings
         ("dedup_window", {"dedup_window": -1}),
         ("keep_at_most", {"keep_at_most": -1}),
         ("preset", {"policy": "ietf-2"}),
+        ("problem_format", {"problem_format": "stripe-v1"}),
     ],
 )
 def test_mistakes_are_found_at_once(engine: Engine, field: str, wrong: dict[str, Any]) -> None:

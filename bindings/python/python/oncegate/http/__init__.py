@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .gate import Identity
 from .polling import Polling
-from .problem import Answer
+from .problem import Answer, ProblemFormat
 from .response import BrokenOffError
 from .settings import Head, ScopeSource, Settings
 
@@ -19,6 +19,7 @@ __all__ = [
     "Head",
     "Identity",
     "Polling",
+    "ProblemFormat",
     "ScopeSource",
     "Settings",
 ]

@@ -65,7 +65,10 @@ class Gate:
         self.begin = partial(settings.engine.begin, wait=0, **self.options)
         self.key_name = settings.key_header.lower().encode("ascii")
         self.problems = Problems(
-            settings.problem_types, settings.key_header, settings.payload_limit
+            settings.problem_types,
+            settings.key_header,
+            settings.payload_limit,
+            settings.problem_format,
         )
         names = kept_names(settings.keep_headers)
         self.kept = {name.encode("ascii"): name for name in names}

@@ -1,10 +1,15 @@
-"""Answers that no handler gave: problems, as RFC 9457 describes them."""
+"""Answers that no handler gave: problems, as RFC 9457 describes them, or as Stripe's API does."""
 
 from __future__ import annotations
 
 import json
 import math
-from typing import NamedTuple
+from typing import Literal, NamedTuple
+
+from . import stripe_error as stripe
+
+ProblemFormat = Literal["rfc9457", "stripe"]
+"""How a problem is written: ``application/problem+json``, or the errors of Stripe's API."""
 
 
 class Answer(NamedTuple):
@@ -22,8 +27,17 @@ class Problems:
     client sent.
     """
 
-    def __init__(self, types: str | None, key_header: str, payload_limit: int) -> None:
+    def __init__(
+        self,
+        types: str | None,
+        key_header: str,
+        payload_limit: int,
+        form: ProblemFormat = "rfc9457",
+    ) -> None:
         self._types = types
+        self._is_stripe = form == "stripe"
+        self._statuses = {**STATUSES, **stripe.STATUSES} if self._is_stripe else STATUSES
+        self._type = (b"content-type", CONTENT_TYPES[form].encode("ascii"))
         details = dict(_DETAILS)
         details["missing-key"] = f"this request needs a key of its own in `{key_header.lower()}`"
         details["payload-too-large"] = f"a request with a key has {payload_limit} bytes at most"
@@ -34,20 +48,26 @@ class Problems:
     ) -> Answer:
         """The answer of ``code``; ``retry_after`` is in seconds."""
         body = self._bodies[code] if detail is None else self._body(code, detail)
-        headers = [_TYPE, _NO_STORE, (b"content-length", b"%d" % len(body))]
+        headers = [self._type, _NO_STORE, (b"content-length", b"%d" % len(body))]
         if retry_after is not None:
             headers.append((b"retry-after", whole_seconds(retry_after)))
-        return Answer(STATUSES[code], headers, body)
+        if self._is_stripe and code in stripe.ANSWERED_ALIKE:
+            headers.append(stripe.SHOULD_NOT_RETRY)
+        return Answer(self._statuses[code], headers, body)
 
     def _body(self, code: str, detail: str) -> bytes:
-        status = STATUSES[code]
-        members = {
-            "type": "about:blank" if self._types is None else self._types + code,
-            "title": _TITLES[status],
-            "status": status,
-            "code": code,
-            "detail": detail,
-        }
+        status = self._statuses[code]
+        members: dict[str, object]
+        if self._is_stripe:
+            members = stripe.stripe_error(code, status, detail)
+        else:
+            members = {
+                "type": "about:blank" if self._types is None else self._types + code,
+                "title": _TITLES[status],
+                "status": status,
+                "code": code,
+                "detail": detail,
+            }
         return json.dumps(members, separators=(",", ":")).encode("ascii")
 
 
@@ -115,6 +135,11 @@ _DETAILS = {
     "no-such-request": "there is no such request, or it is not yours, or it is over",
 }
 
-_TYPE = (b"content-type", b"application/problem+json")
+CONTENT_TYPES: dict[ProblemFormat, str] = {
+    "rfc9457": "application/problem+json",
+    "stripe": "application/json",
+}
+"""What each format is sent as."""
+
 # It holds for this moment only.
 _NO_STORE = (b"cache-control", b"no-store")

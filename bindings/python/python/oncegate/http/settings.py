@@ -8,7 +8,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol, Union
 
 from .._policy import OutcomePolicy
+from .alone import warn_where_alone
 from .headers import is_name, kept_names
+from .problem import CONTENT_TYPES, ProblemFormat
 
 if TYPE_CHECKING:
     from .._core import OnLapse, Scope, Seconds
@@ -143,6 +145,12 @@ class Settings:
     """Where problems are documented: the type of a problem is this and its code. Default:
     ``about:blank``."""
 
+    problem_format: ProblemFormat = "rfc9457"
+    """How the middleware's own answers are written: ``"rfc9457"``, as ``application/problem+json``,
+    or ``"stripe"``, as the SDKs of Stripe read them: the same key with another payload is then 400
+    and an ``idempotency_error``, and what would be answered alike says ``Stripe-Should-Retry:
+    false``. Which responses are final is said by ``policy`` alone."""
+
     detached: bool = False
     """Whether a handler runs to its end when its client has left, and the body of its response,
     unless that is an event stream. Handlers that move money want this."""
@@ -162,10 +170,14 @@ class Settings:
         for field in ("wait", "poll_after", "keep_at_most", "lease_duration", "dedup_window"):
             _check_seconds(field, getattr(self, field))
         kept_names(self.keep_headers)
+        if self.problem_format not in CONTENT_TYPES:
+            raise ValueError(f"problem_format: refused; limit: one of {', '.join(CONTENT_TYPES)}")
         if isinstance(self.exempt, str):
             raise TypeError("exempt: refused; found one string; limit: paths in a collection")
         if not isinstance(self.policy, OutcomePolicy):
             OutcomePolicy(self.policy)
+        # Told of the line that makes the settings: behind this one and the generated `__init__`.
+        warn_where_alone(self.engine, stacklevel=3)
 
 
 def seconds(duration: Seconds) -> float:
