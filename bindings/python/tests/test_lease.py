@@ -116,7 +116,7 @@ def test_an_ended_lease_is_not_kept(engine: Engine, clock: ManualClock) -> None:
     """Goal: nobody renews what has ended, and what has ended was not lost. Method: one that is kept
     ends; another one, which was kept after it, is renewed three times."""
     lease = lease_of(engine.begin(asked(), lease_duration=3))
-    lease.keep()
+    lease.keep(3)
     beside = kept_beside(engine)
     lease.complete(b"7")
     for _ in range(3):
