@@ -47,18 +47,6 @@ pub(crate) struct Scheduled {
     due_in: f64,
 }
 
-/// The same key came with another payload.
-#[pyclass(frozen, module = "oncegate")]
-pub(crate) struct Mismatched;
-
-/// Nobody knows whether it took effect.
-#[pyclass(frozen, module = "oncegate")]
-pub(crate) struct Unresolved;
-
-/// It has finished, but the bytes of its outcome are gone, or were never kept.
-#[pyclass(frozen, module = "oncegate")]
-pub(crate) struct OutcomeGone;
-
 impl Replayed {
     pub(crate) fn of(py: Python<'_>, outcome: &oncegate::Outcome) -> Self {
         let metadata = outcome.metadata().map(|(name, value)| (name.into(), value.into()));
@@ -262,50 +250,38 @@ impl Scheduled {
     }
 }
 
-#[pymethods]
-impl Mismatched {
-    #[new]
-    fn new() -> Self {
-        Self
-    }
+/// Makes answers that their class says all of.
+macro_rules! bare {
+    ($($(#[$doc:meta])* $name:ident;)*) => {
+        $(
+            $(#[$doc])*
+            #[pyclass(frozen, module = "oncegate")]
+            pub(crate) struct $name;
 
-    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> (Bound<'py, PyType>, ()) {
-        (slf.get_type(), ())
-    }
+            #[pymethods]
+            impl $name {
+                #[new]
+                fn new() -> Self {
+                    Self
+                }
 
-    fn __repr__(&self) -> &'static str {
-        "Mismatched()"
-    }
+                fn __reduce__<'py>(slf: &Bound<'py, Self>) -> (Bound<'py, PyType>, ()) {
+                    (slf.get_type(), ())
+                }
+
+                fn __repr__(&self) -> &'static str {
+                    concat!(stringify!($name), "()")
+                }
+            }
+        )*
+    };
 }
 
-#[pymethods]
-impl Unresolved {
-    #[new]
-    fn new() -> Self {
-        Self
-    }
-
-    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> (Bound<'py, PyType>, ()) {
-        (slf.get_type(), ())
-    }
-
-    fn __repr__(&self) -> &'static str {
-        "Unresolved()"
-    }
-}
-
-#[pymethods]
-impl OutcomeGone {
-    #[new]
-    fn new() -> Self {
-        Self
-    }
-
-    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> (Bound<'py, PyType>, ()) {
-        (slf.get_type(), ())
-    }
-
-    fn __repr__(&self) -> &'static str {
-        "OutcomeGone()"
-    }
+bare! {
+    /// The same key came with another payload.
+    Mismatched;
+    /// Nobody knows whether it took effect.
+    Unresolved;
+    /// It has finished, but the bytes of its outcome are gone, or were never kept.
+    OutcomeGone;
 }

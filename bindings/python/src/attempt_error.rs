@@ -1,11 +1,12 @@
 //! Attempt error: why an attempt failed, for its history and for the policy.
 
+use oncegate::Clock;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
 use crate::choice::Kind;
 use crate::error::Given;
-use crate::hint::{AnyAfter, hint};
+use crate::hint::{AnyAfter, Said};
 use crate::outcome::AnyOutcome;
 
 /// Why an attempt failed, for its history and for the policy.
@@ -13,6 +14,7 @@ use crate::outcome::AnyOutcome;
 #[derive(Clone)]
 pub(crate) struct AttemptError {
     error: oncegate::AttemptError,
+    said: Said,
     #[pyo3(get)]
     error_class: String,
     #[pyo3(get)]
@@ -34,7 +36,8 @@ impl AttemptError {
         terminal: bool,
         outcome: Option<AnyOutcome>,
     ) -> Given<Self> {
-        let mut error = oncegate::AttemptError::new(&error_class).hint(hint(retry_after, refused)?);
+        let said = Said::of(retry_after, refused)?;
+        let mut error = oncegate::AttemptError::new(&error_class);
         if let Some(Kind(kind)) = kind {
             error = error.kind(kind);
         }
@@ -44,7 +47,7 @@ impl AttemptError {
         if let Some(AnyOutcome(outcome)) = outcome {
             error = error.outcome(outcome);
         }
-        Ok(Self { error, error_class, terminal })
+        Ok(Self { error, said, error_class, terminal })
     }
 
     fn __repr__(&self) -> String {
@@ -53,15 +56,27 @@ impl AttemptError {
 }
 
 /// An error, or the class of one.
-pub(crate) struct AnyError(pub(crate) oncegate::AttemptError);
+pub(crate) struct AnyError {
+    error: oncegate::AttemptError,
+    said: Said,
+}
+
+impl AnyError {
+    /// As the engine takes it whose clock this is.
+    pub(crate) fn by(self, clock: &dyn Clock) -> oncegate::AttemptError {
+        self.error.hint(self.said.hint(|| clock.unix_time()))
+    }
+}
 
 impl<'py> FromPyObject<'_, 'py> for AnyError {
     type Error = PyErr;
 
     fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
         if let Ok(error) = value.cast::<AttemptError>() {
-            return Ok(Self(error.get().error.clone()));
+            let AttemptError { error, said, .. } = error.get().clone();
+            return Ok(Self { error, said });
         }
-        Ok(Self(oncegate::AttemptError::new(&value.cast::<PyString>()?.to_cow()?)))
+        let error = oncegate::AttemptError::new(&value.cast::<PyString>()?.to_cow()?);
+        Ok(Self { error, said: Said::Nothing })
     }
 }

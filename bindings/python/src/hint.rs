@@ -1,6 +1,6 @@
 //! Hints: what a service said about retrying.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use oncegate::Hint;
 use pyo3::prelude::*;
@@ -26,20 +26,37 @@ impl<'py> FromPyObject<'_, 'py> for AnyAfter {
     }
 }
 
-/// What was said. A header that is neither seconds nor a date says nothing.
-pub(crate) fn hint(after: Option<AnyAfter>, refused: bool) -> Given<Option<Hint>> {
-    match (after, refused) {
-        (None, false) => Ok(None),
-        (None, true) => Ok(Some(Hint::Refused)),
-        (Some(_), true) => {
-            let found = "a value, and refused=True".to_owned();
-            Err(Refused::Input("retry_after", found, "one of both"))
-        }
-        (Some(AnyAfter::Duration(after)), false) => Ok(Some(Hint::After(after.of("retry_after")?))),
-        (Some(AnyAfter::Header(value)), false) => Ok(Hint::retry_after(value, unix_time())),
-    }
+/// What was said. A date in a header says how long that is when it is read, by a clock.
+#[derive(Clone)]
+pub(crate) enum Said {
+    Nothing,
+    Refused,
+    After(Duration),
+    Header(String),
 }
 
-fn unix_time() -> Duration {
-    SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default()
+impl Said {
+    pub(crate) fn of(after: Option<AnyAfter>, refused: bool) -> Given<Self> {
+        match (after, refused) {
+            (None, false) => Ok(Self::Nothing),
+            (None, true) => Ok(Self::Refused),
+            (Some(_), true) => {
+                let found = "a value, and refused=True".to_owned();
+                Err(Refused::Input("retry_after", found, "one of both"))
+            }
+            (Some(AnyAfter::Duration(after)), false) => Ok(Self::After(after.of("retry_after")?)),
+            (Some(AnyAfter::Header(value)), false) => Ok(Self::Header(value)),
+        }
+    }
+
+    /// As the engine takes it. A header that is neither seconds nor a date says nothing.
+    /// `unix_time` is the wall time since 1970.
+    pub(crate) fn hint(&self, unix_time: impl FnOnce() -> Duration) -> Option<Hint> {
+        match self {
+            Self::Nothing => None,
+            Self::Refused => Some(Hint::Refused),
+            Self::After(after) => Some(Hint::After(*after)),
+            Self::Header(value) => Hint::retry_after(value, unix_time()),
+        }
+    }
 }

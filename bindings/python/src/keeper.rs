@@ -80,9 +80,9 @@ impl Kept {
         Duration::from_nanos(self.deadline.load(Ordering::Acquire))
     }
 
-    /// How often it is renewed while it lasts: one may come late.
+    /// How long it is from one renewal to the next.
     fn period(&self) -> Duration {
-        (self.lasts / RENEWALS).max(Duration::from_millis(1))
+        share(self.lasts)
     }
 
     /// Renews it. Whether it goes on.
@@ -105,12 +105,12 @@ impl Kept {
 }
 
 impl Keeper {
-    /// Begins to renew a lease.
+    /// Begins to renew a lease, which lapses at `deadline` on its clock, unless it is renewed.
     pub(crate) fn keep(
         &self,
         engine: &Arc<oncegate::Engine>,
         clock: &Arc<dyn Clock>,
-        token: LeaseToken,
+        (token, deadline): (LeaseToken, Duration),
         lasts: Duration,
         at_most: Option<Duration>,
     ) -> std::io::Result<Arc<Kept>> {
@@ -126,7 +126,8 @@ impl Keeper {
             lost: AtomicBool::new(false),
             deadline: AtomicU64::new(0),
         });
-        let at = now + kept.period();
+        // What is left may be less than what it is renewed for.
+        let at = now + kept.period().min(share(deadline.saturating_sub(now)));
         if !plan.has_thread {
             spawn(Arc::downgrade(&shared), Arc::downgrade(engine))?;
             plan.has_thread = true;
@@ -223,6 +224,11 @@ fn look(shared: &Weak<Shared>, engine: &Weak<oncegate::Engine>, jump: &Waker) ->
             !is_idle
         }
     }
+}
+
+/// How often a lease is renewed while it lasts: one may come late.
+fn share(lasts: Duration) -> Duration {
+    (lasts / RENEWALS).max(Duration::from_millis(1))
 }
 
 const RENEWALS: u32 = 3;

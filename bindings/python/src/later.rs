@@ -52,7 +52,8 @@ impl Lease {
     ) -> Given<Py<PyAny>> {
         let context = context.map_or(&b""[..], |context| context.as_bytes());
         let context = RetryContext::new(operation, context);
-        let later = self.own()?.retry_later(&self.token, &error.0, &context);
+        let error = error.by(&*self.handle.clock);
+        let later = self.own()?.retry_later(&self.token, &error, &context);
         if later.as_ref().map_or_else(Error::is_fenced, |_| true) {
             // Where there was no room, or an argument was refused, it lasts.
             self.end();

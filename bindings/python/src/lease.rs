@@ -70,7 +70,9 @@ impl Lease {
         at_most: Option<Duration>,
     ) -> std::io::Result<Arc<Kept>> {
         let Handle { keeper, engine, clock, .. } = &*self.handle;
-        keeper.keep(engine, clock, self.token, lasts, at_most)
+        // Acquire: pairs with the store in `renew`.
+        let deadline = Duration::from_nanos(self.deadline.load(Ordering::Acquire));
+        keeper.keep(engine, clock, (self.token, deadline), lasts, at_most)
     }
 
     /// Resolves the record as `on_drop` says, unless it has ended.

@@ -1,7 +1,7 @@
 //! Retry policies: when the next attempt may start, and whether there is one.
 
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use oncegate::{Attempted, Buried, Decision, Exhaustion, HintLimits, JitterSource};
 use pyo3::prelude::*;
@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use crate::backoff::{AnyJitter, Growth};
 use crate::choice::Shape;
 use crate::error::{Given, seconds};
-use crate::hint::{AnyAfter, hint};
+use crate::hint::{AnyAfter, Said};
 use crate::time::{Seconds, given};
 
 /// When the next attempt may start, and whether there is one.
@@ -22,11 +22,6 @@ impl RetryPolicy {
         let policy = limits.of(policy)?;
         policy.check()?;
         Ok(Self(policy))
-    }
-
-    /// What a preset says is in its range.
-    fn preset(policy: oncegate::RetryPolicy) -> Self {
-        Self(policy)
     }
 }
 
@@ -79,50 +74,10 @@ impl RetryPolicy {
     }
 
     #[staticmethod]
-    fn aws_standard() -> Self {
-        Self::preset(oncegate::RetryPolicy::aws_standard())
-    }
-
-    #[staticmethod]
-    fn aws_2026() -> Self {
-        Self::preset(oncegate::RetryPolicy::aws_2026())
-    }
-
-    #[staticmethod]
-    fn aws_2026_throttled() -> Self {
-        Self::preset(oncegate::RetryPolicy::aws_2026_throttled())
-    }
-
-    #[staticmethod]
     fn grpc(initial: Seconds, max: Seconds, multiplier: f64, max_attempts: u32) -> Given<Self> {
         let (initial, max) = (initial.of("initial")?, max.of("max")?);
         let policy = oncegate::RetryPolicy::grpc(initial, max, multiplier, max_attempts);
         Self::checked(policy, Limits::default())
-    }
-
-    #[staticmethod]
-    fn grpc_example() -> Self {
-        Self::preset(oncegate::RetryPolicy::grpc_example())
-    }
-
-    #[staticmethod]
-    fn resilience4j() -> Self {
-        Self::preset(oncegate::RetryPolicy::resilience4j())
-    }
-
-    #[staticmethod]
-    fn polly_v8() -> Self {
-        Self::preset(oncegate::RetryPolicy::polly_v8())
-    }
-
-    #[staticmethod]
-    fn celery() -> Self {
-        Self::preset(oncegate::RetryPolicy::celery())
-    }
-
-    #[staticmethod]
-    fn celery_backoff() -> Self {
-        Self::preset(oncegate::RetryPolicy::celery_backoff())
     }
 
     /// The same backoff with other limits.
@@ -176,7 +131,7 @@ impl RetryPolicy {
         if let Some(duration) = given("expected_duration", expected_duration)? {
             attempted = attempted.expected(duration);
         }
-        let attempted = attempted.hint(hint(retry_after, refused)?);
+        let attempted = attempted.hint(Said::of(retry_after, refused)?.hint(unix_time));
         Ok(match self.0.decide(&attempted, source()?) {
             Decision::RetryAfter(delay) => Some(seconds(delay)),
             Decision::Exhausted(_) => None,
@@ -220,6 +175,32 @@ impl RetryPolicy {
     fn __repr__(&self) -> String {
         format!("{:?}", self.0)
     }
+}
+
+/// Gives Python the engine's presets. What they say is in its range.
+macro_rules! presets {
+    ($($name:ident)*) => {
+        #[pymethods]
+        impl RetryPolicy {
+            $(
+                #[staticmethod]
+                fn $name() -> Self {
+                    Self(oncegate::RetryPolicy::$name())
+                }
+            )*
+        }
+    };
+}
+
+presets! {
+    aws_standard
+    aws_2026
+    aws_2026_throttled
+    grpc_example
+    resilience4j
+    polly_v8
+    celery
+    celery_backoff
 }
 
 /// What a policy says besides its backoff; nothing: as it was.
@@ -271,6 +252,11 @@ impl Limits {
         }
         Ok(hints)
     }
+}
+
+/// A policy alone has no clock but the system's.
+fn unix_time() -> Duration {
+    SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default()
 }
 
 /// What all delays of this process are drawn from that no engine draws.

@@ -33,14 +33,6 @@ pub(crate) struct Doubt {
     fencing_token: u64,
 }
 
-/// It took effect: duplicates get the outcome.
-#[pyclass(frozen, module = "oncegate")]
-pub(crate) struct Succeeded(oncegate::Outcome);
-
-/// It failed for good: duplicates get the outcome.
-#[pyclass(frozen, module = "oncegate")]
-pub(crate) struct Failed(oncegate::Outcome);
-
 /// What one call of `reconcile` did.
 #[pyclass(frozen, module = "oncegate")]
 pub(crate) struct Reconciliation {
@@ -69,50 +61,45 @@ impl Doubt {
     }
 }
 
-#[pymethods]
-impl Succeeded {
-    #[new]
-    fn new(outcome: AnyOutcome) -> Self {
-        Self(outcome.0)
-    }
+/// Makes answers that bring an outcome.
+macro_rules! answers {
+    ($($(#[$doc:meta])* $name:ident;)*) => {
+        $(
+            $(#[$doc])*
+            #[pyclass(frozen, module = "oncegate")]
+            pub(crate) struct $name(oncegate::Outcome);
 
-    #[getter]
-    fn outcome(&self) -> Outcome {
-        Outcome(self.0.clone())
-    }
+            #[pymethods]
+            impl $name {
+                #[new]
+                fn new(outcome: AnyOutcome) -> Self {
+                    Self(outcome.0)
+                }
 
-    #[classattr]
-    #[pyo3(name = "__match_args__")]
-    fn match_args() -> (&'static str,) {
-        ("outcome",)
-    }
+                #[getter]
+                fn outcome(&self) -> Outcome {
+                    Outcome(self.0.clone())
+                }
 
-    fn __repr__(&self) -> String {
-        format!("Succeeded({})", Outcome::described(&self.0))
-    }
+                #[classattr]
+                #[pyo3(name = "__match_args__")]
+                fn match_args() -> (&'static str,) {
+                    ("outcome",)
+                }
+
+                fn __repr__(&self) -> String {
+                    format!("{}({})", stringify!($name), Outcome::described(&self.0))
+                }
+            }
+        )*
+    };
 }
 
-#[pymethods]
-impl Failed {
-    #[new]
-    fn new(outcome: AnyOutcome) -> Self {
-        Self(outcome.0)
-    }
-
-    #[getter]
-    fn outcome(&self) -> Outcome {
-        Outcome(self.0.clone())
-    }
-
-    #[classattr]
-    #[pyo3(name = "__match_args__")]
-    fn match_args() -> (&'static str,) {
-        ("outcome",)
-    }
-
-    fn __repr__(&self) -> String {
-        format!("Failed({})", Outcome::described(&self.0))
-    }
+answers! {
+    /// It took effect: duplicates get the outcome.
+    Succeeded;
+    /// It failed for good: duplicates get the outcome.
+    Failed;
 }
 
 #[pymethods]

@@ -221,6 +221,8 @@ INTERRUPTED = """
     import signal
     from oncegate import Engine
     engine = Engine(private=True, capacity=64)
+    # Whoever starts a suite in the background has it ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGUSR1, lambda number, frame: print("handled", flush=True))
     try:
         print("waits", flush=True)

@@ -52,4 +52,8 @@ def test_real_clocks_count_leases(precise: bool) -> None:
         assert 59 < lease.renew(60) < 60.01
         assert 59 < lease.remaining < 60.01
         assert engine.renew(lease.token, 5) == 5.0
+        assert 29 < engine.renew(lease.token) < 30.01
+        # Between two steps of the coarse clock there are many looks.
+        seen = [lease.remaining for _ in range(200)]
+        assert (len(set(seen)) == 200) == precise
         lease.complete()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
-from support import admitted, asked
+from support import admitted, asked, untyped
 
 import oncegate
 from oncegate import (
@@ -13,6 +16,7 @@ from oncegate import (
     FencedError,
     InvalidInputError,
     OncegateError,
+    Quota,
     Request,
 )
 from oncegate._errors import OF_CODES, raised
@@ -62,6 +66,52 @@ def test_each_code_is_raised(code: str, kind: type[OncegateError]) -> None:
     assert (error.name, error.code, error.field) == (code, 7, "field")
     assert (error.retry_after, error.retriable) == (1.5, True)
     assert str(error) == f"{code}: refused"
+
+
+def codes_of_the_engine() -> dict[str, tuple[int, bool]]:
+    """The engine's table: each name with its number, and whether it passes."""
+    text = Path(__file__).parents[3].joinpath("core/src/error.rs").read_text()
+    found = re.findall(r"^    (\w+) = (\d+), (permanent|transient),", text, re.MULTILINE)
+    return {name: (int(number), lasts == "transient") for name, number, lasts in found}
+
+
+def test_every_code_of_the_engine_is_known() -> None:
+    """Goal: none of the engine's errors is a stranger. Method: its table against this package's;
+    what is raised for names that say what it is."""
+    codes = codes_of_the_engine()
+    assert set(codes) == set(OF_CODES) and len(codes) > 25
+    for code, kind in OF_CODES.items():
+        alike = f"{code}Error" in PARENTS
+        assert kind.__name__ == f"{code}Error" if alike else kind.__name__ in PARENTS, code
+        assert (kind is InvalidInputError) == code.startswith("Invalid"), code
+
+
+def test_errors_bring_the_engines_numbers() -> None:
+    """Goal: a number means the same in every language. Method: what the engine refuses, and what
+    the module refuses before it asks the engine; all that an error tells."""
+    codes = codes_of_the_engine()
+    with Engine(private=True, capacity=64, default_quota=Quota(rate=1, burst=1)) as engine:
+        lease = admitted(engine, "1")
+        lease.complete()
+        with pytest.raises(OncegateError) as fenced:
+            lease.complete()
+        with pytest.raises(OncegateError) as quota:
+            engine.begin(asked("2"))
+        with pytest.raises(OncegateError) as option:
+            engine.begin(asked("3", scope="other"), wait=-1)
+        with pytest.raises(OncegateError) as choice:
+            untyped(Engine)(on_lapse="explode")
+    for caught, name, field, says in (
+        (fenced, "Fenced", "lease", "stale"),
+        (quota, "QuotaExceeded", "scope", "retry after"),
+        (option, "InvalidOption", "wait", "found a negative number; limit: seconds from 0"),
+        (choice, "InvalidOption", "on_lapse", "limit: reclaim, unknown or failed"),
+    ):
+        error = caught.value
+        assert (error.name, error.field) == (name, field)
+        assert (error.code, error.retriable) == codes[name]
+        assert (error.retry_after is not None) == (name == "QuotaExceeded")
+        assert str(error).startswith(f"{field}: ") and says in str(error)
 
 
 def test_a_code_of_a_later_engine_is_an_error() -> None:

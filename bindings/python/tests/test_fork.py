@@ -18,12 +18,15 @@ from support import PATIENCE, admitted, asked, in_thread, lease_of, program, sai
 from oncegate import (
     Admitted,
     Engine,
+    Failure,
     ForkedError,
     InProgress,
+    Lease,
     LeaseToken,
     Replayed,
     RetryPolicy,
     Scheduled,
+    _core,
 )
 
 pytestmark = [
@@ -118,6 +121,7 @@ def test_a_dead_childs_lease_is_taken_over(engine: Engine) -> None:
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     assert lease_of(engine.begin(asked(), wait=PATIENCE)).attempt == 2
+    assert engine.stats().recovered == 1
 
 
 def test_waits_are_not_inherited(engine: Engine) -> None:
@@ -147,51 +151,113 @@ def test_waits_are_not_inherited(engine: Engine) -> None:
     assert asyncio.run(main()) == "'InProgress None'"
 
 
+def test_a_child_waits_in_nothing_of_its_parents(engine: Engine) -> None:
+    """Goal: whatever waits is its process's, and says so in a child. Method: each call of each
+    thing that an event loop waits by; the parent's goes on as if there had been no child."""
+    lease = admitted(engine)
+    waits = _core.Waits(engine)
+    wait, place, due = waits.ask(1, asked()), waits.attempt(2), _core.Due(engine)
+    assert wait.poll() is None and place.poll() is None
+    calls: list[Callable[[], object]] = [
+        waits.ready,
+        lambda: waits.ask(3, asked()),
+        lambda: waits.attempt(4),
+        wait.poll,
+        wait.looks_again_in,
+        wait.cancel,
+        place.poll,
+        place.cancel,
+        due.fileno,
+        due.advance,
+        due.close,
+    ]
+
+    def child() -> tuple[int, set[tuple[str, int]]]:
+        told = []
+        for call in calls:
+            with pytest.raises(ForkedError) as refused:
+                call()
+            told.append((refused.value.name, refused.value.code))
+        return len(told), set(told)
+
+    assert in_child(child) == "(11, {('Forked', 10)})"
+    lease.complete(b"7")
+    assert isinstance(wait.poll(), Replayed)
+    place.cancel()
+    due.close()
+
+
 def test_a_kept_lease_is_kept_in_the_parent(engine: Engine) -> None:
     """Goal: the thread that renews leases is its process's; a child has one of its own.
-    Method: both keep a lease that lasts for a fifth of a second, for longer than that."""
-    lease = lease_of(engine.begin(asked("parent"), lease_duration=0.2))
-    lease.keep(0.2)
-    # Until it was renewed twice.
-    first = lease.remaining
+    Method: both keep a lease for a second, and see it renewed more than once."""
 
-    def renewed(lease: Any, times: int) -> int:
-        before, seen = lease.remaining, 0
-        while seen < times:
-            now = lease.remaining
-            seen += now > before
-            before = now
-        return seen
+    def renewed(lease: Lease) -> bool:
+        left = [lease.remaining]
 
-    def child() -> int:
-        own = lease_of(engine.begin(asked("child"), lease_duration=0.2))
-        own.keep(0.2)
-        return renewed(own, 4)
+        def rises() -> bool:
+            left.append(lease.remaining)
+            return left[-1] > left[-2]
 
-    assert in_child(child) == "4"
-    assert renewed(lease, 4) == 4 and not lease.lost and first > 0
+        until(rises)
+        return True
+
+    def child() -> bool:
+        own = lease_of(engine.begin(asked("child")))
+        own.renew(1)
+        own.keep(1)
+        return renewed(own) and renewed(own) and not own.lost
+
+    lease = lease_of(engine.begin(asked("parent")))
+    lease.renew(1)
+    lease.keep(1)
+    assert renewed(lease)
+    assert in_child(child) == "True"
+    assert renewed(lease) and renewed(lease) and not lease.lost
     assert lease.complete() == "stored"
 
 
 def test_a_child_retries_what_its_parent_put_off() -> None:
     """Goal: workers of any process get what is due. Method: put off in the parent, run in the
-    child, whose reconciler and driver are its own."""
+    child, which is asked about its own doubts, too."""
     policy = RetryPolicy(backoff="constant", initial=0)
     with Engine(capacity=10_000, retry_policy=policy) as engine:
-        engine.start_driver()
         engine.reconcile(lambda doubt: None)
         assert isinstance(admitted(engine).retry_later("503", "charge", b"7"), Scheduled)
 
         def child() -> bytes:
-            engine.start_driver()
             attempt = engine.next_attempt(PATIENCE)
             assert attempt is not None
             attempt.lease.complete(b"done")
             assert engine.reconcile(lambda doubt: None).asked == 0
+            admitted(engine, "doubt").fail(Failure.unknown())
+            assert engine.reconcile(lambda doubt: None).asked == 1
             return attempt.context
 
         assert in_child(child) == "b'7'"
         assert isinstance(engine.begin(asked()), Replayed)
+
+
+def test_a_child_drives_itself() -> None:
+    """Goal: a thread that looks after what is due is its process's. Method: the child of one that
+    started it starts its own; its parent dies, and what it puts off becomes ready all the same."""
+    policy = RetryPolicy(backoff="constant", initial=0.02)
+    with Engine(capacity=1_000, retry_policy=policy) as engine:
+        reading, writing = os.pipe()
+        first = os.fork()
+        if first == 0:
+            engine.start_driver()
+            parent = os.getpid()
+            if os.fork() == 0:
+                engine.start_driver()
+                until(lambda: os.getppid() != parent)
+                admitted(engine).retry_later("503", "charge")
+                until(lambda: engine.stats().retries.ready == 1)
+                os.write(writing, b"ready")
+            os._exit(0)
+        os.close(writing)
+        os.waitpid(first, 0)
+        with os.fdopen(reading, "rb") as pipe:
+            assert pipe.read() == b"ready"
 
 
 def test_a_fork_beside_busy_threads(engine: Engine) -> None:

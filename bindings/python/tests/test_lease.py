@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import weakref
 from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +20,7 @@ from oncegate import (
     FencedError,
     InProgress,
     InvalidInputError,
+    Lease,
     LeaseToken,
     ManualClock,
     Replayed,
@@ -98,21 +102,110 @@ def test_a_kept_lease_lasts(engine: Engine, clock: ManualClock) -> None:
     assert not lease.lost
     assert isinstance(engine.begin(asked()), InProgress)
     lease.complete(b"7")
+
+
+def kept_beside(engine: Engine) -> Lease:
+    """Another lease of three seconds, which is kept: once it was renewed, so were those that were
+    kept before it."""
+    lease = lease_of(engine.begin(asked("beside"), lease_duration=3))
+    lease.keep(3)
+    return lease
+
+
+def test_an_ended_lease_is_not_kept(engine: Engine, clock: ManualClock) -> None:
+    """Goal: nobody renews what has ended, and what has ended was not lost. Method: one that is kept
+    ends; another one, which was kept after it, is renewed three times."""
+    lease = lease_of(engine.begin(asked(), lease_duration=3))
+    lease.keep()
+    beside = kept_beside(engine)
+    lease.complete(b"7")
+    for _ in range(3):
+        clock.advance(1)
+        until(lambda: beside.remaining > 2.5)
     assert not lease.lost
-    clock.advance(3)
+    lease.keep()
+    assert engine.stats().fenced == 0
+    beside.complete()
+
+
+def until_it_lasts(lease: Lease, seconds: float) -> None:
+    until(lambda: lease.remaining == seconds)
+
+
+def test_a_lease_is_kept_as_long_as_was_said(engine: Engine, clock: ManualClock) -> None:
+    """Goal: a renewal is for the time that the holder said, and comes before the lease lapses that
+    he has. Method: a lease of three seconds that is kept for ten, for a minute, and by default."""
+    for key, given, lasts in (("1", 10, 10.0), ("2", 60, 60.0), ("3", None, 30.0)):
+        lease = lease_of(engine.begin(asked(key), lease_duration=3))
+        lease.keep(given)
+        clock.advance(1)
+        until_it_lasts(lease, lasts)
+        clock.advance(lasts / 3)
+        until_it_lasts(lease, lasts)
+        assert not lease.lost
+        lease.complete()
 
 
 def test_a_lease_is_kept_for_a_time(engine: Engine, clock: ManualClock) -> None:
-    """Goal: an attempt that hangs ends some time. Method: beyond `at_most` it lapses."""
+    """Goal: an attempt that hangs ends some time. Method: beyond `at_most` it is not renewed, while
+    another one is; and it lapses."""
     lease = lease_of(engine.begin(asked(), lease_duration=3))
     lease.keep(3, at_most=5)
-    for _ in range(4):
+    beside = kept_beside(engine)
+    for second in range(1, 8):
+        clock.advance(1)
+        until(lambda: beside.remaining > 2.5)
+        # It was renewed at the fourth second for the last time.
+        assert lease.remaining == min(3, 7 - second)
+    assert isinstance(engine.begin(asked()), Admitted)
+    assert not lease.lost
+    beside.complete()
+
+
+def test_a_lease_outlives_its_engines_object(clock: ManualClock) -> None:
+    """Goal: an engine is there as long as anything of it is. Method: the object is freed while a
+    lease of its is kept; the lease is renewed, and ends."""
+    engine = Engine(private=True, capacity=64, clock=clock)
+    lease = admitted(engine)
+    seen = weakref.ref(engine)
+    lease.keep(3)
+    del engine
+    gc.collect()
+    assert seen() is None
+    for _ in range(40):
         clock.advance(1)
         until(lambda: lease.remaining > 1)
-    clock.advance(1)
-    until(lambda: engine.stats().begun > 0)
-    clock.advance(3)
-    assert isinstance(engine.begin(asked()), Admitted)
+    assert lease.complete(b"7") == "stored"
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="this system shows no maps")
+def test_a_freed_engine_gives_its_memory_back(tmp_path: Path) -> None:
+    """Goal: nothing of the package's holds an engine that nobody has. Method: one with a kept
+    lease, a driver, a hook and waits is freed, closed or not; its file is mapped no more."""
+
+    def is_free(inode: str) -> bool:
+        lines = Path("/proc/self/maps").read_text().splitlines()
+        return all(line.split()[4] != inode for line in lines)
+
+    async def nothing(engine: Engine) -> None:
+        assert await engine.next_attempt_async(0.001) is None
+        assert isinstance(await engine.begin_async(asked(), wait=0.001), InProgress)
+
+    for name in ("open", "closed"):
+        engine = Engine(path=tmp_path / name, capacity=1_000)
+        inode = str((tmp_path / name).stat().st_ino)
+        assert not is_free(inode)
+        engine.start_driver()
+        engine.reconcile(lambda doubt: None)
+        lease = admitted(engine)
+        lease.keep()
+        asyncio.run(nothing(engine))
+        if name == "closed":
+            engine.close()
+        del lease, engine
+        gc.collect()
+        # The thread that renewed the lease may have the engine still, for a moment.
+        until(partial(is_free, inode))
 
 
 def test_a_kept_lease_that_is_lost_says_so(engine: Engine, clock: ManualClock) -> None:

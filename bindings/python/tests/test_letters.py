@@ -113,7 +113,7 @@ def test_pages_tell_each_letter_once(engine: Engine) -> None:
     seen: list[bytes] = []
     sizes = []
     after: DeadLetter | str | None = None
-    while True:
+    for _ in range(5):
         page = engine.dead_letters(after=after, limit=10)
         sizes.append(len(page))
         seen.extend(letter.context for letter in page)
@@ -146,8 +146,12 @@ def test_filters_choose_letters(engine: Engine, clock: ManualClock) -> None:
     for options, expected in cases:
         assert contexts(engine.dead_letters(**options)) == expected, options
     assert engine.redrive_all(operation="mail") == 1
-    assert engine.discard_all(until=START + 30, limit=1) == 1
-    assert engine.discard_all() == 2
+    assert engine.redrive_all(operation="charge", until=later, limit=1) == 1
+    assert engine.stats().retries.redriven == 2
+    bury(engine, "5")
+    assert engine.discard_all(since=later, limit=1) == 1
+    assert engine.discard_all(until=START + 30) == 1
+    assert engine.discard_all() == 1
     assert len(engine.dead_letters()) == 0
 
 

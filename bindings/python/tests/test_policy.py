@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import email.utils
+import math
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -118,6 +121,18 @@ def test_hints_are_followed_within_limits() -> None:
     assert beyond.decide(1, 0, retry_after=9) == 5.0
     assert beyond.decide(1, 0, retry_after=1) == 2.0
     assert RetryPolicy.celery().decide(1, 0, retry_after=100_000) == 3_600.0
+
+
+def test_a_date_to_come_is_counted_from_now() -> None:
+    """Goal: a `Retry-After` may be a date, where there is no engine too. Method: one that is ten
+    minutes away, by what the system's clock says before and after."""
+    policy = RetryPolicy(backoff="constant", initial=2)
+    before = time.time()
+    date = math.ceil(before) + 600
+    delay = policy.decide(1, 0, retry_after=email.utils.formatdate(date, usegmt=True))
+    assert delay is not None
+    # Within a microsecond, which is what a float has left of such a time.
+    assert date - time.time() - 1e-5 < delay < date - before + 1e-5
 
 
 def test_limits_are_replaced() -> None:

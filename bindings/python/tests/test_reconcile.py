@@ -70,6 +70,8 @@ def test_a_hook_resolves_what_is_in_doubt(engine: Engine) -> None:
     made, not_made = engine.begin(asked("yes")), engine.begin(asked("no"))
     assert isinstance(made, Replayed) and (made.status, made.body) == (201, b"made")
     assert isinstance(not_made, Replayed) and not_made.body == b"not made"
+    live = engine.stats().live
+    assert (live.succeeded, live.failed, live.unknown) == (1, 1, 1)
     assert isinstance(engine.begin(asked("again"), run_due=True), Admitted)
     assert isinstance(engine.begin(asked("later")), Unresolved)
 
@@ -152,10 +154,59 @@ def test_what_was_in_doubt_before_is_found(engine: Engine) -> None:
     several calls with a limit."""
     for number in range(100):
         in_doubt(engine, str(number))
-    resolved = 0
-    for _ in range(10):
-        resolved += engine.reconcile(lambda doubt: Succeeded(b""), limit=30).resolved
-    assert resolved == 100
+    resolved = []
+    for _ in range(5):
+        done = engine.reconcile(lambda doubt: Succeeded(b""), limit=30)
+        assert done.asked == done.resolved
+        resolved.append(done.resolved)
+    assert max(resolved) == 30 and sum(resolved) == 100
+
+
+def test_questions_are_bounded(engine: Engine, clock: ManualClock) -> None:
+    """Goal: what others ask meanwhile takes no more memory, and a call no more questions, than is
+    said. Method: 1,100 records in doubt, at which others look again and again before the hook is
+    there: 1,024 questions are kept, of which one call asks 30."""
+    engine.reconcile(lambda doubt: None)
+    for number in range(1_100):
+        admitted(engine, str(number)).fail(Failure.unknown())
+    for _ in range(4):
+        clock.advance(60)
+        engine.sweep()
+        engine.advance(5_000)
+    assert engine.reconcile(lambda doubt: Succeeded(b""), limit=30).asked == 30
+    rest = [engine.reconcile(lambda doubt: Succeeded(b""), limit=5_000).asked for _ in "12"]
+    assert (rest, engine.stats().live.unknown) == ([994, 0], 76)
+    clock.advance(60)
+    engine.sweep()
+    assert engine.reconcile(lambda doubt: Succeeded(b""), limit=5_000).asked == 76
+
+
+def test_a_question_is_asked_once(engine: Engine, clock: ManualClock) -> None:
+    """Goal: a hook is not asked twice about what it has not answered yet. Method: others look again
+    and again before the hook is there."""
+    engine.reconcile(lambda doubt: None)
+    in_doubt(engine)
+    for _ in range(5):
+        clock.advance(60)
+        engine.sweep()
+        engine.advance()
+    done = engine.reconcile(lambda doubt: None)
+    assert (done.asked, done.resolved) == (1, 0)
+
+
+def test_what_was_answered_since_is_not_asked(engine: Engine) -> None:
+    """Goal: a question that somebody has answered is none any more. Method: the hook, asked about
+    one of two records, resolves the other one."""
+    other = {in_doubt(engine, "one"): "two", in_doubt(engine, "two"): "one"}
+
+    def hook(doubt: Doubt) -> Succeeded:
+        engine.resolve(asked(other[doubt.context]), Failed(b""))
+        return Succeeded(b"")
+
+    done = engine.reconcile(hook)
+    assert (done.asked, done.resolved, done.raised) == (1, 1, 0)
+    live = engine.stats().live
+    assert (live.succeeded, live.failed, live.unknown) == (1, 1, 0)
 
 
 def test_other_threads_look_without_the_hook(engine: Engine) -> None:
@@ -185,15 +236,20 @@ def test_the_hook_is_not_kept(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "kind"),
-    [(Succeeded(b"7"), Replayed), (Failed(b"7"), Replayed), ("run_again", Admitted)],
+    ("answer", "kind", "state"),
+    [
+        (Succeeded(b"7"), Replayed, "succeeded"),
+        (Failed(b"7"), Replayed, "failed"),
+        ("run_again", Admitted, "running"),
+    ],
 )
-def test_a_caller_resolves_a_request(engine: Engine, answer: Any, kind: type) -> None:
+def test_a_caller_resolves_a_request(engine: Engine, answer: Any, kind: type, state: str) -> None:
     """Goal: whoever knows says so. Method: each answer; a second one finds nothing in doubt."""
     in_doubt(engine)
     engine.resolve(asked(), answer)
     found = engine.begin(asked(), run_due=True)
     assert isinstance(found, kind)
+    assert engine.stats().live.as_dict()[state] == 1
     with pytest.raises(NotFoundError):
         engine.resolve(asked(), answer)
 

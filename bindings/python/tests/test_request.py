@@ -15,6 +15,8 @@ from oncegate import (
     KeyRules,
     Mismatched,
     Payload,
+    Quota,
+    QuotaExceededError,
     Replayed,
     Request,
     Scope,
@@ -37,7 +39,33 @@ def test_names_of_scopes_are_told_apart(engine: Engine) -> None:
     assert isinstance(engine.begin(asked(scope="naïve".encode())), Replayed)
     assert isinstance(engine.begin(asked(scope=Scope("acme"))), Replayed)
     assert Scope("acme") == Scope(b"acme") != Scope.SINGLE_TENANT
+    assert (Scope("acme").name, Scope(b"\xff").name) == (b"acme", b"\xff")
+    assert Scope.SINGLE_TENANT.name is Scope.UNAUTHENTICATED.name is None
     assert len({Scope("a"), Scope(b"a"), Scope.SINGLE_TENANT, Scope.SINGLE_TENANT}) == 2
+
+
+def test_callers_whom_nobody_knows_have_a_quota_of_their_own() -> None:
+    """Goal: what is not authenticated takes no tenant's room. Method: a quota of one record for it;
+    the second is refused there, and nowhere else."""
+    quota = Quota(max_live=1)
+    with Engine(private=True, capacity=1_000, unauthenticated_quota=quota) as engine:
+        for scope in (Scope.UNAUTHENTICATED, Scope.SINGLE_TENANT, Scope("acme")):
+            lease_of(engine.begin(asked("1", scope=scope))).complete()
+        with pytest.raises(QuotaExceededError):
+            engine.begin(asked("2", scope=Scope.UNAUTHENTICATED))
+        for scope in (Scope.SINGLE_TENANT, Scope("acme"), Scope("unauthenticated")):
+            assert isinstance(engine.begin(asked("2", scope=scope)), Admitted)
+    assert (quota.max_live, quota.rate, quota.burst) == (1, None, 1)
+
+
+@pytest.mark.parametrize("wrong", ["", b"", "x" * 2_000])
+def test_a_scope_alone_is_checked(engine: Engine, wrong: str | bytes) -> None:
+    """Goal: a name that can be no scope is refused where it is given. Method: by the class, and by
+    a call that takes a name."""
+    for call in (lambda: Scope(wrong), lambda: engine.remove_quota(wrong)):
+        with pytest.raises(InvalidInputError) as refused:
+            call()
+        assert refused.value.field == "scope"
 
 
 @pytest.mark.parametrize(
@@ -90,8 +118,22 @@ def test_keys_are_text_or_bytes(wrong: Any) -> None:
             Payload.json(b'{"a": 1, "at": 8}').including(["/a"]),
             Payload.json(b'{"a": 2, "at": 7}').including(["/a"]),
         ),
+        (
+            Payload.json(b'{"a": {"b": 1, "at": 7}}').including(["/a"]).excluding(["/a/at"]),
+            Payload.json(b'{"a": {"b": 1, "at": 8}, "c": 1}')
+            .including(["/a"])
+            .excluding(["/a/at"]),
+            Payload.json(b'{"a": {"b": 2, "at": 7}}').including(["/a"]).excluding(["/a/at"]),
+        ),
+        (
+            Payload.json(b'{"a": {"b": 1, "at": 7}}').excluding(["/a/at"]).including(["/a"]),
+            Payload.json(b'{"a": {"b": 1, "at": 8}, "c": 1}')
+            .excluding(["/a/at"])
+            .including(["/a"]),
+            Payload.json(b'{"a": {"b": 2, "at": 7}}').excluding(["/a/at"]).including(["/a"]),
+        ),
     ],
-    ids=["raw", "json", "form", "excluding", "including"],
+    ids=["raw", "json", "form", "excluding", "including", "both", "both, turned round"],
 )
 def test_payloads_are_compared_by_what_they_say(
     engine: Engine, first: Payload, same: Payload, other: Payload

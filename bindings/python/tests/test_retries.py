@@ -97,6 +97,25 @@ def test_what_the_service_said_is_followed(
 
 
 @pytest.mark.parametrize(
+    "date",
+    [
+        "Wed, 01 Jan 2020 00:01:00 GMT",
+        "Wednesday, 01-Jan-20 00:01:00 GMT",
+        "Wed Jan  1 00:01:00 2020",
+    ],
+)
+def test_a_date_to_come_is_waited_for(engine: Engine, clock: ManualClock, date: str) -> None:
+    """Goal: a `Retry-After` may be a date, and is one of the engine's clock. Method: in each form
+    one that is a minute away, 45 seconds, and past; a clock of a test begins with 2020."""
+    error = AttemptError("429", retry_after=date)
+    for key, step, due_in in (("1", 0, 60.0), ("2", 15, 45.0), ("3", 60, 0.0)):
+        clock.advance(step)
+        later = admitted(engine, key).retry_later(error, "charge")
+        assert isinstance(later, Scheduled)
+        assert later.due_in == due_in
+
+
+@pytest.mark.parametrize(
     "wrong",
     [
         {"kind": "odd"},

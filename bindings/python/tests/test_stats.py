@@ -6,20 +6,26 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from support import admitted, asked
+from support import admitted, asked, lease_of
 
 from oncegate import (
     AttemptError,
     Engine,
     Failure,
     FencedError,
+    FullError,
     Latency,
+    Lease,
     Live,
     ManualClock,
+    Quota,
+    QuotaExceededError,
     RetryPolicy,
     RetryStats,
     Stats,
 )
+
+DAY = 86_400
 
 
 @pytest.fixture
@@ -49,6 +55,7 @@ def test_each_answer_is_counted(engine: Engine, clock: ManualClock) -> None:
     stats = engine.stats()
     assert isinstance(stats, Stats)
     assert (stats.begun, stats.created, stats.completed) == (12, 5, 2)
+    assert stats.reused == 5
     assert (stats.replayed, stats.in_progress, stats.scheduled) == (1, 1, 1)
     assert (stats.unresolved, stats.outcome_gone, stats.mismatched) == (1, 1, 1)
     assert (stats.retried, stats.fenced, stats.full, stats.quota) == (1, 0, 0, 0)
@@ -58,6 +65,44 @@ def test_each_answer_is_counted(engine: Engine, clock: ManualClock) -> None:
         running.complete(b"")
     stats = engine.stats()
     assert (stats.fenced, stats.lapsed, stats.expired) == (1, 1, 1)
+
+
+def test_what_gives_way_is_counted(clock: ManualClock) -> None:
+    """Goal: an operator sees that a table is too small. Method: tables that are, in each way: too
+    many records, too many bytes, nothing that may give way, and a scope's share."""
+    with Engine(private=True, capacity=16, clock=clock) as engine:
+        for number in range(100):
+            admitted(engine, str(number)).complete(b"")
+        early = engine.stats().evicted_early
+        assert early > 0 == engine.stats().evicted_expired
+        clock.advance(3 * DAY)
+        for number in range(100, 110):
+            admitted(engine, str(number)).complete(b"")
+        stats = engine.stats()
+        assert stats.evicted_early == early and stats.evicted_expired > 0
+    with Engine(private=True, capacity=1_000, clock=clock, outcome_bytes=200_000) as engine:
+        for number in range(200):
+            admitted(engine, str(number)).complete(b"x" * 3_000)
+        stats = engine.stats()
+        assert stats.outcomes_evicted > 100 and stats.outcomes_carried == 0
+        assert 0.5 < stats.outcome_fill <= 1
+    with Engine(private=True, capacity=1_000, clock=clock, outcome_bytes=200_000) as engine:
+        lease_of(engine.begin(asked("long"), dedup_window=40 * DAY)).complete(b"x" * 3_000)
+        for number in range(200):
+            admitted(engine, str(number)).complete(b"x" * 3_000)
+            clock.advance(DAY / 10)
+        stats = engine.stats()
+        assert stats.outcomes_evicted == 0 < stats.outcomes_carried
+    with Engine(private=True, capacity=16, clock=clock, on_full="reject") as engine:
+        leases: list[Lease] = []
+        with pytest.raises(FullError):
+            leases.extend(admitted(engine, str(number)) for number in range(100))
+        assert (engine.stats().full, engine.stats().quota) == (1, 0)
+    with Engine(private=True, capacity=16, clock=clock, default_quota=Quota(max_live=1)) as engine:
+        admitted(engine, "1").complete()
+        with pytest.raises(QuotaExceededError):
+            admitted(engine, "2")
+        assert (engine.stats().full, engine.stats().quota) == (0, 1)
 
 
 def test_records_are_there_by_state(engine: Engine) -> None:

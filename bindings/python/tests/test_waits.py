@@ -6,7 +6,8 @@ import asyncio
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -76,6 +77,7 @@ def test_one_waiting_thread_goes_on(engine: Engine, end: str) -> None:
     for thread in threads:
         thread.join(PATIENCE)
     assert most == [1] * 8
+    assert engine.stats().hand_offs == 8
 
 
 def test_a_wait_ends_with_its_time(engine: Engine) -> None:
@@ -165,14 +167,24 @@ def test_close_sends_threads_back(engine: Engine) -> None:
     lease.complete()
 
 
-INTERRUPTED = """
-    import sys
+WAITING = """
+    import signal, threading
     from oncegate import Engine, Request
     engine = Engine(private=True, capacity=64)
     request = Request("charge", "k", scope="acme")
     lease = engine.begin(request).lease
-    try:
+    # Whoever starts a suite in the background has it ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    def tell():
+        while engine.stats().waiters == 0:
+            pass
         print("waits", flush=True)
+"""
+"""A program with a thread that tells when the main one has begun to wait."""
+
+INTERRUPTED = """
+    threading.Thread(target=tell).start()
+    try:
         engine.begin(request, wait=600)
     except KeyboardInterrupt:
         print("interrupted", engine.stats().waiters, flush=True)
@@ -183,8 +195,8 @@ INTERRUPTED = """
 
 def test_ctrl_c_ends_a_wait() -> None:
     """Goal: a blocked call is interrupted at once, and leaves nothing behind.
-    Method: SIGINT to a program that waits for ten minutes."""
-    process = program(INTERRUPTED)
+    Method: SIGINT to a program that waits for ten minutes, as a thread of its says."""
+    process = program(WAITING + INTERRUPTED)
     assert said(process) == "waits"
     begun = time.monotonic()
     process.send_signal(signal.SIGINT)
@@ -195,23 +207,18 @@ def test_ctrl_c_ends_a_wait() -> None:
 
 
 HANDLED = """
-    import signal
-    from oncegate import Engine, Request
-    engine = Engine(private=True, capacity=64)
-    request = Request("charge", "k", scope="acme")
-    lease = engine.begin(request).lease
     def handle(number, frame):
         print("handled", flush=True)
         lease.complete(b"7")
     signal.signal(signal.SIGUSR1, handle)
-    print("waits", flush=True)
+    threading.Thread(target=tell).start()
     print(engine.begin(request, wait=600).body.decode(), flush=True)
 """
 
 
 def test_a_handler_runs_during_a_wait() -> None:
     """Goal: a signal that raises nothing does not end the wait. Method: its handler completes."""
-    process = program(HANDLED)
+    process = program(WAITING + HANDLED)
     assert said(process) == "waits"
     process.send_signal(signal.SIGUSR1)
     assert said(process) == "handled"
@@ -315,6 +322,48 @@ def test_a_task_waits_for_a_time(engine: Engine) -> None:
     assert waiters(engine) == 0
 
 
+@pytest.mark.parametrize("end", ["lapse", "fail"])
+def test_a_task_is_woken_by_time_alone(end: str) -> None:
+    """Goal: a task goes on when nobody tells it that it may. Method: a lease that lapses, and an
+    attempt that becomes due, by the real clock; the limit is far beyond that."""
+
+    async def main() -> Admission:
+        with Engine(private=True, capacity=64) as engine:
+            lease = lease_of(engine.begin(asked(), lease_duration=0.05))
+            if end == "fail":
+                lease.fail(Failure.retryable(0.05))
+            return await engine.begin_async(asked(), wait=10 * PATIENCE)
+
+    assert lease_of(asyncio.run(asyncio.wait_for(main(), PATIENCE))).attempt == 2
+
+
+def test_an_engine_says_how_long_is_waited(engine: Engine) -> None:
+    """Goal: `wait` of the engine holds where a call says nothing. Method: it is long; each kind of
+    call waits, and gets what the attempt left."""
+    with Engine(private=True, capacity=64, wait=PATIENCE) as engine:
+        assert engine.default_wait == PATIENCE
+        prepared = engine.prepare(asked())
+        calls: list[Callable[[], Admission]] = [
+            lambda: engine.begin(asked()),
+            lambda: engine.begin(prepared),
+            prepared.begin,
+            lambda: asyncio.run(engine.begin_async(asked())),
+        ]
+        lease = admitted(engine)
+        answers: list[Admission] = []
+
+        def ask(call: Callable[[], Admission]) -> None:
+            answers.append(call())
+
+        threads = [in_thread(partial(ask, call)) for call in calls]
+        until(lambda: waiters(engine) == 4)
+        assert isinstance(engine.begin(asked(), wait=0), InProgress)
+        lease.complete(b"7")
+        for thread in threads:
+            thread.join(PATIENCE)
+        assert [type(answer) for answer in answers] == [Replayed] * 4
+
+
 def test_close_sends_tasks_back(engine: Engine) -> None:
     """Goal: an engine closes while tasks wait. Method: three tasks, all of which leave."""
 
@@ -350,15 +399,20 @@ def test_two_loops_wait_at_once(engine: Engine) -> None:
 
 @pytest.mark.alone
 def test_waiting_costs_no_processor_time(engine: Engine) -> None:
-    """Goal: nobody polls. Method: the processor time of a second in which 100 tasks wait."""
+    """Goal: nobody polls. Method: the processor time of a second in which 100 tasks wait, after
+    their loop was woken for another one."""
 
     async def main() -> float:
         lease = admitted(engine)
         tasks = [
             asyncio.create_task(engine.begin_async(asked(), wait=PATIENCE)) for _ in range(100)
         ]
-        while waiters(engine) < 100:
+        other = admitted(engine, "other")
+        woken = asyncio.create_task(engine.begin_async(asked("other"), wait=PATIENCE))
+        while waiters(engine) < 101:
             await asyncio.sleep(0)
+        other.complete()
+        await woken
         begun = time.process_time()
         # sleep: what a second of waiting costs is measured.
         await asyncio.sleep(1)
@@ -368,3 +422,22 @@ def test_waiting_costs_no_processor_time(engine: Engine) -> None:
         return spent
 
     assert asyncio.run(main()) < 0.05
+
+
+@pytest.mark.alone
+def test_a_woken_thread_waits_on() -> None:
+    """Goal: a thread that was woken for nothing does not look without end. Method: the processor
+    time of a second after a clock has jumped, but not far enough."""
+    clock = ManualClock()
+    with Engine(private=True, capacity=64, clock=clock, lease_duration=100_000) as engine:
+        lease = admitted(engine)
+        thread = in_thread(lambda: engine.begin(asked(), wait=3600))
+        until(lambda: waiters(engine) == 1)
+        clock.advance(1)
+        begun = time.process_time()
+        # sleep: what a second of waiting costs is measured.
+        time.sleep(1)
+        spent = time.process_time() - begun
+        lease.complete()
+        thread.join(PATIENCE)
+        assert spent < 0.05

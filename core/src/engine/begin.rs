@@ -335,6 +335,7 @@ impl Engine {
         // A clock for sampling: what is told as begun is the sum of all answers.
         self.counters.add(Event::Begun);
         let from_now = |ms: u64| Duration::from_millis(ms.saturating_sub(self.now_ms()));
+        let is_new = matches!(answer, Answer::Admitted { attempt: 1, .. });
         let (event, mut admission) = match answer {
             Answer::Admitted { slot, seen, attempt, status, until_ms } => {
                 let event = match status {
@@ -364,7 +365,7 @@ impl Engine {
             Answer::Unresolved => (Event::Unresolved, Admission::Unresolved),
             Answer::OutcomeGone => (Event::OutcomeGone, Admission::OutcomeGone),
         };
-        if matches!(event, Event::Created | Event::Expired) {
+        if is_new {
             // Behind the lease, which is given back if the callback for a fill level, or a clock,
             // panics.
             self.after_creation();
@@ -386,9 +387,6 @@ impl Engine {
     #[cold]
     fn deposit<O>(&self, admission: &mut Admission<'_, O>, prepared: &Prepared<'_>) {
         let Admission::Admitted(lease) = admission else { return };
-        if lease.attempt() != 1 {
-            return;
-        }
         let operation = prepared.request().map_or("", |request| request.operation());
         let levels = self.retries.levels(self.scope_tag(prepared.scope()), operation);
         if !levels.is_empty() {

@@ -4,7 +4,6 @@ use std::fmt;
 
 use super::Engine;
 use crate::error::{Error, ErrorCode};
-use crate::observe::Event;
 use crate::sync::Ordering;
 use crate::sync::plain::AtomicBool;
 
@@ -89,7 +88,7 @@ impl Engine {
     /// Looks at the fill once in some new records of this thread.
     pub(super) fn watch_fill(&self) {
         if let Some(watch) = &self.fill
-            && self.counters.own(Event::Created).is_multiple_of(self.look_every())
+            && self.counters.own_admitted().is_multiple_of(self.look_every())
         {
             let shared = self.region.is_shared();
             let live = if shared { self.table.estimate() } else { self.counters.records() };

@@ -7,7 +7,6 @@ use super::Engine;
 use super::thread::OwnThread;
 use crate::config::{YEAR, check_duration};
 use crate::error::{Error, ErrorCode};
-use crate::observe::Event;
 use crate::region::WAYS;
 use crate::sync::Ordering;
 use crate::table::slot::{Kind, Lapse};
@@ -113,7 +112,7 @@ impl Engine {
 
     /// Tends a little, after a new record of this thread.
     pub(super) fn after_creation(&self) {
-        if self.counters.own(Event::Created) % SWEEP_EVERY == SWEEP_EVERY - 1 {
+        if self.counters.own_admitted() % SWEEP_EVERY == SWEEP_EVERY - 1 {
             self.sweep_next(&self.rules(), &mut Swept::default());
         }
         self.watch_fill();

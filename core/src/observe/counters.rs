@@ -125,6 +125,14 @@ impl Counters {
         self.mine().total(event)
     }
 
+    /// How many attempts this thread's stripe has counted that were not retries: a clock that goes
+    /// on with each new record, whether there was nothing before it or one that was over.
+    #[inline]
+    pub(crate) fn own_admitted(&self) -> u64 {
+        let mine = self.mine();
+        mine.total(Event::Created).wrapping_add(mine.total(Event::Expired))
+    }
+
     /// This thread's stripe, for several uses in one call.
     #[inline(always)]
     pub(crate) fn mine(&self) -> Mine<'_> {

@@ -479,7 +479,8 @@ class RetryPolicy:
 
         ``attempt`` has failed, ``elapsed`` since the first one began; ``previous_delay`` was before
         it. ``retry_after``: what the service said, a duration or the header's value; ``refused``:
-        it said not to retry. Reads no clock and allocates nothing.
+        it said not to retry. A date is as far away as the system's clock says; else no clock is
+        read.
         """
     def attempt_limit(self, elapsed: Seconds | None = None) -> float | None:
         """How long an attempt may run that starts then; ``None``: there is no limit."""
@@ -500,8 +501,9 @@ class AttemptError:
     ``error_class``, 1 to 32 bytes, is shown in histories: it may hold nothing of the request.
     ``kind`` is what the price of another attempt depends on. ``retry_after``: when the service said
     to come again, a duration or the value of its header; one that is neither seconds nor a date
-    says nothing. ``refused``: it said not to. ``terminal``: it is never tried again. ``outcome``:
-    what duplicates get if it was the last attempt; by default status 500 without bytes.
+    says nothing, and a date is as far away as the engine's clock says. ``refused``: it said not to.
+    ``terminal``: it is never tried again. ``outcome``: what duplicates get if it was the last
+    attempt; by default status 500 without bytes.
 
     >>> AttemptError("429", kind="throttled", retry_after=response.headers.get("Retry-After"))
     """
