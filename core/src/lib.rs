@@ -48,12 +48,12 @@ pub use config::EngineBuilder;
 #[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
 pub use engine::DueDescriptor;
 pub use engine::{
-    Admission, Attempt, AttemptEnd, AttemptError, BeginOptions, Buried, Completed, DeadLetter,
-    Declined, DoubtId, Driven, Driver, Engine, EngineEvent, Failure, FencingToken, FillEvent,
-    FinishedStep, GivenUp, Join, LapsedAttempt, Later, Lease, LeaseToken, LetterFilter, LetterId,
-    LetterPage, NextAttempt, OnConflict, OnDrop, OnFull, OnLapse, OnLettersFull, OperationSettings,
-    PastAttempt, Prepared, Quota, Ran, Reconciled, Reconciliation, Resolution, Retried,
-    RetryContext, RunOptions, Status, Step, StuckTransition, Swept, Ticker, Unresolved,
+    Admission, Attempt, AttemptEnd, AttemptError, BeginOptions, Buried, CallAttempts, Completed,
+    DeadLetter, Declined, DoubtId, Driven, Driver, Engine, EngineEvent, Failure, FencingToken,
+    FillEvent, FinishedStep, GivenUp, Join, LapsedAttempt, Later, Lease, LeaseToken, LetterFilter,
+    LetterId, LetterPage, NextAttempt, OnConflict, OnDrop, OnFull, OnLapse, OnLettersFull,
+    OperationSettings, PastAttempt, Prepared, Quota, Ran, Reconciled, Reconciliation, Resolution,
+    Retried, RetryContext, RunOptions, Status, Step, StuckTransition, Swept, Ticker, Unresolved,
 };
 pub use error::{Error, ErrorCode};
 pub use fingerprint::{

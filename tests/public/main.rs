@@ -29,6 +29,7 @@ mod looked_at;
 mod many_tenants;
 mod noisy_tenant;
 mod outcomes;
+mod own_calls;
 mod paid_retries;
 mod reconciled;
 mod refused_input;

@@ -8,11 +8,14 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
+use crate::adaptive::AdaptiveBackoff;
 use crate::admission::told;
 use crate::begin::{Asked, Options, Prepared, begin, begin_batch};
 use crate::choice::{Mode, OnDrop, OnFull, OnLapse, OnLettersFull};
 use crate::clock::ManualClock;
 use crate::error::{Given, Refused};
+use crate::events::noticed;
+use crate::forks::forks;
 use crate::handle::Handle;
 use crate::lease::{Lease, completed};
 use crate::outcome::AnyOutcome;
@@ -53,8 +56,8 @@ impl Engine {
         retiring_secret = None, fingerprint_mode = None, key_rules = None, default_quota = None,
         unauthenticated_quota = None, retry_policy = None, max_retrying = None,
         context_limit = None, steps_limit = None, max_dead_letters = None,
-        on_letters_full = None, max_in_flight = None, jitter_seed = None, clock = None,
-        precise_clock = false, prefault = false
+        on_letters_full = None, max_in_flight = None, adaptive_backoff = None, jitter_seed = None,
+        fill_levels = None, clock = None, precise_clock = false, prefault = false
     ))]
     #[expect(clippy::too_many_arguments, reason = "each is an option that Python names")]
     fn new(
@@ -89,7 +92,9 @@ impl Engine {
         max_dead_letters: Option<usize>,
         on_letters_full: Option<OnLettersFull>,
         max_in_flight: Option<usize>,
+        adaptive_backoff: Option<AdaptiveBackoff>,
         jitter_seed: Option<u64>,
+        fill_levels: Option<Vec<f64>>,
         clock: Option<ManualClock>,
         precise_clock: bool,
         prefault: bool,
@@ -98,7 +103,7 @@ impl Engine {
             let text = "redis is reserved for the tier across hosts, which is not there yet";
             return Err(Refused::Raised(pyo3::exceptions::PyNotImplementedError::new_err(text)));
         }
-        let mut builder = oncegate::Engine::builder()
+        let builder = oncegate::Engine::builder()
             .capacity(capacity)
             .outcome_limit(outcome_limit)
             .inline_outcome(inline_outcome)
@@ -106,7 +111,7 @@ impl Engine {
             .max_waiters(max_waiters)
             .max_scopes(max_scopes)
             .prefault(prefault);
-        builder = shared(builder, path, private, group_access)?;
+        let (builder, reach) = shared(builder, path, private, group_access)?;
         let lease = given("lease_duration", lease_duration)?;
         let mut builder = set(builder, outcome_bytes, EngineBuilder::outcome_bytes);
         builder = set(builder, lease, EngineBuilder::lease_duration);
@@ -118,12 +123,12 @@ impl Engine {
         builder = set(builder, retry_policy.map(|it| it.0), EngineBuilder::retry_policy);
         builder = sizes(builder, max_retrying, context_limit, steps_limit, max_dead_letters);
         builder = set(builder, on_letters_full.map(|it| it.0), EngineBuilder::on_letters_full);
-        builder = set(builder, max_in_flight, EngineBuilder::max_in_flight);
-        builder = set(builder, jitter_seed, EngineBuilder::jitter_seed);
+        builder = paced(builder, max_in_flight, adaptive_backoff, jitter_seed);
+        let (builder, events) = noticed(builder, fill_levels.as_deref());
         let (builder, clock) = clocked(builder, clock, precise_clock);
-        let wait = given("wait", wait)?.unwrap_or_default();
+        let (lease, wait) = (lease.unwrap_or(LEASE), given("wait", wait)?.unwrap_or_default());
         let engine = py.detach(|| builder.build())?;
-        Ok(Self(Handle::new(engine, clock, lease.unwrap_or(LEASE), wait)))
+        Ok(Self(Handle::new(engine, clock, events, lease, wait, reach)))
     }
 
     #[pyo3(signature = (
@@ -249,6 +254,18 @@ impl Engine {
         self.0.wait.as_secs_f64()
     }
 
+    /// Who shares the table.
+    #[getter]
+    fn reach(&self) -> &'static str {
+        self.0.origin.reach
+    }
+
+    /// Whether it was made in a process that this one was forked from.
+    #[getter]
+    fn inherited(&self) -> bool {
+        self.0.origin.born != forks()
+    }
+
     fn __reduce__(&self) -> PyResult<()> {
         Err(PyTypeError::new_err(
             "an engine cannot be pickled: forked workers inherit it as it is; for processes that \
@@ -261,23 +278,25 @@ impl Engine {
     }
 }
 
-/// Says who shares the table.
+/// Says who shares the table; and in a word.
 fn shared(
     builder: EngineBuilder,
     path: Option<PathBuf>,
     private: bool,
     group_access: bool,
-) -> Given<EngineBuilder> {
-    let builder = match (path, private) {
-        (Some(path), false) => builder.reach(Reach::Host(path)),
-        (None, true) => builder.reach(Reach::Process),
-        (None, false) => builder.reach(Reach::HostInherited),
+) -> Given<(EngineBuilder, &'static str)> {
+    let (reach, word) = match (path, private) {
+        (Some(path), false) => (Reach::Host(path), "host"),
+        (None, true) => (Reach::Process, "process"),
+        (None, false) => (Reach::HostInherited, "host_inherited"),
         (Some(_), true) => {
             let found = "a path, and private=True".to_owned();
             return Err(Refused::Input("private", found, "one of both"));
         }
     };
-    Ok(if group_access { builder.file_access(FileAccess::owner_only().group()) } else { builder })
+    let builder = builder.reach(reach);
+    let access = FileAccess::owner_only().group();
+    Ok((if group_access { builder.file_access(access) } else { builder }, word))
 }
 
 /// Says which keys there are, and what fingerprints are made with.
@@ -317,6 +336,18 @@ fn sizes(
     let builder = set(builder, context, EngineBuilder::context_limit);
     let builder = set(builder, steps, EngineBuilder::steps_limit);
     set(builder, letters, EngineBuilder::max_dead_letters)
+}
+
+/// Says how fast failed attempts are tried again.
+fn paced(
+    builder: EngineBuilder,
+    in_flight: Option<usize>,
+    adaptive: Option<AdaptiveBackoff>,
+    seed: Option<u64>,
+) -> EngineBuilder {
+    let builder = set(builder, in_flight, EngineBuilder::max_in_flight);
+    let builder = set(builder, adaptive.map(|it| it.0), EngineBuilder::adaptive_backoff);
+    set(builder, seed, EngineBuilder::jitter_seed)
 }
 
 /// Says what becomes of records that nobody ends, or has room for.

@@ -10,6 +10,7 @@ use oncegate::{BeginOptions, Clock};
 
 use crate::drive::OwnDriver;
 use crate::error::{Given, Refused};
+use crate::events::Ring;
 use crate::forks::forks;
 use crate::keeper::Keeper;
 use crate::reconcile::OwnDoubts;
@@ -19,31 +20,44 @@ pub(crate) struct Handle {
     pub(crate) keeper: Keeper,
     pub(crate) doubts: OwnDoubts,
     pub(crate) driver: OwnDriver,
+    pub(crate) events: Arc<Ring>,
     pub(crate) engine: Arc<oncegate::Engine>,
     pub(crate) clock: Arc<dyn Clock>,
     /// How long a lease lasts where nobody says otherwise.
     pub(crate) lease: Duration,
     /// How long a duplicate waits where nobody says otherwise.
     pub(crate) wait: Duration,
+    pub(crate) origin: Origin,
     closed: AtomicBool,
     leavers: Mutex<Leavers>,
+}
+
+/// Who shares the table of an engine, and where it was made.
+#[derive(Clone, Copy)]
+pub(crate) struct Origin {
+    pub(crate) reach: &'static str,
+    pub(crate) born: u64,
 }
 
 impl Handle {
     pub(crate) fn new(
         engine: oncegate::Engine,
         clock: Arc<dyn Clock>,
+        events: Arc<Ring>,
         lease: Duration,
         wait: Duration,
+        reach: &'static str,
     ) -> Arc<Self> {
         Arc::new(Self {
             keeper: Keeper::default(),
             doubts: OwnDoubts::default(),
             driver: OwnDriver::default(),
+            events,
             engine: Arc::new(engine),
             clock,
             lease,
             wait,
+            origin: Origin { reach, born: forks() },
             closed: AtomicBool::new(false),
             leavers: Mutex::default(),
         })

@@ -4,6 +4,7 @@
 //! without it, and signals are heard meanwhile. What the package offers above it, in Python, stands
 //! in `python/oncegate`.
 
+mod adaptive;
 mod admission;
 mod asking;
 mod attempt_error;
@@ -13,12 +14,14 @@ mod begin;
 mod bell;
 mod budget;
 mod bytes;
+mod call;
 mod choice;
 mod clock;
 mod downstream;
 mod drive;
 mod engine;
 mod error;
+mod events;
 mod forks;
 mod handle;
 mod hint;
@@ -42,6 +45,8 @@ mod waits;
 #[pyo3::pymodule(gil_used = false)]
 mod _core {
     #[pymodule_export]
+    use crate::adaptive::AdaptiveBackoff;
+    #[pymodule_export]
     use crate::admission::{
         Admitted, InProgress, Mismatched, OutcomeGone, Replayed, Scheduled, Unresolved,
     };
@@ -54,11 +59,15 @@ mod _core {
     #[pymodule_export]
     use crate::budget::RetryBudget;
     #[pymodule_export]
+    use crate::call::{CallAttempts, GivenUp};
+    #[pymodule_export]
     use crate::clock::ManualClock;
     #[pymodule_export]
     use crate::drive::{Driven, Due};
     #[pymodule_export]
     use crate::engine::Engine;
+    #[pymodule_export]
+    use crate::events::{Events, FillEvent, StuckEvent};
     #[pymodule_export]
     use crate::forks::after_fork_in_child;
     #[pymodule_export]
@@ -80,7 +89,7 @@ mod _core {
     #[pymodule_export]
     use crate::request::{Payload, Request, Scope};
     #[pymodule_export]
-    use crate::stats::{Latency, Live, RetryStats, Stats};
+    use crate::stats::{AdaptiveStats, InputStats, Latency, Live, RetryStats, Stats, Stretch};
     #[pymodule_export]
     use crate::token::{Failure, LeaseToken};
     #[pymodule_export]

@@ -13,6 +13,7 @@ macro_rules! counted {
         $name:ident of $of:ty {
             values { $($field:ident: $kind:ty = $read:expr;)* }
             nested { $($inner:ident: $class:ty;)* }
+            perhaps { $($option:ident: $kept:ty;)* }
         }
     )*) => {
         $(
@@ -22,6 +23,7 @@ macro_rules! counted {
             pub(crate) struct $name {
                 $($field: $kind,)*
                 $($inner: $class,)*
+                $($option: Option<$kept>,)*
             }
 
             impl $name {
@@ -29,6 +31,7 @@ macro_rules! counted {
                     Self {
                         $($field: ($read)(found),)*
                         $($inner: <$class>::of(&found.$inner),)*
+                        $($option: found.$option.as_ref().map(<$kept>::of),)*
                     }
                 }
             }
@@ -40,6 +43,10 @@ macro_rules! counted {
                     let told = PyDict::new(py);
                     $(told.set_item(stringify!($field), self.$field.clone())?;)*
                     $(told.set_item(stringify!($inner), self.$inner.as_dict(py)?)?;)*
+                    $(
+                        let kept = self.$option.as_ref().map(|kept| kept.as_dict(py)).transpose()?;
+                        told.set_item(stringify!($option), kept)?;
+                    )*
                     Ok(told)
                 }
 
@@ -88,6 +95,7 @@ counted! {
             begin: Latency;
             complete: Latency;
         }
+        perhaps {}
     }
     /// Records by state.
     Live of oncegate::Live {
@@ -99,6 +107,7 @@ counted! {
             unknown: u64 = |found: &oncegate::Live| found.unknown;
         }
         nested {}
+        perhaps {}
     }
     /// What the scheduler has done and holds.
     RetryStats of oncegate::RetryStats {
@@ -119,6 +128,45 @@ counted! {
         nested {
             dispatch_lag: Latency;
         }
+        perhaps {
+            adaptive: AdaptiveStats;
+        }
+    }
+    /// What the adaptive backoff saw, and what it made of it, as of its last step.
+    AdaptiveStats of oncegate::AdaptiveStats {
+        values {
+            factor: f64 = |found: &oncegate::AdaptiveStats| found.factor;
+            decreases: u64 = |found: &oncegate::AdaptiveStats| found.decreases;
+            increases: u64 = |found: &oncegate::AdaptiveStats| found.increases;
+        }
+        nested {
+            stretch: Stretch;
+            lag_seconds: InputStats;
+            ready: InputStats;
+            in_flight: InputStats;
+            load: InputStats;
+        }
+        perhaps {}
+    }
+    /// One input of a step.
+    InputStats of oncegate::InputStats {
+        values {
+            value: Option<f64> = |found: &oncegate::InputStats| found.value;
+            target: f64 = |found: &oncegate::InputStats| found.target;
+            pressed: bool = |found: &oncegate::InputStats| found.pressed;
+        }
+        nested {}
+        perhaps {}
+    }
+    /// By how much delays, their ceilings and their widths are drawn out.
+    Stretch of oncegate::Stretch {
+        values {
+            base: f64 = |found: &oncegate::Stretch| found.base;
+            ceiling: f64 = |found: &oncegate::Stretch| found.ceiling;
+            width: f64 = |found: &oncegate::Stretch| found.width;
+        }
+        nested {}
+        perhaps {}
     }
     /// Quantiles of one call in 1,024, in seconds; zero: no sample yet.
     Latency of oncegate::Latency {
@@ -128,6 +176,7 @@ counted! {
             p999: f64 = |found: &oncegate::Latency| found.p999_ns as f64 / 1e9;
         }
         nested {}
+        perhaps {}
     }
 }
 

@@ -116,7 +116,7 @@ def test_an_ended_lease_is_not_kept(engine: Engine, clock: ManualClock) -> None:
     """Goal: nobody renews what has ended, and what has ended was not lost. Method: one that is kept
     ends; another one, which was kept after it, is renewed three times."""
     lease = lease_of(engine.begin(asked(), lease_duration=3))
-    lease.keep()
+    lease.keep(3)
     beside = kept_beside(engine)
     lease.complete(b"7")
     for _ in range(3):
@@ -275,9 +275,11 @@ def test_a_token_ends_the_attempt(engine: Engine) -> None:
 
 def test_a_token_is_taken_up(engine: Engine) -> None:
     """Goal: a token becomes a lease again. Method: take it up, and end it; then it is no more."""
+    admitted(engine).fail()
     token = admitted(engine).into_token()
     lease = engine.take_up(token)
     assert (lease.attempt, lease.fencing_token) == (token.attempt, token.fencing_token)
+    assert token.attempt == 2
     lease.fail(Failure.unknown())
     with pytest.raises(FencedError):
         engine.take_up(token)

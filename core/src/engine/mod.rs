@@ -43,10 +43,10 @@ pub use resolve::Resolution;
 pub use retrying::DueDescriptor;
 pub(crate) use retrying::OnEvent;
 pub use retrying::{
-    Attempt, AttemptEnd, AttemptError, Buried, DeadLetter, DoubtId, Driven, Driver, EngineEvent,
-    FinishedStep, GivenUp, LapsedAttempt, Later, LetterFilter, LetterId, LetterPage, NextAttempt,
-    OnLettersFull, OperationSettings, PastAttempt, Reconciled, Reconciliation, Retried,
-    RetryContext, Step, StuckTransition, Unresolved,
+    Attempt, AttemptEnd, AttemptError, Buried, CallAttempts, DeadLetter, DoubtId, Driven, Driver,
+    EngineEvent, FinishedStep, GivenUp, LapsedAttempt, Later, LetterFilter, LetterId, LetterPage,
+    NextAttempt, OnLettersFull, OperationSettings, PastAttempt, Reconciled, Reconciliation,
+    Retried, RetryContext, Step, StuckTransition, Unresolved,
 };
 pub use run::{Declined, Ran};
 pub use tend::{Swept, Ticker};

@@ -8,6 +8,7 @@ import weakref
 from typing import TYPE_CHECKING
 
 from . import _core
+from ._waits import running_loop
 
 if TYPE_CHECKING:
     from ._core import Attempt
@@ -97,7 +98,7 @@ def _wake(woken: asyncio.Future[None]) -> None:
 
 def attempts_of(engine: _core.Engine) -> LoopAttempts:
     """Those of the loop that runs."""
-    loop = asyncio.get_running_loop()
+    loop = running_loop()
     of_engine = _loops.setdefault(engine, {})
     attempts = of_engine.get(loop)
     if attempts is None:

@@ -18,19 +18,26 @@ from typing_extensions import Self, TypeAlias, disjoint_base
 from ._errors import OncegateError
 
 __all__ = [
+    "AdaptiveBackoff",
+    "AdaptiveStats",
     "Admitted",
     "Attempt",
     "AttemptError",
     "AttemptWait",
     "Buried",
+    "CallAttempts",
     "DeadLetter",
     "Doubt",
     "Driven",
     "Due",
     "Engine",
+    "Events",
     "Failed",
     "Failure",
+    "FillEvent",
+    "GivenUp",
     "InProgress",
+    "InputStats",
     "Intake",
     "KeyRules",
     "Latency",
@@ -56,6 +63,8 @@ __all__ = [
     "Scheduled",
     "Scope",
     "Stats",
+    "Stretch",
+    "StuckEvent",
     "Succeeded",
     "Unresolved",
     "Wait",
@@ -599,11 +608,44 @@ class Attempt:
     def lease(self) -> Lease: ...
 
 @final
+class AdaptiveBackoff:
+    """Draws the delays of retries out while this process, or what it calls, has more to do than it
+    can: ``Engine(adaptive_backoff=AdaptiveBackoff())``. Immutable.
+
+    Four inputs press when they are beyond their targets: how late attempts are handed out
+    (``lag_target``, 0.1 s), how many are ready and wait (``ready_target``, 1,000), how many run
+    (``in_flight_target``, 1,000), and the load of :meth:`Engine.set_load` (``load_target``, 0.8).
+    Once in each ``interval`` (1 s) the rate of retries is multiplied by ``decrease`` (0.5) if one
+    of them presses, and otherwise grows by ``increase`` (0.05). It is never less than one in
+    ``max_factor`` (16); delays grow by ``max_base`` (16) at most, their ceilings by ``max_ceiling``
+    (4), the width of their jitter by ``max_width`` (16). After ``quiet`` (10 s) without any
+    observation the rate grows by itself, and a load is in force no more.
+    """
+
+    def __new__(
+        cls,
+        *,
+        lag_target: Seconds | None = None,
+        ready_target: int | None = None,
+        in_flight_target: int | None = None,
+        load_target: float | None = None,
+        interval: Seconds | None = None,
+        quiet: Seconds | None = None,
+        decrease: float | None = None,
+        increase: float | None = None,
+        max_factor: float | None = None,
+        max_base: float | None = None,
+        max_ceiling: float | None = None,
+        max_width: float | None = None,
+    ) -> Self: ...
+
+@final
 class RetryBudget:
     """How many retries all requests together may make, in this process.
 
     First attempts and successes fill it, retries spend it; where it is spent,
-    :meth:`Lease.retry_later` answers ``Buried("budget")``. One object that is set in two places is
+    :meth:`Lease.retry_later` answers ``Buried("budget")``, and a call by :func:`retrying` gives its
+    attempts up. One object that is set in two places is
     one budget. ``name`` is what errors call it.
     """
 
@@ -657,6 +699,37 @@ class RetryBudget:
         """``share`` (0.2) of the requests under way, and ``min_retries`` (3) always. Envoy's."""
     @property
     def name(self) -> str: ...
+
+@final
+class GivenUp:
+    """Why a call makes no further attempt."""
+
+    @property
+    def reason(self) -> Literal["attempts", "deadline", "refused", "budget"]: ...
+    @property
+    def budget(self) -> str | None:
+        """The name of the budget that was spent, if that was the reason."""
+    @property
+    def refills_in(self) -> float | None:
+        """Seconds until that pays for a retry, where time alone brings it."""
+
+@final
+class CallAttempts:
+    """The attempts of one call that runs them itself: it decides and pays, and begins and ends
+    nothing."""
+
+    def began(self, lease: Lease) -> None:
+        """An attempt of this call has begun: what was paid for it is spent."""
+    def failed(self, lease: Lease, error: AttemptError | str) -> float | GivenUp:
+        """It failed, and is not ended yet: seconds until the next one, which is paid for."""
+    def give_back(self) -> None:
+        """There is no next attempt after all: what was paid for it is given back."""
+    @property
+    def left(self) -> float | None:
+        """Seconds until the policy's deadline; ``None``: it has none."""
+    @property
+    def late(self) -> bool:
+        """Whether an attempt that begins now would not end before it. The first never is."""
 
 @final
 class PastAttempt:
@@ -817,6 +890,54 @@ class Live:
         """All of it, with what is nested as dicts."""
 
 @final
+class InputStats:
+    """One input of the adaptive backoff."""
+
+    value: Final[float | None]
+    """What was observed; ``None``: nothing was, in the last interval."""
+    target: Final[float]
+    """What it may be at most without slowing retries down."""
+    pressed: Final[bool]
+    """Whether it was more than that."""
+    def as_dict(self) -> dict[str, Any]:
+        """All of it."""
+
+@final
+class Stretch:
+    """By how much retries are slowed down; ones: not at all."""
+
+    base: Final[float]
+    """The factor of delays."""
+    ceiling: Final[float]
+    """The factor of their ceilings."""
+    width: Final[float]
+    """The factor of the width of their jitter."""
+    def as_dict(self) -> dict[str, Any]:
+        """All of it."""
+
+@final
+class AdaptiveStats:
+    """What the adaptive backoff saw, and what it made of it, as of its last step."""
+
+    factor: Final[float]
+    """The inverse of the rate of retries, before each part of the stretch is bounded."""
+    decreases: Final[int]
+    """Steps that slowed retries down."""
+    increases: Final[int]
+    """Steps that let them be faster again."""
+    stretch: Final[Stretch]
+    lag_seconds: Final[InputStats]
+    """How late attempts are handed out."""
+    ready: Final[InputStats]
+    """How many wait for a worker."""
+    in_flight: Final[InputStats]
+    """How many run."""
+    load: Final[InputStats]
+    """The load that was told."""
+    def as_dict(self) -> dict[str, Any]:
+        """All of it, with what is nested as dicts."""
+
+@final
 class RetryStats:
     """What the scheduler has done and holds, in this process; ``retrying`` and ``dead_letters``
     are of all that share the table."""
@@ -848,6 +969,8 @@ class RetryStats:
     """Transitions that did not end."""
     dispatch_lag: Final[Latency]
     """How late attempts were handed out after they were due."""
+    adaptive: Final[AdaptiveStats | None]
+    """What the adaptive backoff saw; ``None``: the engine has none."""
     def as_dict(self) -> dict[str, Any]:
         """All of it, with what is nested as dicts."""
 
@@ -986,7 +1109,9 @@ class Engine:
     sixty-fourth of the capacity; ``context_limit`` (4,096 bytes), ``steps_limit`` (2,048 bytes);
     ``max_dead_letters``, by default half of ``max_retrying``; ``on_letters_full``
     (``drop_oldest``); ``max_in_flight``: attempts that run at a time in this process;
-    ``jitter_seed``: for tests. ``clock``: for tests; ``precise_clock``: to the nanosecond, at a
+    ``adaptive_backoff``: slows retries down under load, by default never; ``jitter_seed``: for
+    tests. ``fill_levels``: shares of the capacity, at most 16, at which there is an event of
+    :meth:`events`. ``clock``: for tests; ``precise_clock``: to the nanosecond, at a
     higher price; ``prefault``: all memory is there from the start.
 
     Raises ``InvalidInputError`` for an option out of its range, ``RegionError`` for a file that was
@@ -1028,7 +1153,9 @@ class Engine:
         max_dead_letters: int | None = None,
         on_letters_full: OnLettersFull | None = None,
         max_in_flight: int | None = None,
+        adaptive_backoff: AdaptiveBackoff | None = None,
         jitter_seed: int | None = None,
+        fill_levels: Sequence[float] | None = None,
         clock: ManualClock | None = None,
         precise_clock: bool = False,
         prefault: bool = False,
@@ -1038,6 +1165,13 @@ class Engine:
     @property
     def default_wait(self) -> float:
         """How long a duplicate waits where nobody says otherwise."""
+    @property
+    def reach(self) -> Literal["process", "host_inherited", "host"]:
+        """Who shares the table: this process; with it those that are forked from it; whoever opens
+        its path."""
+    @property
+    def inherited(self) -> bool:
+        """Whether it was made in a process that this one was forked from."""
     @property
     def closed(self) -> bool: ...
     def close(self) -> None:
@@ -1114,6 +1248,15 @@ class Engine:
         """Forgets the old secret. ``RotationPendingError``: records of it are there still."""
     def stats(self) -> Stats:
         """Sums over all threads of the process: some microseconds."""
+    def events(self, most: int | None = None) -> Events:
+        """Takes what the engine has noticed since the last call, at most the oldest ``most``.
+
+        It keeps the last 256 of this process, and counts those that were lost before. Nothing is
+        called back: ask now and then, as each minute.
+
+        >>> for event in engine.events():
+        ...     logging.warning("%s", event)
+        """
     def next_attempt(self, timeout: Seconds | None = None) -> Attempt | None:
         """The next attempt that is due, waiting for one; ``None``: the time has passed.
 
@@ -1151,6 +1294,14 @@ class Engine:
 
         All that apply have to pay. ``QuotaExceededError``: 1,024 scopes and operations have
         budgets.
+        """
+    def call_attempts(self, request: Request | Prepared, policy: RetryPolicy) -> CallAttempts:
+        """The attempts of a call, of which there were none: what :func:`retrying` decides by."""
+    def set_load(self, load: float) -> None:
+        """How loaded this process is, or what it calls, from 0 to 1, for its adaptive backoff.
+
+        In force until another load is told, at most for ``quiet`` seconds: tell it at least as
+        often. ``InvalidInputError``: another number, or an engine without ``adaptive_backoff``.
         """
     def remove_retry_budget(self, scope: str | bytes | Scope) -> None:
         """Takes the budget of a scope away, if it has one."""
@@ -1233,6 +1384,59 @@ class Engine:
 
         In this process, once: in a forked worker it is started anew.
         """
+
+# ---------------------------------------------------------------- events
+
+@final
+class FillEvent:
+    """The live records reached one of ``fill_levels``. It comes again after the table was a tenth
+    below it. ``str(event)`` is a line for a log."""
+
+    __match_args__ = ("level", "fill")
+    @property
+    def name(self) -> Literal["fill"]: ...
+    @property
+    def level(self) -> float:
+        """As a share of the capacity."""
+    @property
+    def fill(self) -> float:
+        """The live records, as a share of it."""
+
+@final
+class StuckEvent:
+    """A record stands in the middle of a transition for longer than any step takes.
+
+    A process was stopped there, a table was damaged, or the engine has a defect. It is told by
+    whoever looks after what is due. ``str(event)`` is a line for a log.
+    """
+
+    __match_args__ = ("slot", "transition", "process", "stands")
+    @property
+    def name(self) -> Literal["state_machine_deadlock_detected"]: ...
+    @property
+    def slot(self) -> int:
+        """Its slot in the table."""
+    @property
+    def transition(self) -> str:
+        """``claim``, ``insertion``, ``end`` or ``retry_entry``."""
+    @property
+    def process(self) -> int:
+        """Which process began it, by its number in the table's registry; zero: not known."""
+    @property
+    def stands(self) -> float:
+        """For how many seconds at least."""
+
+@final
+class Events:
+    """What the engine noticed since the last look, the oldest first."""
+
+    @property
+    def events(self) -> tuple[FillEvent | StuckEvent, ...]: ...
+    @property
+    def lost(self) -> int:
+        """How many went before anybody looked."""
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[FillEvent | StuckEvent]: ...
 
 # ---------------------------------------------------------------- event loops
 

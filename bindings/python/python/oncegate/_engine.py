@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from . import _core
 from ._attempts import attempts_of
 from ._core import InProgress, Scheduled
+from ._judge import ErrorPolicy
 from ._run import LeaseContext, run, run_async
-from ._waits import waits_of
+from ._serialize import JsonSerializer
+from ._tries import Tries, run_retrying, run_retrying_async
+from ._waits import running_loop, waits_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -18,9 +21,9 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from ._core import Admission, Attempt, OnLapse, Prepared, Request, Seconds
-    from ._judge import ErrorPolicy
+    from ._core import Admission, Attempt, OnLapse, Prepared, Request, RetryPolicy, Seconds
     from ._serialize import Serializer
+    from ._tries import Describe, RetryAfter
 
 T = TypeVar("T")
 
@@ -43,7 +46,8 @@ class Engine(_core.Engine):
         """:meth:`begin`, without blocking the event loop while it waits.
 
         A wait costs no processor time: the loop is woken through a descriptor. Cancelling it
-        affects nobody else, and an attempt that was admitted meanwhile is given back.
+        affects nobody else, and an attempt that was admitted meanwhile is given back. Raises
+        ``NoEventLoopError`` for a wait outside of asyncio, as under trio.
         """
         options: dict[str, Any] = {}
         if lease_duration is not None:
@@ -54,8 +58,11 @@ class Engine(_core.Engine):
             options["on_lapse"] = on_lapse
         if run_due:
             options["run_due"] = True
-        answer = self.begin(request, wait=0, **options)
         limit = self.default_wait if wait is None else _seconds(wait)
+        if limit > 0:
+            # Not only where there is something to wait for: that would be seen in production.
+            running_loop()
+        answer = self.begin(request, wait=0, **options)
         if limit <= 0 or not isinstance(answer, (InProgress, Scheduled)):
             return answer
         waited = await waits_of(self).ask(request, limit, options)
@@ -119,15 +126,62 @@ class Engine(_core.Engine):
             self, request, work, serializer=serializer, errors=errors, renew=renew, **options
         )
 
+    def run_with_retries(
+        self,
+        request: Request | Prepared,
+        work: Callable[[], T],
+        *,
+        policy: RetryPolicy,
+        serializer: Serializer | None = None,
+        errors: ErrorPolicy | None = None,
+        describe: Describe | None = None,
+        retry_after: RetryAfter | None = None,
+        renew: bool = True,
+        **options: Any,
+    ) -> T:
+        """:meth:`run`, and tried again as ``policy`` says while ``work`` fails.
+
+        Retry budgets pay for it, as :func:`retrying` says, and ``describe`` and ``retry_after`` are
+        the same.
+        """
+        judged = ErrorPolicy() if errors is None else errors
+        tries = Tries(self, request, policy, judged, describe, retry_after)
+        made = JsonSerializer() if serializer is None else serializer
+        result: T = run_retrying(self, request, work, tries, made, renew, options)
+        return result
+
+    async def run_with_retries_async(
+        self,
+        request: Request | Prepared,
+        work: Callable[[], Awaitable[T]],
+        *,
+        policy: RetryPolicy,
+        serializer: Serializer | None = None,
+        errors: ErrorPolicy | None = None,
+        describe: Describe | None = None,
+        retry_after: RetryAfter | None = None,
+        renew: bool = True,
+        **options: Any,
+    ) -> T:
+        """:meth:`run_with_retries` for a coroutine function."""
+        judged = ErrorPolicy() if errors is None else errors
+        tries = Tries(self, request, policy, judged, describe, retry_after)
+        made = JsonSerializer() if serializer is None else serializer
+        result: T = await run_retrying_async(self, request, work, tries, made, renew, options)
+        return result
+
     async def next_attempt_async(self, timeout: Seconds | None = None) -> Attempt | None:
         """:meth:`next_attempt`, without blocking the event loop while it waits.
 
         ``timeout=None`` waits for ever, zero not at all; ``None`` is what it gives when the time
         has passed. A wait costs no processor time: the loop is woken when something is due, by a
-        timer of the kernel. Cancelling it loses no attempt.
+        timer of the kernel. Cancelling it loses no attempt. ``NoEventLoopError``: as for
+        :meth:`begin_async`.
         """
-        attempt = self.next_attempt(0)
         limit = None if timeout is None else _seconds(timeout)
+        if limit is None or limit > 0:
+            running_loop()
+        attempt = self.next_attempt(0)
         if attempt is not None or (limit is not None and limit <= 0):
             return attempt
         return await attempts_of(self).next(self, limit)
@@ -137,8 +191,10 @@ class Engine(_core.Engine):
 
         As :meth:`next_attempt_async`; the list is empty when the time has passed.
         """
-        attempts = self.next_attempts(most, 0)
         limit = None if timeout is None else _seconds(timeout)
+        if limit is None or limit > 0:
+            running_loop()
+        attempts = self.next_attempts(most, 0)
         if attempts or most <= 0 or (limit is not None and limit <= 0):
             return attempts
         first = await attempts_of(self).next(self, limit)

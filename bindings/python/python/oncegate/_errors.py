@@ -118,6 +118,10 @@ class UnsupportedError(OncegateError, NotImplementedError):
     """Not on this operating system, or not in this version."""
 
 
+class NoEventLoopError(OncegateError, RuntimeError):
+    """A wait was awaited where no event loop of asyncio runs, as under trio."""
+
+
 class ClosedError(OncegateError, RuntimeError):
     """The engine was closed."""
 

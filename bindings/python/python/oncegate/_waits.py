@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _core
 from ._core import Admitted
+from ._errors import NoEventLoopError
 
 if TYPE_CHECKING:
     from ._core import Admission, Prepared, Request
@@ -124,9 +125,22 @@ class _Waiting:
             self._timer = self._loop.call_at(at, self.look)
 
 
+def running_loop() -> asyncio.AbstractEventLoop:
+    """The loop that runs here. ``NoEventLoopError``: none of asyncio's does."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise NoEventLoopError(
+            "a wait needs a running event loop of asyncio, and there is none here: under trio call "
+            "the blocking method in a thread, as by trio.to_thread.run_sync, or do not wait",
+            name="NoEventLoop",
+            field="wait",
+        ) from None
+
+
 def waits_of(engine: _core.Engine) -> LoopWaits:
     """Those of the loop that runs."""
-    loop = asyncio.get_running_loop()
+    loop = running_loop()
     of_engine = _loops.setdefault(engine, {})
     waits = of_engine.get(loop)
     if waits is None:

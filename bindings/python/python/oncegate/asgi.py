@@ -31,7 +31,7 @@ class IdempotencyMiddleware:
     """Runs each request with an idempotency key once.
 
     It works as draft-ietf-httpapi-idempotency-key-header describes: duplicates get the stored
-    response, or are told why not, as ``application/problem+json`` (RFC 9457).
+    response, or are told why not: as ``application/problem+json`` (RFC 9457), by default.
 
     Place it inside of what authenticates and limits requests, so that nobody unknown can make
     records, and outside of what must not be repeated. Place compression outside of it, since a

@@ -1,5 +1,6 @@
 //! Calls: what one call with retries knows of its attempts, and what follows each of them.
 
+use std::borrow::Cow;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
@@ -19,7 +20,7 @@ use crate::wait::thread_waker;
 
 /// The attempts that one call has made.
 pub(super) struct Calls<'c> {
-    policy: &'c RetryPolicy,
+    policy: Cow<'c, RetryPolicy>,
     levels: Levels,
     operation: u32,
     began: Duration,
@@ -52,7 +53,7 @@ impl Engine {
     pub(super) fn calls<'c>(
         &self,
         request: &Request<'_>,
-        policy: &'c RetryPolicy,
+        policy: Cow<'c, RetryPolicy>,
     ) -> Result<Calls<'c>, Error> {
         policy.check()?;
         let levels = self.retries.levels(self.scope_tag(request.scope()), request.operation());
@@ -89,9 +90,13 @@ impl Engine {
         last: &mut Option<Again<E>>,
         at: Duration,
     ) -> Option<Retried<E>> {
-        let elapsed = calls.elapsed(at);
-        let late = |_: &mut Again<E>| !self.fits_measured(calls.policy, elapsed, calls.operation);
-        last.take_if(late).map(|again| calls.given_up(again, GivenUp::Deadline))
+        last.take_if(|_| self.is_late(calls, at))
+            .map(|again| calls.given_up(again, GivenUp::Deadline))
+    }
+
+    /// Whether an attempt that starts at that time would not end before the deadline.
+    pub(super) fn is_late(&self, calls: &Calls<'_>, at: Duration) -> bool {
+        !self.fits_measured(&calls.policy, calls.elapsed(at), calls.operation)
     }
 
     /// Somebody else holds the record, or has put it off.
@@ -148,7 +153,7 @@ impl Engine {
                         Err(error)
                     };
                 }
-                calls.delay = delay;
+                calls.put_off(delay);
                 Ok(Next::Again(Again { at, paid, result }))
             }
             Err(given_up) => {
@@ -158,7 +163,7 @@ impl Engine {
         }
     }
 
-    fn decide_call(
+    pub(super) fn decide_call(
         &self,
         calls: &Calls<'_>,
         error: &AttemptError,
@@ -173,7 +178,7 @@ impl Engine {
             .previous_delay(calls.delay)
             .stretch(self.retries.stretch(now))
             .hint(error.hint_given());
-        let delay = match self.decide_measured(calls.policy, attempted, calls.operation) {
+        let delay = match self.decide_measured(&calls.policy, attempted, calls.operation) {
             Decision::RetryAfter(delay) => delay,
             Decision::Exhausted(exhausted) => {
                 calls.levels.failed_for_good(error.kind_given(), now);
@@ -220,14 +225,29 @@ impl Calls<'_> {
         last: Option<Again<E>>,
         now: Duration,
     ) {
-        if self.attempts == 0 {
-            self.began = now;
-        }
-        self.attempts += 1;
+        self.count(now);
         if let Some(Again { mut paid, .. }) = last {
             paid.start();
             lease.pay(Paid::Retry(paid));
         }
+    }
+
+    /// An attempt has begun.
+    pub(super) fn count(&mut self, now: Duration) {
+        if self.attempts == 0 {
+            self.began = now;
+        }
+        self.attempts += 1;
+    }
+
+    /// How many there were.
+    pub(super) fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// The next one comes after this delay.
+    pub(super) fn put_off(&mut self, delay: Duration) {
+        self.delay = delay;
     }
 
     /// There is no other attempt after all. What was paid for it is given back.

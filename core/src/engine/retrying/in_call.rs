@@ -1,5 +1,6 @@
 //! In one call: the caller runs every attempt itself, and waits in between.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::time::Duration;
 
@@ -186,7 +187,7 @@ impl Engine {
         mut describe: impl FnMut(&Result<Outcome, E>) -> AttemptError,
         mut work: impl FnMut(&mut Lease<'_>) -> Result<Outcome, E>,
     ) -> Result<Retried<E>, Error> {
-        let mut calls = self.calls(request, policy)?;
+        let mut calls = self.calls(request, Cow::Borrowed(policy))?;
         let mut last = None;
         loop {
             if let Some(late) = self.late(&calls, &mut last, self.now()) {
@@ -305,7 +306,7 @@ impl Engine {
         F: Future<Output = Result<Outcome, E>>,
         S: Future<Output = ()>,
     {
-        let mut calls = self.calls(request, policy)?;
+        let mut calls = self.calls(request, Cow::Borrowed(policy))?;
         let mut last = None;
         loop {
             if let Some(late) = self.late(&calls, &mut last, self.now()) {

@@ -21,6 +21,7 @@ mod letter;
 mod letters;
 mod next;
 mod oldest;
+mod own_call;
 mod ready;
 mod reconcile;
 mod registry;
@@ -39,6 +40,7 @@ pub use in_call::{GivenUp, Retried};
 pub use later::{AttemptError, Buried, Later, RetryContext};
 pub use letter::{AttemptEnd, DeadLetter, LetterFilter, LetterId, LetterPage, PastAttempt};
 pub use next::{Attempt, NextAttempt};
+pub use own_call::CallAttempts;
 pub use reconcile::{DoubtId, Reconciliation};
 pub(super) use retries::Retries;
 #[cfg(not(any(oncegate_loom, oncegate_shuttle)))]

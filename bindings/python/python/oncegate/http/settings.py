@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol, Union
 
 from .._policy import OutcomePolicy
+from .alone import warn_where_alone
 from .headers import is_name, kept_names
 from .problem import CONTENT_TYPES, ProblemFormat
 
@@ -175,6 +176,8 @@ class Settings:
             raise TypeError("exempt: refused; found one string; limit: paths in a collection")
         if not isinstance(self.policy, OutcomePolicy):
             OutcomePolicy(self.policy)
+        # Told of the line that makes the settings: behind this one and the generated `__init__`.
+        warn_where_alone(self.engine, stacklevel=3)
 
 
 def seconds(duration: Seconds) -> float:
