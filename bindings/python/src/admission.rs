@@ -26,7 +26,7 @@ pub(crate) struct Replayed {
     status: u16,
     #[pyo3(get)]
     body: Py<PyBytes>,
-    metadata: Box<[(Box<str>, Box<str>)]>,
+    pub(crate) metadata: Box<[(Box<str>, Box<str>)]>,
 }
 
 /// Another attempt holds the lease.

@@ -124,6 +124,7 @@ impl Asked {
 }
 
 /// The options of one call, but for the wait.
+#[derive(Clone, Copy)]
 pub(crate) struct Options {
     pub(crate) lease_duration: Option<Seconds>,
     pub(crate) dedup_window: Option<Seconds>,
@@ -163,8 +164,9 @@ pub(crate) fn begin(
     wait(py, handle, &asked.parts(), options, limit)
 }
 
+/// The answer of the moment.
 #[inline]
-fn at_once(
+pub(crate) fn at_once(
     py: Python<'_>,
     handle: &Arc<Handle>,
     prepared: &oncegate::Prepared<'_>,

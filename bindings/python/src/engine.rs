@@ -38,6 +38,11 @@ impl Engine {
     pub(crate) fn open(&self) -> Given<&oncegate::Engine> {
         self.0.open()
     }
+
+    /// The engine, open or closed.
+    pub(crate) fn shared(&self) -> Arc<Handle> {
+        Arc::clone(&self.0)
+    }
 }
 
 #[pymethods]

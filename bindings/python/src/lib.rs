@@ -25,6 +25,7 @@ mod events;
 mod forks;
 mod handle;
 mod hint;
+mod intake;
 mod keeper;
 mod later;
 mod lease;
@@ -69,6 +70,8 @@ mod _core {
     use crate::events::{Events, FillEvent, StuckEvent};
     #[pymodule_export]
     use crate::forks::after_fork_in_child;
+    #[pymodule_export]
+    use crate::intake::{Intake, ResponseHead};
     #[pymodule_export]
     use crate::later::Buried;
     #[pymodule_export]

@@ -131,7 +131,8 @@ impl Payload {
         self.pointers.as_deref().map_or_else(Vec::new, |both| of(both).borrow_owner().clone())
     }
 
-    fn view(&self) -> oncegate::Payload<'_> {
+    /// As the engine takes it.
+    pub(crate) fn view(&self) -> oncegate::Payload<'_> {
         let payload = match &self.format {
             Format::Raw => oncegate::Payload::raw(&self.bytes),
             Format::Json => oncegate::Payload::json(&self.bytes),

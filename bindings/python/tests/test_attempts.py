@@ -399,12 +399,30 @@ def test_advance_looks_after_what_is_due(timed: Engine, clock: ManualClock) -> N
     assert timed.next_attempt(0) is not None
 
 
+def test_a_look_is_bounded(timed: Engine, clock: ManualClock) -> None:
+    """Goal: an event loop that looks is not held up. Method: five that are due, two at a time; it
+    says that there is more, as long as there is."""
+    put_all_off(timed, 5)
+    clock.advance(6)
+    first = timed.advance(limit=2)
+    # Which it meets first is the table's, whose order a secret decides.
+    assert first.looked_at <= 2 and first.more
+    looks = [timed.advance() for _ in range(200)]
+    assert looks[0].ready == 5 <= first.looked_at + sum(look.looked_at for look in looks)
+    assert (looks[-1].looked_at, looks[-1].ready, looks[-1].more) == (0, 5, False)
+
+
 @pytest.mark.alone
 def test_waiting_for_work_costs_no_processor_time(engine: Engine) -> None:
-    """Goal: nobody polls. Method: processor time of a second in which tasks and threads wait."""
+    """Goal: nobody polls. Method: processor time of a second in which tasks and threads wait, one
+    of which had work before."""
 
     async def main() -> float:
         tasks = [asyncio.create_task(engine.next_attempt_async()) for _ in range(50)]
+        await asyncio.sleep(0)
+        put_off(engine, 1)
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        assert [task.result() is not None for task in tasks if task.done()] == [True]
         thread = in_thread(lambda: engine.next_attempt(1.2))
         await asyncio.sleep(0)
         begun = time.process_time()

@@ -245,15 +245,17 @@ def test_a_child_drives_itself() -> None:
         reading, writing = os.pipe()
         first = os.fork()
         if first == 0:
-            engine.start_driver()
-            parent = os.getpid()
-            if os.fork() == 0:
+            try:
                 engine.start_driver()
-                until(lambda: os.getppid() != parent)
-                admitted(engine).retry_later("503", "charge")
-                until(lambda: engine.stats().retries.ready == 1)
-                os.write(writing, b"ready")
-            os._exit(0)
+                parent = os.getpid()
+                if os.fork() == 0:
+                    engine.start_driver()
+                    until(lambda: os.getppid() != parent)
+                    admitted(engine).retry_later("503", "charge")
+                    until(lambda: engine.stats().retries.ready == 1)
+                    os.write(writing, b"ready")
+            finally:
+                os._exit(0)
         os.close(writing)
         os.waitpid(first, 0)
         with os.fdopen(reading, "rb") as pipe:

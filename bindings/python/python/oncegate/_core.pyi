@@ -38,6 +38,7 @@ __all__ = [
     "GivenUp",
     "InProgress",
     "InputStats",
+    "Intake",
     "KeyRules",
     "Latency",
     "Lease",
@@ -55,6 +56,7 @@ __all__ = [
     "Reconciliation",
     "Replayed",
     "Request",
+    "ResponseHead",
     "RetryBudget",
     "RetryPolicy",
     "RetryStats",
@@ -386,6 +388,51 @@ class Lease:
         """
     def headers(self, service: str) -> dict[str, str]:
         """``idempotency-key``, ``idempotency-attempt`` and ``fencing-token`` for a call to it."""
+
+@final
+class Intake:
+    """An engine, as a middleware for HTTP asks it; ``oncegate.http`` is what to use.
+
+    ``keep_headers``: names in lower case, of the headers that replays repeat.
+    """
+
+    def __new__(
+        cls,
+        engine: Engine,
+        keep_headers: list[str],
+        *,
+        lease_duration: Seconds | None = None,
+        dedup_window: Seconds | None = None,
+        on_lapse: OnLapse | None = None,
+    ) -> Self: ...
+    def begin(
+        self,
+        scope: str | bytes | Scope,
+        operation: str | bytes,
+        key: bytes | None,
+        payload: Payload | None,
+        /,
+    ) -> Admission:
+        """:meth:`Engine.begin` of such a request, without a wait."""
+    def read_head(self, headers: list[tuple[bytes, bytes]], /) -> ResponseHead:
+        """What a response's headers say."""
+    def complete(
+        self, lease: Lease, status: int, body: bytes, head: ResponseHead, /
+    ) -> Literal["stored", "without_bytes"]:
+        """:meth:`Lease.complete` with a response; if its headers cannot be kept, nothing is."""
+    def headers(self, replayed: Replayed, /) -> list[tuple[bytes, bytes]]:
+        """The headers of a replay."""
+
+@final
+class ResponseHead:
+    """The headers of a response that are kept, and what the others say."""
+
+    @property
+    def length(self) -> int | None:
+        """``Content-Length``."""
+    @property
+    def is_events(self) -> bool:
+        """Whether it is an event stream."""
 
 # ---------------------------------------------------------------- retries
 

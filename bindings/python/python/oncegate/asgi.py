@@ -16,7 +16,6 @@ from .http.response import Response
 
 if TYPE_CHECKING:
     from ._core import Admission, Lease, Request
-    from .http.gate import Identity
     from .http.polling import Poller
     from .http.problem import Answer
     from .http.settings import ScopeSource, Settings
@@ -32,7 +31,7 @@ class IdempotencyMiddleware:
     """Runs each request with an idempotency key once.
 
     It works as draft-ietf-httpapi-idempotency-key-header describes: duplicates get the stored
-    response, or are told why not, as ``application/problem+json`` (RFC 9457).
+    response, or are told why not: as ``application/problem+json`` (RFC 9457), by default.
 
     Place it inside of what authenticates and limits requests, so that nobody unknown can make
     records, and outside of what must not be repeated. Place compression outside of it, since a
@@ -58,107 +57,92 @@ class IdempotencyMiddleware:
         method = scope["method"]
         gate = self._gate
         if method in SAFE or (gate.has_exempt and gate.is_exempt(scope["path"])):
-            if gate.poller is not None and method == "GET":
-                token = gate.poller.token_in(scope["path"])
-                if token is not None:
-                    await self._tell(gate.poller, token, scope, send)
-                    return
-            await self.app(scope, receive, send)
+            await self._pass_by(method, scope, receive, send)
             return
         fields = fields_of(scope["headers"])
-        asked: tuple[Identity, bytes | None] | None = None
         try:
             is_needed, key = gate.key_of(method, fields.get(gate.key_name))
-            if is_needed:
-                head = AsgiHead(scope, fields)
-                identity = gate.identity(head, await self._scope_of(head), key)
-                asked = (identity, await self._read(fields, receive))
         except RefusedError as refused:
             await _answer(refused.answer, send)
             return
-        if asked is None:
+        if not is_needed:
             await self.app(scope, receive, send)
             return
-        identity, body = asked
-        if body is not None:
-            await self._serve(identity, fields, body, scope, receive, send)
-
-    async def _tell(self, poller: Poller, token: str, scope: Scope, send: Send) -> None:
-        """Answers who polls."""
-        head = AsgiHead(scope, fields_of(scope["headers"]))
-        await _answer(poller.answer(await self._scope_of(head), token), send)
-
-    async def _scope_of(self, head: AsgiHead) -> ScopeSource:
-        told: Any = self._gate.scope_of(head)
-        whose: ScopeSource = await told if self._gate.asks_async else told
-        return whose
-
-    async def _read(self, fields: dict[bytes, bytes], receive: Receive) -> bytes | None:
-        """The body of the request. ``None``: its client left before it was whole."""
-        limit = self.settings.payload_limit
-        length = fields.get(b"content-length")
-        if length is not None and length.isdigit() and int(length) > limit:
-            raise RefusedError(self._gate.problems.answer("payload-too-large"))
-        parts: list[bytes] = []
-        size = 0
-        while True:
+        try:
+            head = AsgiHead(scope, fields)
+            told: Any = gate.scope_of(head)
+            identity = gate.identity(head, await told if gate.asks_async else told, key)
+            gate.check_announced(fields.get(b"content-length"))
             message = await receive()
-            if message["type"] != "http.request":
-                return None
-            part = message.get("body", b"")
-            size += len(part)
-            if size > limit:
-                raise RefusedError(self._gate.problems.answer("payload-too-large"))
-            if not message.get("more_body", False):
-                if not parts:
-                    return bytes(part)
-                parts.append(part)
-                return b"".join(parts)
-            parts.append(part)
-
-    async def _serve(
-        self,
-        identity: Identity,
-        fields: dict[bytes, bytes],
-        body: bytes,
-        scope: Scope,
-        receive: Receive,
-        send: Send,
-    ) -> None:
-        gate = self._gate
+            body: bytes | None
+            if message.get("more_body", False) or message["type"] != "http.request":
+                body = await self._read(message, receive)
+            else:
+                body = bytes(message.get("body", b""))
+                gate.check_size(len(body))
+        except RefusedError as refused:
+            await _answer(refused.answer, send)
+            return
+        if body is None:
+            return
         try:
             payload = payload_of(fields.get(b"content-type"), b"content-encoding" in fields, body)
-            request = request_of(identity, payload)
-            admission = gate.begin(request)
+            admission: Admission | None = gate.intake.begin(*identity, payload)
             if gate.wait and isinstance(admission, (InProgress, Scheduled)):
-                waited = await self._wait(request, receive)
-                if waited is None:
-                    return
-                admission = waited
+                admission = await self._wait(request_of(identity, payload), receive)
         except OncegateError as error:
             await _answer(gate.refusal(error), send)
             return
         if not isinstance(admission, Admitted):
-            await _answer(gate.answer(identity, request, admission), send)
+            if admission is not None:
+                await _answer(gate.answer(identity, payload, admission), send)
             return
         lease = admission.lease
         # Copied: what is above must not find it there.
-        scope = {**scope, ATTEMPT: lease}
-        extensions = scope.get("extensions")
-        if extensions:
-            scope["extensions"] = _shown(extensions)
+        inner: Scope = {**scope, ATTEMPT: lease}
+        if inner.get("extensions"):
+            inner["extensions"] = _shown(inner["extensions"])
         poller = gate.poller
         if poller is not None and poller.respond_async and _wants_async(fields):
-            answer = poller.accepted(identity.scope, request, None)
+            answer = poller.accepted(identity.scope, request_of(identity, payload), None)
             answer.headers.append((b"preference-applied", b"respond-async"))
             exchange = _Detached(gate, lease, body, receive, _nowhere)
             exchange.leave()
-            self._start_detached(exchange, scope)
+            self._start_detached(exchange, inner)
             await _answer(answer, send)
         elif self.settings.detached:
-            await self._run_detached(_Detached(gate, lease, body, receive, send), scope)
+            await self._run_detached(_Detached(gate, lease, body, receive, send), inner)
         else:
-            await self._run(_Exchange(gate, lease, body, receive, send), scope)
+            await self._run(_Exchange(gate, lease, body, receive, send), inner)
+
+    async def _pass_by(self, method: str, scope: Scope, receive: Receive, send: Send) -> None:
+        """A request that needs no record; it may ask for the state of another one."""
+        poller = self._gate.poller
+        token = poller.token_in(scope["path"]) if poller and method == "GET" else None
+        if poller is None or token is None:
+            await self.app(scope, receive, send)
+        else:
+            await self._tell(poller, token, scope, send)
+
+    async def _tell(self, poller: Poller, token: str, scope: Scope, send: Send) -> None:
+        """Answers who polls."""
+        told: Any = self._gate.scope_of(AsgiHead(scope, fields_of(scope["headers"])))
+        whose: ScopeSource = await told if self._gate.asks_async else told
+        await _answer(poller.answer(whose, token), send)
+
+    async def _read(self, message: Message, receive: Receive) -> bytes | None:
+        """The body of a request that comes in parts, from its first message on. ``None``: its
+        client left before it was whole."""
+        parts: list[bytes] = []
+        size = 0
+        while message["type"] == "http.request":
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
+            self._gate.check_size(size)
+            if not message.get("more_body", False):
+                return b"".join(parts)
+            message = await receive()
+        return None
 
     async def _wait(self, request: Request, receive: Receive) -> Admission | None:
         """Waits for the running attempt. ``None``: the client has left."""

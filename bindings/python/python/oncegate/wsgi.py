@@ -114,14 +114,14 @@ class IdempotencyMiddleware:
                 "HTTP_CONTENT_ENCODING" in environ,
                 body,
             )
-            request = request_of(identity, payload)
-            admission = gate.begin(request)
+            admission = gate.intake.begin(*identity, payload)
             if gate.wait and isinstance(admission, (InProgress, Scheduled)):
+                request = request_of(identity, payload)
                 admission = gate.engine.begin(request, wait=gate.wait, **gate.options)
         except OncegateError as error:
             return _answered(gate.refusal(error), start_response)
         if not isinstance(admission, Admitted):
-            return _answered(gate.answer(identity, request, admission), start_response)
+            return _answered(gate.answer(identity, payload, admission), start_response)
         # Copied: servers look into theirs when the handler has returned.
         environ = {
             **environ,

@@ -19,7 +19,7 @@ from flask import Flask, Response, request
 
 from oncegate import Engine
 from oncegate.fastapi import protect
-from oncegate.http import Settings
+from oncegate.http import ATTEMPT, Settings
 from oncegate.wsgi import IdempotencyMiddleware
 
 ledger = os.environ["LEDGER"]
@@ -31,6 +31,10 @@ settings = Settings(
     wait=float(os.environ.get("WAIT", "0")),
     detached=bool(os.environ.get("DETACHED")),
 )
+
+
+# Held to the end of the process: what ends an attempt is the middleware, and not that it is freed.
+attempts: list[Any] = []
 
 
 def charge(key: str) -> dict[str, str]:
@@ -59,13 +63,15 @@ protect(app, settings)
 @app.post("/charges", status_code=201)
 async def charges(asked: Request) -> dict[str, str]:
     """Charges, where it is not stopped before."""
+    attempts.append(asked.scope[ATTEMPT])
     await pass_through(asked.headers.get("x-gate"))
     return charge(asked.headers["idempotency-key"])
 
 
 @app.post("/report")
 async def report(asked: Request) -> StreamingResponse:
-    """Streams three lines; the last one when it may."""
+    """Streams four lines; the last two when it may."""
+    attempts.append(asked.scope[ATTEMPT])
 
     async def lines() -> AsyncIterator[str]:
         yield "first\n"
@@ -73,8 +79,15 @@ async def report(asked: Request) -> StreamingResponse:
         await pass_through(asked.headers.get("x-gate"))
         charge(asked.headers["idempotency-key"])
         yield "second\n"
+        yield "third\n"
 
     return StreamingResponse(lines(), media_type="text/plain")
+
+
+@app.get("/waiting")
+async def waiting() -> int:
+    """How many duplicates wait now."""
+    return engine.stats().waiters
 
 
 def wait_at(gate: str | None) -> None:
@@ -91,6 +104,7 @@ flask = Flask("served")
 @flask.post("/charges")
 def flask_charges() -> tuple[dict[str, str], int]:
     """As above."""
+    attempts.append(request.environ[ATTEMPT])
     wait_at(request.headers.get("x-gate"))
     return charge(request.headers["idempotency-key"]), 201
 
@@ -98,6 +112,7 @@ def flask_charges() -> tuple[dict[str, str], int]:
 @flask.post("/report")
 def flask_report() -> Response:
     """As above."""
+    attempts.append(request.environ[ATTEMPT])
     gate, key = request.headers.get("x-gate"), request.headers["idempotency-key"]
 
     def lines() -> Iterator[str]:
@@ -106,8 +121,15 @@ def flask_report() -> Response:
         wait_at(gate)
         charge(key)
         yield "second\n"
+        yield "third\n"
 
     return Response(lines(), mimetype="text/plain")
+
+
+@flask.get("/waiting")
+def flask_waiting() -> str:
+    """As above."""
+    return str(engine.stats().waiters)
 
 
 flask_app = IdempotencyMiddleware(flask.wsgi_app, settings)
@@ -122,6 +144,7 @@ def make_django_app() -> Any:
     from django.urls import path
 
     def view(asked: HttpRequest) -> JsonResponse:
+        attempts.append(asked.META[ATTEMPT])
         wait_at(asked.headers.get("x-gate"))
         return JsonResponse(charge(asked.headers["idempotency-key"]), status=201)
 

@@ -26,6 +26,8 @@ SERVERS: dict[str, tuple[tuple[str, ...], bool]] = {
     "gunicorn-flask": ((*GUNICORN, "-w", "2", "served:flask_app"), True),
     "gunicorn-flask-preload": ((*GUNICORN, "-w", "2", "--preload", "served:flask_app"), False),
     "gunicorn-django": ((*GUNICORN, "-w", "2", "served:make_django_app()"), True),
+    # It ends a worker that works for so long, in seconds.
+    "gunicorn-time-out": ((*GUNICORN[:3], "--timeout", "5", "-w", "2", "served:flask_app"), True),
 }
 """Those of `served`, and whether their processes need a file to meet in: they inherit no memory."""
 

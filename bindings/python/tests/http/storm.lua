@@ -24,10 +24,12 @@ function request()
 end
 
 function response(status, headers, body)
-  local kind = body:match('"code":"([^"]+)"') or tostring(status)
+  local kind = tostring(status)
   for name, value in pairs(headers) do
-    if name:lower() == "idempotent-replayed" then kind = "replayed" end
+    if name:lower() == "idempotent-replayed" then kind = kind .. "-replayed" end
   end
+  local code = body:match('"code":"([^"]+)"')
+  if code then kind = kind .. "-" .. code end
   answers[kind] = (answers[kind] or 0) + 1
   local key = body:match('"charged":%s*"([^"]+)"')
   local receipt = body:match('"receipt":%s*"([^"]+)"')

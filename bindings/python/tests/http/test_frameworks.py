@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Annotated, Any
 
 import django
 import pytest
@@ -16,7 +16,7 @@ from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
 from django.http import HttpRequest, JsonResponse
 from django.urls import path
-from fastapi import FastAPI
+from fastapi import FastAPI, Header
 from fastapi.responses import StreamingResponse
 from flask import Flask, request
 from pydantic import BaseModel
@@ -121,6 +121,21 @@ def test_openapi_says_so(engine: Engine) -> None:
     post = lenient.openapi()["paths"]["/charges"]["post"]
     assert post["parameters"][0]["required"] is False
     assert "202" in post["responses"]
+
+
+def test_a_header_that_is_declared_is_not_told_twice(engine: Engine) -> None:
+    """Goal: an endpoint that reads the key itself has it once in the document.
+    Method: one that declares the header."""
+    app = FastAPI()
+    protect(app, Settings(engine, single_tenant=True))
+
+    @app.post("/charges")
+    async def charge(idempotency_key: Annotated[str, Header()]) -> str:
+        return idempotency_key
+
+    parameters = app.openapi()["paths"]["/charges"]["post"]["parameters"]
+    assert [parameter["name"].lower() for parameter in parameters] == ["idempotency-key"]
+    assert run(ask(app)).body == b'"key-1"'
 
 
 def test_openapi_has_the_errors_of_stripe(engine: Engine) -> None:

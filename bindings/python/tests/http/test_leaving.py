@@ -162,12 +162,19 @@ def test_a_detached_handler_runs_to_its_end(protected: Make, handler: Handler) -
         app = protected(detached=True)
         for how in ("leave", "cancel"):
             work = Work(handler)
+            listeners: list[asyncio.Future[Any]] = []
 
-            async def listening(scope: Any, receive: Any, send: Any, work: Any = work) -> None:
+            async def listening(
+                scope: Any,
+                receive: Any,
+                send: Any,
+                work: Any = work,
+                listeners: Any = listeners,
+            ) -> None:
                 await receive()
-                heard = asyncio.ensure_future(receive())
+                listeners.append(asyncio.ensure_future(receive()))
                 await work(scope, receive, send)
-                work.heard.append((await heard)["type"])
+                work.heard.append((await listeners[0])["type"])
 
             handler.work = listening
             key = f"key-{how}"
@@ -180,6 +187,9 @@ def test_a_detached_handler_runs_to_its_end(protected: Make, handler: Handler) -
                 with pytest.raises(asyncio.CancelledError):
                     await asking.task
             assert (await ask(app, key)).code == "in-progress"
+            for _ in range(10):
+                await asyncio.sleep(0)
+            assert not listeners[0].done()
             work.go_on.set()
             while not (again := await ask(app, key)).is_replay:
                 assert again.code == "in-progress"
@@ -190,6 +200,68 @@ def test_a_detached_handler_runs_to_its_end(protected: Make, handler: Handler) -
                 await asyncio.sleep(0)
             assert (work.attempts, work.heard) == ([1], ["http.disconnect"])
             assert asking.reply.status == 0
+
+    run(scenario())
+
+
+def test_a_detached_handler_writes_to_nobody(protected: Make, handler: Handler) -> None:
+    """Goal: a detached handler that does not listen is not stopped by writing to a client that has
+    left, in the middle of its response either. Method: leave before it, and after its first piece;
+    the server says so when something is sent."""
+
+    async def scenario() -> None:
+        app = protected(detached=True)
+        for after_first in (False, True):
+            go_on, inside = asyncio.Event(), asyncio.Event()
+
+            async def writes(
+                scope: Any,
+                receive: Any,
+                send: Any,
+                go_on: Any = go_on,
+                inside: Any = inside,
+                after_first: bool = after_first,
+            ) -> None:
+                await handler.start(send)
+                first = {"type": "http.response.body", "body": b"one ", "more_body": True}
+                if after_first:
+                    await send(first)
+                inside.set()
+                await go_on.wait()
+                if not after_first:
+                    await send(first)
+                for body, more in ((b"two ", True), (b"three", False)):
+                    await send({"type": "http.response.body", "body": body, "more_body": more})
+
+            handler.work = writes
+            key = f"key-{after_first}"
+            asking = Asking(app, key)
+            await inside.wait()
+            asking.leave()
+            go_on.set()
+            await asking.task
+            again = await ask(app, key)
+            assert (again.body, again.is_replay) == (b"one two three", True)
+
+    run(scenario())
+
+
+def test_who_listens_for_a_detached_handler_is_told_of_its_end(
+    protected: Make, handler: Handler
+) -> None:
+    """Goal: what a handler has started to listen for its client ends with it, even if there was no
+    response. Method: a handler that returns with nothing, and leaves a listener."""
+
+    async def scenario() -> None:
+        listeners: list[asyncio.Future[Any]] = []
+
+        async def returns(scope: Any, receive: Any, send: Any) -> None:
+            await receive()
+            listeners.append(asyncio.ensure_future(receive()))
+
+        handler.work = returns
+        assert (await ask(protected(detached=True))).code == "aborted"
+        assert (await listeners[0])["type"] == "http.disconnect"
 
     run(scenario())
 

@@ -97,9 +97,14 @@ def test_what_is_too_long_is_not_kept(protected: Make, handler: Handler, announc
     assert handler.runs == 2
 
 
+LONG = (b"content-length", b"20")
+EVENTS = (b"content-type", b"text/event-stream")
+
+
 def test_a_record_ends_before_a_long_body_does(protected: Make, handler: Handler) -> None:
     """Goal: a final response that cannot be kept ends its record at once; one that is to be
-    retried holds it until its body has ended. Method: look while the body is open."""
+    retried holds it until its body has ended. Method: look while the body is open, of one that is
+    too long, of one that says so, and of an event stream."""
 
     async def scenario() -> None:
         go_on = asyncio.Event()
@@ -110,18 +115,20 @@ def test_a_record_ends_before_a_long_body_does(protected: Make, handler: Handler
             await go_on.wait()
             await send(piece(b"", more=False))
 
-        handler.work = work
         app = protected(response_limit=10)
-        for status, code in ((200, "outcome-gone"), (503, "in-progress")):
-            handler.status = status
-            go_on.clear()
-            asking = Asking(app, f"key-{status}")
-            await asking.has_head.wait()
-            assert (await ask(app, f"key-{status}")).code == code
-            go_on.set()
-            await asking.answered()
-        handler.work = None
-        assert (await ask(app, "key-503")).body == b"run 3"
+        for number, header in enumerate(((b"x", b"y"), LONG, EVENTS)):
+            for status, code in ((200, "outcome-gone"), (503, "in-progress")):
+                handler.work, handler.status, handler.headers = work, status, [header]
+                go_on.clear()
+                key = f"key-{number}-{status}"
+                asking = Asking(app, key)
+                await asking.has_head.wait()
+                assert (await ask(app, key)).code == code
+                go_on.set()
+                await asking.answered()
+            handler.work, handler.headers = None, []
+            assert not (await ask(app, key)).is_replay
+        assert handler.runs == 9
 
     run(scenario())
 
@@ -425,6 +432,28 @@ def test_a_handler_that_ends_its_attempt_is_fenced(protected: Make, handler: Han
     app = protected()
     assert run(ask(app)).code == "fenced"
     assert run(ask(app)).body == b"its own"
+
+
+def test_a_problem_has_no_trailers(protected: Make, handler: Handler) -> None:
+    """Goal: what takes the place of a response is not followed by that response's trailers.
+    Method: a handler that ends its attempt itself, with a response that has some."""
+
+    async def work(scope: Any, receive: Any, send: Any) -> None:
+        scope[ATTEMPT].complete(Outcome(200, b"its own"))
+        await handler.start(send, trailers=True)
+        await send(piece(b"another", more=False))
+        await send({"type": "http.response.trailers", "headers": [(b"grpc-status", b"0")]})
+
+    handler.work = work
+
+    async def scenario() -> None:
+        asking = Asking(protected())
+        assert (await asking.answered()).code == "fenced"
+        kinds = [message["type"] for message in asking.sent]
+        assert kinds == ["http.response.start", "http.response.body"]
+        assert "trailers" not in asking.sent[0]
+
+    run(scenario())
 
 
 def test_a_kept_lease_does_not_lapse(protected: Make, handler: Handler, clock: ManualClock) -> None:

@@ -18,6 +18,8 @@ import pytest
 from conftest import run
 from serving import SERVERS, Gate, Server, client, headers, kill, pid_of, started
 
+LINES = "first\nanother\nsecond\nthird\n"
+
 Start = Callable[..., AbstractContextManager[Server]]
 
 
@@ -34,7 +36,7 @@ def gate(tmp_path: Path) -> Iterator[Gate]:
     gate.close()
 
 
-@pytest.mark.parametrize("name", SERVERS)
+@pytest.mark.parametrize("name", [name for name in SERVERS if name != "gunicorn-time-out"])
 def test_parallel_duplicates_have_one_effect(start: Start, gate: Gate, name: str) -> None:
     """Goal: of ten parallel duplicates one runs, the others are told, and afterwards all get its
     response, from every worker. Method: the handler goes on when nine have their answers."""
@@ -98,6 +100,34 @@ def test_many_keys_have_one_effect_each(start: Start, name: str) -> None:
         run(scenario(server))
 
 
+@pytest.mark.parametrize("name", ["uvicorn", "uvicorn-4", "gunicorn-flask-preload"])
+def test_duplicates_wait_for_the_response(start: Start, gate: Gate, name: str) -> None:
+    """Goal: duplicates of running requests wait, in whichever process, and get the response.
+    Method: two keys, three requests each, for which one worker has threads enough; the handlers go
+    on when the table counts four that wait.
+    """
+
+    async def scenario(server: Server) -> None:
+        keys = [f"key-{number}" for number in range(2)]
+        async with client(server) as http:
+            asked = [
+                asyncio.ensure_future(http.post("/charges", json={}, headers=headers(key, gate)))
+                for key in keys * 3
+            ]
+            inside = [await asyncio.to_thread(gate.arrival) for _ in keys]
+            while (await http.get("/waiting")).json() < 4:
+                assert not any(one.done() for one in asked), "answered, and did not wait"
+            for connection in inside:
+                connection.close()
+            replies = await asyncio.gather(*asked)
+        assert {reply.status_code for reply in replies} == {201}
+        assert sum("idempotent-replayed" in reply.headers for reply in replies) == 4
+        assert sorted(server.effects()) == keys
+
+    with start(name, WAIT="60") as server:
+        run(scenario(server))
+
+
 @pytest.mark.parametrize("name", ["uvicorn-4", "gunicorn-flask", "gunicorn-flask-preload"])
 def test_a_killed_worker_leaves_the_key_free(start: Start, gate: Gate, name: str) -> None:
     """Goal: a worker that is killed in the middle of a request leaves nothing stuck: the resend
@@ -120,6 +150,30 @@ def test_a_killed_worker_leaves_the_key_free(start: Start, gate: Gate, name: str
         assert server.effects() == ["key-1"]
 
     with start(name) as server:
+        run(scenario(server))
+
+
+def test_a_server_that_gives_up_leaves_the_key_free(start: Start, gate: Gate) -> None:
+    """Goal: a handler that takes longer than its server allows leaves nothing stuck: the resend
+    runs at once. Method: a server that ends its workers after some seconds, and a handler that
+    waits for as long as that takes."""
+
+    async def scenario(server: Server) -> None:
+        async with client(server) as http:
+            first = asyncio.ensure_future(
+                http.post("/charges", json={}, headers=headers("key-1", gate))
+            )
+            inside = await asyncio.to_thread(gate.arrival)
+            with contextlib.suppress(httpx.TransportError):
+                assert (await first).status_code >= 500
+            inside.close()
+            assert server.effects() == []
+            reply = await resent(http, headers("key-1"))
+            assert "idempotent-replayed" not in reply.headers
+            assert (await resent(http, headers("key-1"))).headers["idempotent-replayed"] == "true"
+        assert server.effects() == ["key-1"]
+
+    with start("gunicorn-time-out") as server:
         run(scenario(server))
 
 
@@ -190,10 +244,37 @@ def test_streams_come_as_they_are_made(start: Start, gate: Gate, name: str) -> N
             async with http.stream("POST", "/report", json={}, headers=named) as stream:
                 await stream.aiter_text().__anext__()
                 left = await asyncio.to_thread(gate.arrival)
+            # What was sent before is known to the server when this is answered.
+            for _ in range(3):
+                await http.get("/waiting")
             left.close()
             # Once the one that was left is over: from its beginning, or its whole response.
             reply = await resent(http, headers("key-2"), "/report")
-            assert reply.text == "first\nanother\nsecond\n"
+            assert reply.text == LINES
 
     with start(name) as server:
+        run(scenario(server))
+
+
+@pytest.mark.parametrize("name", ["uvicorn", "gunicorn-flask"])
+def test_a_detached_stream_outlives_its_client(start: Start, gate: Gate, name: str) -> None:
+    """Goal: with `detached`, a stream whose client left is made to its end, and replayed whole; it
+    has one effect. Method: leave while it waits, and ask again until it is there."""
+
+    async def scenario(server: Server) -> None:
+        async with client(server) as http:
+            named = headers("key-1", gate)
+            async with http.stream("POST", "/report", json={}, headers=named) as stream:
+                await stream.aiter_text().__anext__()
+                left = await asyncio.to_thread(gate.arrival)
+            # What was sent before is known to the server when this is answered.
+            for _ in range(3):
+                await http.get("/waiting")
+            left.close()
+            reply = await resent(http, headers("key-1"), "/report")
+            assert reply.text == LINES
+            assert reply.headers["idempotent-replayed"] == "true"
+        assert server.effects() == ["key-1"]
+
+    with start(name, DETACHED="1") as server:
         run(scenario(server))

@@ -19,6 +19,8 @@ from serving import HERE, Gate, Server, client, headers, started
 KEYS = [f"key-{number}" for number in range(40)]
 SLOW = KEYS[:4]
 """Those that run while half of the storm passes."""
+REPLAYED, RUNNING = "201-replayed", "409-in-progress"
+"""The answers to duplicates that the preset allows."""
 COPIES = 2
 PATIENCES = (0.02, 0.1, 30.0)
 """Seconds after which a client hangs up."""
@@ -72,7 +74,7 @@ class Storm:
             if reply.status_code == 201:
                 self.receipts[key].add(reply.json()["receipt"])
                 return
-            assert kind_of(reply) == "in-progress", reply.text
+            assert kind_of(reply) == RUNNING, reply.text
             self.refused.add(key)
             if self.refused.issuperset(SLOW):
                 self.all_refused.set()
@@ -80,11 +82,13 @@ class Storm:
 
 
 def kind_of(reply: httpx.Response) -> str:
-    """What it says: a status, a replay, or the code of a problem."""
+    """What it says: its status, with the code of a problem, or that it is a replay."""
+    kind = str(reply.status_code)
     if reply.headers.get("idempotent-replayed") == "true":
-        return "replayed"
-    is_problem = reply.headers.get("content-type") == "application/problem+json"
-    return str(reply.json()["code"] if is_problem else reply.status_code)
+        kind += "-replayed"
+    if reply.headers.get("content-type") == "application/problem+json":
+        kind += f"-{reply.json()['code']}"
+    return kind
 
 
 async def leave(http: httpx.AsyncClient, key: str, gate: Gate) -> socket.socket:
@@ -128,10 +132,10 @@ def test_a_storm_has_one_effect_for_each_key(tmp_path: Path, name: str) -> None:
         print(dict(storm.answers))
         assert sorted(server.effects()) == sorted(KEYS)
         assert [len(receipts) for receipts in storm.receipts.values()] == [1] * len(KEYS)
-        assert set(storm.answers) <= {"201", "replayed", "in-progress", "none", "timeout"}
+        assert set(storm.answers) <= {"201", REPLAYED, RUNNING, "none", "timeout"}
         assert storm.answers["201"] <= len(KEYS) - len(SLOW)
-        assert storm.answers["in-progress"] >= len(SLOW)
-        assert storm.answers["replayed"] >= len(KEYS)
+        assert storm.answers[RUNNING] >= len(SLOW)
+        assert storm.answers[REPLAYED] >= len(KEYS)
 
     with started(tmp_path, name) as server, closing(Gate(tmp_path)) as gate:
         run(scenario(server, gate))

@@ -154,6 +154,36 @@ def test_who_leaves_as_it_is_admitted_takes_nothing_along(
         run(scenario(engine))
 
 
+def test_who_waited_hears_its_client_leave(
+    protected: Make, handler: Handler, engine: Engine
+) -> None:
+    """Goal: a duplicate that waited and then runs is told when its client leaves, as the first one
+    was: nobody else reads what the server says. Method: the running attempt fails, and the handler
+    of the next one listens until its client leaves."""
+
+    async def scenario() -> None:
+        app = protected(wait=30)
+        scope = Scope.SINGLE_TENANT
+        admitted: Any = engine.begin(Request("POST /charges", "key-1", scope=scope))
+        inside = asyncio.Event()
+
+        async def listens(scope: Any, receive: Any, send: Any) -> None:
+            await receive()
+            inside.set()
+            assert (await receive())["type"] == "http.disconnect"
+
+        handler.work = listens
+        waiting = Asking(app, body=b"")
+        await they_wait(engine, waiting)
+        admitted.lease.fail(Failure.retryable())
+        await inside.wait()
+        waiting.leave()
+        await waiting.task
+        assert handler.runs == 1
+
+    run(scenario())
+
+
 def test_the_loop_never_waits_for_the_engine(handler: Handler) -> None:
     """Goal: an engine whose own duplicates wait does not have the middleware stop the event loop.
     Method: such an engine, and a duplicate that the settings do not have wait."""
@@ -381,7 +411,40 @@ def test_a_client_may_ask_not_to_wait(protected: Make, handler: Handler) -> None
         assert (await ask(app, **prefer)).is_replay
         handler.work = None
         assert (await ask(app, "key-2", **account("a"))).body == b"run 2"
+        twice = [("x-account", "a"), ("prefer", "wait=5"), ("prefer", "respond-async")]
+        assert (await ask(app, "key-4", headers=twice)).status == 202
+        while handler.runs < 3:
+            await asyncio.sleep(0)
         app = polling(protected)
-        assert (await ask(app, "key-3", **prefer)).body == b"run 3"
+        assert (await ask(app, "key-3", **prefer)).body == b"run 4"
+
+    run(scenario())
+
+
+def test_who_has_its_answer_is_not_asked(protected: Make, handler: Handler) -> None:
+    """Goal: a handler whose client got 202 reads nothing more of that client: the connection may
+    carry the next request by then. Method: one that listens, and a message that is not for it."""
+
+    async def scenario() -> None:
+        heard: list[str] = []
+        work = Work(handler)
+
+        async def listening(scope: Any, receive: Any, send: Any) -> None:
+            await receive()
+            other = asyncio.ensure_future(receive())
+            await work(scope, receive, send)
+            heard.append((await other)["type"])
+
+        handler.work = listening
+        app = polling(protected, respond_async=True)
+        asking = Asking(app, **account("a", prefer="respond-async"))
+        assert (await asking.answered()).status == 202
+        asking._incoming.put_nowait({"type": "http.request", "body": b"of another"})
+        await work.inside.wait()
+        work.go_on.set()
+        while not heard:
+            await asyncio.sleep(0)
+        assert heard == ["http.disconnect"]
+        assert asking._incoming.qsize() == 1
 
     run(scenario())

@@ -241,6 +241,9 @@ def test_what_is_signed_is_what_is_handled(engine: Engine) -> None:
     del github["X-GitHub-Delivery"]
     receiver = Receiver(engine, webhooks.github(SECRET.encode()))
     assert receiver.receive(github, b"{}", fine).status == 400
+    verify = webhooks.github(SECRET)
+    with pytest.raises(webhooks.VerificationError, match="x-github-delivery"):
+        verify({name.lower(): value for name, value in github.items()}, b"{}")
     assert receiver.receive(of_github(b"{}", "x" * 256), b"{}", fine).status == 400
     stale = of_stripe(b'{"id":"evt_1","type":"x"}', 1)
     assert Receiver(engine, webhooks.stripe(SECRET)).receive(stale, b"{}", fine).status == 400

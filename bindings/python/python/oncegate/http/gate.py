@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._core import (
     Failure,
     InProgress,
+    Intake,
     Mismatched,
     OutcomeGone,
     Replayed,
@@ -60,9 +60,9 @@ class Gate:
         self.keep_lease = _keeper(settings) if settings.keep_lease else None
         """Begins to renew a lease."""
         self.options = _begin_options(settings)
+        names = sorted(kept_names(settings.keep_headers))
         # Never blocks: waiting is done where it does not hold up others.
-        self.begin: Callable[[Request], Admission]
-        self.begin = partial(settings.engine.begin, wait=0, **self.options)
+        self.intake = Intake(settings.engine, names, **self.options)
         self.key_name = settings.key_header.lower().encode("ascii")
         self.problems = Problems(
             settings.problem_types,
@@ -70,37 +70,26 @@ class Gate:
             settings.payload_limit,
             settings.problem_format,
         )
-        names = kept_names(settings.keep_headers)
-        self.kept = {name.encode("ascii"): name for name in names}
-        self._wire_names = {name: name.encode("ascii") for name in names}
         self._replayed = (settings.replay_header.lower().encode("ascii"), b"true")
         policy = policy_of(settings.policy)
         self.judge = policy.judge
         self.on_error = failure(policy.on_error)
         self.poll_after = float(settings.poll_after)
         self.scope_of: ScopeOf = settings.scope or _single_tenant
-        self._is_async = inspect.iscoroutinefunction(settings.scope) or (
+        self.asks_async = inspect.iscoroutinefunction(settings.scope) or (
             settings.scope is not None
             and inspect.iscoroutinefunction(type(settings.scope).__call__)
         )
+        """Whether the scope is told by a coroutine function."""
         self._exempt = frozenset(path for path in settings.exempt if not path.endswith("*"))
         self._exempt_below = tuple(path[:-1] for path in settings.exempt if path.endswith("*"))
-
+        self.has_exempt = bool(settings.exempt)
+        """Whether there are paths that are passed on untouched."""
         self.poller = None if settings.polling is None else Poller(settings.polling, self)
-
-    @property
-    def asks_async(self) -> bool:
-        """Whether the scope is told by a coroutine function."""
-        return self._is_async
 
     def is_exempt(self, path: str) -> bool:
         """Whether requests for ``path`` are passed on untouched."""
         return path in self._exempt or path.startswith(self._exempt_below)
-
-    @property
-    def has_exempt(self) -> bool:
-        """Whether there are such paths."""
-        return bool(self._exempt or self._exempt_below)
 
     def key_of(self, method: str, value: bytes | None) -> tuple[bool, bytes | None]:
         """Whether a request with this method needs a record, and its key.
@@ -119,23 +108,34 @@ class Gate:
             raise RefusedError(self.problems.answer("missing-key"))
         return False, None
 
+    def check_announced(self, length: bytes | None) -> None:
+        """Raises :class:`RefusedError` where a client says that its body is too large."""
+        if length is not None and length.isdigit():
+            self.check_size(int(length))
+
+    def check_size(self, size: int) -> None:
+        """Raises :class:`RefusedError` where a body is too large."""
+        if size > self.settings.payload_limit:
+            raise RefusedError(self.problems.answer("payload-too-large"))
+
     def identity(self, head: Head, scope: ScopeSource, key: bytes | None) -> Identity:
         """What a request is recognised by. Raises :class:`RefusedError`."""
         if scope is None:
             raise RefusedError(self.problems.answer("no-scope"))
         operation = self.settings.operation
         if operation is None:
-            return Identity(scope, f"{head.method} {head.target}", key)
+            return new_tuple(Identity, (scope, f"{head.method} {head.target}", key))
         asked = operation(head)
         if not asked:
             raise RefusedError(self.problems.answer("misconfigured"))
         return Identity(scope, asked, key)
 
-    def answer(self, identity: Identity, request: Request, admission: Admission) -> Answer:
+    def answer(self, identity: Identity, payload: Payload | None, admission: Admission) -> Answer:
         """The answer to a duplicate, which runs nothing."""
         if isinstance(admission, Replayed):
             return self.replay(admission)
         if self.poller is not None and isinstance(admission, (InProgress, Scheduled)):
+            request = request_of(identity, payload)
             return self.poller.accepted(identity.scope, request, admission)
         if isinstance(admission, InProgress):
             after = min(admission.remaining, self.poll_after)
@@ -146,13 +146,7 @@ class Gate:
 
     def replay(self, replayed: Replayed) -> Answer:
         """The first response again, as far as it was kept."""
-        names = self._wire_names
-        # Metadata of other origin is replayed by the same list.
-        headers = [
-            (names[name], value.encode("utf-8"))
-            for name, value in replayed.metadata
-            if name in names
-        ]
+        headers = self.intake.headers(replayed)
         headers.append(self._replayed)
         status = replayed.status
         if not 200 <= status <= 999:
@@ -173,6 +167,10 @@ class Gate:
             after = self.poll_after if error.retry_after is None else error.retry_after
         detail = str(error) if code in _EXPLAINED else None
         return self.problems.answer(code, detail, after)
+
+
+# A named tuple, without the function that its class makes one by.
+new_tuple = tuple.__new__
 
 
 def request_of(identity: Identity, payload: Payload | None) -> Request:

@@ -6,13 +6,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from .._core import Outcome
-from .._errors import InvalidInputError, OncegateError
-from .gate import failure, has_body
+from .._errors import OncegateError
+from .gate import failure, has_body, new_tuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .._core import Lease
+    from .._core import Lease, ResponseHead
     from .gate import Gate
     from .problem import Answer
 
@@ -44,6 +44,7 @@ class Response:
 
     __slots__ = (
         "_gate",
+        "_head",
         "_head_sent",
         "_held",
         "_is_dropped",
@@ -52,7 +53,6 @@ class Response:
         "_kept",
         "_lease",
         "_length",
-        "_metadata",
         "_size",
         "ended",
         "has_trailers",
@@ -84,22 +84,14 @@ class Response:
         self.has_trailers = has_trailers
         self._held: list[bytes] = []
         self._size = 0
-        self._length: int | None = None
         self._is_passing = False
-        self._is_final = self._gate.judge(status) == "final"
-        # Trailers may hold the result itself, and cannot be kept.
-        self._metadata: list[tuple[str, str]] | None = None if has_trailers else []
-        for name, value in headers:
-            lower = name.lower()
-            kept = self._gate.kept.get(lower)
-            if kept is not None:
-                if lower == b"content-type" and _EVENTS in value.lower():
-                    self.is_endless = _is_events(value)
-                self._add(kept, value)
-            elif lower == b"content-length":
-                self._length = int(value)
+        gate = self._gate
+        self._head: ResponseHead = gate.intake.read_head(headers)
+        self._length = self._head.length
+        self.is_endless = self._head.is_events
+        self._is_final = gate.judge(status) == "final"
         self._kept: list[bytes] | None = [] if self._is_final else None
-        if self.is_endless or (self._length or 0) > self._gate.settings.response_limit:
+        if self.is_endless or (self._length or 0) > gate.settings.response_limit:
             self._let_go()
 
     def take(self, data: bytes, more: bool) -> Piece | None:
@@ -168,13 +160,6 @@ class Response:
         self.is_done = True
         return self._gate.problems.answer("aborted")
 
-    def _add(self, name: str, value: bytes) -> None:
-        if self._metadata is not None:
-            try:
-                self._metadata.append((name, value.decode("utf-8")))
-            except UnicodeDecodeError:
-                self._metadata = None
-
     def _last(self) -> Piece | None:
         """The body is whole: ends the attempt."""
         if self._length is not None and self._size != self._length and has_body(self.status):
@@ -185,7 +170,7 @@ class Response:
             self.ended = True
             try:
                 if self._is_final:
-                    self._lease.complete(self._outcome())
+                    self._complete()
                 else:
                     self._lease.fail(failure(self._gate.judge(self.status)))
             except OncegateError as error:
@@ -195,16 +180,14 @@ class Response:
                     return self._problem_now()
         return self._pass(False)
 
-    def _outcome(self) -> Outcome:
-        if self._kept is not None and self._metadata is not None:
-            kept = self._kept
+    def _complete(self) -> None:
+        kept = self._kept
+        # Trailers may hold the result itself, and cannot be kept.
+        if kept is None or self.has_trailers:
+            self._lease.complete(Outcome.withheld(self.status))
+        else:
             body = kept[0] if len(kept) == 1 else b"".join(kept)
-            try:
-                return Outcome(self.status, body, self._metadata)
-            except InvalidInputError:
-                # Its headers are too long.
-                pass
-        return Outcome.withheld(self.status)
+            self._gate.intake.complete(self._lease, self.status, body, self._head)
 
     def _let_go(self) -> bool:
         """It cannot be kept. One that is final finishes its record before its body has ended:
@@ -244,11 +227,5 @@ class Response:
             self._head_sent = True
             head = (self.status, self.headers)
         self.is_done = not more
-        return Piece(head, held[0] if len(held) == 1 else b"".join(held), more)
-
-
-def _is_events(content_type: bytes) -> bool:
-    return content_type.partition(b";")[0].strip().lower() == _EVENTS
-
-
-_EVENTS = b"text/event-stream"
+        body = held[0] if len(held) == 1 else b"".join(held)
+        return new_tuple(Piece, (head, body, more))
