@@ -262,6 +262,25 @@ def test_what_comes_too_late_is_not_begun(clock: ManualClock) -> None:
         assert lease_of(engine.begin(Request("charge", "a", scope="acme"))).attempt == 3
 
 
+@pytest.mark.parametrize(("deadline", "longest"), [(5, 5), (None, 30)])
+def test_nobody_is_waited_for_beyond_the_deadline(
+    clock: ManualClock, deadline: float | None, longest: float
+) -> None:
+    """Goal: between attempts a call waits for others no longer than its deadline allows.
+    Method: how long it asks to wait for its second attempt, with a deadline and without one."""
+    waits: list[Any] = []
+
+    class Told(Engine):
+        def begin(self, *args: Any, **options: Any) -> Any:
+            waits.append(options["wait"])
+            return super().begin(*args, **options)
+
+    policy = RetryPolicy(backoff="constant", initial=0, max_attempts=2, deadline=deadline)
+    with Told(private=True, capacity=64, clock=clock) as engine:
+        assert Work(1).of(engine, policy)("a") == "a"
+    assert waits == [None, longest]
+
+
 def test_load_stretches_the_delays_of_a_call(clock: ManualClock) -> None:
     """Goal: adaptive backoff counts in one call, too. Method: a full load, and what a duplicate is
     told of the next attempt while the first call waits for it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import weakref
 from collections.abc import Iterator
@@ -114,18 +115,46 @@ def kept_beside(engine: Engine) -> Lease:
 
 def test_an_ended_lease_is_not_kept(engine: Engine, clock: ManualClock) -> None:
     """Goal: nobody renews what has ended, and what has ended was not lost. Method: one that is kept
-    ends; another one, which was kept after it, is renewed three times."""
-    lease = lease_of(engine.begin(asked(), lease_duration=3))
+    and ends, one that ends before it is kept; another one, kept after them, is renewed thrice."""
+    lease, ended = admitted(engine), admitted(engine, "ended")
     lease.keep(3)
+    ended.complete()
+    ended.keep(3)
     beside = kept_beside(engine)
     lease.complete(b"7")
     for _ in range(3):
         clock.advance(1)
         until(lambda: beside.remaining > 2.5)
-    assert not lease.lost
-    lease.keep()
+    assert not lease.lost and not ended.lost
     assert engine.stats().fenced == 0
     beside.complete()
+
+
+def keepers() -> int:
+    """How many threads there are that renew leases."""
+    names = []
+    for task in Path("/proc/self/task").iterdir():
+        # It may have ended since.
+        with contextlib.suppress(FileNotFoundError):
+            names.append(task.joinpath("comm").read_text())
+    return names.count("oncegate-keeper\n")
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="this system shows no threads")
+def test_a_thread_without_leases_ends(engine: Engine, clock: ManualClock) -> None:
+    """Goal: an engine that keeps no lease has no thread, and the next one is kept all the same.
+    Method: a lease ends; when the thread has, another one is kept, and renewed."""
+
+    def keep(key: str) -> None:
+        lease = admitted(engine, key)
+        lease.keep(60)
+        clock.advance(29)
+        until(lambda: lease.remaining == 60)
+        lease.complete()
+
+    keep("first")
+    until(lambda: keepers() == 0)
+    keep("second")
 
 
 def until_it_lasts(lease: Lease, seconds: float) -> None:

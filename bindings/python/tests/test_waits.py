@@ -22,8 +22,10 @@ from oncegate import (
     InProgress,
     ManualClock,
     Replayed,
+    RetryPolicy,
     Scheduled,
     TooManyWaitersError,
+    Unresolved,
     _core,
 )
 
@@ -382,6 +384,34 @@ def test_an_engine_says_how_long_is_waited(engine: Engine) -> None:
         for thread in threads:
             thread.join(PATIENCE)
         assert [type(answer) for answer in answers] == [Replayed] * 4
+
+
+def test_options_hold_on_a_loop() -> None:
+    """Goal: `begin_async` takes what `begin` takes. Method: each option by what it changes, at once
+    and after a wait."""
+    clock = ManualClock()
+
+    async def main(engine: Engine) -> None:
+        lease = lease_of(await engine.begin_async(asked("1"), lease_duration=5))
+        assert lease.remaining == 5.0
+        lease_of(await engine.begin_async(asked("2"), dedup_window=60)).complete()
+        doubtful = lease_of(await engine.begin_async(asked("3"), on_lapse="unknown"))
+        admitted(engine, "4").retry_later("503", "charge")
+        task = asyncio.create_task(engine.begin_async(asked("1"), wait=PATIENCE, lease_duration=7))
+        while waiters(engine) == 0:
+            await asyncio.sleep(0)
+        lease.fail()
+        assert lease_of(await asyncio.wait_for(task, PATIENCE)).remaining == 7.0
+        clock.advance(61)
+        assert isinstance(await engine.begin_async(asked("2")), Admitted)
+        assert isinstance(await engine.begin_async(asked("3")), Unresolved)
+        assert isinstance(await engine.begin_async(asked("4")), Scheduled)
+        assert lease_of(await engine.begin_async(asked("4"), run_due=True)).attempt == 2
+        assert not doubtful.ended
+
+    policy = RetryPolicy(backoff="constant", initial=5)
+    with Engine(private=True, capacity=1_000, clock=clock, retry_policy=policy) as engine:
+        asyncio.run(main(engine))
 
 
 def test_a_wait_that_is_over_has_left(engine: Engine) -> None:
