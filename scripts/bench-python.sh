@@ -33,6 +33,9 @@ fi
 say "the package"
 features=()
 [ "$abi3" = 1 ] || features=(--no-default-features)
+# It is linked into the tree, where an interpreter takes the module that is for it alone before the
+# one for all: what an earlier run or `scripts/python.sh` left there goes, and is built anew there.
+rm -f bindings/python/python/oncegate/_core.*.so "$target/python/main/installed"
 (cd bindings/python && CARGO_TARGET_DIR=$target/python/build VIRTUAL_ENV=$work \
   PYO3_PYTHON=$python "$work/bin/maturin" develop --release --locked -q "${features[@]}" >&2)
 
