@@ -84,12 +84,12 @@ fn workers(engine: &Arc<Engine>, shown: &mut Shown) {
     shown.debug(&engine.driver().expect("a thread"));
     shown.debug(&engine.due_descriptor().expect("a descriptor"));
     shown.debug(&engine.advance(10).expect("answered"));
-    let retried = engine.run_with_retries(
-        &Request::new(scope, CANARY, "in one call").expect("short"),
-        &RetryPolicy::aws_standard(),
-        || Ok::<_, ()>(Outcome::new(200, CANARY)),
-    );
+    let request = Request::new(scope, CANARY, "in one call").expect("short");
+    let policy = RetryPolicy::aws_standard();
+    let retried =
+        engine.run_with_retries(&request, &policy, || Ok::<_, ()>(Outcome::new(200, CANARY)));
     shown.debug(&retried.expect("answered"));
+    shown.debug(&engine.call_attempts(&request, &policy).expect("valid"));
     shown.debug(&GivenUp::Attempts);
     let stats = engine.stats().expect("not forked").retries;
     shown.debug(&stats);

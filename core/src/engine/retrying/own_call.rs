@@ -1,6 +1,7 @@
 //! Own call: a caller runs every attempt itself, and waits in between in a way of its own.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::time::Duration;
 
 use super::super::lease::Paid;
@@ -189,5 +190,11 @@ impl CallAttempts {
     #[must_use]
     pub fn is_late(&self, engine: &Engine) -> bool {
         self.count() > 0 && engine.is_late(&self.calls, engine.now())
+    }
+}
+
+impl fmt::Debug for CallAttempts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CallAttempts").field("count", &self.count()).finish_non_exhaustive()
     }
 }
