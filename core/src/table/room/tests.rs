@@ -261,14 +261,16 @@ fn what_is_shared_goes_first() {
     assert!(own.contains(&room.ended(3, 30_000)), "now there are none but its own");
 }
 
-/// Goal: a running record is cleared when its lease is over and not before. Method: either side.
+/// Goal: a running record is cleared when its lease is over, and the time for which lapsed ones are
+/// kept, and not before. Method: either side of both.
 #[test]
 fn a_running_record_is_closed_first() {
     let mut room = Room::new();
     let (slot, seen) = room.run(1);
     assert!(!room.table.clear(slot, seen, &rules(99)), "its lease lasts");
+    assert!(!room.table.clear(slot, seen, &rules(1_099)), "it has lapsed, and is kept");
     assert_eq!(room.table.slot(slot).control().load(), seen);
-    assert!(room.table.clear(slot, seen, &rules(100)));
+    assert!(room.table.clear(slot, seen, &rules(1_100)));
     assert_eq!(room.table.slot(slot).control().load().state(), State::Vacant);
 }
 
@@ -367,4 +369,20 @@ fn no_room_is_looked_at_again() {
             assert_eq!(claimed.expect_err("all of them run"), expected);
         }
     }
+}
+
+/// Goal: a renewal that comes while somebody goes to clear a record that is over is not forgotten
+/// before its time. Method: a record is seen to be over, then renewed until a time that has passed
+/// as well, then cleared by who saw it; and again when that time is over, too.
+#[test]
+fn a_renewal_comes_before_the_clearing() {
+    let mut room = Room::new();
+    let (slot, seen) = room.run(0);
+    let retention = rules(EARLY).idle_retention_ms;
+    let over = rules(100 + retention);
+    assert!(room.table.is_over(slot, seen, &over));
+    assert!(room.table.renew(slot, seen, 101));
+    assert!(!room.table.clear(slot, seen, &over), "it is kept for a millisecond more");
+    assert!(!room.table.renew(slot, seen, 200), "it has lapsed, and somebody saw it");
+    assert!(room.table.clear(slot, seen, &rules(101 + retention)));
 }

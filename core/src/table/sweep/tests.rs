@@ -124,7 +124,8 @@ fn records_are_counted_by_their_key() {
         [2, 3, 18, 4].map(|number| running(&table, number, Lapse::Reclaim)).to_vec();
     let counts = |table: &Table| [1, 2, 3, 4].map(|key| table.count_made_under(key));
     assert_eq!(counts(&table), [0, 2, 1, 1]);
-    assert!(table.clear(made[0].slot, made[0].seen, &rules(UNTIL)));
+    let over = rules(UNTIL + rules(0).idle_retention_ms);
+    assert!(table.clear(made[0].slot, made[0].seen, &over));
     let mut held = made[1];
     let fence = held.seen.fence().next_for(1).expect("small");
     held.step(&table, Step::Claim { fence, owner: 0 });
