@@ -60,11 +60,10 @@ impl Table {
     /// Takes away a record that is over. False where somebody else was faster.
     pub(crate) fn clear(&self, slot: usize, seen: Snapshot, rules: &Rules) -> bool {
         let runs = seen.state() == State::Running && !Bug::SweepClearsRunning.is_planted();
-        // Closed, it is renewed no more. A renewal that came before may have it last for longer than
-        // whoever calls this has seen: past its end, and not yet forgotten.
-        if runs
-            && (self.close_lease(slot, seen, rules).is_err() || !self.is_over(slot, seen, rules))
-        {
+        // Closed, it is renewed no more. A renewal that came before may have it last for longer
+        // than whoever calls this has seen: past its end, and not yet forgotten.
+        let closed = || self.close_lease(slot, seen, rules).is_ok();
+        if runs && !(closed() && self.is_over(slot, seen, rules)) {
             return false;
         }
         let Some(next) = seen.fence().next_for(super::insert::FIRST_ATTEMPT) else {
