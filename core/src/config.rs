@@ -22,6 +22,7 @@ use crate::outcome::OutcomePolicy;
 use crate::reach::{FileAccess, Reach};
 use crate::region::WAYS;
 use crate::retry::{AdaptiveConfig, RetryPolicy};
+use crate::tier::{Tier, TierOptions};
 
 /// Builds an [`Engine`]. Every setting has a default; [`build`](Self::build) checks them all.
 ///
@@ -70,6 +71,8 @@ pub struct EngineBuilder {
     pub(crate) max_in_flight: usize,
     pub(crate) adaptive: Option<AdaptiveConfig>,
     pub(crate) jitter_seed: Option<u64>,
+    pub(crate) tier: Option<Arc<dyn Tier>>,
+    pub(crate) tier_options: TierOptions,
     tiny: bool,
 }
 
@@ -113,6 +116,8 @@ impl EngineBuilder {
             max_in_flight: usize::MAX,
             adaptive: None,
             jitter_seed: None,
+            tier: None,
+            tier_options: TierOptions::new(),
             tiny: false,
         }
     }
@@ -460,6 +465,39 @@ impl EngineBuilder {
         warn: impl Fn(FillEvent) + Send + Sync + 'static,
     ) -> Self {
         self.fill = Some(FillWatch::new(levels, Box::new(warn)));
+        self
+    }
+
+    /// Shares records with the engines of other tables by `tier`: on one machine, or on many. All
+    /// of them need the same [`secret`](Self::secret) and fingerprint mode.
+    ///
+    /// The table is asked first, and only what it has admitted is asked of the tier: one round trip
+    /// for a claim, one for the end of the attempt, none for a duplicate that the table answers.
+    /// The engine starts a thread on the first claim.
+    ///
+    /// ```no_run
+    /// # fn tier() -> std::sync::Arc<dyn oncegate::tier::Tier> { unimplemented!() }
+    /// use oncegate::{Engine, Secret};
+    /// let secret = Secret::from_bytes(&[7; 32])?; // the same on each host
+    /// let engine = Engine::builder().secret(secret).tier(tier()).build()?;
+    /// # drop(engine);
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    pub fn tier(mut self, tier: impl Tier) -> Self {
+        self.tier = Some(Arc::new(tier));
+        self
+    }
+
+    /// How the tier is used.
+    ///
+    /// ```
+    /// use oncegate::{Engine, tier::{OnOutage, TierOptions}};
+    /// let options = TierOptions::new().on_outage(OnOutage::LocalOnly);
+    /// let builder = Engine::builder().tier_options(options);
+    /// # let _ = builder;
+    /// ```
+    pub fn tier_options(mut self, options: TierOptions) -> Self {
+        self.tier_options = options;
         self
     }
 

@@ -317,6 +317,13 @@ codes! {
     RegionInUse = 26, transient, "processes use the region, or it is being removed";
     /// A retry budget has too little left to pay for a retry.
     BudgetExhausted = 27, transient, "a retry budget has too little left";
+    /// The store across machines gave no answer, or may have forgotten records. A request that
+    /// began so was not run.
+    TierUnavailable = 28, transient,
+        "the store across machines cannot be reached, or may have forgotten records";
+    /// The store across machines is set up in a way that endangers what is promised, or it refuses
+    /// this user. Nothing was run.
+    TierUnsafe = 29, permanent, "the store across machines may not be used";
 }
 
 #[cfg(test)]
@@ -335,6 +342,17 @@ mod tests {
     fn fenced_is_never_retriable() {
         let error = Error::of(ErrorCode::Fenced, "lease");
         assert!(error.is_fenced() && !error.is_retriable() && !error.is_invalid_input());
+    }
+
+    /// Goal: whoever loops while an error passes waits for a store that is away, and not for one
+    /// that may not be used. Method: the predicates of both.
+    #[test]
+    fn unavailable_tiers_come_back() {
+        let kinds = [ErrorCode::TierUnavailable, ErrorCode::TierUnsafe];
+        let [away, unsafe_one] = kinds.map(|code| Error::of(code, "tier"));
+        assert!(away.is_retriable() && !unsafe_one.is_retriable());
+        assert!(!away.is_invalid_input() && !unsafe_one.is_invalid_input());
+        assert_eq!(kinds.map(ErrorCode::number), [28, 29]);
     }
 
     /// Goal: errors explain themselves. Method: field, class, limit and delay are in the text.

@@ -41,6 +41,7 @@ mod region;
 mod retry;
 mod sync;
 mod table;
+pub mod tier;
 mod wait;
 
 pub use clock::{Clock, CoarseClock, ManualClock, PreciseClock};
@@ -53,7 +54,8 @@ pub use engine::{
     FillEvent, FinishedStep, GivenUp, Join, LapsedAttempt, Later, Lease, LeaseToken, LetterFilter,
     LetterId, LetterPage, NextAttempt, OnConflict, OnDrop, OnFull, OnLapse, OnLettersFull,
     OperationSettings, PastAttempt, Prepared, Quota, Ran, Reconciled, Reconciliation, Resolution,
-    Retried, RetryContext, RunOptions, Status, Step, StuckTransition, Swept, Ticker, Unresolved,
+    Retried, RetryContext, RunOptions, Status, Step, StuckTransition, Swept, Ticker, TierStats,
+    Unresolved,
 };
 pub use error::{Error, ErrorCode};
 pub use fingerprint::{
@@ -93,3 +95,8 @@ mod readme {}
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/retries.md")]
 mod retries_guide {}
+
+/// So is that of the page on Redis.
+#[cfg(all(doctest, feature = "redis"))]
+#[doc = include_str!("../../docs/redis.md")]
+mod redis_guide {}

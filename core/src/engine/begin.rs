@@ -14,6 +14,7 @@ use crate::error::ErrorCode;
 use crate::fingerprint::Request;
 use crate::observe::Event;
 use crate::outcome::Outcome;
+use crate::sync::planted::Bug;
 
 impl Engine {
     /// Asks to run `request`, with the engine's own options.
@@ -25,9 +26,10 @@ impl Engine {
     ///
     /// The record, if there is one, is as it was: [`ErrorCode::InvalidKey`] by the key rules,
     /// [`ErrorCode::InvalidPayload`], [`ErrorCode::Full`], [`ErrorCode::QuotaExceeded`],
-    /// [`ErrorCode::TooManyWaiters`], [`ErrorCode::Exhausted`], [`ErrorCode::Forked`]. In a forked
-    /// child the first call takes a place in the table that it shares with its parent, and there
-    /// may be none: [`ErrorCode::RegistryFull`], [`ErrorCode::Os`].
+    /// [`ErrorCode::TooManyWaiters`], [`ErrorCode::Exhausted`], [`ErrorCode::Forked`]. With a tier:
+    /// [`ErrorCode::TierUnavailable`] and [`ErrorCode::TierUnsafe`], and nothing is run. In a
+    /// forked child the first call takes a place in the table that it shares with its parent, and
+    /// there may be none: [`ErrorCode::RegistryFull`], [`ErrorCode::Os`].
     ///
     /// ```
     /// use oncegate::{Admission, Engine, Outcome, Request, Scope};
@@ -103,6 +105,9 @@ impl Engine {
         };
         let answer = match self.glance(prepared, Hint::Nothing, || self.now_ms(), &mut outcome) {
             Glance::Replayed => return Ok(Admission::Replayed(outcome)),
+            other if self.has_tier() => {
+                self.answer_in_fleet(prepared, other, options, &mut outcome)?
+            }
             other => self.answer(prepared, other, options, &mut outcome)?,
         };
         Ok(self.admission(answer, prepared, options, outcome))
@@ -156,6 +161,11 @@ impl Engine {
     /// [`begin_into`](Self::begin_into) would give. The time is read once for each 32: where `each`
     /// takes long, a lease or a window that has ended since may count as lasting.
     ///
+    /// With a tier, one round trip serves 128 claims, and answers come in another order than the
+    /// requests: first what needs no network, last what had to be waited for. A lease counts from
+    /// its admission, also while others are waited for: see
+    /// [`Lease::remaining`](crate::Lease::remaining).
+    ///
     /// ```
     /// use oncegate::{Admission, BeginOptions, Engine, Outcome, Request, Scope};
     ///
@@ -181,6 +191,10 @@ impl Engine {
     ) {
         if let Err(error) = self.enter().and_then(|()| options.check()) {
             (0..batch.len()).for_each(|index| each(index, Err(error.clone())));
+            return;
+        }
+        if let Some(fleet) = &self.fleet {
+            self.begin_batch_in_fleet(fleet, batch, options, buffer, each);
             return;
         }
         for (at, part) in batch.chunks(IN_FLIGHT).enumerate() {
@@ -240,13 +254,45 @@ impl Engine {
         options: &BeginOptions,
         buffer: &'b mut Outcome,
     ) -> Result<Admission<'e, &'b Outcome>, Error> {
+        if self.has_tier() {
+            return self.begin_in_fleet(prepared, glance, options, buffer);
+        }
         let answer = self.answer(prepared, glance, options, buffer)?;
         Ok(self.admission(answer, prepared, options, &*buffer))
     }
 
+    /// Apart, so that an engine without a tier pays for a look whether it has one, and no more.
+    #[cold]
+    #[inline(never)]
+    fn begin_in_fleet<'e, 'b>(
+        &'e self,
+        prepared: &Prepared<'_>,
+        glance: Glance,
+        options: &BeginOptions,
+        buffer: &'b mut Outcome,
+    ) -> Result<Admission<'e, &'b Outcome>, Error> {
+        let answer = self.answer_in_fleet(prepared, glance, options, buffer)?;
+        Ok(self.admission_apart(answer, prepared, options, &*buffer))
+    }
+
+    /// The answer to `prepared` of all tables that share the tier.
+    #[cold]
+    #[inline(never)]
+    fn answer_in_fleet(
+        &self,
+        prepared: &Prepared<'_>,
+        glance: Glance,
+        options: &BeginOptions,
+        outcome: &mut Outcome,
+    ) -> Result<Answer, Error> {
+        let begun = self.now();
+        let answer = self.answer(prepared, glance, options, outcome)?;
+        self.confirm(answer, prepared, options, outcome, begun)
+    }
+
     /// The answer to `prepared`, waiting for it where the options say so.
     #[inline(always)]
-    fn answer(
+    pub(super) fn answer(
         &self,
         prepared: &Prepared<'_>,
         glance: Glance,
@@ -324,7 +370,21 @@ impl Engine {
         self.begin_latency.record(nanos_since(started));
     }
 
+    /// [`admission`](Self::admission) where the network was waited for.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn admission_apart<O>(
+        &self,
+        answer: Answer,
+        prepared: &Prepared<'_>,
+        options: &BeginOptions,
+        outcome: O,
+    ) -> Admission<'_, O> {
+        self.admission(answer, prepared, options, outcome)
+    }
+
     /// Counts an answer, and makes it the caller's.
+    #[inline(always)]
     pub(super) fn admission<O>(
         &self,
         answer: Answer,
@@ -337,7 +397,7 @@ impl Engine {
         let from_now = |ms: u64| Duration::from_millis(ms.saturating_sub(self.now_ms()));
         let is_new = matches!(answer, Answer::Admitted { attempt: 1, .. });
         let (event, mut admission) = match answer {
-            Answer::Admitted { slot, seen, attempt, status, until_ms } => {
+            Answer::Admitted { slot, seen, attempt, status, until_ms, by } => {
                 let event = match status {
                     Status::Created => Event::Created,
                     Status::Retried => Event::Retried,
@@ -349,7 +409,10 @@ impl Engine {
                     window_ms: options.window.map_or(self.defaults.window_ms, millis_up),
                     attempt,
                     scope: self.scope_tag(prepared.scope()),
+                    counter: 0,
+                    alone: false,
                 };
+                let token = token.granted(seen.fence(), by);
                 (event, Admission::Admitted(Lease::new(self, token, status, until_ms)))
             }
             Answer::Replayed => (Event::Replayed, Admission::Replayed(outcome)),
@@ -365,7 +428,8 @@ impl Engine {
             Answer::Unresolved => (Event::Unresolved, Admission::Unresolved),
             Answer::OutcomeGone => (Event::OutcomeGone, Admission::OutcomeGone),
         };
-        if is_new {
+        let takes_over = Bug::TendedByTakeover.is_planted() && matches!(event, Event::Expired);
+        if is_new || takes_over {
             // Behind the lease, which is given back if the callback for a fill level, or a clock,
             // panics.
             self.after_creation();

@@ -14,6 +14,15 @@ use crate::table::{
     Arbitration, Draft, Found, Insertion, Lapsed, LeaseDraft, NotTaken, Open, Probe, Rules,
 };
 
+/// Who granted an attempt, and its fencing token, where that is not the table's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum GrantedBy {
+    Table,
+    Tier(u64),
+    /// The table alone, of an engine whose tier gave no answer.
+    Alone(u64),
+}
+
 /// What one look at the table came to.
 pub(super) enum Answer {
     Admitted {
@@ -22,6 +31,7 @@ pub(super) enum Answer {
         attempt: u32,
         status: Status,
         until_ms: u64,
+        by: GrantedBy,
     },
     /// The outcome is in the caller's buffer.
     Replayed,
@@ -186,7 +196,7 @@ impl Engine {
                 return if exists { Ok(None) } else { Err(self.refused_by_quota(refused)) };
             }
         };
-        let draft = Draft { scope, digest: prepared.digest, lease };
+        let draft = Draft { scope, attempt: 1, digest: prepared.digest, lease };
         let unchanged = || self.is_current(prepared);
         let refund = || self.table.refund_scope(scope);
         if !rules.evict_lru && !self.store.make_room(self.largest_block(), self.room(rules), self) {
@@ -201,7 +211,14 @@ impl Engine {
                     if replaced || over.is_some() { Status::Expired } else { Status::Created };
                 self.counters.live(State::Running, 1);
                 let until_ms = lease.until_ms;
-                Ok(Some(Answer::Admitted { slot, seen, attempt: 1, status, until_ms }))
+                Ok(Some(Answer::Admitted {
+                    slot,
+                    seen,
+                    attempt: 1,
+                    status,
+                    until_ms,
+                    by: GrantedBy::Table,
+                }))
             }
             Insertion::Found | Insertion::KeysChanged => {
                 refund();
@@ -375,7 +392,8 @@ impl Engine {
                     self.waiters.wake_sooner(slot, until_ms);
                 }
                 let seen = taken;
-                Ok(Met::Answer(Answer::Admitted { slot, seen, attempt, status, until_ms }))
+                let by = GrantedBy::Table;
+                Ok(Met::Answer(Answer::Admitted { slot, seen, attempt, status, until_ms, by }))
             }
             Err(NotTaken::Changed) => Ok(Met::Changed),
             Err(NotTaken::Exhausted) => Err(Error::of(ErrorCode::Exhausted, "attempt")),

@@ -29,6 +29,10 @@ use crate::table::{Found, LAST_RETRIED};
 pub enum Completed {
     /// Duplicates get the outcome.
     Stored,
+    /// Duplicates on this host get the outcome. The tier could not be reached; it is told as soon
+    /// as it can be, and until then another host may run the request again once the lease has
+    /// lapsed there.
+    StoredHere,
     /// The record is finished and never runs again inside its window, but the outcome was
     /// withheld, over the limit, or found no room: duplicates get `OutcomeGone`.
     WithoutBytes,
@@ -45,10 +49,10 @@ pub enum Completed {
 /// # let _ = (again, never);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure(How);
+pub struct Failure(Kind);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum How {
+pub(super) enum Kind {
     Retryable(Duration),
     Terminal(Outcome),
     Unknown,
@@ -63,7 +67,7 @@ impl Failure {
     /// ```
     #[must_use]
     pub fn retryable() -> Self {
-        Self(How::Retryable(Duration::ZERO))
+        Self(Kind::Retryable(Duration::ZERO))
     }
 
     /// The next attempt may start after `delay`, at most a year.
@@ -73,7 +77,7 @@ impl Failure {
     /// ```
     #[must_use]
     pub fn retryable_after(delay: Duration) -> Self {
-        Self(How::Retryable(delay))
+        Self(Kind::Retryable(delay))
     }
 
     /// It failed for good; duplicates get `outcome`.
@@ -83,7 +87,7 @@ impl Failure {
     /// ```
     #[must_use]
     pub fn terminal(outcome: Outcome) -> Self {
-        Self(How::Terminal(outcome))
+        Self(Kind::Terminal(outcome))
     }
 
     /// Nobody knows whether it took effect; it never runs again until it is resolved.
@@ -93,7 +97,21 @@ impl Failure {
     /// ```
     #[must_use]
     pub fn unknown() -> Self {
-        Self(How::Unknown)
+        Self(Kind::Unknown)
+    }
+
+    pub(super) fn kind(&self) -> &Kind {
+        &self.0
+    }
+
+    pub(super) fn check(&self) -> Result<(), Error> {
+        match &self.0 {
+            Kind::Retryable(delay) if !delay.is_zero() => {
+                let delay = (*delay).max(Duration::from_millis(1));
+                check_duration(ErrorCode::InvalidOption, "delay", delay, YEAR)
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -105,7 +123,9 @@ impl Engine {
     /// # Errors
     ///
     /// [`ErrorCode::Fenced`]: a newer attempt holds the record, or this one has ended already;
-    /// nothing was changed. [`ErrorCode::Forked`] in a forked child.
+    /// nothing was changed. [`ErrorCode::TierUnavailable`]: the lease was lost here while the tier
+    /// gave no answer; the end is told later, and whether it counts, duplicates will hear.
+    /// [`ErrorCode::Forked`] in a forked child.
     ///
     /// ```
     /// # use oncegate::{Admission, Engine, Outcome, Request, Scope};
@@ -123,6 +143,55 @@ impl Engine {
         completed
     }
 
+    /// [`complete`](Self::complete) without blocking on the tier, where there is one. On any
+    /// runtime. A future that is dropped before it is ready has ended the attempt all the same.
+    ///
+    /// # Errors
+    ///
+    /// As [`complete`](Self::complete).
+    ///
+    /// ```
+    /// # use oncegate::{Completed, Engine, Error, LeaseToken, Outcome};
+    /// async fn done(engine: &Engine, token: &LeaseToken) -> Result<Completed, Error> {
+    ///     engine.complete_async(token, &Outcome::new(204, b"")).await
+    /// }
+    /// # let _ = done;
+    /// ```
+    pub async fn complete_async(
+        &self,
+        token: &LeaseToken,
+        outcome: &Outcome,
+    ) -> Result<Completed, Error> {
+        let Some(fleet) = &self.fleet else { return self.complete(token, outcome) };
+        self.enter()?;
+        let completed = self.finish_in_fleet_async(fleet, token, outcome).await;
+        self.settle_token(token, &completed, true);
+        completed
+    }
+
+    /// [`fail`](Self::fail) without blocking on the tier, where there is one. As
+    /// [`complete_async`](Self::complete_async).
+    ///
+    /// # Errors
+    ///
+    /// As [`fail`](Self::fail).
+    ///
+    /// ```
+    /// # use oncegate::{Engine, Error, Failure, LeaseToken};
+    /// async fn again(engine: &Engine, token: &LeaseToken) -> Result<(), Error> {
+    ///     engine.fail_async(token, Failure::retryable()).await
+    /// }
+    /// # let _ = again;
+    /// ```
+    pub async fn fail_async(&self, token: &LeaseToken, failure: Failure) -> Result<(), Error> {
+        let Some(fleet) = &self.fleet else { return self.fail(token, failure) };
+        self.enter()?;
+        failure.check()?;
+        let failed = self.fail_in_fleet_async(fleet, token, failure).await;
+        self.settle_token(token, &failed, false);
+        failed
+    }
+
     /// [`complete`](Self::complete) for a guard, which knows what it is to the budgets.
     pub(super) fn complete_held(
         &self,
@@ -132,7 +201,10 @@ impl Engine {
         self.enter()?;
         let timed = self.counters.own(Event::Completed).is_multiple_of(SAMPLE_EVERY);
         let started = timed.then(|| PreciseClock.now());
-        let completed = self.finish(token, outcome, State::Succeeded)?;
+        let completed = match &self.fleet {
+            Some(fleet) => self.finish_in_fleet(fleet, token, outcome)?,
+            None => self.finish(token, outcome, State::Succeeded)?,
+        };
         if let Some(started) = started {
             self.complete_latency.record(nanos_since(started));
         }
@@ -165,16 +237,19 @@ impl Engine {
     /// [`fail`](Self::fail) for a guard.
     pub(super) fn fail_held(&self, token: &LeaseToken, failure: Failure) -> Result<(), Error> {
         self.enter()?;
+        failure.check()?;
+        match &self.fleet {
+            Some(fleet) => self.fail_in_fleet(fleet, token, failure),
+            None => self.fail_here(token, failure),
+        }
+    }
+
+    /// Ends the attempt without success, in this table.
+    pub(super) fn fail_here(&self, token: &LeaseToken, failure: Failure) -> Result<(), Error> {
         match failure.0 {
-            How::Terminal(outcome) => self.finish(token, &outcome, State::Failed).map(|_| ()),
-            How::Unknown => self.give_up(token),
-            How::Retryable(delay) => {
-                if !delay.is_zero() {
-                    let code = ErrorCode::InvalidOption;
-                    check_duration(code, "delay", delay.max(Duration::from_millis(1)), YEAR)?;
-                }
-                self.retry_after(token, delay)
-            }
+            Kind::Terminal(outcome) => self.finish(token, &outcome, State::Failed).map(|_| ()),
+            Kind::Unknown => self.give_up(token),
+            Kind::Retryable(delay) => self.retry_after(token, delay),
         }
     }
 
@@ -205,6 +280,7 @@ impl Engine {
     ///
     /// [`ErrorCode::Fenced`]: the lease is lost, because somebody noticed that it lapsed, or the
     /// attempt has ended. [`ErrorCode::InvalidOption`]: not between 1 ms and a year.
+    /// [`ErrorCode::TierUnavailable`]: the tier gave no answer; the lease lasts as long as before.
     ///
     /// ```
     /// # use oncegate::{Admission, Engine, Request, Scope};
@@ -228,8 +304,11 @@ impl Engine {
             .held(token)
             .filter(|(_, seen)| seen.state() == State::Running)
             .ok_or_else(|| self.fenced())?;
-        let until_ms = self.now_ms().saturating_add(millis_up(duration));
-        let is_retried = token.attempt > 1 && self.table.retries_any();
+        let until_ms = match &self.fleet {
+            Some(fleet) => self.renew_in_fleet(fleet, token, Found { slot, seen }, duration)?,
+            None => self.now_ms().saturating_add(millis_up(duration)),
+        };
+        let is_retried = token.may_be_retry() && self.table.retries_any();
         let sooner = is_retried && until_ms < self.table.slot(slot).deadline().at_ms;
         if !self.table.renew(slot, seen, until_ms) {
             return Err(self.fenced());
@@ -250,6 +329,7 @@ impl Engine {
             // The lease is the parent's.
             return;
         }
+        self.tell_dropped(token);
         // A lease that was taken over meanwhile needs nothing from its former holder.
         let _ = match self.defaults.on_drop {
             OnDrop::Retry => self.retry_dropped(token),
@@ -271,6 +351,22 @@ impl Engine {
         }
         self.go_on_after(token, "dropped");
         Ok(())
+    }
+
+    /// Tells the tier, when it can be reached, what a dropped lease does.
+    fn tell_dropped(&self, token: &LeaseToken) {
+        let Some((slot, seen)) = self.held(token).filter(|_| self.fleet.is_some()) else { return };
+        let parcel = self.parcel_of_token(token);
+        match self.defaults.on_drop {
+            // What the scheduler decides it tells itself.
+            OnDrop::Retry if self.is_scheduled(slot, seen) => {}
+            OnDrop::Retry => self.tell_due(parcel),
+            OnDrop::Unknown => self.tell_unknown(parcel),
+            OnDrop::Failed => {
+                self.tell_failed(parcel, &Outcome::new(super::options::DROPPED_STATUS, []));
+            }
+            OnDrop::KeepLease => {}
+        }
     }
 
     /// Whether the engine looks after the next attempt of the one that was found.
@@ -321,7 +417,7 @@ impl Engine {
     /// The attempt of `token` has ended: the scheduler may have handed it out.
     #[inline]
     fn note_token_over(&self, token: &LeaseToken, slot: usize) {
-        if token.attempt > 1 && self.table.retries_any() {
+        if token.may_be_retry() && self.table.retries_any() {
             self.note_retried_over(token, slot);
         }
     }
@@ -358,6 +454,13 @@ impl Engine {
         }
     }
 
+    /// Takes back the attempt of `token`, as one that a tier has not granted, for the models.
+    #[cfg(any(oncegate_loom, oncegate_shuttle))]
+    #[doc(hidden)]
+    pub fn take_back_token(&self, token: &LeaseToken) -> bool {
+        self.held(token).is_some_and(|(slot, seen)| self.table.withdraw(slot, seen))
+    }
+
     /// The slot of `token` and what its control word says, if the attempt has not ended.
     pub(super) fn held(&self, token: &LeaseToken) -> Option<(usize, Snapshot)> {
         let (slot, fence) = self.locate(token)?;
@@ -366,6 +469,8 @@ impl Engine {
         let attempt = fence.attempt(at.attempt());
         // A recorded number may be too high by four (see `Slot::raise_attempt`).
         let is_attempt = [attempt, attempt.wrapping_sub(4)].contains(&token.attempt);
+        // A tier counts attempts of its own; the counter of the table is compared all the same.
+        let is_attempt = is_attempt || token.counter != 0;
         let is_mine = seen.fence() == fence && is_attempt || Bug::FenceNotCompared.is_planted();
         (is_mine && is_open(seen.state())).then_some((slot, seen))
     }

@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use super::Prepared;
 use super::decide::Answer;
+use super::fleet::Asking;
 use super::{Admission, BeginOptions, Engine};
 use crate::error::{Error, ErrorCode};
 use crate::fingerprint::Request;
+use crate::fork;
 use crate::outcome::Outcome;
 use crate::sync::park;
 use crate::table::Found;
@@ -36,6 +38,10 @@ pub struct Join<'e, 'r> {
     options: BeginOptions,
     prepared: Option<Prepared<'r>>,
     place: Option<Place>,
+    /// Whether it waits for a running attempt at all.
+    waits: bool,
+    /// What is asked of the tier, and the generation of the process that asks.
+    asking: Option<(Asking<'e, 'r>, u64)>,
 }
 
 /// Where a future waits.
@@ -81,7 +87,53 @@ impl Engine {
     /// # Ok::<(), oncegate::Error>(())
     /// ```
     pub fn join<'e, 'r>(&'e self, request: &Request<'r>, options: &BeginOptions) -> Join<'e, 'r> {
-        Join { engine: self, request: *request, options: *options, prepared: None, place: None }
+        self.joining(request, options, true)
+    }
+
+    /// [`begin_with`](Self::begin_with) as a future, on any runtime: without waiting for a running
+    /// attempt, and without blocking on the engine's tier, if there is one. Without a tier it is
+    /// ready when it is polled first. Dropping it gives back what it was admitted to.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`begin_with`](Self::begin_with), when polled.
+    ///
+    /// ```
+    /// # use oncegate::{Admission, BeginOptions, Engine, Error, Outcome, Request};
+    /// async fn charge(engine: &Engine, request: &Request<'_>) -> Result<(), Error> {
+    ///     match engine.begin_async(request, &BeginOptions::new()).await? {
+    ///         Admission::Admitted(lease) => {
+    ///             // … the work …
+    ///             lease.complete_async(&Outcome::new(201, b"charged")).await.map(drop)
+    ///         }
+    ///         _ => Ok(()),
+    ///     }
+    /// }
+    /// # let _ = charge;
+    /// ```
+    pub fn begin_async<'e, 'r>(
+        &'e self,
+        request: &Request<'r>,
+        options: &BeginOptions,
+    ) -> Join<'e, 'r> {
+        self.joining(request, options, false)
+    }
+
+    fn joining<'e, 'r>(
+        &'e self,
+        request: &Request<'r>,
+        options: &BeginOptions,
+        waits: bool,
+    ) -> Join<'e, 'r> {
+        Join {
+            engine: self,
+            request: *request,
+            options: *options,
+            prepared: None,
+            place: None,
+            waits,
+            asking: None,
+        }
     }
 
     /// Blocks while `answer` is "not yet", for at most `limit`.
@@ -201,9 +253,46 @@ impl<'e> Join<'e, '_> {
     /// ```
     #[must_use]
     pub fn looks_again_in(&self) -> Option<Duration> {
+        if let Some((asking, _)) = &self.asking {
+            return asking.looks_again_in();
+        }
         let until_ms = self.place.as_ref()?.until_ms;
         let left_ms = until_ms.saturating_sub(self.engine.now_ms());
         (until_ms != u64::MAX).then(|| Duration::from_millis(left_ms))
+    }
+
+    /// Waits no longer: when it is polled next, it answers how the request stands, as
+    /// [`begin_async`](Engine::begin_async) does. Ready then, unless a tier has to be asked. For
+    /// whoever has a limit of time.
+    ///
+    /// ```
+    /// use std::future::Future;
+    /// use std::pin::pin;
+    /// use std::task::{Context, Poll, Waker};
+    /// use oncegate::{Admission, BeginOptions, Engine, Request, Scope};
+    ///
+    /// let engine = Engine::builder().capacity(1_000).build()?;
+    /// let request = Request::new(Scope::single_tenant(), "op", "key-1")?;
+    /// let leader = engine.begin(&request)?;
+    ///
+    /// let mut context = Context::from_waker(Waker::noop());
+    /// let mut join = pin!(engine.join(&request, &BeginOptions::new()));
+    /// assert!(join.as_mut().poll(&mut context).is_pending());
+    /// join.give_up();
+    /// let Poll::Ready(answer) = join.as_mut().poll(&mut context) else { unreachable!() };
+    /// assert!(matches!(answer?, Admission::InProgress { .. }));
+    /// # drop(leader);
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    pub fn give_up(&mut self) {
+        self.waits = false;
+        if let Some(place) = &mut self.place {
+            // What it waits for is over: the next poll leaves the place, and looks.
+            place.until_ms = 0;
+        }
+        if let Some((asking, _)) = &mut self.asking {
+            asking.give_up();
+        }
     }
 
     fn look(
@@ -222,7 +311,7 @@ impl<'e> Join<'e, '_> {
                     return Poll::Ready(Err(error));
                 }
             };
-            let Some((at, until_ms)) = answer.pending() else {
+            let Some((at, until_ms)) = answer.pending().filter(|_| self.waits) else {
                 return Poll::Ready(Ok(answer));
             };
             match self.engine.queue_up(at, until_ms, waker.clone()) {
@@ -263,7 +352,7 @@ impl<'e> Future for Join<'e, '_> {
             woken = (called || place.ticket.leave()).then_some(place.slot);
         }
         let mut outcome = Outcome::default();
-        let looked = this.look(context.waker(), woken, &mut outcome);
+        let looked = this.look_everywhere(context.waker(), woken, &mut outcome);
         let Self { engine, options, prepared, .. } = this;
         match (looked, prepared.as_ref()) {
             (Poll::Ready(Ok(answer)), Some(prepared)) => {
@@ -272,6 +361,57 @@ impl<'e> Future for Join<'e, '_> {
             (Poll::Ready(Err(error)), _) => Poll::Ready(Err(error)),
             // What was looked for was prepared.
             _ => Poll::Pending,
+        }
+    }
+}
+
+impl Join<'_, '_> {
+    /// Looks here, and where the table has admitted the request, at the tier.
+    fn look_everywhere(
+        &mut self,
+        waker: &Waker,
+        mut woken: Option<usize>,
+        outcome: &mut Outcome,
+    ) -> Poll<Result<Answer, Error>> {
+        if self.asking.as_ref().is_some_and(|(_, born)| *born != fork::generation()) {
+            // What was asked is the parent's to take back.
+            std::mem::forget(self.asking.take());
+        }
+        loop {
+            if self.asking.is_none() {
+                let answer = match self.look(waker, woken.take(), outcome) {
+                    Poll::Ready(Ok(answer)) if self.engine.has_tier() => answer,
+                    other => return other,
+                };
+                let prepared = self.prepared.as_ref();
+                let asking = prepared.map(|one| self.engine.asking(answer, one, &self.options));
+                match asking {
+                    Some(Ok(asking)) => self.asking = Some((asking, fork::generation())),
+                    Some(Err(answer)) => return Poll::Ready(Ok(answer)),
+                    // What was looked for was prepared.
+                    None => return Poll::Pending,
+                }
+            }
+            let Some((asking, _)) = &mut self.asking else { return Poll::Pending };
+            let asked = asking.poll(waker, self.waits, outcome);
+            if asked.is_ready() {
+                self.asking = None;
+            }
+            match asked {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Ready(Ok(Some(answer))) => return Poll::Ready(Ok(answer)),
+                // The table is to be asked again.
+                Poll::Ready(Ok(None)) => {}
+            }
+        }
+    }
+}
+
+impl Drop for Join<'_, '_> {
+    fn drop(&mut self) {
+        if self.asking.as_ref().is_some_and(|(_, born)| *born != fork::generation()) {
+            std::mem::forget(self.asking.take());
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::decide::Answer;
 use super::{Completed, Engine, Failure, FencingToken, LeaseToken, Status};
 use crate::error::Error;
 use crate::fork;
@@ -73,6 +74,39 @@ impl<'e> Lease<'e> {
     ) -> Self {
         let born = fork::generation();
         Self { engine, token, status, until_ms, born, ended: false, paid: None, kept: false }
+    }
+
+    /// A tier has answered for it: it is granted, or left to the table alone. False: it is not its
+    /// caller's to run.
+    pub(super) fn granted(&mut self, answer: &Answer) -> bool {
+        let Answer::Admitted { seen, attempt, until_ms, by, .. } = *answer else { return false };
+        self.until_ms = until_ms;
+        self.token.attempt = attempt;
+        self.token = self.token.granted(seen.fence(), by);
+        true
+    }
+
+    /// It never was: nothing is ended by it.
+    pub(super) fn void(mut self) {
+        self.settle(false);
+        self.ended = true;
+    }
+
+    /// Whether the engine's tier gave no answer, so that the table of this host alone admitted the
+    /// attempt ([`OnOutage::LocalOnly`](crate::tier::OnOutage::LocalOnly)): another host may run
+    /// the same request. Always false for an engine without a tier.
+    ///
+    /// ```
+    /// # use oncegate::{Admission, Engine, Request, Scope};
+    /// # let engine = Engine::builder().capacity(1_000).build()?;
+    /// # let request = Request::new(Scope::single_tenant(), "op", "key-1")?;
+    /// # let Admission::Admitted(lease) = engine.begin(&request)? else { unreachable!() };
+    /// assert!(!lease.is_local_only());
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    #[must_use]
+    pub fn is_local_only(&self) -> bool {
+        self.token.alone
     }
 
     /// Something is noted in the record's journal from now on.
@@ -275,6 +309,51 @@ impl<'e> Lease<'e> {
             self.note_completed(completed.is_ok());
         }
         completed
+    }
+
+    /// [`complete`](Self::complete) without blocking on the engine's tier, where there is one. On
+    /// any runtime. A future that is dropped before it is ready has ended the attempt all the same.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::complete`].
+    ///
+    /// ```
+    /// # use oncegate::{Completed, Error, Lease, Outcome};
+    /// async fn done(lease: Lease<'_>) -> Result<Completed, Error> {
+    ///     lease.complete_async(&Outcome::new(204, b"")).await
+    /// }
+    /// # let _ = done;
+    /// ```
+    pub async fn complete_async(mut self, outcome: &Outcome) -> Result<Completed, Error> {
+        self.own()?;
+        self.ended = true;
+        let completed = self.engine.complete_async(&self.token, outcome).await;
+        if self.paid.is_some() || self.kept {
+            self.note_completed(completed.is_ok());
+        }
+        completed
+    }
+
+    /// [`fail`](Self::fail) without blocking on the engine's tier, where there is one. As
+    /// [`complete_async`](Self::complete_async).
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::fail`].
+    ///
+    /// ```
+    /// # use oncegate::{Error, Failure, Lease};
+    /// async fn again(lease: Lease<'_>) -> Result<(), Error> {
+    ///     lease.fail_async(Failure::retryable()).await
+    /// }
+    /// # let _ = again;
+    /// ```
+    pub async fn fail_async(mut self, failure: Failure) -> Result<(), Error> {
+        self.own()?;
+        failure.check()?;
+        self.ended = true;
+        self.engine.fail_async(&self.token, failure).await
     }
 
     /// Ends the attempt without success; see [`Engine::fail`].

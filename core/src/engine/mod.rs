@@ -7,6 +7,7 @@ mod conclude;
 mod decide;
 mod fill;
 mod finish;
+mod fleet;
 mod join;
 mod keep;
 pub(crate) mod keys;
@@ -33,6 +34,7 @@ pub use admission::{Admission, Status};
 pub use fill::FillEvent;
 pub(crate) use fill::FillWatch;
 pub use finish::{Completed, Failure};
+pub use fleet::TierStats;
 pub use join::Join;
 pub use lease::Lease;
 pub use options::{BeginOptions, OnConflict, OnDrop, OnFull, OnLapse, RunOptions};
@@ -67,9 +69,11 @@ use crate::sync::plain::AtomicU64;
 use crate::sync::{Mutex, Ordering};
 use crate::table::control::State;
 use crate::table::{Rules, Table};
+use crate::tier::Hazard;
 use crate::wait::WaitQueue;
 
 use finish::is_open;
+use fleet::Fleet;
 use keys::KeyRing;
 #[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
 pub(crate) use keys::{KeyState, check_word};
@@ -135,6 +139,8 @@ pub struct Engine {
     /// Where secrets are kept that nobody gave.
     key_file: Option<KeyFile>,
     patient: stop::Patient,
+    /// The part in a fleet, where there is a tier.
+    fleet: Option<Arc<Fleet>>,
     /// When the table's file was looked for last.
     looked_ms: AtomicU64,
     /// When the dead were buried last, for a scope at its quota.
@@ -222,6 +228,44 @@ impl Engine {
             complete: latency(&self.complete_latency),
             live,
         })
+    }
+
+    /// What the engine and its tier have done, in this process. `None`: it has no tier. Costs a
+    /// dozen loads and two locks.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::Forked`](crate::ErrorCode::Forked) in a forked child.
+    ///
+    /// ```
+    /// let engine = oncegate::Engine::builder().capacity(1_000).build()?;
+    /// assert!(engine.tier_stats()?.is_none());
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    pub fn tier_stats(&self) -> Result<Option<TierStats>, Error> {
+        self.enter()?;
+        Ok(self.fleet.as_ref().map(|fleet| fleet.stats()))
+    }
+
+    /// What about the tier endangers what is promised, as it was looked at last: every few seconds,
+    /// from the first claim on. Empty: nothing is known, or there is no tier.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::Forked`](crate::ErrorCode::Forked) in a forked child.
+    ///
+    /// ```
+    /// let engine = oncegate::Engine::builder().capacity(1_000).build()?;
+    /// assert!(engine.tier_hazards()?.is_empty());
+    /// # Ok::<(), oncegate::Error>(())
+    /// ```
+    pub fn tier_hazards(&self) -> Result<Vec<Hazard>, Error> {
+        self.enter()?;
+        Ok(self.fleet.as_ref().map(|fleet| fleet.hazards()).unwrap_or_default())
+    }
+
+    pub(crate) fn has_tier(&self) -> bool {
+        self.fleet.is_some()
     }
 
     /// Records by state, of all processes that share the table.

@@ -7,7 +7,7 @@ use super::keys::{self, KeyRing, KeyState};
 use super::life::Life;
 use super::listen::Listener;
 use super::quota::Quotas;
-use super::{Defaults, Engine, Quota, Retries, millis_up};
+use super::{Defaults, Engine, Fleet, Quota, Retries, millis_up};
 use crate::clock::TimeSource;
 use crate::config::EngineBuilder;
 use crate::error::{Error, ErrorCode};
@@ -24,6 +24,7 @@ use crate::sync::plain::AtomicU64;
 use crate::sync::planted::Bug;
 use crate::table::Table;
 use crate::table::slot::Deadline;
+use crate::tier::{Tier, TierOptions};
 use crate::wait::WaitQueue;
 
 /// Where the secrets of a region are kept that nobody gave.
@@ -114,7 +115,7 @@ impl Engine {
     }
 
     fn with_keys(
-        config: EngineBuilder,
+        mut config: EngineBuilder,
         region: Region,
         keys: KeyRing,
         key_file: Option<KeyFile>,
@@ -125,15 +126,14 @@ impl Engine {
         let region = Arc::new(region);
         let counters = Arc::new(Counters::new());
         let waiters = Arc::new(WaitQueue::new(config.max_waiters, Arc::clone(&region)));
+        let (origin_ms, first_ms) = began(&region, &config.time);
         // Relaxed, all: whoever made the region has published them with it.
         let word = |word| region.header(word).load(Ordering::Relaxed);
-        let origin_ms = word(header::ORIGIN_MS).cast_signed();
-        let origin_ms = origin_ms.saturating_add(clock_shift_ms(&config.time));
-        let first_ms = word(header::FIRST_MS).clamp(1, Deadline::MAX_MS);
         let salt = word(header::SALT);
         let epoch = word(header::EPOCH).min(header::MAX_EPOCH);
         let retries = Retries::new(&config, region.geometry().retries())?;
-        let engine = Self {
+        let (fleet, given) = (config.tier.take(), config.secret.is_some());
+        let mut engine = Self {
             table: Table::new(Arc::clone(&region), Arc::clone(&counters), Arc::clone(&waiters)),
             store: OutcomeStore::new(Arc::clone(&region), Arc::clone(&counters)),
             scopes: scope_hasher(salt)?,
@@ -166,6 +166,7 @@ impl Engine {
             retries,
             key_file,
             patient: super::stop::Patient::new(),
+            fleet: None,
             looked_ms: AtomicU64::new(0),
             buried_ms: AtomicU64::new(0),
             settled_ms: AtomicU64::new(0),
@@ -174,11 +175,34 @@ impl Engine {
             counters,
             waiters,
         };
+        if let Some(tier) = fleet {
+            engine.join_fleet(tier, config.tier_options, given)?;
+        }
         if engine.quotas.limits_any() {
             engine.note_quotas();
         }
         engine.clear_up_after(joined);
         Ok((engine, joined))
+    }
+
+    /// Shares records by `tier`. `given`: whether a secret was.
+    fn join_fleet(
+        &mut self,
+        tier: Arc<dyn Tier>,
+        options: TierOptions,
+        given: bool,
+    ) -> Result<(), Error> {
+        options.check()?;
+        // Secrets of their own would keep hosts from meeting each other's records.
+        if !given || keys::load(&self.region).retiring.is_some() {
+            let found = if given { "a rotation under way" } else { "no secret" };
+            let limit = "one secret, given to all hosts that share the tier";
+            return Err(Error::new(ErrorCode::InvalidConfig, "secret", found, limit));
+        }
+        let local = (self.table.clone(), self.life.clone());
+        let (id, lease_ms) = (self.region.table_id()?, self.defaults.lease_ms);
+        self.fleet = Some(Arc::new(Fleet::new(tier, options, local, id, lease_ms)?));
+        Ok(())
     }
 
     /// Sees to it that this process has a part in the table. In a forked child of a shared one, the
@@ -196,6 +220,9 @@ impl Engine {
         }
         self.fork.adopt(|| {
             self.region.disown_entry();
+            if let Some(fleet) = &self.fleet {
+                fleet.forked();
+            }
             let joined = self.region.join(self.life.time().wall_ms())?;
             self.counters.reset();
             self.store.forget_hints();
@@ -209,12 +236,24 @@ impl Drop for Engine {
     fn drop(&mut self) {
         // The parent's entry, and its thread, are not this process's.
         if self.fork.is_holder() {
+            if let Some(fleet) = &self.fleet {
+                fleet.stop();
+            }
             self.stop_listening();
             self.region.leave();
         } else {
             self.region.disown_entry();
         }
     }
+}
+
+/// What the time of `region` hangs on: when it began, on this process's clock, and with what.
+fn began(region: &Region, time: &TimeSource) -> (i64, u64) {
+    // Relaxed, both: whoever made the region has published them with it.
+    let word = |word| region.header(word).load(Ordering::Relaxed);
+    let origin_ms = word(header::ORIGIN_MS).cast_signed();
+    let first_ms = word(header::FIRST_MS).clamp(1, Deadline::MAX_MS);
+    (origin_ms.saturating_add(clock_shift_ms(time)), first_ms)
 }
 
 /// A region of this process alone.

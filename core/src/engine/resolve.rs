@@ -1,6 +1,7 @@
 //! Resolve: what to do about an attempt whose effect nobody knows.
 
 use super::Engine;
+use super::fleet::key_of;
 use super::keys;
 use crate::error::{Error, ErrorCode};
 use crate::fingerprint::Request;
@@ -40,7 +41,8 @@ impl Engine {
     /// # Errors
     ///
     /// [`ErrorCode::NotFound`]: there is no such record, or it is not unknown; it was not
-    /// changed. [`ErrorCode::Forked`] in a forked child, and the errors of digesting the request.
+    /// changed. [`ErrorCode::TierUnavailable`]: the tier gave no answer. [`ErrorCode::Forked`] in
+    /// a forked child, and the errors of digesting the request.
     ///
     /// ```
     /// # use oncegate::{Engine, ErrorCode, Request, Resolution, Scope};
@@ -52,6 +54,20 @@ impl Engine {
     /// ```
     pub fn resolve(&self, request: &Request<'_>, resolution: Resolution) -> Result<(), Error> {
         self.enter()?;
+        let settled = match &self.fleet {
+            Some(fleet) => {
+                let fingerprint = self.hasher(keys::load(&self.region).current)?;
+                let key = key_of(fingerprint.fingerprint(request)?.words());
+                self.settle_in_fleet(fleet, key, &resolution)?
+            }
+            None => false,
+        };
+        let resolved = self.resolve_here(request, resolution);
+        // Where another host ran it, this one knows nothing of it.
+        if settled { Ok(()) } else { resolved }
+    }
+
+    fn resolve_here(&self, request: &Request<'_>, resolution: Resolution) -> Result<(), Error> {
         let found = self.find(request)?;
         let unknown = found.filter(|found| found.seen.state() == State::Unknown);
         let Found { slot, seen } = unknown.ok_or_else(not_found)?;

@@ -35,7 +35,8 @@ impl Engine {
     ///
     /// [`ErrorCode::RotationPending`]: another rotation is under way.
     /// [`ErrorCode::Exhausted`]: the table has seen 255 rotations; that of a file goes on counting
-    /// over restarts. [`ErrorCode::Forked`].
+    /// over restarts. [`ErrorCode::Unsupported`]: the engine has a tier, whose records other hosts
+    /// look for under the old secret. [`ErrorCode::Forked`].
     ///
     /// ```
     /// # use oncegate::{Admission, Engine, Outcome, Request, Scope, Secret};
@@ -50,6 +51,10 @@ impl Engine {
     /// ```
     pub fn rotate_secret(&self, secret: Secret) -> Result<(), Error> {
         self.enter()?;
+        if self.has_tier() {
+            let (found, limit) = ("an engine with a tier", "an engine without one");
+            return Err(Error::new(ErrorCode::Unsupported, "rotate_secret", found, limit));
+        }
         let _one_at_a_time = lock(self.rotation.get(Mutex::default));
         let rotated = self.region.exclusively(Exclusive::Upkeep, || self.rotate_to(&secret))?;
         rotated.ok_or_else(pending)

@@ -199,21 +199,22 @@ impl Engine {
     where
         F: Future<Output = Result<Outcome, E>>,
     {
-        let lease = match self.begin_async(request, &options.begin).await? {
+        let lease = match self.begin_or_join(request, &options.begin).await? {
             Admission::Admitted(lease) => lease,
             other => return Ok(declined(other)),
         };
         let result = work(*lease.token()).await;
-        settle(lease, result, self.policy(options))
+        settle_async(lease, result, self.policy(options)).await
     }
 
     /// `begin`, joining the running attempt where the options say to wait.
-    pub(crate) async fn begin_async(
+    pub(crate) async fn begin_or_join(
         &self,
         request: &Request<'_>,
         options: &BeginOptions,
     ) -> Result<Admission<'_>, Error> {
         match options.on_conflict.unwrap_or(self.defaults.on_conflict) {
+            OnConflict::Conflict if self.has_tier() => self.begin_async(request, options).await,
             OnConflict::Conflict => self.begin_with(request, options),
             OnConflict::Wait(_) => self.join(request, options).await,
         }
@@ -226,15 +227,38 @@ pub(super) fn settle<E>(
     result: Result<Outcome, E>,
     policy: &OutcomePolicy,
 ) -> Result<Ran<E>, Error> {
-    let verdict = match &result {
-        Ok(outcome) => policy.judge(outcome.status()),
-        Err(_) => policy.judge_error(),
-    };
-    let ended = match (verdict, &result) {
+    let ended = match (judged(&result, policy), &result) {
         (Verdict::Final, Ok(outcome)) => lease.complete(outcome).map(|_| ()),
         (Verdict::Retryable, _) => lease.fail(Failure::retryable()),
         (Verdict::Unknown, _) | (Verdict::Final, Err(_)) => lease.fail(Failure::unknown()),
     };
+    settled(ended, result)
+}
+
+/// The same without blocking on a tier.
+pub(super) async fn settle_async<E>(
+    lease: Lease<'_>,
+    result: Result<Outcome, E>,
+    policy: &OutcomePolicy,
+) -> Result<Ran<E>, Error> {
+    let ended = match (judged(&result, policy), &result) {
+        (Verdict::Final, Ok(outcome)) => lease.complete_async(outcome).await.map(|_| ()),
+        (Verdict::Retryable, _) => lease.fail_async(Failure::retryable()).await,
+        (Verdict::Unknown, _) | (Verdict::Final, Err(_)) => {
+            lease.fail_async(Failure::unknown()).await
+        }
+    };
+    settled(ended, result)
+}
+
+pub(super) fn judged<E>(result: &Result<Outcome, E>, policy: &OutcomePolicy) -> Verdict {
+    match result {
+        Ok(outcome) => policy.judge(outcome.status()),
+        Err(_) => policy.judge_error(),
+    }
+}
+
+fn settled<E>(ended: Result<(), Error>, result: Result<Outcome, E>) -> Result<Ran<E>, Error> {
     match (ended, result) {
         (Ok(()), Ok(outcome)) => Ok(Ran::Executed(outcome)),
         (Ok(()), Err(error)) => Ok(Ran::Failed(error)),

@@ -174,9 +174,16 @@ impl Engine {
     /// Keeps what a lease was to the budgets while its token is out.
     pub(super) fn keep_share(&self, token: &LeaseToken, paid: Paid) {
         let Some(name) = self.name_of(token) else { return };
-        let first_word = self.table.slot(name.slot).first_word();
+        let at = self.table.slot(name.slot);
+        let first_word = at.first_word();
+        // The table's own number: a tier counts otherwise.
+        let attempt = if token.counter == 0 {
+            token.attempt
+        } else {
+            at.control().load().fence().attempt(at.attempt())
+        };
         let now = self.now();
-        self.shares().keep(name, Share { paid, attempt: token.attempt, first_word }, now);
+        self.shares().keep(name, Share { paid, attempt, first_word }, now);
     }
 
     /// The attempt of a token is about to be followed by another: if it is a retry, that one needs

@@ -35,6 +35,17 @@ impl OwnThread {
     }
 }
 
+impl OwnThread {
+    /// Wakes it, should it be parked.
+    pub(super) fn unpark(&self) {
+        if self.born == fork::generation()
+            && let Some(thread) = &self.thread
+        {
+            thread.thread().unpark();
+        }
+    }
+}
+
 impl Drop for OwnThread {
     fn drop(&mut self) {
         // The thread did not come along into a forked child, which must not even give up its

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::decide::GrantedBy;
 use super::{Engine, Lease, Status, millis_up};
 use crate::config::TEN_YEARS;
 use crate::error::{Error, ErrorCode};
@@ -81,6 +82,11 @@ pub struct LeaseToken {
     pub(super) attempt: u32,
     /// The scope of the record, by its hash: for the scheduler, and for nothing else.
     pub(super) scope: u32,
+    /// The table's own counter, where a tier gave the fencing token and the number of the attempt,
+    /// or would have; else zero, and they are the table's own.
+    pub(super) counter: u64,
+    /// Whether the tier gave no answer, and the table alone admitted the attempt.
+    pub(super) alone: bool,
 }
 
 impl LeaseToken {
@@ -121,8 +127,26 @@ impl LeaseToken {
         self.attempt
     }
 
+    /// The same for an attempt that was granted so.
+    pub(super) fn granted(mut self, counter: Fence, by: GrantedBy) -> Self {
+        let (fence, alone) = match by {
+            GrantedBy::Table => return self,
+            GrantedBy::Tier(fence) => (fence, false),
+            GrantedBy::Alone(fence) => (fence, true),
+        };
+        self.fencing = FencingToken(fence);
+        (self.counter, self.alone) = (counter.get(), alone);
+        self
+    }
+
+    /// Whether the scheduler may have handed it out.
+    pub(super) fn may_be_retry(&self) -> bool {
+        self.attempt > 1 || self.counter != 0
+    }
+
     /// The token in 32 bytes: version, hash of the scope, attempt, slot, fencing token, window;
-    /// little-endian.
+    /// little-endian. Where a tier gave the lease, the table's own counter is in the upper bits of
+    /// slot and window.
     ///
     /// ```
     /// # use oncegate::{Admission, Engine, LeaseToken, Request, Scope};
@@ -135,10 +159,14 @@ impl LeaseToken {
     /// ```
     #[must_use]
     pub fn to_bytes(&self) -> [u8; Self::BYTES] {
-        let head = u64::from(self.attempt) << ATTEMPT_SHIFT
-            | u64::from(self.scope) << SCOPE_SHIFT
-            | FORMAT;
-        let words = [head, self.slot, self.fencing.0, self.window_ms];
+        let format = if self.counter == 0 { FORMAT } else { TIER_FORMAT };
+        // An attempt that a tier counts, and that is over the limit of a table, is shown as that.
+        let attempt = u64::from(self.attempt.min(u16::MAX.into()));
+        let head = attempt << ATTEMPT_SHIFT | u64::from(self.scope) << SCOPE_SHIFT | format;
+        let slot = self.slot | self.counter << COUNTER_IN_SLOT;
+        let window = self.window_ms | self.counter >> COUNTER_SPLIT << COUNTER_IN_WINDOW;
+        let window = window | u64::from(self.alone) << ALONE_SHIFT;
+        let words = [head, slot, self.fencing.0, window];
         let mut bytes = [0; Self::BYTES];
         for (to, word) in bytes.chunks_exact_mut(size_of::<u64>()).zip(words) {
             to.copy_from_slice(&word.to_le_bytes());
@@ -165,23 +193,35 @@ impl LeaseToken {
                 ErrorCode::InvalidToken,
                 "lease_token",
                 found,
-                "32 bytes of version 2, fields in range",
+                "32 bytes of version 2 or 3, fields in range",
             )
         };
         let ([head, slot, fencing, window], []) = (words, rest) else {
             return Err(malformed());
         };
-        let [head, slot, fencing, window_ms] =
+        let [head, slot, fencing, window] =
             [head, slot, fencing, window].map(|word| u64::from_le_bytes(*word));
         let attempt = (head >> ATTEMPT_SHIFT) as u32;
         let scope = (head >> SCOPE_SHIFT) as u32;
+        let format = head & u64::from(u16::MAX);
+        let (slot, window_ms, counter, alone) = if format == TIER_FORMAT {
+            let high = window >> COUNTER_IN_WINDOW & HIGH_MASK;
+            let counter = slot >> COUNTER_IN_SLOT | high << COUNTER_SPLIT;
+            (slot & SLOT_MASK, window & WINDOW_MASK, counter, window >> ALONE_SHIFT == 1)
+        } else {
+            (slot, window, 0, false)
+        };
         let in_range =
             attempt != 0 && fencing < 1 << 63 && (1..=millis_up(TEN_YEARS)).contains(&window_ms);
-        let is_sound = head & u64::from(u16::MAX) == FORMAT && in_range;
-        if !is_sound && !Bug::TamperedTokenAccepted.is_planted() {
+        // One form for each token: what a tier gave has a counter of the table's, too.
+        let unused = window >> UNUSED_SHIFT & UNUSED_MASK;
+        let tiered = format == TIER_FORMAT && counter != 0 && unused == 0;
+        let formed = format == FORMAT || tiered;
+        let sound = formed && in_range;
+        if !sound && !Bug::TamperedTokenAccepted.is_planted() {
             return Err(malformed());
         }
-        Ok(Self { attempt, scope, slot, fencing: FencingToken(fencing), window_ms })
+        Ok(Self { attempt, scope, slot, fencing: FencingToken(fencing), window_ms, counter, alone })
     }
 }
 
@@ -232,12 +272,36 @@ impl Engine {
     pub(super) fn locate(&self, token: &LeaseToken) -> Option<(usize, Fence)> {
         let exists = |slot: &usize| *slot < self.table.slots() || Bug::SlotUnchecked.is_planted();
         let slot = usize::try_from(token.slot).ok().filter(exists)?;
-        let fence = Fence::new(token.fencing.0.checked_sub(self.epoch)?)?;
-        Some((slot, fence))
+        let counter = match token.counter {
+            0 => token.fencing.0.checked_sub(self.epoch)?,
+            // An engine without a tier gives none of these.
+            counter => self.fleet.as_ref().map(|_| counter)?,
+        };
+        Some((slot, Fence::new(counter)?))
     }
 }
 
 /// Version of the byte form.
 const FORMAT: u64 = 2;
+/// The same where a tier gave the lease.
+const TIER_FORMAT: u64 = 3;
 const SCOPE_SHIFT: u32 = 16;
 const ATTEMPT_SHIFT: u32 = 48;
+/// Where the lower part of the table's counter stands, above the slot.
+const COUNTER_IN_SLOT: u32 = 28;
+/// How many bits of it that are.
+const COUNTER_SPLIT: u32 = u64::BITS - COUNTER_IN_SLOT;
+/// Where the rest stands, above the window.
+const COUNTER_IN_WINDOW: u32 = 40;
+/// How many bits of it those are, and what they hold.
+const HIGH_BITS: u32 = 8;
+const HIGH_MASK: u64 = (1 << HIGH_BITS) - 1;
+/// Whether the table alone admitted it; what lies between is zero.
+const ALONE_SHIFT: u32 = u64::BITS - 1;
+const UNUSED_SHIFT: u32 = COUNTER_IN_WINDOW + HIGH_BITS;
+const UNUSED_MASK: u64 = (1 << (ALONE_SHIFT - UNUSED_SHIFT)) - 1;
+const SLOT_MASK: u64 = (1 << COUNTER_IN_SLOT) - 1;
+const WINDOW_MASK: u64 = (1 << COUNTER_IN_WINDOW) - 1;
+
+const _: () = assert!(crate::table::set::MAX_SLOTS <= 1 << COUNTER_IN_SLOT);
+const _: () = assert!(Fence::MAX >> COUNTER_SPLIT <= HIGH_MASK);

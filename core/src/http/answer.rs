@@ -100,6 +100,11 @@ pub(super) fn refusal(error: &Error, settings: &Settings) -> Problem {
             let status = StatusCode::SERVICE_UNAVAILABLE;
             Problem::new(status, "retry-budget-exhausted", detail).after(later)
         }
+        C::TierUnavailable => {
+            let detail = "requests cannot be deduplicated at the moment; ask again later with the \
+                          same key";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "tier-unavailable", detail).after(later)
+        }
         C::Forked
         | C::Exhausted
         | C::NoMemory
@@ -111,7 +116,8 @@ pub(super) fn refusal(error: &Error, settings: &Settings) -> Problem {
         | C::RegistryFull
         | C::RegionInUse
         | C::Os
-        | C::Unsupported => {
+        | C::Unsupported
+        | C::TierUnsafe => {
             let detail = "requests cannot be deduplicated here, so none is run";
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
         }

@@ -38,7 +38,7 @@ impl Ending {
 impl Drop for Ending {
     fn drop(&mut self) {
         // The client has the response, whether or not another attempt took over meanwhile.
-        let _ = self.engine.fail(&self.token, failure(self.verdict));
+        let _ = self.engine.fail_soon(&self.token, failure(self.verdict));
     }
 }
 

@@ -124,23 +124,28 @@ async fn begin<'s>(
     settings: &'s Settings,
     mut left: impl FnMut(&mut Context<'_>) -> bool,
 ) -> Option<Result<Admission<'s>, Error>> {
-    let at_once = || settings.engine.begin_with(wanted, &settings.begin);
+    let at_once = async || settings.engine.begin_async(wanted, &settings.begin).await;
     let Some(limit) = &settings.wait else {
-        return Some(at_once());
+        return Some(at_once().await);
     };
     let mut limit = limit();
-    let mut join = pin!(settings.engine.join(wanted, &settings.begin));
-    let joined = std::future::poll_fn(|context| {
-        if left(context) {
-            return Poll::Ready(None);
-        }
-        if let Poll::Ready(admission) = join.as_mut().poll(context) {
-            return Poll::Ready(Some(Some(admission)));
-        }
-        limit.as_mut().poll(context).map(|()| Some(None))
-    })
-    .await?;
-    Some(joined.unwrap_or_else(at_once))
+    let joined = {
+        let mut join = pin!(settings.engine.join(wanted, &settings.begin));
+        std::future::poll_fn(|context| {
+            if left(context) {
+                return Poll::Ready(None);
+            }
+            if let Poll::Ready(admission) = join.as_mut().poll(context) {
+                return Poll::Ready(Some(Some(admission)));
+            }
+            limit.as_mut().poll(context).map(|()| Some(None))
+        })
+        .await?
+    };
+    match joined {
+        Some(admission) => Some(admission),
+        None => Some(at_once().await),
+    }
 }
 
 /// Runs the handler, and ends the attempt by what came of it.
@@ -159,7 +164,7 @@ where
         Ok(response) => response.into_parts(),
         Err(error) => {
             // The client gets the error, whether or not another attempt took over meanwhile.
-            let _ = lease.fail(failure(settings.policy.judge_error()));
+            let _ = lease.fail_async(failure(settings.policy.judge_error())).await;
             return Err(error);
         }
     };
@@ -177,7 +182,7 @@ where
         Read::Whole(bytes, trailers) => (None, LayerBody::whole(bytes, trailers)),
         Read::Over(front, rest) => (None, LayerBody::partial(front, rest)),
         Read::Broken => {
-            let _ = lease.fail(failure(settings.policy.judge_error()));
+            let _ = lease.fail_async(failure(settings.policy.judge_error())).await;
             return Ok(Problem::aborted().response(settings));
         }
     };
@@ -186,9 +191,11 @@ where
         // Nothing runs again: the record may be finished before the body is.
         Verdict::Final => {
             let outcome = kept.unwrap_or_else(|| Outcome::withheld(parts.status.as_u16()));
-            lease.complete(&outcome).map(drop)
+            lease.complete_async(&outcome).await.map(drop)
         }
-        _ if body.is_whole() || Bug::EndsBeforeItsBody.is_planted() => lease.fail(failure(verdict)),
+        _ if body.is_whole() || Bug::EndsBeforeItsBody.is_planted() => {
+            lease.fail_async(failure(verdict)).await
+        }
         _ => {
             let (engine, on_error) = (Arc::clone(&settings.engine), settings.policy.judge_error());
             body.attach(Ending::new(engine, lease.into_token(), verdict, on_error));

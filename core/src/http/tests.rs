@@ -3,16 +3,19 @@
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body::{Body, Frame};
 
+use super::answer::refusal;
 use super::body::{LayerBody, Read, read};
 use super::payload::PayloadKind;
+use super::settings::Settings;
 use super::{IdempotencyLayer, ScopeSource, key};
-use crate::{BeginOptions, Engine, ErrorCode};
+use crate::{BeginOptions, Engine, Error, ErrorCode};
 
 const NAME: HeaderName = HeaderName::from_static("idempotency-key");
 
@@ -188,9 +191,40 @@ where
     assert_eq!((&back, &trailing), (bytes, trailers));
 }
 
+fn engine() -> Arc<Engine> {
+    Arc::new(Engine::builder().capacity(16).build().expect("a small engine"))
+}
+
 fn layer() -> IdempotencyLayer {
-    let engine = Engine::builder().capacity(16).build().expect("a small engine");
-    IdempotencyLayer::new(Arc::new(engine), |_parts| ScopeSource::SingleTenant)
+    IdempotencyLayer::new(engine(), |_parts| ScopeSource::SingleTenant)
+}
+
+/// Goal: clients come again when a store across machines may be back, and are not told to where it
+/// may not be used; they are told nothing of where it is. Method: each error of such a store, with
+/// and without a time of its own.
+#[test]
+fn tiers_that_are_away_are_told_as_such() {
+    let settings = Settings::new(engine(), Arc::new(|_parts| ScopeSource::SingleTenant));
+    let error = |code| Error::new(code, "tier", "redis.internal:6379", "");
+    let later =
+        |millis| error(ErrorCode::TierUnavailable).with_retry_after(Duration::from_millis(millis));
+    for (error, code, retry_after) in [
+        (error(ErrorCode::TierUnavailable), "tier-unavailable", Some("1")),
+        (later(1), "tier-unavailable", Some("1")),
+        (later(2_500), "tier-unavailable", Some("3")),
+        (error(ErrorCode::TierUnsafe), "unavailable", None),
+    ] {
+        let response: Response<LayerBody<Pieces>> = refusal(&error, &settings).response(&settings);
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE, "{error}");
+        let told = response.headers().get(RETRY_AFTER).map(|value| value.to_str().expect("text"));
+        assert_eq!(told, retry_after, "{error}");
+        let Read::Whole(body, _) = read_now(response.into_body(), usize::MAX) else {
+            panic!("a whole answer");
+        };
+        let body = String::from_utf8(body.to_vec()).expect("JSON");
+        assert!(body.contains(&format!("\"code\":\"{code}\"")), "{body}");
+        assert!(!body.contains("redis"), "{body}");
+    }
 }
 
 /// Goal: a mistake in the settings is found when the layer is made. Method: keep headers that
@@ -202,7 +236,7 @@ fn settings_are_refused_at_once() {
         assert_eq!((error.code(), error.field()), (ErrorCode::InvalidConfig, "keep_header"));
     }
     assert!(layer().keep_header(HeaderName::from_static("x-charge-id")).is_ok());
-    let nothing = BeginOptions::new().lease_duration(std::time::Duration::ZERO);
+    let nothing = BeginOptions::new().lease_duration(Duration::ZERO);
     assert_eq!(layer().begin(nothing).unwrap_err().code(), ErrorCode::InvalidOption);
 }
 

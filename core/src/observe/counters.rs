@@ -10,6 +10,7 @@ use crossbeam_utils::CachePadded;
 
 use crate::sync::Ordering;
 use crate::sync::plain::AtomicU64;
+use crate::sync::planted::Bug;
 use crate::table::control::State;
 
 /// What is counted.
@@ -130,6 +131,9 @@ impl Counters {
     #[inline]
     pub(crate) fn own_admitted(&self) -> u64 {
         let mine = self.mine();
+        if Bug::TendedByCreatedOnly.is_planted() {
+            return mine.total(Event::Created);
+        }
         mine.total(Event::Created).wrapping_add(mine.total(Event::Expired))
     }
 

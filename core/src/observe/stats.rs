@@ -61,7 +61,7 @@ pub struct Stats {
     pub quota: u64,
     /// What the scheduler does.
     pub retries: RetryStats,
-    /// Callers that wait now.
+    /// Callers that wait now, in this process.
     pub waiters: u64,
     /// Attempts handed from a failed leader to a waiter.
     pub hand_offs: u64,

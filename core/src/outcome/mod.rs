@@ -5,6 +5,8 @@ mod block;
 mod image;
 mod inline;
 mod policy;
+#[cfg(all(feature = "redis", not(any(oncegate_loom, oncegate_shuttle))))]
+mod portable;
 mod reference;
 mod room;
 mod store;
@@ -175,7 +177,14 @@ impl Outcome {
         (self.status, self.metadata_len, self.withheld) = (status, 0, false);
     }
 
-    pub(crate) fn is_withheld(&self) -> bool {
+    /// Whether duplicates never get it: it was made by [`withheld`](Self::withheld).
+    ///
+    /// ```
+    /// # use oncegate::Outcome;
+    /// assert!(Outcome::withheld(200).is_withheld() && !Outcome::new(200, b"").is_withheld());
+    /// ```
+    #[must_use]
+    pub fn is_withheld(&self) -> bool {
         self.withheld
     }
 

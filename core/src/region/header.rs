@@ -7,7 +7,7 @@
 //! line 4, 5  a check of each secret in force, by its short id: never a secret
 //! line 6     the life of the region: boot, wall time, deaths
 //! line 7..   cursors, each on a line of its own
-//! line 10    how many records are retried, and how often that changed
+//! line 10    how many records are retried, and how often that changed; the table's id
 //! ```
 //!
 //! Lines 0 to 2 never change. They are believed only when they are consistent with each other and
@@ -74,6 +74,8 @@ pub(crate) const RETRYING: usize = 81;
 pub(crate) const DEAD_LETTERS: usize = 82;
 /// Not zero: some process has settings for an operation.
 pub(crate) const OPERATIONS: usize = 83;
+/// Two words that tell one table from another; zero until somebody asks.
+pub(crate) const TABLE_ID: usize = 84;
 /// How many words the header takes.
 pub(crate) const WORDS: usize = 88;
 

@@ -36,8 +36,9 @@ pub(crate) mod shared;
 pub(crate) use geometry::{Geometry, INLINE_STEP, LINE_WORDS, MAX_PROCESSES, SLOT_WORDS, WAYS};
 pub(crate) use header::Identity;
 
-use crate::error::Error;
+use crate::error::{Error, ErrorCode};
 use crate::sync::{AtomicU64, Ordering};
+use crate::tier::TableId;
 use memory::Memory;
 use registry::Member;
 
@@ -117,6 +118,22 @@ impl Region {
         // Relaxed: whoever joins later has nothing to do with what is asked now.
         let used = self.header(header::PROCESSES_USED).load(Ordering::Relaxed);
         usize::try_from(used).unwrap_or(usize::MAX).min(self.geometry.processes())
+    }
+
+    /// A random number of this table's own, the same for all who share it, until the machine is
+    /// started anew: a file that was copied to another machine has another.
+    pub(crate) fn table_id(&self) -> Result<TableId, Error> {
+        let mut id = [0_u64; 2];
+        for (i, half) in id.iter_mut().enumerate() {
+            let word = self.header(header::TABLE_ID + i);
+            let drawn = getrandom::u64().map_err(|_| Error::of(ErrorCode::NoEntropy, "table"))?;
+            // Relaxed, all: the word alone is shared, and its first value stays.
+            let first = word.compare_exchange(0, drawn | 1, Ordering::Relaxed, Ordering::Relaxed);
+            let drawn = first.map_or_else(|there| there, |_| drawn | 1);
+            *half = drawn ^ self.header(header::BOOT + i).load(Ordering::Relaxed);
+        }
+        let [low, high] = id;
+        Ok(TableId(u128::from(high) << u64::BITS | u128::from(low)))
     }
 
     /// How much memory it takes; in a file, its size.

@@ -29,7 +29,8 @@ pub(crate) struct Journal {
     pub(crate) delay_ms: u64,
     /// How long duplicates are answered once it has finished.
     pub(crate) window_ms: u64,
-    /// How many attempts came before the last redrive: they count no more.
+    /// How many attempts came before the last redrive, which count no more; less those that ran in
+    /// other tables, which do: modulo 2^32.
     pub(crate) before: u32,
     /// The last attempt that was none of the work, but cleaned up after a lapse; zero: none was.
     pub(crate) cleaning: u32,

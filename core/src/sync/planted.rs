@@ -153,6 +153,36 @@ bugs! {
     HandOffLost,
     /// The sweep vacates without claiming.
     SweepWithoutClaim,
+    /// What was over when it was met is cleared, though it was renewed since.
+    ClearedUnchecked,
+    /// Only records where there was none before count as new to those who tend.
+    TendedByCreatedOnly,
+    /// Whoever takes over an attempt tends as one who makes a record.
+    TendedByTakeover,
+    /// Who takes back an attempt that never ran wakes nobody who waits for it.
+    TakenBackInSilence,
+    /// Who takes back an attempt takes away whatever attempt runs by then.
+    TakenBackBlindly,
+    /// An engine with a tier runs what that gave no answer about.
+    OutageAdmits,
+    /// What the tier could not be told of an end it never hears.
+    EndNotTold,
+    /// After the tier may have forgotten records everything goes on.
+    QuarantineSkipped,
+    /// What another host runs stays here as if this one ran it.
+    ElsewhereKept,
+    /// A lease ends here when it ends in the tier.
+    MarginForgotten,
+    /// What the tier never granted takes the place of what it has.
+    UngrantedOverrides,
+    /// A tier that grants a second claim is used.
+    SelfTestSkipped,
+    /// An attempt that the tier gave no answer about is one of those that its policy allows.
+    OutageCounts,
+    /// The end of an attempt is known here before the tier has it.
+    FencedEndKept,
+    /// A lease that was lost here is renewed in the tier.
+    LostLeaseRenewed,
     /// An expired record is believed after it was claimed.
     MatchNotRechecked,
     /// The winner of a takeover writes its lease without looking whose turn it is.

@@ -12,6 +12,8 @@ use crate::sync::planted::Bug;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Draft {
     pub(crate) scope: u16,
+    /// The number of its attempt: one, unless others were made elsewhere.
+    pub(crate) attempt: u16,
     pub(crate) digest: DigestWord,
     pub(crate) lease: LeaseDraft,
 }
@@ -45,6 +47,7 @@ pub(super) enum NoSlot {
 pub(super) struct Wanted<'a> {
     pub(super) probe: &'a Probe,
     pub(super) scope: u16,
+    pub(super) attempt: u16,
     /// The counter of the new record is above this one, whatever the home's clock says.
     pub(super) above: Fence,
     /// How its homes were when they were searched.
@@ -85,6 +88,8 @@ impl Table {
     /// words were read.
     ///
     /// `looked` is how the home was before a search of `probe` alone that has just found nothing.
+    // Into its one hot caller, however many cold ones there are.
+    #[inline(always)]
     pub(crate) fn insert(
         &self,
         probe: &Probe,
@@ -130,7 +135,8 @@ impl Table {
                 None => {
                     let searched = Searched { line, seen, old: old_line.zip(old_seen) };
                     let above = Fence::new(above).unwrap_or(Fence::LAST);
-                    let wanted = Wanted { probe, scope: draft.scope, above, searched };
+                    let Draft { scope, attempt, .. } = *draft;
+                    let wanted = Wanted { probe, scope, attempt, above, searched };
                     match self.reserve(&wanted, draft, rules) {
                         Ok(mine) => *held.insert(mine),
                         Err(NoSlot::Changed) => continue,
@@ -249,6 +255,7 @@ impl Table {
     }
 
     /// Step 3: a slot with the record in it, presented.
+    #[inline(always)]
     fn reserve(&self, wanted: &Wanted<'_>, draft: &Draft, rules: &Rules) -> Result<Held, NoSlot> {
         let probe = wanted.probe;
         let (slot, seen) = self.claim_any(wanted, rules)?;
@@ -261,7 +268,7 @@ impl Table {
         self.slot(slot).write(Fields {
             identity: probe.identity(),
             scope: draft.scope,
-            attempt: FIRST_ATTEMPT as u16,
+            attempt: draft.attempt,
             deadline: Deadline::new(until_ms, lapse, Kind::Lease, seen.fence()),
             digest: draft.digest,
         });
@@ -283,7 +290,7 @@ impl Table {
         wanted: &Wanted<'_>,
     ) -> Option<Snapshot> {
         let above = seen.fence().max(wanted.above);
-        let fence = self.next_fence(wanted.probe.home(), above, FIRST_ATTEMPT)?;
+        let fence = self.next_fence(wanted.probe.home(), above, wanted.attempt.into())?;
         let step = Step::Claim { fence, owner: self.region.me() };
         // What was there is taken off its scope's count.
         let replaced = if seen.state().is_record() { self.slot(slot).scope() } else { 0 };

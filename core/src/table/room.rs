@@ -63,7 +63,8 @@ impl Table {
         // Closed, it is renewed no more. A renewal that came before may have it last for longer
         // than whoever calls this has seen: past its end, and not yet forgotten.
         let closed = || self.close_lease(slot, seen, rules).is_ok();
-        if runs && !(closed() && self.is_over(slot, seen, rules)) {
+        let over = || self.is_over(slot, seen, rules) || Bug::ClearedUnchecked.is_planted();
+        if runs && !(closed() && over()) {
             return false;
         }
         let Some(next) = seen.fence().next_for(super::insert::FIRST_ATTEMPT) else {
@@ -86,6 +87,36 @@ impl Table {
                 true
             }
             Err(_) => false,
+        }
+    }
+
+    /// Takes away the attempt `seen`, which has not ended, with its record, as if nobody had asked:
+    /// by who was admitted to it, and has told nobody. False: somebody has taken it over meanwhile.
+    pub(crate) fn withdraw(&self, slot: usize, seen: Snapshot) -> bool {
+        if !matches!(seen.state(), State::Running | State::Unknown) {
+            return false;
+        }
+        let Some(next) = seen.fence().next_for(super::insert::FIRST_ATTEMPT) else {
+            return false;
+        };
+        let step = Step::Claim { fence: next, owner: self.region.me() };
+        let _unsettled = self.unsettled(self.slot(slot).scope());
+        let mut from = seen;
+        loop {
+            match self.slot(slot).control().advance(from, step) {
+                Ok(claimed) => {
+                    self.forget(slot, from);
+                    self.give_back(slot, claimed);
+                    if from.waiters() && !Bug::TakenBackInSilence.is_planted() {
+                        self.waiters.wake_all(slot);
+                    }
+                    return true;
+                }
+                // Somebody waits for it since.
+                Err(now) if now.is_same_record(seen) => from = now,
+                Err(now) if Bug::TakenBackBlindly.is_planted() && now.fence() < next => from = now,
+                Err(_) => return false,
+            }
         }
     }
 

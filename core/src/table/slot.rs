@@ -51,6 +51,21 @@ impl DigestWord {
         Self(digest & !0xff | u64::from(version & 0xf) << 4 | u64::from(key_id & 0xf))
     }
 
+    /// The word as another table compares it: without the short id, which is this table's own.
+    pub(crate) fn without_key(self) -> u64 {
+        self.0 & !0xf
+    }
+
+    /// The word as this table keeps it, with the short id of its key.
+    pub(crate) fn with_key(self, key_id: u8) -> Self {
+        Self(self.0 & !0xf | u64::from(key_id & 0xf))
+    }
+
+    /// The copy of a word that another table has told.
+    pub(crate) fn of_word(word: u64) -> Self {
+        Self(word)
+    }
+
     pub(crate) fn version(self) -> u8 {
         (self.0 >> 4 & 0xf) as u8
     }

@@ -37,6 +37,7 @@ pub(super) fn running(table: &Table, number: u64, lapse: Lapse) -> Running {
     let probe = table.probe([number << 26, number << 48, number, number << 32]);
     let draft = Draft {
         scope: 0,
+        attempt: 1,
         digest: DigestWord::new(0, 1, number as u8),
         lease: LeaseDraft { until_ms: UNTIL, lapse },
     };

@@ -7,13 +7,13 @@ use std::task::Poll;
 use std::time::Duration;
 
 use super::super::lease::Paid;
-use super::super::{Admission, Engine, Failure, Lease, OnConflict, Ran, RunOptions};
+use super::super::{Admission, Engine, Failure, Lease, OnConflict, Ran, RunOptions, run};
 use super::in_call::{GivenUp, Retried};
 use super::later::AttemptError;
 use super::retries::hash_of;
 use crate::error::Error;
 use crate::fingerprint::Request;
-use crate::outcome::{Outcome, Verdict};
+use crate::outcome::{Outcome, OutcomePolicy, Verdict};
 use crate::retry::{Attempted, Decision, Exhaustion, FailureKind, Levels, RetryPolicy, Withdrawal};
 use crate::sync::park;
 use crate::wait::thread_waker;
@@ -47,6 +47,41 @@ pub(super) struct Again<E> {
     paid: Withdrawal,
     /// What the last one left, if there is no other after all.
     result: Result<Outcome, E>,
+}
+
+/// How an attempt of a call is to end.
+enum Plan {
+    /// For good, or since there is no other.
+    End(Option<GivenUp>),
+    Again(Retrying),
+}
+
+/// What was decided about the attempt after the one that failed.
+struct Retrying {
+    delay: Duration,
+    at: Duration,
+    paid: Withdrawal,
+}
+
+impl Retrying {
+    /// What follows the end of the attempt before, which was `failed`.
+    fn after<E>(
+        self,
+        calls: &mut Calls<'_>,
+        failed: Result<(), Error>,
+        result: Result<Outcome, E>,
+    ) -> Result<Next<E>, Error> {
+        match failed {
+            Ok(()) => {
+                calls.put_off(self.delay);
+                Ok(Next::Again(Again { at: self.at, paid: self.paid, result }))
+            }
+            Err(error) if error.is_fenced() => {
+                Ok(Next::Ended(calls.ended(Ran::Fenced(result), None)))
+            }
+            Err(error) => Err(error),
+        }
+    }
 }
 
 impl Engine {
@@ -133,33 +168,58 @@ impl Engine {
         describe: &mut impl FnMut(&Result<Outcome, E>) -> AttemptError,
     ) -> Result<Next<E>, Error> {
         let policy = options.policy.as_ref().unwrap_or(&self.defaults.policy);
-        let verdict = match &result {
-            Ok(outcome) => policy.judge(outcome.status()),
-            Err(_) => policy.judge_error(),
-        };
-        if verdict != Verdict::Retryable {
-            let ran = super::super::run::settle(lease, result, policy)?;
-            return Ok(Next::Ended(calls.ended(ran, None)));
+        match self.plan_call(calls, &mut lease, &result, policy, describe) {
+            Plan::End(given_up) => {
+                let ran = run::settle(lease, result, policy)?;
+                Ok(Next::Ended(calls.ended(ran, given_up)))
+            }
+            Plan::Again(again) => {
+                let failed = lease.fail(Failure::retryable_after(again.delay));
+                again.after(calls, failed, result)
+            }
         }
-        let error = describe(&result);
+    }
+
+    /// The same without blocking on a tier.
+    pub(super) async fn settle_call_async<E>(
+        &self,
+        calls: &mut Calls<'_>,
+        mut lease: Lease<'_>,
+        result: Result<Outcome, E>,
+        options: &RunOptions,
+        describe: &mut impl FnMut(&Result<Outcome, E>) -> AttemptError,
+    ) -> Result<Next<E>, Error> {
+        let policy = options.policy.as_ref().unwrap_or(&self.defaults.policy);
+        match self.plan_call(calls, &mut lease, &result, policy, describe) {
+            Plan::End(given_up) => {
+                let ran = run::settle_async(lease, result, policy).await?;
+                Ok(Next::Ended(calls.ended(ran, given_up)))
+            }
+            Plan::Again(again) => {
+                let failed = lease.fail_async(Failure::retryable_after(again.delay)).await;
+                again.after(calls, failed, result)
+            }
+        }
+    }
+
+    fn plan_call<E>(
+        &self,
+        calls: &Calls<'_>,
+        lease: &mut Lease<'_>,
+        result: &Result<Outcome, E>,
+        policy: &OutcomePolicy,
+        describe: &mut impl FnMut(&Result<Outcome, E>) -> AttemptError,
+    ) -> Plan {
+        if run::judged(result, policy) != Verdict::Retryable {
+            return Plan::End(None);
+        }
+        let error = describe(result);
         lease.make_way();
         match self.decide_call(calls, &error) {
             Ok((delay, paid)) => {
-                let at = self.now().saturating_add(delay);
-                if let Err(error) = lease.fail(Failure::retryable_after(delay)) {
-                    return if error.is_fenced() {
-                        Ok(Next::Ended(calls.ended(Ran::Fenced(result), None)))
-                    } else {
-                        Err(error)
-                    };
-                }
-                calls.put_off(delay);
-                Ok(Next::Again(Again { at, paid, result }))
+                Plan::Again(Retrying { delay, at: self.now().saturating_add(delay), paid })
             }
-            Err(given_up) => {
-                let ran = super::super::run::settle(lease, result, policy)?;
-                Ok(Next::Ended(calls.ended(ran, Some(given_up))))
-            }
+            Err(given_up) => Plan::End(Some(given_up)),
         }
     }
 

@@ -19,12 +19,12 @@ use crate::table::{Found, Rules};
 
 /// A journal that the holder of an attempt is about to put in the place of the one before, if there
 /// is one.
-pub(super) struct Keeping<'a> {
-    pub(super) found: Found,
-    pub(super) entry: Option<(Entry, JournalWord)>,
-    pub(super) scope: u32,
-    pub(super) journal: &'a Journal,
-    pub(super) rules: Rules,
+pub(in super::super) struct Keeping<'a> {
+    pub(in super::super) found: Found,
+    pub(in super::super) entry: Option<(Entry, JournalWord)>,
+    pub(in super::super) scope: u32,
+    pub(in super::super) journal: &'a Journal,
+    pub(in super::super) rules: Rules,
 }
 
 impl Engine {
@@ -152,7 +152,9 @@ impl Engine {
         let entry = self.table.entry_of(found.slot, found.seen).map_err(|_| self.fenced())?;
         let Some(entry) = entry else {
             let (began_ms, window_ms) = (rules.now_ms, token.window_ms);
-            return Ok((None, Journal { began_ms, window_ms, ..Journal::default() }));
+            // Those that a tier counts, and that ran in other tables, count as well.
+            let before = self.attempt_of(found).wrapping_sub(token.attempt);
+            return Ok((None, Journal { began_ms, window_ms, before, ..Journal::default() }));
         };
         let (word, journal) = self.own_journal(found, entry).ok_or_else(|| self.fenced())?;
         Ok((Some((entry, word)), journal))
@@ -160,7 +162,7 @@ impl Engine {
 
     /// Writes the journal, and makes an entry if there is none; says whether it did. `None`: the
     /// journal was changed meanwhile.
-    pub(super) fn keep_journal(
+    pub(in super::super) fn keep_journal(
         &self,
         keeping: &Keeping<'_>,
     ) -> Result<Option<(Entry, bool)>, Error> {
@@ -253,9 +255,11 @@ impl Engine {
         let due_ms = rules.now_ms.saturating_add(journal.delay_ms);
         // Before it is left, as in `schedule`.
         let next_attempt = self.attempt_of(found) + 1;
+        let parcel = self.parcel(found);
         if self.seal_with(found, entry, word, &journal, rules)
             && self.table.set_due_lapsed(found.slot, found.seen, due_ms)
         {
+            self.tell_scheduled(parcel, due_ms, &journal);
             self.keep_grant(found, next_attempt, paid);
             self.counters.add(Event::Lapsed);
             self.end_failing(found, due_ms, rules);
@@ -299,7 +303,7 @@ impl Engine {
 
     /// The attempt `fence` of `entry` has ended: its place is another's, if this process handed it
     /// out. True: it did. The next one may run already.
-    pub(super) fn attempt_over(&self, entry: Entry, fence: Fence) -> bool {
+    pub(in super::super) fn attempt_over(&self, entry: Entry, fence: Fence) -> bool {
         let token = self.fencing_token(fence).get();
         let is_over = |one| one == token || Bug::PlaceGivenAway.is_planted();
         let ended = self.scheduler().index().ended(entry.index, self.now_ms(), is_over);

@@ -26,8 +26,20 @@ enum Looked {
 }
 
 impl Engine {
-    /// The next attempt that is due now, and may run.
+    /// The next attempt that is due now, and may run, in the whole fleet.
     pub(super) fn try_next(&self) -> Result<Option<Attempt<'_>>, Error> {
+        self.adopt_orphans();
+        while let Some(attempt) = self.try_next_here()? {
+            let confirmed = self.confirm_attempt(attempt)?;
+            if confirmed.is_some() {
+                return Ok(confirmed);
+            }
+        }
+        Ok(None)
+    }
+
+    /// The next attempt that is due now, and may run as far as this table knows.
+    pub(super) fn try_next_here(&self) -> Result<Option<Attempt<'_>>, Error> {
         let rules = self.rules();
         self.watch_file(rules.now_ms)?;
         self.look_at_all_changes();
@@ -349,6 +361,8 @@ impl Engine {
             window_ms,
             attempt,
             scope: self.table.scope_of(entry),
+            counter: 0,
+            alone: false,
         };
         let mut lease = Lease::new(self, token, Status::Retried, until_ms);
         self.pay_from_share(&mut lease);

@@ -110,7 +110,8 @@ impl Engine {
             // Relaxed: whoever unparks this thread has stored it before.
             let goes_on = !stopped.load(Ordering::Relaxed);
             let driven = if goes_on { self.advance(AT_ONCE) } else { Ok(Driven::default()) };
-            if let (true, Ok(driven)) = (goes_on, &driven)
+            // Relaxed: as above; again, since the call is gone if this thread parked in between.
+            if let (true, Ok(driven)) = (!stopped.load(Ordering::Relaxed), &driven)
                 && !driven.more
             {
                 self.doze(seat.ticket, &waker, Duration::MAX);

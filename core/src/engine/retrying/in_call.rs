@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::future::Future;
 use std::time::Duration;
 
-use super::super::{Admission, Engine, Lease, LeaseToken, Ran, RunOptions};
+use super::super::{Admission, Engine, Failure, Lease, LeaseToken, Ran, RunOptions};
 use super::calls::{Next, PutOff, plain, unless_over};
 use super::later::AttemptError;
 use crate::error::Error;
@@ -313,7 +313,7 @@ impl Engine {
                 return Ok(late);
             }
             let begin = self.call_options(&calls, options);
-            let join = self.begin_async(request, &begin.begin);
+            let join = self.begin_or_join(request, &begin.begin);
             let left = calls.left(self.now()).filter(|_| last.is_some());
             let begun = match left {
                 Some(left) => unless_over(join, || sleep(left)).await,
@@ -338,12 +338,14 @@ impl Engine {
             };
             if let Some(late) = self.late(&calls, &mut last, self.now()) {
                 // It was waited for too long, as for another's attempt.
-                let _ = lease.abandon();
+                let _ = lease.fail_async(Failure::retryable()).await;
                 return Ok(late);
             }
             calls.begin(&mut lease, last.take(), self.now());
             let result = work(*lease.token()).await;
-            match self.settle_call(&mut calls, lease, result, options, &mut describe)? {
+            let settled =
+                self.settle_call_async(&mut calls, lease, result, options, &mut describe).await?;
+            match settled {
                 Next::Ended(retried) => return Ok(retried),
                 Next::Again(again) => {
                     sleep(again.at.saturating_sub(self.now())).await;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::super::{Engine, Lease, LeaseToken, millis_up};
 use super::care::Keeping;
+use super::letter::LetterId;
 use super::retries::{Asked, Denied, Granted, check_operation};
 use crate::error::{Error, ErrorCode};
 use crate::observe::Event;
@@ -473,10 +474,13 @@ impl Engine {
         let Some((entry, made)) = self.keep_journal(&failing.keeping())? else {
             return Ok(None);
         };
+        let parcel = self.parcel(found);
+        let elsewhere = parcel.as_ref().map(|parcel| parcel.attempt());
         if !self.set_due_of(found, due_ms) {
             self.withdraw(entry, made);
             return Err(self.fenced());
         }
+        self.tell_scheduled(parcel, due_ms, &failing.journal);
         if let Some(paid) = paid.take() {
             self.keep_grant(found, next_attempt, paid);
         }
@@ -487,6 +491,7 @@ impl Engine {
         self.counters.add(Event::Later);
         self.announce(entry, due_ms);
         let due_in = Duration::from_millis(due_ms.saturating_sub(rules.now_ms));
+        let next_attempt = elsewhere.map_or(next_attempt, |attempt| attempt.saturating_add(1));
         Ok(Some(Later::Scheduled { next_attempt, due_in }))
     }
 
@@ -501,7 +506,7 @@ impl Engine {
 
     /// Takes an entry back that was `made` for a lease which is lost. False: the next attempt has
     /// it.
-    pub(super) fn withdraw(&self, entry: Entry, made: bool) -> bool {
+    pub(in super::super) fn withdraw(&self, entry: Entry, made: bool) -> bool {
         if Bug::EntryNotWithdrawn.is_planted() {
             return true;
         }
@@ -526,7 +531,9 @@ impl Engine {
         let Found { slot, seen } = found;
         if !self.room_for_letter() {
             self.undo_steps(token, &failing.journal);
+            let parcel = self.parcel_of_token(token);
             self.finish_at(slot, seen, &outcome, State::Failed, window_ms)?;
+            self.tell_buried(parcel, &outcome, reason, None);
             if let Some((entry, _)) = failing.entry {
                 self.attempt_over(entry, seen.fence());
                 self.table.free_entry(entry);
@@ -540,9 +547,11 @@ impl Engine {
         let Some((dead, _)) = self.table.mark_entry(entry, EntryState::Dead) else {
             return Err(self.fenced());
         };
+        let parcel = self.parcel_of_token(token);
         // It stays until it is redriven or discarded.
         match self.finish_at(slot, seen, &outcome, State::Failed, Deadline::MAX_MS) {
             Ok(_) => {
+                self.tell_buried(parcel, &outcome, reason, Some(LetterId::of(dead)));
                 self.attempt_over(dead, seen.fence());
                 self.note_letter();
                 self.table.note_change(dead.index);

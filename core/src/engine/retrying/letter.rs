@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::later::Buried;
 use crate::error::{Error, ErrorCode};
 use crate::retry::journal::{End, Journal, Note};
+use crate::table::entry::Entry;
 
 /// The name of a dead letter, as long as it is one. Two numbers: `17-3`.
 ///
@@ -24,6 +25,10 @@ pub struct LetterId {
 }
 
 impl LetterId {
+    pub(super) fn of(entry: Entry) -> Self {
+        Self::new(entry.index, entry.word.generation())
+    }
+
     pub(super) fn new(index: usize, generation: u64) -> Self {
         // Both have fewer than 32 bits.
         Self { index: index as u32, generation: generation as u32 }

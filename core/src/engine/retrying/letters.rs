@@ -89,7 +89,7 @@ impl Engine {
     /// # Errors
     ///
     /// As [`dead_letter`](Self::dead_letter); [`ErrorCode::Full`], field `outcome_bytes`: no room
-    /// to note it.
+    /// to note it; [`ErrorCode::TierUnavailable`]: a tier could not be told, and the letter stays.
     ///
     /// ```
     /// use std::time::Duration;
@@ -116,6 +116,7 @@ impl Engine {
         let (_, (found, entry)) = self.letter(id)?;
         let rules = self.rules();
         let Found { slot, seen } = found;
+        self.reopen_in_fleet(found)?;
         if entry.word.state() != EntryState::Dead {
             // By that others know what its deadline means, should this process die on the way. It
             // was marked as live by whoever was late to say so of a redrive before.
@@ -371,7 +372,12 @@ impl Engine {
             None
         };
         let window_ms = if dead.is_some() { Deadline::MAX_MS } else { window_ms };
+        // Once it has ended, its place may be another record's.
+        let parcel = self.parcel(found);
         let ended = self.finish_at(slot, seen, &outcome, State::Failed, window_ms).is_ok();
+        if ended {
+            self.tell_buried(parcel, &outcome, reason, dead.map(LetterId::of));
+        }
         self.attempt_over(entry, seen.fence());
         match (ended, dead) {
             (true, Some(dead)) => {

@@ -32,6 +32,7 @@ mod steps;
 mod stuck;
 mod upkeep;
 
+pub(super) use care::Keeping;
 #[cfg(all(target_os = "linux", not(any(oncegate_loom, oncegate_shuttle))))]
 pub use descriptor::DueDescriptor;
 pub use drive::{Driven, Driver};
@@ -43,7 +44,6 @@ pub use next::{Attempt, NextAttempt};
 pub use own_call::CallAttempts;
 pub use reconcile::{DoubtId, Reconciliation};
 pub(super) use retries::Retries;
-#[cfg(not(any(oncegate_loom, oncegate_shuttle)))]
 pub(super) use scheduler::Scheduler;
 pub use settings::{OnLettersFull, OperationSettings};
 pub use steps::{FinishedStep, Step};

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use super::super::fleet::AskedAttempt;
 use super::super::{Engine, Lease};
 use super::scheduler::{Kind, Seat};
 use crate::config::{YEAR, check_duration};
@@ -204,7 +205,7 @@ impl Engine {
     /// # Ok::<(), oncegate::Error>(())
     /// ```
     pub fn next_attempt_async(&self) -> NextAttempt<'_> {
-        NextAttempt { engine: self, ticket: None, born: crate::fork::generation() }
+        NextAttempt { engine: self, ticket: None, asked: None, born: crate::fork::generation() }
     }
 
     /// At most `most` attempts that are due, as soon as there is one, as a future: the batch of
@@ -265,8 +266,35 @@ impl Engine {
 pub struct NextAttempt<'e> {
     engine: &'e Engine,
     ticket: Option<u64>,
+    /// An attempt about which the tier is being asked.
+    asked: Option<AskedAttempt<'e>>,
     /// The generation of the process in whose queue it is.
     born: u64,
+}
+
+impl<'e> NextAttempt<'e> {
+    /// What is due here, and may run in the whole fleet. Asks the tier without blocking.
+    fn look(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Attempt<'e>>, Error>> {
+        self.engine.adopt_orphans();
+        loop {
+            if let Some(asked) = &mut self.asked {
+                let Poll::Ready(confirmed) = asked.poll(context.waker()) else {
+                    return Poll::Pending;
+                };
+                self.asked = None;
+                if !matches!(confirmed, Ok(None)) {
+                    return Poll::Ready(confirmed);
+                }
+            }
+            match self.engine.try_next_here() {
+                Ok(Some(attempt)) => match self.engine.ask_attempt(attempt) {
+                    (asked, None) => self.asked = asked,
+                    (_, attempt) => return Poll::Ready(Ok(attempt)),
+                },
+                other => return Poll::Ready(other),
+            }
+        }
+    }
 }
 
 impl<'e> Future for NextAttempt<'e> {
@@ -285,8 +313,8 @@ impl<'e> Future for NextAttempt<'e> {
         if !queued {
             this.ticket = Some(scheduler.enter(context.waker().clone(), Kind::Future));
         }
-        let found = this.engine.try_next().transpose();
-        let Some(found) = found else {
+        let Poll::Ready(found) = this.look(context) else { return Poll::Pending };
+        let Some(found) = found.transpose() else {
             if this.engine.will_hear() {
                 context.waker().wake_by_ref();
             }
@@ -300,6 +328,10 @@ impl<'e> Future for NextAttempt<'e> {
 
 impl Drop for NextAttempt<'_> {
     fn drop(&mut self) {
+        if self.born != crate::fork::generation() {
+            // What was asked is the parent's to take back.
+            std::mem::forget(self.asked.take());
+        }
         // In a forked child the place is the parent's.
         if let Some(ticket) = self.ticket
             && self.born == crate::fork::generation()

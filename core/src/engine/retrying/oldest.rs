@@ -71,7 +71,7 @@ impl Engine {
     /// The letter of this name, unless it is none any more, or was buried again.
     fn still_a_letter(&self, id: LetterId, buried_ms: u64) -> Option<(Found, Entry)> {
         let (journal, (found, entry)) = self.journal_of_letter(id.index())?;
-        let same = LetterId::new(entry.index, entry.word.generation()) == id;
+        let same = LetterId::of(entry) == id;
         (same && journal.buried_ms == buried_ms).then_some((found, entry))
     }
 

@@ -227,6 +227,10 @@ impl Engine {
             0 => self.longest_window_ms(),
             window_ms => window_ms,
         };
+        if !self.settle_doubt(found, &answer) {
+            // The tier gave no answer: it is asked about again.
+            return false;
+        }
         let resolved = match answer {
             Reconciled::StillUnknown => return false,
             Reconciled::Succeeded(outcome) => {
@@ -283,6 +287,8 @@ impl Engine {
             window_ms: self.longest_window_ms(),
             attempt,
             scope: self.table.scope_of(entry),
+            counter: 0,
+            alone: false,
         };
         Some((token, Found { slot, seen: taken }))
     }
@@ -319,7 +325,7 @@ impl Engine {
         let noted = self.change_journal_of(&token, |journal| {
             journal.cleaning = cleaning;
             // It is no attempt of the work.
-            journal.before = journal.before.saturating_add(1);
+            journal.before = journal.before.wrapping_add(1);
             Ok(())
         });
         if noted.is_ok() {

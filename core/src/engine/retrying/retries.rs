@@ -172,7 +172,8 @@ impl Engine {
         if number >= LAST_RETRIED && !Bug::AttemptsEndless.is_planted() {
             return Err(Denied { reason: Buried::Attempts, budget: None });
         }
-        let attempt = number.saturating_sub(journal.before);
+        // Below zero where others ran elsewhere, which count.
+        let attempt = number.wrapping_sub(journal.before).cast_signed().max(0).cast_unsigned();
         let now = self.now();
         self.watch_backlog(rules, false);
         let attempted = Attempted::new(attempt, elapsed(journal, rules))

@@ -153,7 +153,7 @@ impl Scheduler {
 
     /// Wakes the one that waits the longest. It looks what there is, and wakes the next if there is
     /// more.
-    pub(super) fn wake_one(&self) {
+    pub(in super::super) fn wake_one(&self) {
         let first = self.change(|sleepers| sleepers.waiting.pop_front());
         if let Some(first) = first {
             first.waker.wake();

@@ -6,6 +6,7 @@ use std::future::Future;
 
 use super::super::{Engine, Lease, LeaseToken};
 use super::care::Keeping;
+use super::next::Attempt;
 use crate::error::{Error, ErrorCode};
 use crate::retry::journal::{Journal, MAX_NAME, MAX_STEPS, StepNote};
 use crate::sync::planted::Bug;
@@ -374,6 +375,18 @@ impl Engine {
         let entry = self.table.entry_of(slot, seen).map_err(|_| self.fenced())?;
         let journal = entry.and_then(|entry| self.journal(entry));
         Ok(journal.map_or_else(Vec::new, |(_, journal)| journal.steps))
+    }
+
+    /// `attempt` does not run after all: it is none of those that its policy allows.
+    pub(in super::super) fn uncount(&self, attempt: &Attempt<'_>) {
+        if Bug::OutageCounts.is_planted() {
+            return;
+        }
+        // Where there is no room to note it, it counts.
+        let _ = self.change_journal_of(attempt.lease().token(), |journal| {
+            journal.before = journal.before.wrapping_add(1);
+            Ok(())
+        });
     }
 
     /// Puts a journal that was changed by `change` in the place of the one of the attempt that

@@ -55,7 +55,7 @@ fn charge(table: &Table, entry: u16) {
 
 fn insert(table: &Table, scope: u16) {
     let lease = LeaseDraft { until_ms: 500, lapse: Lapse::Reclaim };
-    let draft = Draft { scope, digest: DigestWord::new(0, 1, 1), lease };
+    let draft = Draft { scope, attempt: 1, digest: DigestWord::new(0, 1, 1), lease };
     let inserted = table.insert(&table.probe([9; 4]), None, &draft, &rules(0), None, || true);
     assert!(matches!(inserted, Insertion::Inserted { .. }), "{inserted:?}");
 }

@@ -21,14 +21,14 @@ fn table() -> Table {
 
 fn draft() -> Draft {
     let lease = LeaseDraft { until_ms: 1_000, lapse: Lapse::Reclaim };
-    Draft { scope: 0, digest: DigestWord::new(0, 0, 0), lease }
+    Draft { scope: 0, attempt: 1, digest: DigestWord::new(0, 0, 0), lease }
 }
 
 fn presented(table: &Table, probe: &Probe) -> Held {
     let above = Fence::new(0).expect("small");
     let line = table.line(probe.home());
     let searched = Searched { line, seen: line.arbitration(), old: None };
-    let wanted = Wanted { probe, scope: 0, above, searched };
+    let wanted = Wanted { probe, scope: 0, attempt: 1, above, searched };
     table.reserve(&wanted, &draft(), &RULES).expect("an empty table")
 }
 

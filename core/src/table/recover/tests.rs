@@ -199,7 +199,7 @@ fn a_dead_claim_is_room_where_nothing_is_evicted() {
         let insert = |number: u64| {
             let probe = table.probe([1 << 63 | number, number << 48, number, number << 32]);
             let lease = LeaseDraft { until_ms: UNTIL, lapse: Lapse::Reclaim };
-            let draft = Draft { scope: 0, digest: DigestWord::new(0, 1, 1), lease };
+            let draft = Draft { scope: 0, attempt: 1, digest: DigestWord::new(0, 1, 1), lease };
             table.insert(&probe, None, &draft, &reject, None, || true)
         };
         for number in 1..=2 * WAYS as u64 {

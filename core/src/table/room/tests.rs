@@ -35,7 +35,8 @@ impl Room {
         let probe = self.table.probe(fingerprint);
         assert_eq!((probe.home(), probe.alternate(), probe.way()), (0, 1, way));
         let lease = LeaseDraft { until_ms: 100, lapse };
-        let draft = Draft { scope: self.scope, digest: DigestWord::new(0, 1, 1), lease };
+        let draft =
+            Draft { scope: self.scope, attempt: 1, digest: DigestWord::new(0, 1, 1), lease };
         self.table.insert(&probe, None, &draft, rules, None, || true)
     }
 
@@ -342,7 +343,7 @@ fn a_late_search_evicts_nothing() {
     let line = room.table.line(0);
     let searched = crate::table::insert::Searched { line, seen, old: None };
     let above = Fence::new(0).expect("small");
-    let wanted = Wanted { probe: &probe, scope: 0, above, searched };
+    let wanted = Wanted { probe: &probe, scope: 0, attempt: 1, above, searched };
     let claimed = room.table.claim_any(&wanted, &rules(EARLY));
     assert_eq!(claimed.expect_err("somebody inserted since"), NoSlot::Changed);
     assert_eq!(room.total(Event::EvictedEarly), 1);
@@ -362,7 +363,7 @@ fn no_room_is_looked_at_again() {
     for (seen, expected) in [(before, NoSlot::Changed), (line.arbitration(), NoSlot::Full)] {
         let searched = crate::table::insert::Searched { line, seen, old: None };
         let above = Fence::new(0).expect("small");
-        let wanted = Wanted { probe: &probe, scope: 0, above, searched };
+        let wanted = Wanted { probe: &probe, scope: 0, attempt: 1, above, searched };
         for evict_lru in [true, false] {
             let rules = Rules { evict_lru, ..rules(EARLY) };
             let claimed = room.table.claim_any(&wanted, &rules);

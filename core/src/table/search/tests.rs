@@ -63,6 +63,7 @@ fn fingerprint(number: u64, way: u64, tag: u64) -> [u64; 4] {
 fn inserted(table: &Table, fingerprint: [u64; 4]) -> usize {
     let draft = Draft {
         scope: 0,
+        attempt: 1,
         digest: DigestWord::new(0, 1, 1),
         lease: LeaseDraft { until_ms: 100, lapse: Lapse::Reclaim },
     };
