@@ -86,6 +86,7 @@ fn write_answer(event: &Event) -> String {
         Answer::OutcomeGone => "gone".to_owned(),
         Answer::Completed(Completed::Stored) => "stored".to_owned(),
         Answer::Completed(Completed::WithoutBytes) => "without-bytes".to_owned(),
+        Answer::Completed(Completed::StoredHere) => "stored-here".to_owned(),
         Answer::Done => "done".to_owned(),
         Answer::Dropped => "dropped".to_owned(),
         Answer::Refused(code) => code.name().to_owned(),
@@ -187,6 +188,7 @@ fn read_answer(words: &mut Words<'_>) -> Result<(Answer, Option<Grant>), String>
         "gone" => Answer::OutcomeGone,
         "stored" => Answer::Completed(Completed::Stored),
         "without-bytes" => Answer::Completed(Completed::WithoutBytes),
+        "stored-here" => Answer::Completed(Completed::StoredHere),
         "done" => Answer::Done,
         "dropped" => Answer::Dropped,
         name => {

@@ -11,6 +11,7 @@ mod adopt_vs_fire;
 mod begin_vs_begin;
 mod begin_vs_begin_across_sets;
 mod cancel_vs_fire;
+mod clear_vs_renew;
 mod complete_vs_replay;
 mod complete_vs_takeover;
 #[cfg(oncegate_loom)]
@@ -44,6 +45,8 @@ mod stop_vs_wait;
 mod submit_vs_advance;
 mod submit_vs_sleep;
 mod sweep_vs_begin;
+#[cfg(oncegate_loom)]
+mod take_back_vs_others;
 mod takeover_vs_takeover;
 mod wait_vs_complete_vs_fail;
 mod withdraw_vs_deposit;

@@ -168,6 +168,8 @@ const CASES: &[Case] = &[
             ("ffi/src/slot.rs", "unsafe {}\n"),
             ("ffi/src/steps.rs", "unsafe {}\n"),
             ("ffi/src/sync.rs", "unsafe {}\n"),
+            ("ffi/src/tier.rs", "unsafe {}\n"),
+            ("ffi/src/tier/tests.rs", "unsafe {}\n"),
             ("ffi/src/timers.rs", "unsafe {}\n"),
             ("ffi/src/version.rs", "unsafe {}\n"),
             ("ffi/src/waits.rs", "unsafe {}\n"),

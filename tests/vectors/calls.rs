@@ -183,6 +183,7 @@ fn complete(run: &mut Run<'_, '_>, step: &mut Fields, expect: &mut Fields) -> Do
     match completed {
         Ok(Completed::Stored) => expect.same("stored", "STORED")?,
         Ok(Completed::WithoutBytes) => expect.same("stored", "STORED_WITHOUT_BYTES")?,
+        Ok(Completed::StoredHere) => expect.same("stored", "STORED_HERE")?,
         Err(error) => return Ok(Err(error)),
     }
     Ok(Ok(()))

@@ -4,6 +4,7 @@
 //! log files and metrics.
 
 mod scheduled;
+mod tiers;
 
 use std::any::type_name;
 use std::collections::BTreeSet;
@@ -114,6 +115,7 @@ fn card_number_is_shown_nowhere() {
     scheduled::show(&mut shown);
     clock.advance(Duration::MAX);
     shown.error(&engine.begin(&request).expect_err("no time is left"));
+    tiers::show(&mut shown);
     let stats = engine.stats().expect("not forked");
     shown.debug(&stats);
     shown.debug(&stats.live);
@@ -139,8 +141,13 @@ fn complete(shown: &Shown) {
     let unseen: Vec<_> = types.difference(&shown.types).collect();
     assert!(unseen.is_empty(), "not shown: {unseen:?}");
     // Of the system's own refusals, and of the fork, the texts are constants.
-    let others =
-        [ErrorCode::NoMemory, ErrorCode::NoEntropy, ErrorCode::Forked, ErrorCode::Unsupported];
+    let others = [
+        ErrorCode::NoMemory,
+        ErrorCode::NoEntropy,
+        ErrorCode::Forked,
+        ErrorCode::Unsupported,
+        ErrorCode::TierUnsafe,
+    ];
     for code in ErrorCode::ALL.iter().filter(|code| !others.contains(code)) {
         assert!(shown.codes.contains(&code.number()), "not provoked: {}", code.name());
     }
