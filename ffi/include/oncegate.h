@@ -20,6 +20,8 @@
  *   ONCEGATE_INVALID_PAYLOAD, ONCEGATE_NOT_UTF8;
  * - oncegate_hashed: ONCEGATE_INVALID_SCOPE;
  * - oncegate_begin_options: ONCEGATE_INVALID_OPTION;
+ * - oncegate_engine, of one that has a tier: ONCEGATE_TIER_UNAVAILABLE, where that has to be asked
+ *   and gives no answer; ONCEGATE_TIER_UNSAFE, where it may not be used as it is;
  * - oncegate_outcome and oncegate_attempt_error: ONCEGATE_INVALID_OUTCOME, ONCEGATE_NOT_UTF8.
  */
 #ifndef ONCEGATE_H
@@ -197,6 +199,9 @@
 
 // The record is finished, but the outcome was withheld, is over the limit, or found no room.
 #define ONCEGATE_STORED_WITHOUT_BYTES 2
+
+// Duplicates on this host get the outcome; the tier hears of it as soon as it can be reached.
+#define ONCEGATE_STORED_HERE 3
 
 // The next attempt may start, after the delay.
 #define ONCEGATE_FAILURE_RETRYABLE 0
@@ -471,6 +476,12 @@
 // A retry budget has too little left.
 #define ONCEGATE_BUDGET_EXHAUSTED 27
 
+// The store across machines gave no answer, or may have forgotten records.
+#define ONCEGATE_TIER_UNAVAILABLE 28
+
+// The store across machines endangers what is promised, or refuses this user.
+#define ONCEGATE_TIER_UNSAFE 29
+
 // A pointer that may not be `NULL` is.
 #define ONCEGATE_NULL_ARGUMENT 101
 
@@ -500,6 +511,30 @@
 
 // This process holds as many handles as it may.
 #define ONCEGATE_TOO_MANY_HANDLES 110
+
+// While the tier gives no answer nothing new is run: `ONCEGATE_TIER_UNAVAILABLE`.
+#define ONCEGATE_ON_OUTAGE_REFUSE 0
+
+// The table of this host alone decides, unless the tier is known to have forgotten records.
+#define ONCEGATE_ON_OUTAGE_LOCAL_ONLY 1
+
+// The table of this host alone decides.
+#define ONCEGATE_ON_OUTAGE_RUN 2
+
+// The server may evict records before their time is over.
+#define ONCEGATE_HAZARD_EVICTS 1
+
+// The server is almost full, and will refuse what is new.
+#define ONCEGATE_HAZARD_ALMOST_FULL 2
+
+// A restart of the server forgets records.
+#define ONCEGATE_HAZARD_NOT_PERSISTENT 4
+
+// The server's clock is behind the fencing tokens that it gave.
+#define ONCEGATE_HAZARD_CLOCK_BEHIND 8
+
+// Something that this version of the header has no name for.
+#define ONCEGATE_HAZARD_OTHER 2147483648
 
 // The version of this header: what the library has to know. It grows with every addition; what
 // is not an addition changes the name of the library.
@@ -667,7 +702,9 @@ typedef struct oncegate_admission {
     uint32_t attempt;
     // One of `ONCEGATE_HOW_…`, with `ONCEGATE_ADMITTED`.
     uint32_t how;
-    // How long the lease lasts, or until the next attempt is due, in milliseconds.
+    // How long the lease lasts, or until the next attempt is due, in milliseconds. In an element
+    // that was refused: after which time to ask again, as `retry_after_ms` of an error; zero where
+    // nobody knows.
     uint64_t time_ms;
     // Where the outcome lies in the buffer, with `ONCEGATE_REPLAYED`.
     struct oncegate_stored_outcome outcome;
@@ -845,6 +882,69 @@ typedef struct oncegate_adaptive {
     double max_width;
 } oncegate_adaptive;
 
+// A store in Redis or Valkey by which engines of several hosts share their records. All but the
+// size and the URL may be zero: then the default holds, which the page of the Rust function of
+// that name gives. Where zero itself is meant, say `ONCEGATE_ZERO`.
+typedef struct oncegate_tier_options {
+    // `sizeof(oncegate_tier_options)`.
+    size_t struct_size;
+    // The server: `redis://user:password@host:port/database`, `rediss://…` for TLS, or
+    // `unix:///path/of/a/socket`.
+    struct oncegate_bytes url;
+    // What the names of all keys begin with, at most 64 bytes; default `oncegate:`.
+    struct oncegate_bytes prefix;
+    // 32 bytes: outcomes are stored encrypted with them. `NULL`: as they are.
+    struct oncegate_bytes encryption_key;
+    // 32 bytes that outcomes are still read with, and no longer written. `NULL`: none.
+    struct oncegate_bytes retiring_key;
+    // How long a call of the store may take, 1 ms to a minute; default 500 ms.
+    uint64_t deadline_ms;
+    // A call that takes longer counts as failed for the breaker; default: none does.
+    uint64_t latency_objective_ms;
+    // Leases are claimed for at most this long, and renewed by the engine; default: for all of it.
+    uint64_t lease_slice_ms;
+    // How much sooner than in the store a lease ends here; default: a fiftieth, and 10 ms.
+    uint64_t margin_ms;
+    // How often who waits looks without a notice; default 250 ms.
+    uint64_t poll_every_ms;
+    // How long nothing runs after the store may have forgotten records; default: the longest
+    // lease.
+    uint64_t quarantine_ms;
+    // Ends of attempts that are kept while the store cannot be reached; default 65,536.
+    uint64_t undelivered;
+    // One of `ONCEGATE_ON_OUTAGE_…`.
+    uint32_t on_outage;
+    // 1: a server that may evict records is used; a request whose record it evicted runs again.
+    uint32_t allow_eviction;
+    // The certificate of the authority that the server's is checked with, in PEM. Default: those
+    // that the system trusts.
+    struct oncegate_bytes tls_root;
+    // The certificate that shows the server who connects, in PEM, with `tls_key`. Default: none.
+    struct oncegate_bytes tls_certificate;
+    // Its key, in PEM.
+    struct oncegate_bytes tls_key;
+    // 1: the server is a node of a Cluster, whose others it names.
+    uint32_t cluster;
+    // Zero.
+    uint32_t reserved;
+    // How many dead letters of all hosts a stream of the server shows, 1 to 1,000,000, the same on
+    // each host; default: there is none.
+    uint64_t dead_letters;
+    // How many replicas must have a grant or an end; default: none.
+    uint64_t wait_replicas;
+    // How long they are waited for; default 50 ms. Refused without `wait_replicas`.
+    uint64_t wait_replicas_ms;
+    // How large an outcome may be as it is stored, in bytes, at most 16 MiB; default 64 KiB.
+    uint64_t outcome_limit;
+    // Outcomes of that many bytes and more are compressed; default: none is.
+    uint64_t compress_from;
+    // What Sentinels call the primary. Default: there are none, and the server is that of the URL.
+    struct oncegate_bytes sentinel_name;
+    // Their URLs, separated by commas. The user, the password and whether TLS is spoken with the
+    // primary are those of `url`, whose address is not used then.
+    struct oncegate_bytes sentinels;
+} oncegate_tier_options;
+
 // How an engine is opened. All but the size may be zero: then the default holds, which the page
 // of the Rust function of that name gives. Where zero itself is meant, say `ONCEGATE_ZERO`.
 typedef struct oncegate_options {
@@ -936,6 +1036,12 @@ typedef struct oncegate_options {
     uint32_t reconcile;
     // Zero.
     uint32_t reserved;
+    // The store that is shared with engines of other hosts, which have the same `secret`. `NULL`:
+    // none. It is connected to by the first request; while it is not there, `on_outage` says what
+    // is answered. Blocking functions may take `deadline_ms` longer with it for each request;
+    // those of waits never block. `ONCEGATE_INVALID_CONFIG` without a `secret`,
+    // `ONCEGATE_UNSUPPORTED` where the library was built without Redis.
+    const struct oncegate_tier_options *tier;
 } oncegate_options;
 
 // What a sweep did.
@@ -1271,6 +1377,45 @@ typedef struct oncegate_step {
     size_t result_len;
 } oncegate_step;
 
+// What an engine and its tier have done in this process.
+typedef struct oncegate_tier_stats {
+    // `sizeof(oncegate_tier_stats)`.
+    size_t struct_size;
+    // Claims that were granted.
+    uint64_t granted;
+    // Outcomes of other hosts that were stored here.
+    uint64_t imported;
+    // Requests that another host ran, or waits to run.
+    uint64_t elsewhere;
+    // Requests that were refused for want of an answer.
+    uint64_t refused;
+    // Attempts that the table of this host alone admitted.
+    uint64_t local_only;
+    // Calls of which nobody knows whether they were carried out.
+    uint64_t unknown;
+    // Ends of attempts that wait to be told.
+    uint64_t undelivered;
+    // Those that were told later.
+    uint64_t delivered_late;
+    // Those that were lost for want of room.
+    uint64_t undelivered_lost;
+    // Attempts that ran here, and that the tier contradicts.
+    uint64_t conflicts;
+    // How often the tier may have forgotten what it had acknowledged.
+    uint64_t sessions_lost;
+    // 1: the breaker refuses calls for a moment.
+    uint32_t breaker_open;
+    // `ONCEGATE_HAZARD_…`, ored, as they were looked at last: every few seconds from the first
+    // request on.
+    uint32_t hazards;
+    // Dead letters and conflicts that the server's stream was told of, if there is one.
+    uint64_t letters_logged;
+    // Those that wait to be told.
+    uint64_t letters_waiting;
+    // Those that it is not told of, for want of room.
+    uint64_t letters_lost;
+} oncegate_tier_stats;
+
 // A wait that is over.
 typedef struct oncegate_completion {
     // What `oncegate_waits_submit` gave.
@@ -1327,9 +1472,9 @@ oncegate_status oncegate_next_attempts(const struct oncegate_engine *engine,
 // `options` and `buffer` may be `NULL`. A stored outcome is written into `buffer`;
 // where it does not fit the call returns `ONCEGATE_BUFFER_TOO_SMALL` with the size in
 // `buffer->needed`, and can be made again. With `wait_ms` it blocks while another attempt runs;
-// otherwise never. Any thread may call it. Whoever gets `ONCEGATE_ADMITTED` ends the lease by
-// `oncegate_lease_complete`, `oncegate_lease_fail`, `oncegate_lease_abandon` or
-// `oncegate_retry_later`.
+// otherwise only while the engine's tier is asked, if it has one. Any thread may call it. Whoever
+// gets `ONCEGATE_ADMITTED` ends the lease by `oncegate_lease_complete`, `oncegate_lease_fail`,
+// `oncegate_lease_abandon` or `oncegate_retry_later`.
 //
 // Where nothing was looked up: `ONCEGATE_FULL` and `ONCEGATE_QUOTA_EXCEEDED` for a new record,
 // `ONCEGATE_TOO_MANY_WAITERS`, `ONCEGATE_CLOSED` where the engine was closed while the call
@@ -1356,7 +1501,7 @@ oncegate_status oncegate_begin_hashed(const struct oncegate_engine *engine,
 // look-ups. Each request is answered for itself, in `admissions[i].status` and `.verdict`; the
 // call is refused as a whole only where its own arguments are wrong. Outcomes share `buffer`:
 // one that finds no room has the status `ONCEGATE_BUFFER_TOO_SMALL`, and can be asked for again;
-// `buffer->needed` is what all of them need. At most 65,536; never waits.
+// `buffer->needed` is what all of them need. At most 65,536; waits for no attempt.
 oncegate_status oncegate_begin_batch(const struct oncegate_engine *engine,
                                      const struct oncegate_request *requests,
                                      size_t count,
@@ -1496,9 +1641,10 @@ oncegate_status oncegate_due_advance(const struct oncegate_due *due,
 //
 // The options are read during the call alone. Any thread may call it. What is wrong with an
 // option is `ONCEGATE_INVALID_CONFIG`, `ONCEGATE_INVALID_OPTION` or `ONCEGATE_BAD_VALUE` with its
-// name in `error->field`; a secret of less than 32 bytes is `ONCEGATE_INVALID_CONFIG`. What the
-// system refuses: `ONCEGATE_NO_MEMORY`, `ONCEGATE_NO_ENTROPY`, `ONCEGATE_OS`,
-// `ONCEGATE_TOO_MANY_HANDLES` above 256 in a process. Of a table that is shared:
+// name in `error->field`, and a text that is no UTF-8 `ONCEGATE_NOT_UTF8`; a secret of less than
+// 32 bytes is `ONCEGATE_INVALID_CONFIG`. What the system refuses: `ONCEGATE_NO_MEMORY`,
+// `ONCEGATE_NO_ENTROPY`, `ONCEGATE_OS`, `ONCEGATE_TOO_MANY_HANDLES` above 256 in a process. Of a
+// table that is shared:
 // `ONCEGATE_REGION_MISMATCH`, `ONCEGATE_WRONG_SECRET`, `ONCEGATE_FILE_REFUSED`,
 // `ONCEGATE_REGION_INVALID`, `ONCEGATE_REGISTRY_FULL`, `ONCEGATE_REGION_IN_USE`, and
 // `ONCEGATE_UNSUPPORTED` where the system has none.
@@ -1510,7 +1656,8 @@ oncegate_status oncegate_engine_open(const struct oncegate_options *options,
 //
 // Calls that are under way in other threads are waited for; those that block return at once,
 // with `ONCEGATE_CLOSED`. Leases that are held stay as they are: they lapse, unless
-// another process of the host ends them. A handle that was closed before is
+// another process of the host ends them. A tier is told of what it was not told, once: where it
+// does not answer that takes as long as two of its calls may. A handle that was closed before is
 // `ONCEGATE_BAD_HANDLE`.
 oncegate_status oncegate_engine_close(struct oncegate_engine *engine, struct oncegate_error *error);
 
@@ -1682,8 +1829,8 @@ oncegate_status oncegate_lease_renew(const struct oncegate_engine *engine,
 // Ends the attempt with success: duplicates get the outcome inside the dedup window.
 //
 // `outcome` may be `NULL`: an empty one with the number 0. `stored` may be `NULL`; it tells
-// whether duplicates get the bytes, `ONCEGATE_STORED` or `ONCEGATE_STORED_WITHOUT_BYTES`. Returns
-// `ONCEGATE_FENCED` where the attempt is no longer the caller's. Any thread may call it.
+// whether duplicates get the bytes, `ONCEGATE_STORED…`. Returns `ONCEGATE_FENCED` where the
+// attempt is no longer the caller's. Any thread may call it.
 oncegate_status oncegate_lease_complete(const struct oncegate_engine *engine,
                                         const struct oncegate_lease *lease,
                                         const struct oncegate_outcome *outcome,
@@ -1708,6 +1855,13 @@ oncegate_status oncegate_lease_fail(const struct oncegate_engine *engine,
 oncegate_status oncegate_lease_abandon(const struct oncegate_engine *engine,
                                        const struct oncegate_lease *lease,
                                        struct oncegate_error *error);
+
+// The same for whoever may not wait, such as a destructor: with a tier the attempt is given back
+// in this host's table at once, and in the tier as soon as it can be told. Without one it is that
+// function. Returns what `oncegate_lease_abandon` does. Any thread may call it.
+oncegate_status oncegate_lease_abandon_soon(const struct oncegate_engine *engine,
+                                            const struct oncegate_lease *lease,
+                                            struct oncegate_error *error);
 
 // Lists dead letters, in the order of their places in the table: as many as there is room for in
 // `letters` and `buffer`.
@@ -1901,6 +2055,32 @@ oncegate_status oncegate_step_undone(const struct oncegate_engine *engine,
                                      const struct oncegate_lease *lease,
                                      struct oncegate_bytes name,
                                      struct oncegate_error *error);
+
+// Writes what the engine and its tier have done; set `stats->struct_size` before. Asks nothing of
+// the store. Returns `ONCEGATE_NOT_FOUND` for an engine without a tier. Any thread may call it.
+oncegate_status oncegate_engine_tier_stats(const struct oncegate_engine *engine,
+                                           struct oncegate_tier_stats *stats,
+                                           struct oncegate_error *error);
+
+// Waits until the tier has been told of every attempt that ended here, for at most `timeout_ms`
+// of real time, and a call of the store that is under way. For a process that is about to go.
+// Returns `ONCEGATE_CLOSED` when the engine is closed meanwhile.
+//
+// Returns `ONCEGATE_TIER_UNAVAILABLE` where something is left. An engine without a tier has told
+// all. Any thread may call it.
+oncegate_status oncegate_engine_flush_tier(const struct oncegate_engine *engine,
+                                           uint64_t timeout_ms,
+                                           struct oncegate_error *error);
+
+// Tells whether the tier gave no answer, so that the table of this host alone admitted the attempt
+// of a lease: 1. Another host may run the same request then. 0: it did, or there is no tier.
+//
+// Asks nothing of the store. Returns `ONCEGATE_FENCED` where the attempt is over. Any thread may
+// call it.
+oncegate_status oncegate_lease_is_local_only(const struct oncegate_engine *engine,
+                                             const struct oncegate_lease *lease,
+                                             uint32_t *is_local_only,
+                                             struct oncegate_error *error);
 
 // Opens a set of timers, and gives its handle, which `oncegate_timers_close` ends. No engine is
 // needed: they run by the monotonic clock of the system. Above 256 sets in a process it is
@@ -2119,6 +2299,20 @@ static inline oncegate_attempt_error oncegate_attempt_error_init(void) {
 
 static inline oncegate_stats oncegate_stats_init(void) {
     oncegate_stats stats;
+    memset(&stats, 0, sizeof stats);
+    stats.struct_size = sizeof stats;
+    return stats;
+}
+
+static inline oncegate_tier_options oncegate_tier_options_init(void) {
+    oncegate_tier_options options;
+    memset(&options, 0, sizeof options);
+    options.struct_size = sizeof options;
+    return options;
+}
+
+static inline oncegate_tier_stats oncegate_tier_stats_init(void) {
+    oncegate_tier_stats stats;
     memset(&stats, 0, sizeof stats);
     stats.struct_size = sizeof stats;
     return stats;

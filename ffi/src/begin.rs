@@ -65,7 +65,9 @@ pub struct RawAdmission {
     pub attempt: u32,
     /// One of `ONCEGATE_HOW_…`, with `ONCEGATE_ADMITTED`.
     pub how: u32,
-    /// How long the lease lasts, or until the next attempt is due, in milliseconds.
+    /// How long the lease lasts, or until the next attempt is due, in milliseconds. In an element
+    /// that was refused: after which time to ask again, as `retry_after_ms` of an error; zero where
+    /// nobody knows.
     pub time_ms: u64,
     /// Where the outcome lies in the buffer, with `ONCEGATE_REPLAYED`.
     pub outcome: StoredOutcome,
@@ -156,9 +158,9 @@ unsafe fn given_options(field: &'static str, at: *const RawBeginOptions) -> Resu
 /// `options` and `buffer` may be `NULL`. A stored outcome is written into `buffer`;
 /// where it does not fit the call returns `ONCEGATE_BUFFER_TOO_SMALL` with the size in
 /// `buffer->needed`, and can be made again. With `wait_ms` it blocks while another attempt runs;
-/// otherwise never. Any thread may call it. Whoever gets `ONCEGATE_ADMITTED` ends the lease by
-/// `oncegate_lease_complete`, `oncegate_lease_fail`, `oncegate_lease_abandon` or
-/// `oncegate_retry_later`.
+/// otherwise only while the engine's tier is asked, if it has one. Any thread may call it. Whoever
+/// gets `ONCEGATE_ADMITTED` ends the lease by `oncegate_lease_complete`, `oncegate_lease_fail`,
+/// `oncegate_lease_abandon` or `oncegate_retry_later`.
 ///
 /// Where nothing was looked up: `ONCEGATE_FULL` and `ONCEGATE_QUOTA_EXCEEDED` for a new record,
 /// `ONCEGATE_TOO_MANY_WAITERS`, `ONCEGATE_CLOSED` where the engine was closed while the call
@@ -209,7 +211,7 @@ pub unsafe extern "C" fn oncegate_begin_hashed(
 /// look-ups. Each request is answered for itself, in `admissions[i].status` and `.verdict`; the
 /// call is refused as a whole only where its own arguments are wrong. Outcomes share `buffer`:
 /// one that finds no room has the status `ONCEGATE_BUFFER_TOO_SMALL`, and can be asked for again;
-/// `buffer->needed` is what all of them need. At most 65,536; never waits.
+/// `buffer->needed` is what all of them need. At most 65,536; waits for no attempt.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn oncegate_begin_batch(
     engine: *const RawEngine,
@@ -442,7 +444,7 @@ impl<'e> Batch<'e> {
                 None => Err(ONCEGATE_BAD_SIZE),
             };
             if let Err(status) = begun {
-                admissions.set(from + index, refused(status));
+                admissions.set(from + index, refused(status, None));
             }
         }
         engine.begin_batch(prepared, options, outcome, |at, answer| {
@@ -455,12 +457,15 @@ impl<'e> Batch<'e> {
                         index,
                         match pack(outcome, buffer) {
                             Some(outcome) => replayed(outcome),
-                            None => refused(ONCEGATE_BUFFER_TOO_SMALL),
+                            None => refused(ONCEGATE_BUFFER_TOO_SMALL, None),
                         },
                     );
                 }
                 Ok(other) => admissions.set(index, tell(other).0),
-                Err(error) => admissions.set(index, refused(i32::from(error.code().number()))),
+                Err(error) => {
+                    let status = i32::from(error.code().number());
+                    admissions.set(index, refused(status, error.retry_after()));
+                }
             }
         });
     }
@@ -477,8 +482,9 @@ fn replayed(outcome: StoredOutcome) -> RawAdmission {
 }
 
 /// An element that says why there is no answer.
-fn refused(status: Status) -> RawAdmission {
-    RawAdmission { status, ..RawAdmission::default() }
+pub(crate) fn refused(status: Status, retry_after: Option<Duration>) -> RawAdmission {
+    let time_ms = retry_after.map_or(0, millis_up);
+    RawAdmission { status, time_ms, ..RawAdmission::default() }
 }
 
 /// What a handle keeps for outcomes is no larger, for each of the threads that it tells apart.

@@ -78,9 +78,10 @@ pub const ONCEGATE_RESOLVED_RUN_AGAIN: u32 = 2;
 ///
 /// The options are read during the call alone. Any thread may call it. What is wrong with an
 /// option is `ONCEGATE_INVALID_CONFIG`, `ONCEGATE_INVALID_OPTION` or `ONCEGATE_BAD_VALUE` with its
-/// name in `error->field`; a secret of less than 32 bytes is `ONCEGATE_INVALID_CONFIG`. What the
-/// system refuses: `ONCEGATE_NO_MEMORY`, `ONCEGATE_NO_ENTROPY`, `ONCEGATE_OS`,
-/// `ONCEGATE_TOO_MANY_HANDLES` above 256 in a process. Of a table that is shared:
+/// name in `error->field`, and a text that is no UTF-8 `ONCEGATE_NOT_UTF8`; a secret of less than
+/// 32 bytes is `ONCEGATE_INVALID_CONFIG`. What the system refuses: `ONCEGATE_NO_MEMORY`,
+/// `ONCEGATE_NO_ENTROPY`, `ONCEGATE_OS`, `ONCEGATE_TOO_MANY_HANDLES` above 256 in a process. Of a
+/// table that is shared:
 /// `ONCEGATE_REGION_MISMATCH`, `ONCEGATE_WRONG_SECRET`, `ONCEGATE_FILE_REFUSED`,
 /// `ONCEGATE_REGION_INVALID`, `ONCEGATE_REGISTRY_FULL`, `ONCEGATE_REGION_IN_USE`, and
 /// `ONCEGATE_UNSUPPORTED` where the system has none.
@@ -114,7 +115,8 @@ pub unsafe extern "C" fn oncegate_engine_open(
 ///
 /// Calls that are under way in other threads are waited for; those that block return at once,
 /// with `ONCEGATE_CLOSED`. Leases that are held stay as they are: they lapse, unless
-/// another process of the host ends them. A handle that was closed before is
+/// another process of the host ends them. A tier is told of what it was not told, once: where it
+/// does not answer that takes as long as two of its calls may. A handle that was closed before is
 /// `ONCEGATE_BAD_HANDLE`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn oncegate_engine_close(

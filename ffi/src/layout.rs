@@ -24,6 +24,7 @@ use crate::request::RawRequest;
 use crate::stats::{RawLatency, RawStats};
 use crate::status::Status;
 use crate::steps::Step;
+use crate::tier::{RawTierOptions, RawTierStats};
 use crate::waits::Completion;
 
 /// Where a field of a structure lies, or how large the structure is.
@@ -188,7 +189,7 @@ known! {
         unauthenticated_quota, prefault, tiny, fill_levels, fill_level_count,
         ticker_period_ms, driver, on_letters_full, max_in_flight, max_retrying,
         context_limit, steps_limit, max_dead_letters, jitter_seed, retry_policy, adaptive,
-        reconcile, reserved,
+        reconcile, reserved, tier,
     }
     RawOutcome "oncegate_outcome" {
         struct_size, status, withheld, body, metadata, metadata_count,
@@ -234,5 +235,17 @@ known! {
     }
     RawSwept "oncegate_swept" {
         visited, cleared, lapsed,
+    }
+    RawTierOptions "oncegate_tier_options" {
+        struct_size, url, prefix, encryption_key, retiring_key, deadline_ms,
+        latency_objective_ms, lease_slice_ms, margin_ms, poll_every_ms, quarantine_ms,
+        undelivered, on_outage, allow_eviction, tls_root, tls_certificate, tls_key, cluster,
+        reserved, dead_letters, wait_replicas, wait_replicas_ms, outcome_limit, compress_from,
+        sentinel_name, sentinels,
+    }
+    RawTierStats "oncegate_tier_stats" {
+        struct_size, granted, imported, elsewhere, refused, local_only, unknown, undelivered,
+        delivered_late, undelivered_lost, conflicts, sessions_lost, breaker_open, hazards,
+        letters_logged, letters_waiting, letters_lost,
     }
 }

@@ -51,6 +51,8 @@ pub const ONCEGATE_HOW_EXPIRED: u32 = 3;
 pub const ONCEGATE_STORED: u32 = 1;
 /// The record is finished, but the outcome was withheld, is over the limit, or found no room.
 pub const ONCEGATE_STORED_WITHOUT_BYTES: u32 = 2;
+/// Duplicates on this host get the outcome; the tier hears of it as soon as it can be reached.
+pub const ONCEGATE_STORED_HERE: u32 = 3;
 
 /// The next attempt may start, after the delay.
 pub const ONCEGATE_FAILURE_RETRYABLE: u32 = 0;
@@ -147,8 +149,8 @@ pub unsafe extern "C" fn oncegate_lease_renew(
 /// Ends the attempt with success: duplicates get the outcome inside the dedup window.
 ///
 /// `outcome` may be `NULL`: an empty one with the number 0. `stored` may be `NULL`; it tells
-/// whether duplicates get the bytes, `ONCEGATE_STORED` or `ONCEGATE_STORED_WITHOUT_BYTES`. Returns
-/// `ONCEGATE_FENCED` where the attempt is no longer the caller's. Any thread may call it.
+/// whether duplicates get the bytes, `ONCEGATE_STORED…`. Returns `ONCEGATE_FENCED` where the
+/// attempt is no longer the caller's. Any thread may call it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn oncegate_lease_complete(
     engine: *const RawEngine,
@@ -165,6 +167,7 @@ pub unsafe extern "C" fn oncegate_lease_complete(
             stored.write(match completed {
                 Completed::Stored => ONCEGATE_STORED,
                 Completed::WithoutBytes => ONCEGATE_STORED_WITHOUT_BYTES,
+                Completed::StoredHere => ONCEGATE_STORED_HERE,
             });
         }
         Ok(())
@@ -209,5 +212,19 @@ pub unsafe extern "C" fn oncegate_lease_abandon(
 ) -> Status {
     entry!(error; engine = held; lease = token; => {
         Ok(engine.engine.abandon(&lease)?)
+    })
+}
+
+/// The same for whoever may not wait, such as a destructor: with a tier the attempt is given back
+/// in this host's table at once, and in the tier as soon as it can be told. Without one it is that
+/// function. Returns what `oncegate_lease_abandon` does. Any thread may call it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn oncegate_lease_abandon_soon(
+    engine: *const RawEngine,
+    lease: *const Lease,
+    error: *mut ErrorInfo,
+) -> Status {
+    entry!(error; engine = held; lease = token; => {
+        Ok(engine.engine.fail_soon(&lease, Failure::retryable())?)
     })
 }

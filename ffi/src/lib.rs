@@ -55,6 +55,7 @@ mod stats;
 mod status;
 mod steps;
 mod sync;
+mod tier;
 mod timers;
 mod version;
 mod waits;
@@ -89,6 +90,7 @@ pub use request::*;
 pub use stats::*;
 pub use status::*;
 pub use steps::*;
+pub use tier::*;
 pub use timers::{
     RawTimers, oncegate_timers_cancel, oncegate_timers_close, oncegate_timers_descriptor,
     oncegate_timers_insert, oncegate_timers_open, oncegate_timers_take,

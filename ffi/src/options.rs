@@ -16,6 +16,7 @@ use crate::events::Ring;
 use crate::policy::{RawRetryPolicy, retry_policy_or_none};
 use crate::raw::{Bytes, Growing, Plain, elements, grown};
 use crate::status::{ONCEGATE_BAD_SIZE, ONCEGATE_BAD_VALUE, Refusal};
+use crate::tier::{RawTierOptions, with_tier};
 
 /// The table belongs to this process alone.
 pub const ONCEGATE_REACH_PROCESS: u32 = 0;
@@ -180,6 +181,12 @@ pub struct RawOptions {
     pub reconcile: u32,
     /// Zero.
     pub reserved: u32,
+    /// The store that is shared with engines of other hosts, which have the same `secret`. `NULL`:
+    /// none. It is connected to by the first request; while it is not there, `on_outage` says what
+    /// is answered. Blocking functions may take `deadline_ms` longer with it for each request;
+    /// those of waits never block. `ONCEGATE_INVALID_CONFIG` without a `secret`,
+    /// `ONCEGATE_UNSUPPORTED` where the library was built without Redis.
+    pub tier: *const RawTierOptions,
 }
 
 // SAFETY: `repr(C)`, numbers.
@@ -370,7 +377,8 @@ unsafe fn references(
     if let Some(adaptive) = unsafe { adaptive_or_none("adaptive", raw.adaptive) }? {
         builder = builder.adaptive_backoff(adaptive);
     }
-    Ok(builder)
+    // SAFETY: the same contract.
+    unsafe { with_tier(builder, "tier", raw.tier) }
 }
 
 fn file_access(flags: u32) -> Result<FileAccess, Refusal> {

@@ -66,6 +66,10 @@ pub const ONCEGATE_UNSUPPORTED: i32 = 25;
 pub const ONCEGATE_REGION_IN_USE: i32 = 26;
 /// A retry budget has too little left.
 pub const ONCEGATE_BUDGET_EXHAUSTED: i32 = 27;
+/// The store across machines gave no answer, or may have forgotten records.
+pub const ONCEGATE_TIER_UNAVAILABLE: i32 = 28;
+/// The store across machines endangers what is promised, or refuses this user.
+pub const ONCEGATE_TIER_UNSAFE: i32 = 29;
 
 /// A pointer that may not be `NULL` is.
 pub const ONCEGATE_NULL_ARGUMENT: i32 = 101;

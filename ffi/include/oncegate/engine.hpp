@@ -20,7 +20,8 @@ namespace oncegate {
 class engine {
 public:
     explicit engine(const options& options = {}) {
-        const oncegate_options raw = options.filled();
+        const oncegate_tier_options tier = options.filled_tier();
+        const oncegate_options raw = options.filled(&tier);
         detail::call(oncegate_check_abi, std::uint32_t{ONCEGATE_ABI_VERSION});
         detail::call(oncegate_engine_open, &raw, &handle_);
     }
@@ -41,7 +42,8 @@ public:
 
     /// How many bytes of memory an engine with these options takes. Nothing is opened.
     static std::uint64_t required_bytes(const options& options = {}) {
-        const oncegate_options raw = options.filled();
+        const oncegate_tier_options tier = options.filled_tier();
+        const oncegate_options raw = options.filled(&tier);
         std::uint64_t bytes = 0;
         detail::call(oncegate_required_bytes, &raw, &bytes);
         return bytes;
@@ -123,6 +125,20 @@ public:
         oncegate_stats stats = oncegate_stats_init();
         detail::call(oncegate_engine_stats, handle(), &stats);
         return stats;
+    }
+
+    /// What the engine and its tier have done. Throws `ONCEGATE_NOT_FOUND` without a tier.
+    oncegate_tier_stats tier_stats() const {
+        oncegate_tier_stats stats = oncegate_tier_stats_init();
+        detail::call(oncegate_engine_tier_stats, handle(), &stats);
+        return stats;
+    }
+
+    /// Waits until the tier has been told of every attempt that ended here. Throws
+    /// `ONCEGATE_TIER_UNAVAILABLE` where something is left.
+    template <typename Rep, typename Period>
+    void flush_tier(std::chrono::duration<Rep, Period> limit) {
+        detail::call(oncegate_engine_flush_tier, handle(), detail::ms("limit", limit));
     }
 
     /// Takes the oldest events, at most `most`, and tells how many were lost before.

@@ -61,12 +61,20 @@ public:
         return lasts_ = detail::from_ms(left);
     }
 
+    /// Whether the tier gave no answer, so that the table of this host alone admitted the attempt:
+    /// another host may run the same request. Throws `ONCEGATE_FENCED` where it has ended.
+    bool is_local_only() const {
+        std::uint32_t alone = 0;
+        detail::call(oncegate_lease_is_local_only, held(), &token_, &alone);
+        return alone == 1;
+    }
+
     /// Ends the attempt with success. Tells whether duplicates get the bytes.
     bool complete(const outcome& outcome) {
         const detail::raw_outcome raw(outcome);
         std::uint32_t stored = 0;
         end(oncegate_lease_complete, &token_, raw.get(), &stored);
-        return stored == ONCEGATE_STORED;
+        return stored != ONCEGATE_STORED_WITHOUT_BYTES;
     }
 
     /// Ends the attempt; the next one may start after `delay`.
@@ -191,7 +199,7 @@ private:
 
     void give_up() noexcept {
         if (engine_ != nullptr) {
-            oncegate_lease_abandon(engine_, &token_, nullptr);
+            oncegate_lease_abandon_soon(engine_, &token_, nullptr);
             engine_ = nullptr;
         }
     }

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -48,6 +49,114 @@ public:
 
 private:
     oncegate_begin_options raw_ = oncegate_begin_options_init();
+};
+
+/// A store in Redis or Valkey by which engines of several hosts share their records. It keeps
+/// copies of the texts that it is given. Options without a function of their own are set by
+/// `raw()`.
+class tier_options {
+public:
+    /// `redis://user:password@host:port/database`, `rediss://…` for TLS, or
+    /// `unix:///path/of/a/socket`.
+    explicit tier_options(std::string url) : url_(std::move(url)) {}
+
+    /// What the names of all keys begin with.
+    tier_options& prefix(std::string prefix) {
+        prefix_ = std::move(prefix);
+        return *this;
+    }
+    /// 32 bytes: outcomes are stored encrypted with them.
+    tier_options& encryption_key(std::string key) {
+        encryption_key_.emplace(std::move(key));
+        return *this;
+    }
+    /// 32 bytes that outcomes are still read with, and no longer written.
+    tier_options& retiring_key(std::string key) {
+        retiring_key_.emplace(std::move(key));
+        return *this;
+    }
+    /// The certificate of the authority that the server's is checked with, in PEM, instead of those
+    /// that the system trusts.
+    tier_options& tls_root(std::string pem) {
+        tls_root_ = std::move(pem);
+        return *this;
+    }
+    /// The certificate and the key, both in PEM, that show the server who connects.
+    tier_options& tls_client(std::string certificate, std::string key) {
+        tls_certificate_ = std::move(certificate);
+        tls_key_ = std::move(key);
+        return *this;
+    }
+    /// The server is a node of a Cluster, whose others it names.
+    tier_options& cluster(bool is_node = true) {
+        raw_.cluster = is_node ? 1 : 0;
+        return *this;
+    }
+    /// The server is the primary that Sentinels know by `name`; `urls` are theirs, separated by
+    /// commas.
+    tier_options& sentinels(std::string name, std::string urls) {
+        sentinel_name_ = std::move(name);
+        sentinels_ = std::move(urls);
+        return *this;
+    }
+    /// Has each grant and each end wait until so many replicas have it, for at most `limit`.
+    template <typename Rep, typename Period>
+    tier_options& wait_replicas(std::uint64_t replicas, std::chrono::duration<Rep, Period> limit) {
+        raw_.wait_replicas = replicas;
+        raw_.wait_replicas_ms = detail::ms_or_zero("wait_replicas", limit);
+        return *this;
+    }
+    /// How many dead letters of all hosts a stream of the server shows, the same on each host.
+    tier_options& dead_letters(std::uint64_t entries) {
+        raw_.dead_letters = entries;
+        return *this;
+    }
+    /// How long a call of the store may take.
+    template <typename Rep, typename Period>
+    tier_options& deadline(std::chrono::duration<Rep, Period> duration) {
+        raw_.deadline_ms = detail::ms_or_zero("deadline", duration);
+        return *this;
+    }
+    /// One of `ONCEGATE_ON_OUTAGE_…`.
+    tier_options& on_outage(std::uint32_t policy) {
+        raw_.on_outage = policy;
+        return *this;
+    }
+
+    /// All options; the texts above are filled in when the engine is opened.
+    oncegate_tier_options& raw() noexcept { return raw_; }
+
+    /// The structure of the C header; it refers to these options.
+    oncegate_tier_options filled() const noexcept {
+        oncegate_tier_options filled = raw_;
+        filled.url = view(url_).raw();
+        filled.prefix = view(prefix_).raw();
+        filled.encryption_key = given(encryption_key_);
+        filled.retiring_key = given(retiring_key_);
+        filled.tls_root = view(tls_root_).raw();
+        filled.tls_certificate = view(tls_certificate_).raw();
+        filled.tls_key = view(tls_key_).raw();
+        filled.sentinel_name = view(sentinel_name_).raw();
+        filled.sentinels = view(sentinels_).raw();
+        return filled;
+    }
+
+private:
+    /// One of no bytes is no key: the engine refuses it.
+    static oncegate_bytes given(const std::optional<std::string>& key) noexcept {
+        return key ? view(*key).raw() : oncegate_bytes{};
+    }
+
+    oncegate_tier_options raw_ = oncegate_tier_options_init();
+    std::string url_;
+    std::string prefix_;
+    std::optional<std::string> encryption_key_;
+    std::optional<std::string> retiring_key_;
+    std::string tls_root_;
+    std::string tls_certificate_;
+    std::string tls_key_;
+    std::string sentinel_name_;
+    std::string sentinels_;
 };
 
 /// How an engine is opened. It keeps copies of the texts that it is given. Options without a
@@ -95,6 +204,11 @@ public:
         retiring_secret_ = std::move(secret);
         return *this;
     }
+    /// The store that is shared with engines of other hosts, which have the same secret.
+    options& tier(tier_options tier) {
+        tier_ = std::move(tier);
+        return *this;
+    }
     /// Shares of the capacity at which there is an event.
     options& fill_levels(std::vector<double> levels) {
         fill_levels_ = std::move(levels);
@@ -109,8 +223,9 @@ public:
     /// All options; the texts above are filled in when the engine is opened.
     oncegate_options& raw() noexcept { return raw_; }
 
-    /// The structure of the C header; it refers to these options.
-    oncegate_options filled() const noexcept {
+    /// The structure of the C header; it refers to these options, and to `tier`, which
+    /// `filled_tier` has filled.
+    oncegate_options filled(const oncegate_tier_options* tier) const noexcept {
         oncegate_options filled = raw_;
         if (!path_.empty()) {
             filled.path = view(path_).raw();
@@ -125,7 +240,14 @@ public:
             filled.fill_levels = fill_levels_.data();
             filled.fill_level_count = fill_levels_.size();
         }
+        if (tier_) {
+            filled.tier = tier;
+        }
         return filled;
+    }
+    /// The structure of the C header for the store, all zeros where there is none.
+    oncegate_tier_options filled_tier() const noexcept {
+        return tier_ ? tier_->filled() : oncegate_tier_options_init();
     }
 
 private:
@@ -134,6 +256,7 @@ private:
     std::string secret_;
     std::string retiring_secret_;
     std::vector<double> fill_levels_;
+    std::optional<tier_options> tier_;
 };
 
 }  // namespace oncegate

@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use oncegate::{BeginOptions, Clock, Engine, LeaseToken, OnConflict, Outcome};
+use oncegate::{BeginOptions, Clock, Engine, Failure, LeaseToken, Outcome};
 
-use crate::begin::{ONCEGATE_ADMITTED, RawAdmission, tell};
+use crate::begin::{ONCEGATE_ADMITTED, RawAdmission, refused, tell};
 use crate::bell::Bell;
 use crate::convert::millis_up;
 use crate::request::Copied;
@@ -138,10 +138,7 @@ impl Wait {
                 *state = State::Answered(answer?);
                 Ok(Looked::Done)
             }
-            Poll::Pending => {
-                let looks_at = asking.looks_at(self.asked.clock.now());
-                Ok(Looked::Waits(looks_at.into_iter().chain(self.asked.give_up).min()))
-            }
+            Poll::Pending => Ok(Looked::Waits(asking.looks_at(self.asked.clock.now()))),
         }
     }
 
@@ -156,8 +153,8 @@ impl Wait {
                 let _ = lease.into_token();
                 return;
             }
-            // Nobody has noticed its lapse.
-            let _ = lease.abandon();
+            // Nobody has noticed its lapse. Whoever takes answers is not to wait for a tier.
+            let _ = self.asked.engine.fail_soon(&lease.into_token(), Failure::retryable());
         }
         *state = State::Asking(Asking::new(&self.asked));
     }
@@ -168,8 +165,8 @@ impl Wait {
         if let State::Answered(answer) = &state
             && let Some(token) = answer.lease()
         {
-            // One that was lost needs nothing.
-            let _ = self.asked.engine.abandon(&token);
+            // One that was lost needs nothing. Whoever cancels is not to wait for a tier.
+            let _ = self.asked.engine.fail_soon(&token, Failure::retryable());
         }
         !matches!(state, State::Over)
     }
@@ -178,8 +175,7 @@ impl Wait {
 impl Answer {
     /// One that says why there is none.
     pub(super) fn refused(refusal: &Refusal) -> Self {
-        let told = RawAdmission { status: refusal.status, ..RawAdmission::default() };
-        Self { told, outcome: None }
+        Self { told: refused(refusal.status, refusal.retry_after), outcome: None }
     }
 
     fn lease(&self) -> Option<LeaseToken> {
@@ -207,22 +203,22 @@ async fn ask(asked: Arc<Asked>, looks_in_ms: Arc<AtomicU64>) -> Result<Answer, R
     let Asked { engine, clock, request, options, give_up } = &*asked;
     let parts = request.parts();
     let request = parts.request()?;
-    let met = {
+    let admission = {
         let mut join = pin!(engine.join(&request, options));
         poll_fn(|context| {
+            let left = give_up.map(|give_up| give_up.saturating_sub(clock.now()));
+            let may_wait = left.is_none_or(|left| !left.is_zero());
+            if !may_wait {
+                // As long as it may: whatever the answer is now. A tier may have to say it.
+                join.give_up();
+            }
             let met = join.as_mut().poll(context);
-            let looks_in = join.looks_again_in().map_or(NEVER, millis_up);
+            let looks_in = join.looks_again_in().into_iter().chain(left.filter(|_| may_wait)).min();
             // Relaxed: read by whoever has just polled, on this thread.
-            looks_in_ms.store(looks_in, Ordering::Relaxed);
-            let patient = give_up.is_none_or(|give_up| clock.now() < give_up);
-            if met.is_pending() && patient { Poll::Pending } else { Poll::Ready(met) }
+            looks_in_ms.store(looks_in.map_or(NEVER, millis_up), Ordering::Relaxed);
+            met
         })
-        .await
-    };
-    let admission = match met {
-        Poll::Ready(admission) => admission?,
-        // As long as it may: whatever the answer is now.
-        Poll::Pending => engine.begin_with(&request, &options.on_conflict(OnConflict::Conflict))?,
+        .await?
     };
     let (told, outcome) = tell(admission);
     Ok(Answer { told, outcome })

@@ -80,6 +80,7 @@ struct world {
     oncegate_step step;
     oncegate_stored_outcome stored_outcome;
     oncegate_swept swept;
+    oncegate_tier_stats tier_stats;
     oncegate_bytes bytes_out[MOST_PARAMETERS];
     uint64_t uint64_out[MOST_PARAMETERS];
     uint32_t uint32_out[MOST_PARAMETERS];
@@ -152,6 +153,7 @@ static void make_world(struct world *world) {
     world->request = request_of("new");
     world->retry_policy = oncegate_retry_policy_init();
     world->stats.struct_size = sizeof world->stats;
+    world->tier_stats.struct_size = sizeof world->tier_stats;
 }
 
 static MAYBE void drop_world(struct world *world) {

@@ -10,5 +10,6 @@ mod questions;
 mod refused_waits;
 mod set;
 mod support;
+mod tier;
 mod timers;
 mod waits;

@@ -11,11 +11,15 @@ use oncegate_ffi::*;
 /// Longer than any machine needs, in milliseconds.
 pub(crate) const SOON: u64 = 60_000;
 
+/// In every password and key that a call is given: no error may tell it.
+pub(crate) const MARK: &str = "hunter2";
+
 /// Why a call was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Refused {
     pub(crate) status: Status,
     pub(crate) field: String,
+    pub(crate) retry_after_ms: u64,
 }
 
 /// A structure of the header, all zeros but its size where it has one.
@@ -38,14 +42,15 @@ pub(crate) fn call(make: impl FnOnce(*mut ErrorInfo) -> Status) -> Result<(), Re
     };
     let (field, message) = (text(&error.field), text(&error.message));
     assert!(message.starts_with(&field) && message.len() > field.len(), "{field}: {message}");
-    Err(Refused { status, field })
+    assert!(!message.contains(MARK), "tells what is secret: {message}");
+    Err(Refused { status, field, retry_after_ms: error.retry_after_ms })
 }
 
 /// A call that has to be refused so.
 #[track_caller]
 pub(crate) fn refused(made: Result<impl Sized, Refused>, status: Status, field: &str) {
     let Err(found) = made else { panic!("not refused: {status} {field}") };
-    assert_eq!(found, Refused { status, field: field.to_owned() });
+    assert_eq!((found.status, found.field.as_str()), (status, field));
 }
 
 pub(crate) fn bytes(bytes: &[u8]) -> Bytes {
