@@ -321,7 +321,7 @@ func (b *Batch) Answer(i int) (admission Admission, err error) {
 		return admission, b.refused[i]
 	}
 	if told.status != C.ONCEGATE_OK {
-		return admission, elementFailure(told.status)
+		return admission, elementFailure(told)
 	}
 	admission.put(b.engine, told, b.buffer)
 	return admission, nil

@@ -129,8 +129,8 @@ func DoNotWait() BeginOption {
 // Begin asks to run a request.
 //
 // Whoever gets [Admitted] ends the lease. It blocks only where an option lets it wait for a
-// running attempt, and then until ctx is done: then it returns the cause. A context that is done
-// before begins nothing.
+// running attempt, or a tier has to be asked, and then until ctx is done: then it returns the
+// cause. Whoever waits holds no thread. A context that is done before begins nothing.
 func (e *Engine) Begin(
 	ctx context.Context, request Request, options ...BeginOption,
 ) (Admission, error) {
@@ -140,6 +140,9 @@ func (e *Engine) Begin(
 	how, err := e.how(options)
 	if err != nil {
 		return Admission{}, err
+	}
+	if e.asks {
+		return e.join(ctx, &request, &how)
 	}
 	admission, err := e.begin(&request, how.raw())
 	if err == nil && how.wait.asked && admission.pending() {
@@ -273,7 +276,8 @@ type Hashed struct {
 }
 
 // BeginHashed asks to run a request whose digests the caller has made. Such a record is never met
-// by a request that the engine has hashed. It never waits.
+// by a request that the engine has hashed. It never waits for a running attempt; where a tier is
+// asked, it holds a thread for that.
 func (e *Engine) BeginHashed(
 	hashed Hashed, options ...BeginOption,
 ) (admission Admission, err error) {

@@ -241,7 +241,7 @@ func TestOutcomesAreRefusedByField(t *testing.T) {
 	_, err := lease.Complete(Outcome{Withheld: true, Body: []byte("b")})
 	refused(t, err, ErrBadSize, "outcome.body")
 	stored, err := lease.Complete(Outcome{Status: 200, Withheld: true})
-	if stored || err != nil {
+	if stored != StoredWithoutBytes || err != nil {
 		t.Errorf("withheld: %v, %v", stored, err)
 	}
 	begin(t, engine, charge("a"), OutcomeGone)

@@ -12,8 +12,8 @@ import (
 	"unsafe"
 )
 
-// Zero is zero itself, in a field of a [RetryPolicy], a [RetryBudget] or an [Adaptive] where zero
-// means "as by default".
+// Zero is zero itself, in a field of a [RetryPolicy], a [RetryBudget], an [Adaptive] or
+// [TierOptions] where zero means "as by default".
 const Zero = -1
 
 // zeroItself stands for zero in a field of C where zero means "as by default".
@@ -33,8 +33,19 @@ type numbers struct {
 }
 
 func (n *numbers) refuse(field, detail string) {
+	n.refuseAs(ErrBadValue, field, detail)
+}
+
+func (n *numbers) refuseAs(status Status, field, detail string) {
 	if n.err == nil {
-		n.err = refusal(ErrBadValue, field, detail)
+		n.err = refusal(status, field, detail)
+	}
+}
+
+// key refuses a key that was given and is empty: in C that would be none.
+func (n *numbers) key(field string, key []byte) {
+	if key != nil && len(key) == 0 {
+		n.refuseAs(ErrBadSize, field, "found 0 bytes; limit: 32")
 	}
 }
 

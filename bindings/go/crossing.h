@@ -165,6 +165,36 @@ static inline const oncegate_retry_policy *og_policy(oncegate_retry_policy *own,
     return own;
 }
 
+/* A tier's options without its texts, whose bytes come one after the other, in this order. */
+enum { OG_TIER_TEXTS = 9 };
+
+typedef struct {
+    oncegate_tier_options options;
+    size_t lens[OG_TIER_TEXTS];
+} og_tier;
+
+/* A tier's options with their texts. NULL: there is none. */
+static inline const oncegate_tier_options *og_tier_options(oncegate_tier_options *own,
+                                                           const og_tier *given,
+                                                           const uint8_t *texts) {
+    if (given == NULL) {
+        return NULL;
+    }
+    *own = given->options;
+    own->struct_size = sizeof *own;
+    oncegate_bytes *const fields[OG_TIER_TEXTS] = {
+        &own->url,      &own->prefix,          &own->encryption_key, &own->retiring_key,
+        &own->tls_root, &own->tls_certificate, &own->tls_key,        &own->sentinel_name,
+        &own->sentinels,
+    };
+    for (int i = 0; i < OG_TIER_TEXTS; i++) {
+        /* A key that is not given is NULL. */
+        *fields[i] = given->lens[i] == 0 ? (oncegate_bytes){0} : og_bytes(texts, given->lens[i]);
+        texts += given->lens[i];
+    }
+    return own;
+}
+
 /* The digests of a request, and its scope among the bytes of all. */
 typedef struct {
     uint64_t payload_digest;

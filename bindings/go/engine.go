@@ -87,6 +87,8 @@ type Engine struct {
 	// handle is looked up by the library, which refuses one that was closed.
 	handle C.uint64_t
 	wait   waiting
+	// asks says that there is a tier to be asked, for which nobody holds a thread.
+	asks bool
 	// lease is the engine's own length of a lease, for those that Do renews.
 	lease time.Duration
 	// maxTimers is zero as by default.
@@ -129,6 +131,7 @@ func Open(options Options) (*Engine, error) {
 		handle: handle,
 		wait:   waiting{asked: options.Wait != 0, limit: options.Wait},
 		lease:  options.LeaseDuration,
+		asks:   options.Tier != nil,
 		opened: &opened{handle: handle},
 
 		maxTimers: C.uint64_t(options.MaxTimers),
@@ -138,13 +141,19 @@ func Open(options Options) (*Engine, error) {
 	if engine.lease == 0 {
 		engine.lease = defaultLease
 	}
-	runtime.AddCleanup(engine, func(left *opened) { _ = left.close() }, engine.opened)
+	cleanup := func(left *opened) { _ = left.close() }
+	if engine.asks {
+		// A tier is told of the rest then: other cleanups are not to wait for that.
+		cleanup = func(left *opened) { go func() { _ = left.close() }() }
+	}
+	runtime.AddCleanup(engine, cleanup, engine.opened)
 	return engine, nil
 }
 
 // Close closes the engine. Whoever waits gets [ErrClosed], and so does every later call. Calls that
 // are under way are waited for. Leases that are held stay as they are: they lapse, unless another
-// process of the host ends them. Closing again does nothing.
+// process of the host ends them. A tier is told of what it has not heard yet, once: where it has to
+// hear of it, call [Engine.FlushTier] before. Closing again does nothing.
 func (e *Engine) Close() error {
 	if e.opened == nil {
 		return nil

@@ -206,13 +206,16 @@ func TestCloseWhileSixteenCall(t *testing.T) {
 // Goal: statuses have names and texts, and errors carry what the library told.
 // Method: every status of the package; the error of a key that is too long.
 func TestErrorsTellFieldAndLimit(t *testing.T) {
-	for status := ErrInvalidKey; status <= ErrBudgetExhausted; status++ {
+	for status := ErrInvalidKey; status <= ErrTierUnsafe; status++ {
 		if strings.HasPrefix(status.Name(), "Status") || strings.Contains(status.Error(), "unknown") {
 			t.Errorf("status %d has no name: %q, %q", status, status.Name(), status.Error())
 		}
 	}
 	if !ErrFull.Transient() || ErrFenced.Transient() {
 		t.Error("a full table is transient, a fence is not")
+	}
+	if !ErrTierUnavailable.Transient() || ErrTierUnsafe.Transient() {
+		t.Error("a store that is away may come back, one that may not be used does not change")
 	}
 	if got := Status(999).Error(); got != "oncegate: unknown status 999" {
 		t.Errorf("%q", got)

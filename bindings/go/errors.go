@@ -62,6 +62,8 @@ const (
 	ErrUnsupported      Status = C.ONCEGATE_UNSUPPORTED       // not on this operating system
 	ErrRegionInUse      Status = C.ONCEGATE_REGION_IN_USE     // processes use the table
 	ErrBudgetExhausted  Status = C.ONCEGATE_BUDGET_EXHAUSTED  // a retry budget has too little left
+	ErrTierUnavailable  Status = C.ONCEGATE_TIER_UNAVAILABLE  // the store across machines is not there
+	ErrTierUnsafe       Status = C.ONCEGATE_TIER_UNSAFE       // that store may not be used
 
 	ErrBadSize        Status = C.ONCEGATE_BAD_SIZE         // a length or a count is out of range
 	ErrBadValue       Status = C.ONCEGATE_BAD_VALUE        // not one of the values that there are
@@ -179,12 +181,18 @@ func (e *Engine) failure(status C.int32_t, told *C.oncegate_error) error {
 	return failure(status, told)
 }
 
-// elementFailure makes an error of the status of one request of many, of which no more is told.
-func elementFailure(status C.int32_t) error {
-	if Status(status) == statusOK {
+// elementFailure makes an error of one request of many, of which status and time are told.
+func elementFailure(told *C.oncegate_admission) error {
+	field := "request"
+	switch Status(told.status) {
+	case statusOK:
 		return nil
+	case ErrTierUnavailable, ErrTierUnsafe:
+		field = "tier"
 	}
-	return refusal(Status(status), "request", "")
+	err := refusal(Status(told.status), field, "")
+	err.RetryAfter = duration(uint64(told.time_ms))
+	return err
 }
 
 // closed is what calls get on an engine that was closed, or never opened.

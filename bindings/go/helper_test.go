@@ -59,7 +59,7 @@ func begin(
 // finish completes a lease.
 func finish(t testing.TB, lease *Lease, outcome Outcome) {
 	t.Helper()
-	if stored, err := lease.Complete(outcome); err != nil || !stored {
+	if stored, err := lease.Complete(outcome); err != nil || stored != StoredWithBytes {
 		t.Fatalf("Complete: %v, %v", stored, err)
 	}
 }

@@ -100,6 +100,9 @@ func (m *middleware) refusalOf(err error) *problem {
 	case ErrBudgetExhausted:
 		return newProblem(http.StatusServiceUnavailable, "retry-budget-exhausted",
 			"too many requests are being retried; ask again later with the same key").after(later)
+	case ErrTierUnavailable:
+		return newProblem(http.StatusServiceUnavailable, "tier-unavailable", "requests cannot be "+
+			"deduplicated at the moment; ask again later with the same key").after(later)
 	case ErrInvalidScope, ErrInvalidConfig, ErrInvalidOption, ErrInvalidOutcome, ErrInvalidToken,
 		ErrNotFound, ErrBadSize, ErrBadValue, ErrNotUTF8:
 		return misconfigured()

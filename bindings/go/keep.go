@@ -2,6 +2,7 @@ package oncegate
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 )
@@ -59,7 +60,12 @@ func (k *keeper) renew() {
 	if k.over {
 		return
 	}
-	if _, err := k.lease.Renew(k.lasts); err != nil {
+	_, err := k.lease.Renew(k.lasts)
+	if errors.Is(err, ErrTierUnavailable) && k.lease.isHeld() {
+		// The lease lasts as long as it did before.
+		err = nil
+	}
+	if err != nil {
 		k.over = true
 		k.lost(err)
 		return
@@ -75,4 +81,10 @@ func (k *keeper) stop() {
 		k.over = true
 		k.timer.Stop()
 	}
+}
+
+// isHeld tells whether the attempt is still the holder's, and its lease has not lapsed.
+func (l *Lease) isHeld() bool {
+	held, err := l.engine.TakeUp(l.Token())
+	return err == nil && held.lasts > 0
 }

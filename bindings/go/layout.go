@@ -38,6 +38,8 @@ var structures = []reflect.Type{
 	reflect.TypeFor[C.oncegate_step](),
 	reflect.TypeFor[C.oncegate_stored_outcome](),
 	reflect.TypeFor[C.oncegate_swept](),
+	reflect.TypeFor[C.oncegate_tier_options](),
+	reflect.TypeFor[C.oncegate_tier_stats](),
 }
 
 // layout is the place in memory of a structure of C, or of one of its fields.

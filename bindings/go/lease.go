@@ -26,6 +26,12 @@ static inline oncegate_status og_abandon(uint64_t engine, const oncegate_lease *
     return oncegate_lease_abandon(og_engine(engine), lease, og_error(error));
 }
 
+#cgo noescape og_abandon_soon
+#cgo nocallback og_abandon_soon
+static inline oncegate_status og_abandon_soon(uint64_t engine, const oncegate_lease *lease) {
+    return oncegate_lease_abandon_soon(og_engine(engine), lease, NULL);
+}
+
 #cgo noescape og_complete
 #cgo nocallback og_complete
 static inline oncegate_status og_complete(uint64_t engine, const oncegate_lease *lease,
@@ -58,6 +64,8 @@ static inline oncegate_status og_fail(uint64_t engine, const oncegate_lease *lea
 import "C"
 
 import (
+	"runtime"
+	"strconv"
 	"time"
 	"unsafe"
 )
@@ -145,20 +153,45 @@ func (l *Lease) Renew(d time.Duration) (time.Duration, error) {
 	return duration(uint64(remaining)), nil
 }
 
+// Stored says what duplicates get of an outcome.
+type Stored uint32
+
+// What duplicates get of an outcome.
+const (
+	// StoredWithBytes: they get all of it.
+	StoredWithBytes Stored = C.ONCEGATE_STORED
+	// StoredWithoutBytes: it was withheld, is over the limit, or found no room.
+	StoredWithoutBytes Stored = C.ONCEGATE_STORED_WITHOUT_BYTES
+	// StoredHere: those on this host get it; the tier hears of it as soon as it can be reached.
+	StoredHere Stored = C.ONCEGATE_STORED_HERE
+)
+
+// String names it.
+func (s Stored) String() string {
+	switch s {
+	case StoredWithBytes:
+		return "StoredWithBytes"
+	case StoredWithoutBytes:
+		return "StoredWithoutBytes"
+	case StoredHere:
+		return "StoredHere"
+	}
+	return "Stored(" + strconv.Itoa(int(s)) + ")"
+}
+
 // Complete ends the attempt with success: duplicates get the outcome inside the dedup window. It
-// tells whether they get its bytes: not where it was withheld, is over the limit, or found no
-// room. It returns [ErrFenced] where the attempt is no longer the caller's, and the outcome is not
-// to be told to anybody: the attempt that took over decides.
-func (l *Lease) Complete(outcome Outcome) (stored bool, err error) {
+// tells what they get of it. It returns [ErrFenced] where the attempt is no longer the caller's,
+// and the outcome is not to be told to anybody: the attempt that took over decides.
+func (l *Lease) Complete(outcome Outcome) (Stored, error) {
 	result, metadata, err := outcome.result()
 	if err != nil {
-		return false, err
+		return 0, err
 	}
 	var told C.oncegate_error
 	var how C.uint32_t
 	status := C.og_complete(l.engine.handle, &l.token, result, bytesData(outcome.Body),
 		bytesData(metadata), &how, &told)
-	return how == C.ONCEGATE_STORED, l.engine.failure(status, &told)
+	return Stored(how), l.engine.failure(status, &told)
 }
 
 // Failure says how an attempt failed.
@@ -207,4 +240,11 @@ func (l *Lease) Fail(failed Failure) error {
 func (l *Lease) Abandon() error {
 	var told C.oncegate_error
 	return l.engine.failure(C.og_abandon(l.engine.handle, &l.token, &told), &told)
+}
+
+// abandonSoon is Abandon for who may not wait for a tier: it hears of it soon. One that was lost
+// needs nothing.
+func (l *Lease) abandonSoon() {
+	C.og_abandon_soon(l.engine.handle, &l.token)
+	runtime.KeepAlive(l.engine)
 }

@@ -10,9 +10,11 @@ static inline oncegate_status og_open(const oncegate_options *given, const uint8
                                       const double *levels, size_t level_count,
                                       const oncegate_retry_policy *policy, const uint64_t *delays,
                                       size_t delay_count, const oncegate_adaptive *adaptive,
+                                      const og_tier *tier, const uint8_t *tier_texts,
                                       uint64_t *handle, uint64_t *bytes, oncegate_error *error) {
     oncegate_engine *engine = NULL;
     oncegate_retry_policy own_policy;
+    oncegate_tier_options own_tier;
     // A copy: nothing of Go's may be left where Go keeps it.
     oncegate_options options = *given;
     options.struct_size = sizeof options;
@@ -23,6 +25,7 @@ static inline oncegate_status og_open(const oncegate_options *given, const uint8
     options.fill_level_count = level_count;
     options.retry_policy = og_policy(&own_policy, policy, delays, delay_count);
     options.adaptive = adaptive;
+    options.tier = og_tier_options(&own_tier, tier, tier_texts);
     oncegate_status told =
         bytes != NULL ? oncegate_required_bytes(&options, bytes, og_error(error))
                       : oncegate_engine_open(&options, &engine, og_error(error));
@@ -33,12 +36,16 @@ static inline oncegate_status og_open(const oncegate_options *given, const uint8
 import "C"
 
 import (
+	"fmt"
+	"log/slog"
+	"reflect"
+	"strings"
 	"time"
 	"unsafe"
 )
 
 // Options say how an engine is opened. The zero value works: a table of this process for 65,536
-// records, with a random secret.
+// records, with a random secret. What prints or logs them shows no secret.
 type Options struct {
 	// Capacity is how many records live at once, from 16 to 200,000,000; default 65,536.
 	Capacity int
@@ -121,6 +128,45 @@ type Options struct {
 	MaxTimers int
 	// JitterSeed repeats the delays of a run, for tests; default: from the system.
 	JitterSeed uint64
+	// Tier shares the records with engines of other hosts, by a server of Redis or Valkey. It needs
+	// a Secret. Default: none.
+	Tier *TierOptions
+}
+
+// String tells what is not as by default. Of a secret it tells how long it is.
+func (o Options) String() string {
+	var told []string
+	all := reflect.ValueOf(o)
+	for i := range all.NumField() {
+		field, name := all.Field(i), all.Type().Field(i).Name
+		if field.IsZero() {
+			continue
+		}
+		switch value := field.Interface().(type) {
+		case []byte:
+			// All bytes that there are in options are secrets.
+			told = append(told, fmt.Sprintf("%s of %d bytes", name, len(value)))
+		default:
+			told = append(told, fmt.Sprintf("%s %+v", name, value))
+		}
+	}
+	return "Options(" + strings.Join(told, ", ") + ")"
+}
+
+// GoString is String.
+func (o Options) GoString() string {
+	return o.String()
+}
+
+// LogValue is String.
+func (o Options) LogValue() slog.Value {
+	return slog.StringValue(o.String())
+}
+
+// MarshalText is String, so that JSON, XML and their like show no secret either. Nothing reads it
+// back.
+func (o Options) MarshalText() ([]byte, error) {
+	return []byte(o.String()), nil
 }
 
 // Reach says who shares a table.
@@ -309,13 +355,19 @@ func (o *Options) open(bytes *C.uint64_t) (C.uint64_t, error) {
 	if err != nil {
 		return 0, err
 	}
+	tier, texts, err := o.Tier.raw()
+	if err != nil {
+		return 0, err
+	}
 	var handle C.uint64_t
 	var why C.oncegate_error
 	levels := (*C.double)(unsafe.SliceData(o.FillLevels))
 	status := C.og_open(&raw, textData(o.Path), C.size_t(len(o.Path)), bytesData(o.Secret),
 		C.size_t(len(o.Secret)), bytesData(o.RetiringSecret), C.size_t(len(o.RetiringSecret)),
 		levels, C.size_t(len(o.FillLevels)), policy, unsafe.SliceData(delays),
-		C.size_t(len(delays)), adaptive, &handle, bytes, &why)
+		C.size_t(len(delays)), adaptive, tier, bytesData(texts), &handle, bytes, &why)
+	// It may hold a password and keys.
+	clear(texts)
 	return handle, failure(status, &why)
 }
 

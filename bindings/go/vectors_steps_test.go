@@ -174,7 +174,9 @@ func (r *run) do(op string, step, expect fields) error {
 		lease, outcome := r.lease(step), readOutcome(step)
 		stored, err := lease.Complete(outcome)
 		if err == nil {
-			expect.same("stored", map[bool]string{true: "STORED", false: "STORED_WITHOUT_BYTES"}[stored])
+			expect.same("stored", map[oncegate.Stored]string{
+				oncegate.StoredWithBytes: "STORED", oncegate.StoredWithoutBytes: "STORED_WITHOUT_BYTES",
+			}[stored])
 		}
 		return err
 	case "fail":

@@ -75,6 +75,7 @@ type waitSet struct {
 	engine weak.Pointer[Engine]
 	handle C.uint64_t
 	poller *poller
+	taker  *taker
 
 	mutex   sync.Mutex
 	waiters map[uint64]chan<- answered
@@ -97,11 +98,18 @@ func (e *Engine) join(ctx context.Context, request *Request, how *beginHow) (Adm
 	}
 	options := how.options
 	options.struct_size = C.sizeof_oncegate_begin_options
-	options.wait_ms = C.uint64_t(millisUp(how.wait.limit))
+	options.wait_ms = zeroItself
+	if how.wait.asked {
+		options.wait_ms = C.uint64_t(millisUp(how.wait.limit))
+	}
 	answers := make(chan answered, 1)
 	number, id, err := set.submit(request, &options, answers)
 	if err != nil {
 		return Admission{}, err
+	}
+	if e.asks {
+		// What this host knows is answered already: it need not come by the poller.
+		set.taker.tryTake()
 	}
 	select {
 	case answer := <-answers:
@@ -123,6 +131,7 @@ func (e *Engine) waitSet() (*waitSet, error) {
 		return open.waits, nil
 	}
 	set := &waitSet{engine: weak.Make(e), waiters: make(map[uint64]chan<- answered)}
+	set.taker = newTaker(set)
 	var fd C.int32_t
 	var why C.oncegate_error
 	status := C.og_waits_open(e.handle, &set.handle, &fd, &why)
@@ -193,14 +202,13 @@ func (s *waitSet) leave(number, id uint64, answers <-chan answered) {
 	// It was taken: it is here, or on its way.
 	if answer := <-answers; answer.admission.Lease != nil {
 		// One that was lost needs nothing.
-		_ = answer.admission.Lease.Abandon()
+		answer.admission.Lease.abandonSoon()
 	}
 }
 
 // run takes answers until the set is closed.
 func (s *waitSet) run() {
-	taker := taker{set: s, completions: make([]C.oncegate_completion, 64), buffer: make([]byte, 4096)}
-	s.poller.run(taker.take)
+	s.poller.run(s.taker.take)
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	s.over = true
@@ -218,13 +226,37 @@ func (s *waitSet) close() {
 
 // taker is the memory of whoever takes answers.
 type taker struct {
-	set         *waitSet
+	set *waitSet
+	// mutex is held while answers are taken and told.
+	mutex       sync.Mutex
 	completions []C.oncegate_completion
 	buffer      []byte
 }
 
+func newTaker(set *waitSet) *taker {
+	return &taker{
+		set:         set,
+		completions: make([]C.oncegate_completion, 64),
+		buffer:      make([]byte, 4096),
+	}
+}
+
+// tryTake takes all answers that there are, unless somebody is doing so.
+func (t *taker) tryTake() {
+	if t.mutex.TryLock() {
+		t.takeLocked()
+		t.mutex.Unlock()
+	}
+}
+
 // take takes all answers that there are. False: the set is closed.
 func (t *taker) take() bool {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	return t.takeLocked()
+}
+
+func (t *taker) takeLocked() bool {
 	for {
 		var needed, count C.size_t
 		status := C.og_waits_take(t.set.handle, &t.completions[0], C.size_t(len(t.completions)),
@@ -248,7 +280,7 @@ func (t *taker) tell(completion *C.oncegate_completion) {
 	var answer answered
 	told := &completion.admission
 	if told.status != C.ONCEGATE_OK {
-		answer.err = elementFailure(told.status)
+		answer.err = elementFailure(told)
 	} else {
 		// Nil: it is being closed, and nobody waits.
 		answer.admission.put(t.set.engine.Value(), told, t.ownOutcome(told))
