@@ -38,15 +38,24 @@ final class Begins {
     /** Who waits does so for a future: a foreign call sees no interrupt, and holds a carrier. */
     Admission one(Request request, BeginOptions options) {
         if (!options.waits(engineWaitMs)) {
-            return asked(request, options);
+            return now(request, options);
         }
         return Futures.join(
                 async(request, options.withWait(engineWaitMs), Runnable::run),
-                () -> asked(request, options.waitUpTo(Duration.ZERO)));
+                () -> now(request, options.waitUpTo(Duration.ZERO)));
+    }
+
+    /** Who asks a tier on a virtual thread does so for a future, too. */
+    private Admission now(Request request, BeginOptions options) {
+        if (engine.hasTier() && Threads.isVirtual()) {
+            return Futures.joined(engine.waits().submit(
+                    engine, request, options.waitUpTo(Duration.ZERO), Runnable::run));
+        }
+        return asked(request, options);
     }
 
     Admission one(Hashed hashed, BeginOptions options) {
-        if (options.waits(engineWaitMs)) {
+        if (engine.hasTier() || options.waits(engineWaitMs)) {
             return Workers.blocking(() -> asked(hashed, options));
         }
         return asked(hashed, options);
@@ -54,6 +63,10 @@ final class Begins {
 
     /** Waits without a thread, and as long as the options say; {@code by} completes the future. */
     CompletableFuture<Admission> async(Request request, BeginOptions options, Executor by) {
+        if (engine.hasTier()) {
+            // The caller does not wait for a server, either.
+            return engine.waits().submit(engine, request, options, by);
+        }
         Admission now;
         try {
             // Most answers are there at once, and need no other thread.
@@ -68,7 +81,8 @@ final class Begins {
     }
 
     private Admission asked(Asked asked, BeginOptions options) {
-        boolean quick = !options.waits(engineWaitMs) && asked.payloadBytes() <= QUICK_BYTES;
+        boolean quick = !engine.hasTier() && !options.waits(engineWaitMs)
+                && asked.payloadBytes() <= QUICK_BYTES;
         int capacity = Frames.size(Frames.SMALL + asked.extraBytes());
         Frame frame = Frames.take(capacity);
         try {
@@ -97,6 +111,10 @@ final class Begins {
 
     /** All of one kind. */
     List<Answer> all(List<? extends Asked> requests, BeginOptions options) {
+        return engine.asking(() -> batch(requests, options));
+    }
+
+    private List<Answer> batch(List<? extends Asked> requests, BeginOptions options) {
         Asked[] all = requests.toArray(new Asked[0]);
         if (all.length == 0) {
             return List.of();
@@ -109,7 +127,8 @@ final class Begins {
             bytes += one.extraBytes();
             payloads += one.payloadBytes();
         }
-        boolean quick = count <= QUICK_COUNT && payloads <= QUICK_BYTES;
+        boolean quick =
+                !engine.hasTier() && count <= QUICK_COUNT && payloads <= QUICK_BYTES;
         Frame frame = Frames.take(Frames.size(bytes));
         try {
             int table = frame.room(count * size);
@@ -146,7 +165,7 @@ final class Begins {
         }
         return status == TOO_SMALL
                 ? null
-                : new Answer.Refused(Refusal.of(Status.of(status)).exception());
+                : new Answer.Refused(Refusal.of(frame, at).exception());
     }
 
     private Answer again(Asked request, BeginOptions options) {

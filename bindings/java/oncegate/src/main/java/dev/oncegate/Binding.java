@@ -65,7 +65,13 @@ interface Binding {
 
     int leaseRenew(long engine, long lease, long durationMs, long remainingMs, long error);
 
+    int leaseRenewQuick(long engine, long lease, long durationMs, long remainingMs, long error);
+
     int leaseComplete(long engine, long lease, long outcome, long stored, long error);
 
+    int leaseCompleteQuick(long engine, long lease, long outcome, long stored, long error);
+
     int leaseAbandon(long engine, long lease, long error);
+
+    int leaseAbandonQuick(long engine, long lease, long error);
 }

@@ -7,8 +7,8 @@ import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.Executor;
 import java.util.function.BiFunction;
+import java.util.function.Supplier;
 
 /**
  * The engine: one table of records, in this process or shared by a host.
@@ -27,9 +27,11 @@ public final class Engine implements AutoCloseable {
     private final Handle handle;
     private final Cleaner.Cleanable cleanable;
     private final Begins begins;
+    private final boolean asks;
 
     private Engine(long handle, EngineOptions options) {
-        this.handle = new Handle(handle, options.set.executor);
+        asks = options.set.tier != null;
+        this.handle = new Handle(handle, options.set.executor, asks);
         begins = new Begins(this, options.set.waitMs);
         cleanable = CLEANER.register(this, this.handle);
     }
@@ -224,8 +226,12 @@ public final class Engine implements AutoCloseable {
         Frames.use(Frames.size(bytes + request.extraBytes()), frame -> {
             int at = frame.room(request.size());
             request.write(frame, at);
-            frame.call(Export.ENGINE_RESOLVE, handle(), frame.pointer(at), resolution.kind,
-                    Outcomes.pointer(frame, resolution.outcome));
+            long outcome = Outcomes.pointer(frame, resolution.outcome);
+            asking(() -> {
+                frame.call(Export.ENGINE_RESOLVE, handle(), frame.pointer(at), resolution.kind,
+                        outcome);
+                return null;
+            });
             return null;
         });
     }
@@ -380,9 +386,12 @@ public final class Engine implements AutoCloseable {
     public void answer(Question question, Resolution resolution) {
         Outcome outcome = resolution == null ? null : resolution.outcome;
         Frames.use(Outcomes.frameBytes(outcome), frame -> {
-            frame.call(Export.RECONCILE_ANSWER, handle(), question.id(),
-                    resolution == null ? STILL_UNKNOWN : resolution.kind,
-                    Outcomes.pointer(frame, outcome));
+            long known = Outcomes.pointer(frame, outcome);
+            asking(() -> {
+                frame.call(Export.RECONCILE_ANSWER, handle(), question.id(),
+                        resolution == null ? STILL_UNKNOWN : resolution.kind, known);
+                return null;
+            });
             return null;
         });
     }
@@ -487,6 +496,47 @@ public final class Engine implements AutoCloseable {
     }
 
     /**
+     * Whether the engine shares its records with other hosts.
+     *
+     * @return true with {@link EngineOptions.Builder#tier}
+     */
+    public boolean hasTier() {
+        return asks;
+    }
+
+    /**
+     * What the engine and its tier have done. Asks nothing of the server.
+     *
+     * @return the counts
+     * @throws NotFoundException the engine has no tier
+     */
+    public TierStats tierStats() {
+        return Frames.use(Frames.SMALL, frame -> {
+            int at = frame.zeros(RetryLayout.TierStats.SIZE);
+            frame.memory.putLong(
+                    at + RetryLayout.TierStats.STRUCT_SIZE, RetryLayout.TierStats.SIZE);
+            frame.call(Export.ENGINE_TIER_STATS, handle(), frame.pointer(at));
+            return TierStats.read(frame.memory, at);
+        });
+    }
+
+    /**
+     * Waits until the tier has been told of every attempt that ended here, for a process that is
+     * about to go. An engine without a tier has told all.
+     *
+     * @param timeout how long, and a call of the server that is under way
+     * @throws TierException something is left; it is told while the process lives
+     * @throws ClosedException the engine is closed, or was closed meanwhile
+     */
+    public void flushTier(Duration timeout) {
+        long ms = Millis.of("timeout_ms", timeout);
+        asking(() -> {
+            call(Export.ENGINE_FLUSH_TIER, ms);
+            return null;
+        });
+    }
+
+    /**
      * Moves the clock of an engine that was opened with a manual one, for tests.
      *
      * @param by how far
@@ -497,11 +547,21 @@ public final class Engine implements AutoCloseable {
 
     /**
      * Closes the engine; a second time does nothing. Leases that are held stay as they are: they
-     * lapse, unless another process ends them.
+     * lapse, unless another process ends them. A tier is told of what it has not heard yet: call
+     * {@link #flushTier} before, where it has to hear of it.
      */
     @Override
     public void close() {
-        cleanable.clean();
+        handle.askFor();
+        asking(() -> {
+            cleanable.clean();
+            return null;
+        });
+    }
+
+    /** Has a call ask the tier, if there is one: it takes a round trip, or a deadline. */
+    <T> T asking(Supplier<T> call) {
+        return asks ? Workers.blocking(call) : call.get();
     }
 
     /** Calls a function with the handle and numbers. */
@@ -533,55 +593,5 @@ public final class Engine implements AutoCloseable {
 
     Timers timers() {
         return handle.timers();
-    }
-
-    /** What closing needs. It does not keep the engine. */
-    private static final class Handle implements Runnable {
-        final long address;
-        final Executor executor;
-        private Waits waits;
-        private Timers timers;
-        private boolean closed;
-
-        Handle(long address, Executor executor) {
-            this.address = address;
-            this.executor = executor;
-        }
-
-        /** The set of waits, made when it is first needed. */
-        synchronized Waits waits() {
-            if (waits == null) {
-                if (closed) {
-                    throw Refusal.of(Status.BAD_HANDLE).exception();
-                }
-                waits = new Waits(address);
-            }
-            return waits;
-        }
-
-        /** The timers, made when the first one is started. */
-        synchronized Timers timers() {
-            if (timers == null) {
-                if (closed) {
-                    throw Refusal.of(Status.BAD_HANDLE).exception();
-                }
-                timers = new Timers(executor);
-            }
-            return timers;
-        }
-
-        @Override
-        public void run() {
-            synchronized (this) {
-                closed = true;
-                if (waits != null) {
-                    waits.close();
-                }
-                if (timers != null) {
-                    timers.close();
-                }
-            }
-            Frames.use(Frames.SMALL, frame -> frame.status(Export.ENGINE_CLOSE, address));
-        }
     }
 }

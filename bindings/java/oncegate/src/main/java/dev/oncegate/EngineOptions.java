@@ -123,6 +123,7 @@ public final class EngineOptions {
         RetryPolicy retryPolicy;
         Adaptive adaptive;
         int reconcile;
+        TierOptions tier;
         Executor executor = ForkJoinPool.commonPool();
 
         private Builder() {}
@@ -147,7 +148,7 @@ public final class EngineOptions {
          * @return this
          */
         public Builder capacity(long records) {
-            capacity = count("capacity", records);
+            capacity = Millis.count("capacity", records);
             return this;
         }
 
@@ -158,7 +159,7 @@ public final class EngineOptions {
          * @return this
          */
         public Builder outcomeBytes(long bytes) {
-            outcomeBytes = count("outcome_bytes", bytes);
+            outcomeBytes = Millis.count("outcome_bytes", bytes);
             return this;
         }
 
@@ -169,7 +170,7 @@ public final class EngineOptions {
          * @return this
          */
         public Builder inlineOutcome(long bytes) {
-            inlineOutcome = count("inline_outcome", bytes);
+            inlineOutcome = Millis.count("inline_outcome", bytes);
             return this;
         }
 
@@ -180,7 +181,7 @@ public final class EngineOptions {
          * @return this
          */
         public Builder outcomeLimit(long bytes) {
-            outcomeLimit = count("outcome_limit", bytes);
+            outcomeLimit = Millis.count("outcome_limit", bytes);
             return this;
         }
 
@@ -224,7 +225,7 @@ public final class EngineOptions {
          * @return this
          */
         public Builder maxProcesses(long processes) {
-            maxProcesses = count("max_processes", processes);
+            maxProcesses = Millis.count("max_processes", processes);
             return this;
         }
 
@@ -235,7 +236,7 @@ public final class EngineOptions {
          * @return this
          */
         public Builder maxScopes(long scopes) {
-            maxScopes = count("max_scopes", scopes);
+            maxScopes = Millis.count("max_scopes", scopes);
             return this;
         }
 
@@ -246,7 +247,7 @@ public final class EngineOptions {
          * @return this
          */
         public Builder maxWaiters(long waiters) {
-            maxWaiters = count("max_waiters", waiters);
+            maxWaiters = Millis.count("max_waiters", waiters);
             return this;
         }
 
@@ -330,8 +331,8 @@ public final class EngineOptions {
          * @return this
          */
         public Builder keyLength(long least, long most) {
-            keyMinLength = count("key_min_len", least);
-            keyMaxLength = count("key_max_len", most);
+            keyMinLength = Millis.count("key_min_len", least);
+            keyMaxLength = Millis.count("key_max_len", most);
             return this;
         }
 
@@ -474,7 +475,7 @@ public final class EngineOptions {
          * @return this
          */
         public Builder maxInFlight(long attempts) {
-            maxInFlight = count("max_in_flight", attempts);
+            maxInFlight = Millis.count("max_in_flight", attempts);
             return this;
         }
 
@@ -485,7 +486,7 @@ public final class EngineOptions {
          * @return this
          */
         public Builder maxRetrying(long records) {
-            maxRetrying = count("max_retrying", records);
+            maxRetrying = Millis.count("max_retrying", records);
             return this;
         }
 
@@ -496,7 +497,7 @@ public final class EngineOptions {
          * @return this
          */
         public Builder contextLimit(long bytes) {
-            contextLimit = count("context_limit", bytes);
+            contextLimit = Millis.count("context_limit", bytes);
             return this;
         }
 
@@ -507,7 +508,7 @@ public final class EngineOptions {
          * @return this
          */
         public Builder stepsLimit(long bytes) {
-            stepsLimit = count("steps_limit", bytes);
+            stepsLimit = Millis.count("steps_limit", bytes);
             return this;
         }
 
@@ -518,7 +519,7 @@ public final class EngineOptions {
          * @return this
          */
         public Builder maxDeadLetters(long letters) {
-            maxDeadLetters = count("max_dead_letters", letters);
+            maxDeadLetters = Millis.count("max_dead_letters", letters);
             return this;
         }
 
@@ -568,6 +569,27 @@ public final class EngineOptions {
         }
 
         /**
+         * Shares the records with engines of other hosts. It needs a {@link #secret}.
+         *
+         * @param tier the server, and how it is used; default: none
+         * @return this
+         */
+        public Builder tier(TierOptions tier) {
+            this.tier = Objects.requireNonNull(tier, "tier");
+            return this;
+        }
+
+        /**
+         * The same with every default.
+         *
+         * @param url as in {@link TierOptions#redis}
+         * @return this
+         */
+        public Builder redis(String url) {
+            return tier(TierOptions.redis(url));
+        }
+
+        /**
          * Where futures of {@link Engine#beginAsync} are completed, and what depends on them runs
          * unless it says otherwise.
          *
@@ -577,15 +599,6 @@ public final class EngineOptions {
         public Builder executor(Executor executor) {
             this.executor = Objects.requireNonNull(executor, "executor");
             return this;
-        }
-
-        /** Zero means "as by default" on the other side. */
-        private static long count(String field, long count) {
-            if (count < 0) {
-                throw Refusal.of(Status.BAD_VALUE, field, "found " + count + "; limit: 0 or more")
-                        .exception();
-            }
-            return count == 0 ? Millis.ZERO : count;
         }
     }
 }

@@ -25,8 +25,12 @@ enum Export {
     ENGINE_FINISH_ROTATION("pp"),
     ENGINE_BURY_DEAD("ppp"),
     ENGINE_STATS("ppp"),
+    ENGINE_TIER_STATS("ppp"),
+    ENGINE_FLUSH_TIER("ppp"),
     FINGERPRINT("pppp"),
     LEASE_FAIL("ppippp"),
+    LEASE_ABANDON_SOON("ppp"),
+    LEASE_IS_LOCAL_ONLY("pppp"),
 
     WAITS_OPEN("ppp"),
     WAITS_CLOSE("pp"),

@@ -128,12 +128,28 @@ final class JnaBinding implements Binding {
     }
 
     @Override
+    public int leaseRenewQuick(
+            long engine, long lease, long durationMs, long remainingMs, long error) {
+        return C.oncegate_lease_renew(engine, lease, durationMs, remainingMs, error);
+    }
+
+    @Override
     public int leaseComplete(long engine, long lease, long outcome, long stored, long error) {
         return C.oncegate_lease_complete(engine, lease, outcome, stored, error);
     }
 
     @Override
+    public int leaseCompleteQuick(long engine, long lease, long outcome, long stored, long error) {
+        return C.oncegate_lease_complete(engine, lease, outcome, stored, error);
+    }
+
+    @Override
     public int leaseAbandon(long engine, long lease, long error) {
+        return C.oncegate_lease_abandon(engine, lease, error);
+    }
+
+    @Override
+    public int leaseAbandonQuick(long engine, long lease, long error) {
         return C.oncegate_lease_abandon(engine, lease, error);
     }
 

@@ -176,7 +176,8 @@ final class Layout {
         static final int ADAPTIVE = 328;
         static final int RECONCILE = 336;
         static final int RESERVED = 340;
-        static final int SIZE = 344;
+        static final int TIER = 344;
+        static final int SIZE = 352;
     }
 
     /** {@code oncegate_hashed}. */

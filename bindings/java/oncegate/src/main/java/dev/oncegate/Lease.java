@@ -116,9 +116,7 @@ public final class Lease implements AutoCloseable {
         long ms = Millis.of("duration_ms", duration);
         Frame frame = Frames.take(Frames.SMALL);
         try {
-            frame.check(Library.BINDING.leaseRenew(
-                    held.engine.handle(), held.pointer(frame), ms, frame.pointer(Frame.OUT),
-                    frame.pointer(Frame.ERROR)));
+            frame.check(held.renew(frame, ms));
             return Millis.duration(frame.memory.getLong(Frame.OUT));
         } finally {
             Frames.give(frame);
@@ -136,11 +134,8 @@ public final class Lease implements AutoCloseable {
         Frame frame = Frames.take(Outcomes.frameBytes(outcome));
         try {
             int at = Outcomes.write(frame, outcome);
-            int status = Library.BINDING.leaseComplete(
-                    held.engine.handle(), held.pointer(frame), frame.pointer(at),
-                    frame.pointer(Frame.OUT), frame.pointer(Frame.ERROR));
-            settled(frame, status);
-            return frame.memory.getInt(Frame.OUT) == 1 ? Stored.WITH_BYTES : Stored.WITHOUT_BYTES;
+            settled(frame, held.complete(frame, frame.pointer(at)));
+            return Stored.of(frame.memory.getInt(Frame.OUT));
         } finally {
             Frames.give(frame);
         }
@@ -155,9 +150,10 @@ public final class Lease implements AutoCloseable {
     public void fail(Failure failure) {
         Frame frame = Frames.take(Outcomes.frameBytes(failure.outcome));
         try {
-            settled(frame, frame.status(Export.LEASE_FAIL,
-                    held.engine.handle(), held.pointer(frame), failure.kind, failure.delayMs,
-                    Outcomes.pointer(frame, failure.outcome)));
+            long token = held.pointer(frame);
+            long outcome = Outcomes.pointer(frame, failure.outcome);
+            settled(frame, held.engine.asking(() -> frame.status(Export.LEASE_FAIL,
+                    held.engine.handle(), token, failure.kind, failure.delayMs, outcome)));
         } finally {
             Frames.give(frame);
         }
@@ -178,9 +174,9 @@ public final class Lease implements AutoCloseable {
         long bytes = error.bytes() + name.length + context.length;
         return Frames.use(Frames.size(Frames.SMALL + bytes), frame -> {
             int at = frame.room(RetryLayout.Later.SIZE);
-            settled(frame, frame.status(Export.RETRY_LATER, held.engine.handle(), pointer(frame),
-                    error.write(frame), frame.argument(name), frame.argument(context),
-                    frame.pointer(at)));
+            settled(frame, held.engine.asking(() -> frame.status(Export.RETRY_LATER,
+                    held.engine.handle(), pointer(frame), error.write(frame),
+                    frame.argument(name), frame.argument(context), frame.pointer(at))));
             var memory = frame.memory;
             return memory.getInt(at + RetryLayout.Later.VERDICT) == 1
                     ? new Later.Scheduled(
@@ -250,14 +246,31 @@ public final class Lease implements AutoCloseable {
     public void abandon() {
         Frame frame = Frames.take(Frames.SMALL);
         try {
-            settled(frame, Library.BINDING.leaseAbandon(
-                    held.engine.handle(), held.pointer(frame), frame.pointer(Frame.ERROR)));
+            settled(frame, held.abandon(frame));
         } finally {
             Frames.give(frame);
         }
     }
 
-    /** Abandons the attempt, unless it was ended, or is no longer the caller's. */
+    /**
+     * Whether the tier gave no answer, so that the table of this host alone admitted the attempt:
+     * another host may run the same request then. Asks nothing of the server.
+     *
+     * @return true where only this host knows of it
+     * @throws FencedException the attempt is over
+     */
+    public boolean isLocalOnly() {
+        return Frames.use(Frames.SMALL, frame -> {
+            frame.call(Export.LEASE_IS_LOCAL_ONLY, held.engine.handle(), pointer(frame),
+                    frame.pointer(Frame.OUT));
+            return frame.memory.getInt(Frame.OUT) != 0;
+        });
+    }
+
+    /**
+     * Abandons the attempt, unless it was ended, or is no longer the caller's. It waits for no
+     * tier, which is told soon.
+     */
     @Override
     public void close() {
         if (!held.ended) {
@@ -324,6 +337,37 @@ public final class Lease implements AutoCloseable {
             return frame.pointer(at);
         }
 
+        int renew(Frame frame, long ms) {
+            Binding library = Library.BINDING;
+            long token = pointer(frame);
+            long remaining = frame.pointer(Frame.OUT);
+            long error = frame.pointer(Frame.ERROR);
+            return engine.hasTier()
+                    ? Workers.blocking(() ->
+                            library.leaseRenew(engine.handle(), token, ms, remaining, error))
+                    : library.leaseRenewQuick(engine.handle(), token, ms, remaining, error);
+        }
+
+        int complete(Frame frame, long outcome) {
+            Binding library = Library.BINDING;
+            long token = pointer(frame);
+            long stored = frame.pointer(Frame.OUT);
+            long error = frame.pointer(Frame.ERROR);
+            return engine.hasTier()
+                    ? Workers.blocking(() ->
+                            library.leaseComplete(engine.handle(), token, outcome, stored, error))
+                    : library.leaseCompleteQuick(engine.handle(), token, outcome, stored, error);
+        }
+
+        int abandon(Frame frame) {
+            Binding library = Library.BINDING;
+            long token = pointer(frame);
+            long error = frame.pointer(Frame.ERROR);
+            return engine.hasTier()
+                    ? Workers.blocking(() -> library.leaseAbandon(engine.handle(), token, error))
+                    : library.leaseAbandonQuick(engine.handle(), token, error);
+        }
+
         @Override
         public void run() {
             if (ended) {
@@ -333,8 +377,11 @@ public final class Lease implements AutoCloseable {
             Frame frame = Frames.take(Frames.SMALL);
             try {
                 // Refused where the attempt is another's, or the engine is closed: both are fine.
-                Library.BINDING.leaseAbandon(
-                        engine.handle(), pointer(frame), frame.pointer(Frame.ERROR));
+                if (engine.hasTier()) {
+                    frame.status(Export.LEASE_ABANDON_SOON, engine.handle(), pointer(frame));
+                } else {
+                    abandon(frame);
+                }
             } finally {
                 Frames.give(frame);
             }

@@ -31,6 +31,15 @@ final class Millis {
         return ms == 0 ? ZERO : ms;
     }
 
+    /** A count, for a field where zero has to be said. */
+    static long count(String field, long count) {
+        if (count < 0) {
+            throw Refusal.of(Status.BAD_VALUE, field, "found " + count + "; limit: 0 or more")
+                    .exception();
+        }
+        return count == 0 ? ZERO : count;
+    }
+
     static Duration duration(long ms) {
         return ms < 0 ? Duration.ofMillis(Long.MAX_VALUE) : Duration.ofMillis(ms);
     }

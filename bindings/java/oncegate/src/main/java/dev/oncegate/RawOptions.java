@@ -10,7 +10,8 @@ final class RawOptions {
         return Frames.SMALL
                 + length(set.path) + length(set.secret) + length(set.retiringSecret)
                 + 8 * set.fillLevels.length
-                + (set.retryPolicy == null ? 0 : (int) set.retryPolicy.bytes());
+                + (set.retryPolicy == null ? 0 : (int) set.retryPolicy.bytes())
+                + (set.tier == null ? 0 : set.tier.frameBytes());
     }
 
     private static int length(byte[] bytes) {
@@ -74,6 +75,9 @@ final class RawOptions {
             memory.putLong(at + Layout.Options.ADAPTIVE, set.adaptive.write(frame));
         }
         memory.putInt(at + Layout.Options.RECONCILE, set.reconcile);
+        if (set.tier != null) {
+            memory.putLong(at + Layout.Options.TIER, set.tier.write(frame));
+        }
         return at;
     }
 }

@@ -11,9 +11,23 @@ record Refusal(
         return new Refusal(status, field, field + ": " + detail, false, Duration.ZERO);
     }
 
-    /** The refusal of an element of a batch, of which the status is known. */
+    /** A refusal of which the status is known. */
     static Refusal of(Status status) {
         return new Refusal(status, "", status.text(), status.isTransient(), Duration.ZERO);
+    }
+
+    /** That of an {@code oncegate_admission} of a batch or of a set of waits. */
+    static Refusal of(Frame frame, int admission) {
+        Status status = Status.of(frame.memory.getInt(admission + Layout.Admission.STATUS));
+        Duration after =
+                Millis.duration(frame.memory.getLong(admission + Layout.Admission.TIME_MS));
+        Refusal known = of(status);
+        return switch (status) {
+            // They are about nothing else.
+            case TIER_UNAVAILABLE, TIER_UNSAFE -> new Refusal(status, "tier",
+                    "tier: " + known.message(), known.isTransient(), after);
+            default -> new Refusal(status, "", known.message(), known.isTransient(), after);
+        };
     }
 
     OncegateException exception() {

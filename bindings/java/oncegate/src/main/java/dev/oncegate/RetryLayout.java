@@ -1,8 +1,61 @@
 package dev.oncegate;
 
-/** As {@link Layout}, the structures of waits, retries, steps and dead letters. */
+/** As {@link Layout}, the structures of tiers, waits, retries, steps and dead letters. */
 final class RetryLayout {
     private RetryLayout() {}
+
+    /** {@code oncegate_tier_options}. */
+    static final class TierOptions {
+        static final int STRUCT_SIZE = 0;
+        static final int URL = 8;
+        static final int PREFIX = 24;
+        static final int ENCRYPTION_KEY = 40;
+        static final int RETIRING_KEY = 56;
+        static final int DEADLINE_MS = 72;
+        static final int LATENCY_OBJECTIVE_MS = 80;
+        static final int LEASE_SLICE_MS = 88;
+        static final int MARGIN_MS = 96;
+        static final int POLL_EVERY_MS = 104;
+        static final int QUARANTINE_MS = 112;
+        static final int UNDELIVERED = 120;
+        static final int ON_OUTAGE = 128;
+        static final int ALLOW_EVICTION = 132;
+        static final int TLS_ROOT = 136;
+        static final int TLS_CERTIFICATE = 152;
+        static final int TLS_KEY = 168;
+        static final int CLUSTER = 184;
+        static final int RESERVED = 188;
+        static final int DEAD_LETTERS = 192;
+        static final int WAIT_REPLICAS = 200;
+        static final int WAIT_REPLICAS_MS = 208;
+        static final int OUTCOME_LIMIT = 216;
+        static final int COMPRESS_FROM = 224;
+        static final int SENTINEL_NAME = 232;
+        static final int SENTINELS = 248;
+        static final int SIZE = 264;
+    }
+
+    /** {@code oncegate_tier_stats}. */
+    static final class TierStats {
+        static final int STRUCT_SIZE = 0;
+        static final int GRANTED = 8;
+        static final int IMPORTED = 16;
+        static final int ELSEWHERE = 24;
+        static final int REFUSED = 32;
+        static final int LOCAL_ONLY = 40;
+        static final int UNKNOWN = 48;
+        static final int UNDELIVERED = 56;
+        static final int DELIVERED_LATE = 64;
+        static final int UNDELIVERED_LOST = 72;
+        static final int CONFLICTS = 80;
+        static final int SESSIONS_LOST = 88;
+        static final int BREAKER_OPEN = 96;
+        static final int HAZARDS = 100;
+        static final int LETTERS_LOGGED = 104;
+        static final int LETTERS_WAITING = 112;
+        static final int LETTERS_LOST = 120;
+        static final int SIZE = 128;
+    }
 
     /** {@code oncegate_completion}. */
     static final class Completion {

@@ -66,6 +66,10 @@ public enum Status {
     REGION_IN_USE(26, TableException::new),
     /** A retry budget has too little left. */
     BUDGET_EXHAUSTED(27, BudgetExhaustedException::new),
+    /** The store across machines gave no answer, or may have forgotten records. */
+    TIER_UNAVAILABLE(28, TierException::new),
+    /** The store across machines endangers what is promised, or refuses this user. */
+    TIER_UNSAFE(29, TierException::new),
     /** A reference that may not be null is. */
     NULL_ARGUMENT(101, InvalidInputException::new),
     /** A size, a length or a count is out of its range. */

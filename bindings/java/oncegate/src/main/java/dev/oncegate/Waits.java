@@ -89,6 +89,11 @@ final class Waits {
         return waiting;
     }
 
+    /** How many wait. */
+    int count() {
+        return pending.size();
+    }
+
     private void cancel(long id) {
         Frames.use(Frames.SMALL, frame -> frame.status(Export.WAITS_CANCEL, handle, id));
     }
@@ -135,9 +140,8 @@ final class Waits {
             giveBack(frame, admission);
             return;
         }
-        int status = frame.memory.getInt(admission + Layout.Admission.STATUS);
-        if (status != 0) {
-            complete(waiting, null, Refusal.of(Status.of(status)).exception());
+        if (frame.memory.getInt(admission + Layout.Admission.STATUS) != 0) {
+            complete(waiting, null, Refusal.of(frame, admission).exception());
         } else {
             complete(waiting, Begins.admission(waiting.engine, frame, admission, rest), null);
         }
@@ -147,8 +151,8 @@ final class Waits {
     private void giveBack(Frame frame, int admission) {
         if (frame.memory.getInt(admission + Layout.Admission.STATUS) == 0
                 && frame.memory.getInt(admission + Layout.Admission.VERDICT) == Begins.ADMITTED) {
-            Library.BINDING.leaseAbandon(engineHandle,
-                    frame.pointer(admission + Layout.Admission.LEASE), frame.pointer(Frame.ERROR));
+            frame.status(Export.LEASE_ABANDON_SOON, engineHandle,
+                    frame.pointer(admission + Layout.Admission.LEASE));
         }
     }
 

@@ -30,7 +30,7 @@ final class Workers {
 
     static Optional<Attempt> next(Engine engine, Duration timeout) {
         long ms = Millis.of("timeout_ms", timeout);
-        return waiting(ms, Optional.empty(), slice -> Frames.filled(Frames.SMALL, frame -> {
+        return waiting(engine, ms, Optional.empty(), slice -> Frames.filled(Frames.SMALL, frame -> {
             int at = frame.room(RetryLayout.Attempt.SIZE);
             int rest = frame.offerRest();
             int status = frame.status(Export.NEXT_ATTEMPT, engine.handle(), slice,
@@ -49,7 +49,7 @@ final class Workers {
         int capacity = capacity("most", most);
         long ms = Millis.of("timeout_ms", timeout);
         int bytes = Frames.SMALL + capacity * (RetryLayout.Attempt.SIZE + 256);
-        return waiting(ms, List.of(), slice -> Frames.filled(bytes, frame -> {
+        return waiting(engine, ms, List.of(), slice -> Frames.filled(bytes, frame -> {
             int at = frame.room(capacity * RetryLayout.Attempt.SIZE);
             int rest = frame.offerRest();
             int status = frame.status(Export.NEXT_ATTEMPTS, engine.handle(), capacity, slice,
@@ -98,10 +98,10 @@ final class Workers {
     }
 
     /** Waits in slices: a foreign call does not see interrupts. */
-    private static <T> T waiting(long ms, T none, LongFunction<T> call) {
+    private static <T> T waiting(Engine engine, long ms, T none, LongFunction<T> call) {
         if (ms == 0 || ms > LONGEST_MS) {
-            // Back at once; too long a time is refused.
-            return call.apply(ms);
+            // Back at once, unless a tier is asked; too long a time is refused.
+            return engine.asking(() -> call.apply(ms));
         }
         if (!Threads.isVirtual()) {
             return sliced(ms, none, call, () -> Thread.currentThread().isInterrupted());

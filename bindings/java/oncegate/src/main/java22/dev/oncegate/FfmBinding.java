@@ -202,6 +202,17 @@ final class FfmBinding implements Binding {
     }
 
     @Override
+    public int leaseRenewQuick(
+            long engine, long lease, long durationMs, long remainingMs, long error) {
+        try {
+            return (int) C.LEASE_RENEW_QUICK.invokeExact(
+                    engine, lease, durationMs, remainingMs, error);
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        }
+    }
+
+    @Override
     public int leaseComplete(long engine, long lease, long outcome, long stored, long error) {
         try {
             return (int) C.LEASE_COMPLETE.invokeExact(engine, lease, outcome, stored, error);
@@ -211,9 +222,27 @@ final class FfmBinding implements Binding {
     }
 
     @Override
+    public int leaseCompleteQuick(long engine, long lease, long outcome, long stored, long error) {
+        try {
+            return (int) C.LEASE_COMPLETE_QUICK.invokeExact(engine, lease, outcome, stored, error);
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        }
+    }
+
+    @Override
     public int leaseAbandon(long engine, long lease, long error) {
         try {
             return (int) C.LEASE_ABANDON.invokeExact(engine, lease, error);
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
+        }
+    }
+
+    @Override
+    public int leaseAbandonQuick(long engine, long lease, long error) {
+        try {
+            return (int) C.LEASE_ABANDON_QUICK.invokeExact(engine, lease, error);
         } catch (Throwable thrown) {
             throw unexpected(thrown);
         }
@@ -293,9 +322,12 @@ final class FfmBinding implements Binding {
         static final MethodHandle BEGIN_HASHED_BATCH = bind("begin_hashed_batch", 7);
         static final MethodHandle BEGIN_HASHED_BATCH_QUICK = bind("begin_hashed_batch", 7, QUICK);
         static final MethodHandle LEASE_TAKE_UP = bind("lease_take_up", 4, QUICK);
-        static final MethodHandle LEASE_RENEW = bind("lease_renew", 5, QUICK);
-        static final MethodHandle LEASE_COMPLETE = bind("lease_complete", 5, QUICK);
-        static final MethodHandle LEASE_ABANDON = bind("lease_abandon", 3, QUICK);
+        static final MethodHandle LEASE_RENEW = bind("lease_renew", 5);
+        static final MethodHandle LEASE_RENEW_QUICK = bind("lease_renew", 5, QUICK);
+        static final MethodHandle LEASE_COMPLETE = bind("lease_complete", 5);
+        static final MethodHandle LEASE_COMPLETE_QUICK = bind("lease_complete", 5, QUICK);
+        static final MethodHandle LEASE_ABANDON = bind("lease_abandon", 3);
+        static final MethodHandle LEASE_ABANDON_QUICK = bind("lease_abandon", 3, QUICK);
 
         private static MethodHandle bind(String name, int parameters, Linker.Option... options) {
             MemoryLayout[] longs = new MemoryLayout[parameters];

@@ -1,6 +1,7 @@
 package dev.oncegate;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
@@ -171,7 +172,7 @@ class BindingTest {
         Path file = Path.of(System.getProperty("oncegate.root"), "ffi/include/oncegate.h");
         String text = Files.readString(file);
         text = text.substring(text.indexOf("#define ONCEGATE_OK 0\n") + 1,
-                text.indexOf("#define ONCEGATE_ABI_VERSION"));
+                text.indexOf("#define ONCEGATE_ON_OUTAGE_REFUSE"));
         Set<String> header = new TreeSet<>();
         Matcher matcher = Pattern.compile("#define ONCEGATE_(\\w+) (\\d+)\n").matcher(text);
         while (matcher.find()) {
@@ -183,5 +184,19 @@ class BindingTest {
             assertTrue(status.text().length() > 5, status::name);
         });
         assertEquals(header, here);
+    }
+
+    /**
+     * Goal: whoever asks a store across machines in vain learns whether to ask again.
+     * Method: the exceptions of both statuses of such a store.
+     */
+    @Test
+    void tiersThatAreAwayComeBack() {
+        OncegateException away = Refusal.of(Status.TIER_UNAVAILABLE).exception();
+        OncegateException unsafe = Refusal.of(Status.TIER_UNSAFE).exception();
+        assertEquals(TierException.class, away.getClass());
+        assertEquals(TierException.class, unsafe.getClass());
+        assertTrue(away.isTransient());
+        assertFalse(unsafe.isTransient());
     }
 }

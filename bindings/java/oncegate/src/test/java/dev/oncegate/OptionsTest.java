@@ -8,6 +8,7 @@ import java.lang.reflect.Field;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import org.junit.jupiter.api.Test;
@@ -146,6 +147,37 @@ class OptionsTest {
                 written(RetryLayout.Adaptive.class, offset(adaptive.write(frame)), "LOAD_TARGET",
                         "DECREASE", "INCREASE", "MAX_FACTOR", "MAX_BASE", "MAX_CEILING",
                         "MAX_WIDTH"));
+    }
+
+    /**
+     * Goal: each option of a tier reaches the field that is meant.
+     * Method: as for options; zeros that are said.
+     */
+    @Test
+    void tiersReachTheirFields() throws Exception {
+        TierOptions tier = TierOptions.redis("redis://h").prefix("12").encryptionKey(new byte[3])
+                .retiringKey(new byte[4]).deadline(ms(5)).latencyObjective(ms(6))
+                .leaseSlice(ms(7)).margin(ms(8)).pollEvery(ms(9)).quarantine(ms(10))
+                .undelivered(11).onOutage(OnOutage.RUN).allowEviction(true).cluster(true)
+                .tlsRoot(new byte[12]).tlsClient(new byte[13], new byte[14])
+                .sentinels("fifteen letters", List.of("1234567", "90123456"))
+                .waitReplicas(17, ms(18)).outcomeLimit(19).compressFrom(20).deadLetters(21);
+        EngineOptions options = EngineOptions.builder().tier(tier).build();
+        int at = RawOptions.write(frame, options);
+        assertEquals(map("STRUCT_SIZE", RetryLayout.TierOptions.SIZE, "URL", 9, "PREFIX", 2,
+                "ENCRYPTION_KEY", 3, "RETIRING_KEY", 4, "DEADLINE_MS", 5,
+                "LATENCY_OBJECTIVE_MS", 6, "LEASE_SLICE_MS", 7, "MARGIN_MS", 8,
+                "POLL_EVERY_MS", 9, "QUARANTINE_MS", 10, "UNDELIVERED", 11, "ON_OUTAGE", 2,
+                "ALLOW_EVICTION", 1, "TLS_ROOT", 12, "TLS_CERTIFICATE", 13, "TLS_KEY", 14,
+                "CLUSTER", 1, "SENTINEL_NAME", 15, "SENTINELS", 16, "WAIT_REPLICAS", 17,
+                "WAIT_REPLICAS_MS", 18, "OUTCOME_LIMIT", 19, "COMPRESS_FROM", 20,
+                "DEAD_LETTERS", 21),
+                written(RetryLayout.TierOptions.class,
+                        offset(frame.memory.getLong(at + Layout.Options.TIER))));
+        TierOptions zeros = TierOptions.redis("redis://h").margin(ms(0)).undelivered(0);
+        assertEquals(map("STRUCT_SIZE", RetryLayout.TierOptions.SIZE, "URL", 9, "MARGIN_MS", -1,
+                "UNDELIVERED", -1),
+                written(RetryLayout.TierOptions.class, offset(zeros.write(frame))));
     }
 
     /**

@@ -3,6 +3,7 @@ package dev.oncegate;
 import static dev.oncegate.Given.admitted;
 import static dev.oncegate.Given.fresh;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -12,6 +13,7 @@ import java.lang.reflect.RecordComponent;
 import java.time.Duration;
 import java.util.List;
 import java.util.Locale;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import org.junit.jupiter.api.Test;
 
@@ -44,6 +46,40 @@ class StatsTest {
             compared++;
         }
         assertEquals(Layout.Stats.class.getDeclaredFields().length - 2, compared);
+    }
+
+    /**
+     * Goal: each statistic of a tier is the field of the header that has its name.
+     * Method: as above; the two of 4 bytes are told from each other by their bits.
+     */
+    @Test
+    void everyStatisticOfATierIsTheFieldOfItsName() throws Exception {
+        ByteBuffer memory =
+                ByteBuffer.allocate(RetryLayout.TierStats.SIZE).order(ByteOrder.nativeOrder());
+        for (int at = 0; at < RetryLayout.TierStats.BREAKER_OPEN; at += 8) {
+            memory.putLong(at, 1_000 + at);
+        }
+        for (int at = RetryLayout.TierStats.LETTERS_LOGGED; at < memory.capacity(); at += 8) {
+            memory.putLong(at, 1_000 + at);
+        }
+        memory.putInt(RetryLayout.TierStats.BREAKER_OPEN, 0);
+        memory.putInt(RetryLayout.TierStats.HAZARDS, 1 << 3);
+        TierStats stats = TierStats.read(memory, 0);
+        assertFalse(stats.breakerOpen());
+        assertEquals(Set.of(Hazard.CLOCK_BEHIND), stats.hazards());
+        memory.putInt(RetryLayout.TierStats.BREAKER_OPEN, 1);
+        assertTrue(TierStats.read(memory, 0).breakerOpen());
+        int compared = 2;
+        for (RecordComponent component : TierStats.class.getRecordComponents()) {
+            if (component.getType() == long.class) {
+                String field = component.getName().replaceAll("([A-Z])", "_$1")
+                        .toUpperCase(Locale.ROOT);
+                int at = RetryLayout.TierStats.class.getDeclaredField(field).getInt(null);
+                assertEquals(1_000L + at, component.getAccessor().invoke(stats), field);
+                compared++;
+            }
+        }
+        assertEquals(RetryLayout.TierStats.class.getDeclaredFields().length - 2, compared);
     }
 
     /**

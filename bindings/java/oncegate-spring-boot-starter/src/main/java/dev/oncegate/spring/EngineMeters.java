@@ -2,6 +2,7 @@ package dev.oncegate.spring;
 
 import dev.oncegate.Engine;
 import dev.oncegate.Stats;
+import dev.oncegate.TierStats;
 import io.micrometer.core.instrument.FunctionCounter;
 import io.micrometer.core.instrument.Gauge;
 import io.micrometer.core.instrument.MeterRegistry;
@@ -44,6 +45,9 @@ final class EngineMeters implements MeterBinder {
         latency(registry, "begin", Stats::begin);
         latency(registry, "complete", Stats::complete);
         latency(registry, "dispatch", Stats::dispatchLag);
+        if (engine.hasTier()) {
+            tier(registry, engine, Engine::tierStats);
+        }
     }
 
     private void requests(MeterRegistry registry) {
@@ -109,6 +113,48 @@ final class EngineMeters implements MeterBinder {
         count(registry, letters, became, "event", "redriven", Stats::redriven);
         count(registry, letters, became, "event", "discarded", Stats::discarded);
         count(registry, letters, became, "event", "lost", Stats::lettersLost);
+    }
+
+    /** The statistics of the tier of {@code from}, which the meters do not keep alive. */
+    static <T> void tier(MeterRegistry registry, T from, Function<T, TierStats> stats) {
+        new TierMeters<>(registry, from, stats).register();
+    }
+
+    private record TierMeters<T>(MeterRegistry registry, T from, Function<T, TierStats> stats) {
+        void register() {
+            count("granted", TierStats::granted);
+            count("imported", TierStats::imported);
+            count("elsewhere", TierStats::elsewhere);
+            count("refused", TierStats::refused);
+            count("local_only", TierStats::localOnly);
+            count("unknown", TierStats::unknown);
+            count("delivered_late", TierStats::deliveredLate);
+            count("undelivered_lost", TierStats::undeliveredLost);
+            count("conflict", TierStats::conflicts);
+            count("session_lost", TierStats::sessionsLost);
+            count("letter_logged", TierStats::lettersLogged);
+            count("letter_lost", TierStats::lettersLost);
+            gauge("letters.waiting", "dead letters that wait to be told",
+                    TierStats::lettersWaiting);
+            gauge("undelivered", "ends of attempts that wait to be told", TierStats::undelivered);
+            gauge("breaker.open", "1: the breaker refuses calls for a moment",
+                    told -> told.breakerOpen() ? 1 : 0);
+            gauge("hazards", "what about the server endangers the promises",
+                    told -> told.hazards().size());
+        }
+
+        private void count(String value, ToDoubleFunction<TierStats> of) {
+            FunctionCounter.builder("oncegate.tier", from,
+                    each -> of.applyAsDouble(stats.apply(each)))
+                    .description("what the engine and its tier have done").tag("event", value)
+                    .register(registry);
+        }
+
+        private void gauge(String name, String what, ToDoubleFunction<TierStats> of) {
+            Gauge.builder("oncegate.tier." + name, from,
+                    each -> of.applyAsDouble(stats.apply(each)))
+                    .description(what).register(registry);
+        }
     }
 
     /** Quantiles that the engine has taken; a timer would have to see each call. */

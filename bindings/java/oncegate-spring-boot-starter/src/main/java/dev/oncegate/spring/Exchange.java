@@ -150,8 +150,8 @@ final class Exchange {
     }
 
     /**
-     * Ends the attempt. False: another attempt took over, and the client is told so: two clients
-     * must not hold two results of one request.
+     * Ends the attempt. False: that was refused, and the client is told so. Another attempt took
+     * over, or may: two clients must not hold two results of one request.
      */
     private boolean end(Runnable how) {
         ended = true;
@@ -159,16 +159,17 @@ final class Exchange {
         try (lease) {
             how.run();
             return true;
-        } catch (FencedException fenced) {
-            if (response.isHolding()) {
-                answer(Problem.of(fenced, rules.pollAfter));
-                return false;
-            }
-            return true;
         } catch (OncegateException refused) {
-            System.getLogger(Exchange.class.getName())
-                    .log(System.Logger.Level.ERROR, "an attempt could not be ended", refused);
-            return true;
+            if (!(refused instanceof FencedException)) {
+                System.getLogger(Exchange.class.getName())
+                        .log(System.Logger.Level.ERROR, "an attempt could not be ended", refused);
+            }
+            if (!response.isHolding()) {
+                // The client has it, or gets another answer.
+                return true;
+            }
+            answer(Problem.of(refused, rules.pollAfter));
+            return false;
         }
     }
 

@@ -13,6 +13,10 @@ public class OncegateProperties {
     @NestedConfigurationProperty
     private final EngineSettings engine = new EngineSettings();
 
+    /** The server by which several hosts share their records. */
+    @NestedConfigurationProperty
+    private final RedisSettings redis = new RedisSettings();
+
     /** The servlet filter. */
     @NestedConfigurationProperty
     private final HttpSettings http = new HttpSettings();
@@ -31,6 +35,10 @@ public class OncegateProperties {
 
     public EngineSettings getEngine() {
         return engine;
+    }
+
+    public RedisSettings getRedis() {
+        return redis;
     }
 
     public HttpSettings getHttp() {

@@ -2,6 +2,7 @@ package dev.oncegate.spring;
 
 import dev.oncegate.Admission;
 import dev.oncegate.OncegateException;
+import dev.oncegate.Status;
 import jakarta.servlet.http.HttpServletResponse;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -67,13 +68,16 @@ record Problem(int status, String code, String detail, Duration retryAfter) {
 
     /** What a client hears of an error of the engine. */
     static Problem of(OncegateException error, Duration pollAfter) {
-        Duration later = error.retryAfter().orElse(pollAfter);
-        return switch (error.status()) {
-            case INVALID_KEY -> badRequest("invalid-key", error.getMessage());
-            case INVALID_PAYLOAD -> badRequest("invalid-payload", error.getMessage());
-            case INVALID_OPERATION -> new Problem(414, "operation-too-long", error.getMessage());
-            case QUOTA_EXCEEDED ->
-                    new Problem(TOO_MANY, "quota-exceeded", error.getMessage(), later);
+        return of(error.status(), error.getMessage(), error.retryAfter().orElse(pollAfter));
+    }
+
+    /** The same, of what is told of an error. */
+    static Problem of(Status status, String message, Duration later) {
+        return switch (status) {
+            case INVALID_KEY -> badRequest("invalid-key", message);
+            case INVALID_PAYLOAD -> badRequest("invalid-payload", message);
+            case INVALID_OPERATION -> new Problem(414, "operation-too-long", message);
+            case QUOTA_EXCEEDED -> new Problem(TOO_MANY, "quota-exceeded", message, later);
             case FENCED -> new Problem(CONFLICT, "fenced", "the attempt outlived its lease and "
                     + "another one took over; ask again with the same key for its result", later);
             case FULL, TOO_MANY_WAITERS, ROTATION_PENDING -> new Problem(UNAVAILABLE, "full",
@@ -81,6 +85,8 @@ record Problem(int status, String code, String detail, Duration retryAfter) {
             case BUDGET_EXHAUSTED -> new Problem(UNAVAILABLE, "retry-budget-exhausted",
                     "too many requests are being retried; ask again later with the same key",
                     later);
+            case TIER_UNAVAILABLE -> new Problem(UNAVAILABLE, "tier-unavailable", "requests cannot "
+                    + "be deduplicated at the moment; ask again later with the same key", later);
             case INVALID_SCOPE, INVALID_CONFIG, INVALID_OPTION, INVALID_OUTCOME, INVALID_TOKEN,
                     NOT_FOUND, BAD_SIZE, BAD_VALUE, NOT_UTF8, NULL_ARGUMENT -> misconfigured();
             default -> new Problem(UNAVAILABLE, "unavailable",

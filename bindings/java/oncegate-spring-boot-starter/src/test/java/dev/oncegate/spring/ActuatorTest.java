@@ -6,13 +6,17 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.oncegate.Engine;
 import dev.oncegate.EngineOptions;
+import dev.oncegate.Hazard;
+import dev.oncegate.TierStats;
 import io.micrometer.core.instrument.Meter;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.Tag;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
+import java.lang.ref.Reference;
 import java.net.http.HttpResponse;
 import java.time.Duration;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.stream.Collectors;
 import org.junit.jupiter.api.Test;
@@ -100,6 +104,38 @@ class ActuatorTest {
             assertEquals(0, created(slow));
             assertEquals(1, created(quick));
         }
+    }
+
+    /**
+     * Goal: each statistic of a tier is the meter of its name, and none is left out.
+     * Method: statistics that all differ.
+     */
+    @Test
+    void statisticsOfATier() {
+        TierStats stats = new TierStats(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, true,
+                Set.of(Hazard.EVICTS, Hazard.NOT_PERSISTENT), 12, 13, 14);
+        SimpleMeterRegistry told = new SimpleMeterRegistry();
+        EngineMeters.tier(told, stats, same -> same);
+        Map<String, Double> values = told.getMeters().stream().collect(Collectors.toMap(
+                meter -> meter.getId().getName() + meter.getId().getTags(),
+                meter -> meter.measure().iterator().next().getValue()));
+        String counted = "oncegate.tier[tag(event=";
+        assertEquals(Map.ofEntries(
+                Map.entry(counted + "granted)]", 1.0), Map.entry(counted + "imported)]", 2.0),
+                Map.entry(counted + "elsewhere)]", 3.0), Map.entry(counted + "refused)]", 4.0),
+                Map.entry(counted + "local_only)]", 5.0), Map.entry(counted + "unknown)]", 6.0),
+                Map.entry("oncegate.tier.undelivered[]", 7.0),
+                Map.entry(counted + "delivered_late)]", 8.0),
+                Map.entry(counted + "undelivered_lost)]", 9.0),
+                Map.entry(counted + "conflict)]", 10.0),
+                Map.entry(counted + "session_lost)]", 11.0),
+                Map.entry(counted + "letter_logged)]", 12.0),
+                Map.entry("oncegate.tier.letters.waiting[]", 13.0),
+                Map.entry(counted + "letter_lost)]", 14.0),
+                Map.entry("oncegate.tier.breaker.open[]", 1.0),
+                Map.entry("oncegate.tier.hazards[]", 2.0)), values);
+        // The meters do not keep it.
+        Reference.reachabilityFence(stats);
     }
 
     private static double created(MeterRegistry registry) {

@@ -11,15 +11,23 @@ import java.net.URL;
 import java.net.URLClassLoader;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import javax.tools.ToolProvider;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.springframework.boot.SpringApplication;
+import org.springframework.boot.env.YamlPropertySourceLoader;
 import org.springframework.context.ConfigurableApplicationContext;
+import org.springframework.core.env.EnumerablePropertySource;
+import org.springframework.core.io.ByteArrayResource;
 import org.springframework.core.io.DefaultResourceLoader;
 
 /** The page of this module. */
@@ -71,6 +79,41 @@ class DocsTest {
 
     private static HttpRequest.Builder charge(Client client, String key, String body) {
         return client.json("/charges", key, body).header("X-Authenticated-Account", "acme");
+    }
+
+    /**
+     * Goal: the properties of the page that name a server are there, and the page names all that
+     * are.
+     * Method: its block, and the description that is made when the module is compiled.
+     */
+    @Test
+    void thePropertiesOfAServer() throws Exception {
+        String page = Files.readString(
+                Path.of(System.getProperty("basedir"), "../../../docs/spring-boot.md"));
+        String metadata;
+        try (var in = DocsTest.class.getResourceAsStream(
+                "/META-INF/spring-configuration-metadata.json")) {
+            metadata = new String(in.readAllBytes(), StandardCharsets.UTF_8);
+        }
+        Set<String> known = Pattern.compile("\"name\": \"(oncegate\\.[a-z.-]+)\"")
+                .matcher(metadata).results().map(found -> found.group(1))
+                .collect(Collectors.toSet());
+        Set<String> shown = new HashSet<>();
+        new YamlPropertySourceLoader().load("page", new ByteArrayResource(
+                block(page, "yaml").getBytes(StandardCharsets.UTF_8))).forEach(source ->
+                        shown.addAll(List.of(
+                                ((EnumerablePropertySource<?>) source).getPropertyNames())));
+        assertEquals(Set.of("oncegate.engine.secret-file", "oncegate.redis.url",
+                "oncegate.redis.prefix", "oncegate.redis.deadline"), shown);
+        assertTrue(known.containsAll(shown), known::toString);
+        String prefix = "oncegate.redis.";
+        List<String> options = known.stream().filter(name -> name.startsWith(prefix)).toList();
+        assertEquals(RedisSettings.class.getDeclaredFields().length, options.size());
+        for (String name : options) {
+            assertTrue(shown.contains(name)
+                    || page.contains("`" + name.substring(prefix.length()) + "`")
+                    || page.contains("`" + name.substring(prefix.length()) + ":"), name);
+        }
     }
 
     private static String block(String page, String language) {

@@ -23,9 +23,11 @@ import java.util.concurrent.CompletableFuture;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.springframework.beans.factory.annotation.Autowired;
+import org.springframework.boot.SpringApplication;
 import org.springframework.boot.test.context.SpringBootTest;
 import org.springframework.boot.test.context.SpringBootTest.WebEnvironment;
 import org.springframework.boot.test.web.server.LocalServerPort;
+import org.springframework.context.ConfigurableApplicationContext;
 
 /** The filter, in a service on an embedded Tomcat. */
 @SpringBootTest(webEnvironment = WebEnvironment.RANDOM_PORT, classes = Site.class, properties = {
@@ -365,5 +367,27 @@ class FilterTest {
         problem(409, "fenced", discarded);
         assertEquals(Optional.empty(), header(discarded, "Location"));
         replayed(second, client.send(client.charge("fenced")));
+    }
+
+    /**
+     * Goal: a response whose end the engine refused is discarded, whatever the reason.
+     * Method: an engine that is closed while the handler of an attempt is held.
+     */
+    @Test
+    void aResponseWithoutAnEndIsDiscarded() throws Exception {
+        try (ConfigurableApplicationContext site = SpringApplication.run(
+                Site.class, "--server.port=0", "--oncegate.http.paths=/charges")) {
+            Client other = new Client(
+                    site.getEnvironment().getProperty("local.server.port", Integer.class));
+            Site.Gate gate = new Site.Gate();
+            Site.GATES.put("closed", gate);
+            CompletableFuture<HttpResponse<String>> slow = other.later(other.charge("closed"));
+            Site.Gate.await(gate.entered);
+            site.getBean(Engine.class).close();
+            gate.open.countDown();
+            HttpResponse<String> discarded = slow.get();
+            problem(503, "unavailable", discarded);
+            assertEquals(Optional.empty(), header(discarded, "Location"));
+        }
     }
 }
