@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
 use pyo3::types::{PyBytes, PyTuple, PyType};
 
+use crate::begin::at_once;
 use crate::error::{Given, seconds};
 use crate::handle::Handle;
 use crate::lease::Lease;
@@ -79,6 +80,10 @@ impl Last {
         prepared: &oncegate::Prepared<'_>,
         options: &oncegate::BeginOptions,
     ) -> Given<Py<PyAny>> {
+        if handle.has_tier {
+            // The lock is not for being held while others are asked.
+            return at_once(py, handle, prepared, options);
+        }
         let engine = handle.open()?;
         let mut told = self.lock(py);
         let Told { buffer, last } = &mut *told;
@@ -116,7 +121,7 @@ impl Last {
 }
 
 /// An answer with an outcome of its own.
-fn owned<'e>(answer: Admission<'e, &oncegate::Outcome>) -> Admission<'e> {
+pub(crate) fn owned<'e>(answer: Admission<'e, &oncegate::Outcome>) -> Admission<'e> {
     match answer {
         Admission::Replayed(outcome) => Admission::Replayed(outcome.clone()),
         Admission::Admitted(lease) => Admission::Admitted(lease),

@@ -35,15 +35,21 @@ self_cell!(
 pub(crate) struct Asking(Cell);
 
 impl Asking {
+    /// `joins`: it waits for a running attempt; else the first answer is the answer.
     pub(crate) fn new(
         handle: &Arc<Handle>,
         parts: &Arc<Parts>,
         options: &BeginOptions,
+        joins: bool,
     ) -> Given<Self> {
         let asked = Asked { handle: Arc::clone(handle), parts: Arc::clone(parts) };
         let cell = Cell::try_new(asked, |asked| {
             let request = asked.parts.view()?;
-            Ok::<_, oncegate::Error>(asked.handle.engine.join(&request, options))
+            let engine = &asked.handle.engine;
+            Ok::<_, oncegate::Error>(match joins {
+                true => engine.join(&request, options),
+                false => engine.begin_async(&request, options),
+            })
         })?;
         Ok(Self(cell))
     }

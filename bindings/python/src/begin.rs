@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyList;
 use self_cell::self_cell;
 
-use crate::admission::{Last, told};
+use crate::admission::{Last, owned, told};
 use crate::asking::Asking;
 use crate::bell::Bell;
 use crate::choice::OnLapse;
@@ -172,10 +172,10 @@ pub(crate) fn at_once(
     prepared: &oncegate::Prepared<'_>,
     options: &BeginOptions,
 ) -> Given<Py<PyAny>> {
-    let engine = handle.open()?;
+    handle.open()?;
     // Taken out, and not borrowed: what Python runs meanwhile may come here again.
     let mut buffer = BUFFER.take();
-    let answer = match engine.begin_into(prepared, options, &mut buffer) {
+    let answer = match handle.ask(py, |engine| engine.begin_into(prepared, options, &mut buffer)) {
         Ok(admission) => told(py, handle, admission).map_err(Refused::from),
         Err(error) => Err(error.into()),
     };
@@ -202,7 +202,7 @@ fn wait(
     let bell = Bell::new().map_err(os)?;
     let waker = Waker::from(Arc::clone(&bell));
     let give_up = handle.clock.now().saturating_add(limit);
-    let mut asking = Asking::new(handle, parts, options)?;
+    let mut asking = Asking::new(handle, parts, options, true)?;
     loop {
         handle.open()?;
         bell.answer();
@@ -213,8 +213,7 @@ fn wait(
         if left.is_zero() {
             // Whoever is woken from now on is somebody else.
             drop(asking);
-            let engine = handle.open()?;
-            return Ok(told(py, handle, engine.begin_with(&parts.view()?, options)?)?);
+            return at_once(py, handle, &handle.open()?.prepare(&parts.view()?)?, options);
         }
         let left = asking.looks_again_in().map_or(left, |again| left.min(again)).min(SLICE);
         py.detach(|| bell.wait(left)).map_err(os)?;
@@ -252,17 +251,27 @@ pub(crate) fn begin_batch<'py>(
         }
     }
     let mut raised = None;
+    let mut tell = |at: usize, told: PyResult<Py<PyAny>>| match told {
+        Ok(told) => answers[places[at]] = Some(told),
+        Err(error) => raised = Some(error),
+    };
+    let of_error = |error| Ok(of_engine(py, &error).into_value(py).into_any());
     let mut buffer = BUFFER.take();
-    engine.begin_batch(&batch, options, &mut buffer, |at, answer| {
-        let told = match answer {
-            Ok(admission) => told(py, handle, admission),
-            Err(error) => Ok(of_engine(py, &error).into_value(py).into_any()),
-        };
-        match told {
-            Ok(told) => answers[places[at]] = Some(told),
-            Err(error) => raised = Some(error),
+    if handle.has_tier {
+        let mut found = Vec::with_capacity(batch.len());
+        py.detach(|| {
+            engine.begin_batch(&batch, options, &mut buffer, |at, answer| {
+                found.push((at, answer.map(owned)));
+            });
+        });
+        for (at, answer) in found {
+            tell(at, answer.map_or_else(of_error, |admission| told(py, handle, admission)));
         }
-    });
+    } else {
+        engine.begin_batch(&batch, options, &mut buffer, |at, answer| {
+            tell(at, answer.map_or_else(of_error, |admission| told(py, handle, admission)));
+        });
+    }
     BUFFER.set(buffer);
     raised.map_or(Ok(()), Err)?;
     Ok(PyList::new(py, answers)?)

@@ -53,6 +53,12 @@ choices! {
         "evict_lru" => oncegate::OnFull::EvictLru,
         "reject" => oncegate::OnFull::Reject,
     }
+    /// What a new request is told while the tier gives no answer.
+    OnOutage(oncegate::tier::OnOutage, "on_outage", "refuse, local_only or run") {
+        "refuse" => oncegate::tier::OnOutage::Refuse,
+        "local_only" => oncegate::tier::OnOutage::LocalOnly,
+        "run" => oncegate::tier::OnOutage::Run,
+    }
     /// How fingerprints are made.
     Mode(oncegate::FingerprintMode, "fingerprint_mode", "keyed or fast_trusted") {
         "keyed" => oncegate::FingerprintMode::Keyed,

@@ -20,7 +20,9 @@ use crate::handle::Handle;
 use crate::lease::{Lease, completed};
 use crate::outcome::AnyOutcome;
 use crate::quota::{KeyRules, Quota};
+use crate::redis::AnyRedis;
 use crate::request::{AnyScope, Request};
+use crate::tier::{TierOptions, shared_by};
 use crate::time::{Seconds, given};
 use crate::token::{Failure, LeaseToken};
 
@@ -49,13 +51,13 @@ impl Engine {
 impl Engine {
     #[new]
     #[pyo3(signature = (
-        *, path = None, private = false, redis = None, capacity = 65_536, outcome_limit = 16_384,
-        outcome_bytes = None, inline_outcome = 64, lease_duration = None, dedup_window = None,
-        wait = None, on_lapse = None, on_drop = None, on_full = None, max_processes = 64,
-        max_waiters = 16_384, max_scopes = 4_096, group_access = false, secret = None,
-        retiring_secret = None, fingerprint_mode = None, key_rules = None, default_quota = None,
-        unauthenticated_quota = None, retry_policy = None, max_retrying = None,
-        context_limit = None, steps_limit = None, max_dead_letters = None,
+        *, path = None, private = false, redis = None, tier_options = None, capacity = 65_536,
+        outcome_limit = 16_384, outcome_bytes = None, inline_outcome = 64, lease_duration = None,
+        dedup_window = None, wait = None, on_lapse = None, on_drop = None, on_full = None,
+        max_processes = 64, max_waiters = 16_384, max_scopes = 4_096, group_access = false,
+        secret = None, retiring_secret = None, fingerprint_mode = None, key_rules = None,
+        default_quota = None, unauthenticated_quota = None, retry_policy = None,
+        max_retrying = None, context_limit = None, steps_limit = None, max_dead_letters = None,
         on_letters_full = None, max_in_flight = None, adaptive_backoff = None, jitter_seed = None,
         fill_levels = None, clock = None, precise_clock = false, prefault = false
     ))]
@@ -64,7 +66,8 @@ impl Engine {
         py: Python<'_>,
         path: Option<PathBuf>,
         private: bool,
-        redis: Option<&Bound<'_, PyAny>>,
+        redis: Option<AnyRedis>,
+        tier_options: Option<TierOptions>,
         capacity: usize,
         outcome_limit: usize,
         outcome_bytes: Option<usize>,
@@ -99,10 +102,6 @@ impl Engine {
         precise_clock: bool,
         prefault: bool,
     ) -> Given<Self> {
-        if redis.is_some() {
-            let text = "redis is reserved for the tier across hosts, which is not there yet";
-            return Err(Refused::Raised(pyo3::exceptions::PyNotImplementedError::new_err(text)));
-        }
         let builder = oncegate::Engine::builder()
             .capacity(capacity)
             .outcome_limit(outcome_limit)
@@ -112,6 +111,8 @@ impl Engine {
             .max_scopes(max_scopes)
             .prefault(prefault);
         let (builder, reach) = shared(builder, path, private, group_access)?;
+        let has_tier = redis.is_some();
+        let builder = shared_by(builder, redis, tier_options)?;
         let lease = given("lease_duration", lease_duration)?;
         let mut builder = set(builder, outcome_bytes, EngineBuilder::outcome_bytes);
         builder = set(builder, lease, EngineBuilder::lease_duration);
@@ -128,7 +129,7 @@ impl Engine {
         let (builder, clock) = clocked(builder, clock, precise_clock);
         let (lease, wait) = (lease.unwrap_or(LEASE), given("wait", wait)?.unwrap_or_default());
         let engine = py.detach(|| builder.build())?;
-        Ok(Self(Handle::new(engine, clock, events, lease, wait, reach)))
+        Ok(Self(Handle::new(engine, clock, events, lease, wait, reach, has_tier)))
     }
 
     #[pyo3(signature = (
@@ -182,26 +183,35 @@ impl Engine {
     }
 
     #[pyo3(signature = (token, outcome = None))]
-    fn complete(&self, token: LeaseToken, outcome: Option<AnyOutcome>) -> Given<&'static str> {
+    fn complete(
+        &self,
+        py: Python<'_>,
+        token: LeaseToken,
+        outcome: Option<AnyOutcome>,
+    ) -> Given<&'static str> {
+        self.open()?;
         let outcome = outcome.map_or_else(|| oncegate::Outcome::new(200, b""), |given| given.0);
-        completed(self.open()?.complete(&token.0, &outcome)?)
+        completed(self.0.ask(py, |engine| engine.complete(&token.0, &outcome))?)
     }
 
     #[pyo3(signature = (token, failure = None))]
-    fn fail(&self, token: LeaseToken, failure: Option<Failure>) -> Given<()> {
+    fn fail(&self, py: Python<'_>, token: LeaseToken, failure: Option<Failure>) -> Given<()> {
+        self.open()?;
         let failure = failure.map_or_else(oncegate::Failure::retryable, |given| given.0);
-        Ok(self.open()?.fail(&token.0, failure)?)
+        Ok(self.0.ask(py, |engine| engine.fail(&token.0, failure))?)
     }
 
-    fn abandon(&self, token: LeaseToken) -> Given<()> {
-        Ok(self.open()?.abandon(&token.0)?)
+    fn abandon(&self, py: Python<'_>, token: LeaseToken) -> Given<()> {
+        self.open()?;
+        Ok(self.0.ask(py, |engine| engine.abandon(&token.0))?)
     }
 
     /// Seconds that the lease of a token lasts from now on.
     #[pyo3(signature = (token, duration = None))]
-    fn renew(&self, token: LeaseToken, duration: Option<Seconds>) -> Given<f64> {
+    fn renew(&self, py: Python<'_>, token: LeaseToken, duration: Option<Seconds>) -> Given<f64> {
+        self.open()?;
         let lasts = given("duration", duration)?.unwrap_or(self.0.lease);
-        Ok(crate::error::seconds(self.open()?.renew(&token.0, lasts)?))
+        Ok(crate::error::seconds(self.0.ask(py, |engine| engine.renew(&token.0, lasts))?))
     }
 
     fn set_quota(&self, scope: AnyScope, quota: Quota) -> Given<()> {
@@ -252,6 +262,12 @@ impl Engine {
     #[getter]
     fn default_wait(&self) -> f64 {
         self.0.wait.as_secs_f64()
+    }
+
+    /// Whether records are shared with other hosts.
+    #[getter]
+    fn has_tier(&self) -> bool {
+        self.0.has_tier
     }
 
     /// Who shares the table.

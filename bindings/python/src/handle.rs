@@ -1,12 +1,14 @@
 //! Handle: an engine, and what the objects of this module share of it.
 
 use std::collections::HashMap;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
 use oncegate::{BeginOptions, Clock};
+use pyo3::Python;
 
 use crate::drive::OwnDriver;
 use crate::error::{Given, Refused};
@@ -21,13 +23,15 @@ pub(crate) struct Handle {
     pub(crate) doubts: OwnDoubts,
     pub(crate) driver: OwnDriver,
     pub(crate) events: Arc<Ring>,
-    pub(crate) engine: Arc<oncegate::Engine>,
+    pub(crate) engine: Own,
     pub(crate) clock: Arc<dyn Clock>,
     /// How long a lease lasts where nobody says otherwise.
     pub(crate) lease: Duration,
     /// How long a duplicate waits where nobody says otherwise.
     pub(crate) wait: Duration,
     pub(crate) origin: Origin,
+    /// Whether it shares records with other hosts.
+    pub(crate) has_tier: bool,
     closed: AtomicBool,
     leavers: Mutex<Leavers>,
 }
@@ -47,17 +51,19 @@ impl Handle {
         lease: Duration,
         wait: Duration,
         reach: &'static str,
+        has_tier: bool,
     ) -> Arc<Self> {
         Arc::new(Self {
             keeper: Keeper::default(),
             doubts: OwnDoubts::default(),
             driver: OwnDriver::default(),
             events,
-            engine: Arc::new(engine),
+            engine: Own(Some(Arc::new(engine))),
             clock,
             lease,
             wait,
             origin: Origin { reach, born: forks() },
+            has_tier,
             closed: AtomicBool::new(false),
             leavers: Mutex::default(),
         })
@@ -67,6 +73,17 @@ impl Handle {
     #[inline]
     pub(crate) fn open(&self) -> Given<&oncegate::Engine> {
         if self.is_closed() { Err(Refused::Closed) } else { Ok(&self.engine) }
+    }
+
+    /// Calls the engine: without the GIL where it may ask a tier, which takes a round trip, or the
+    /// tier's deadline. What asks the own table alone takes less time than to let go of the GIL.
+    #[inline]
+    pub(crate) fn ask<'h, T: Send>(
+        &'h self,
+        py: Python<'_>,
+        call: impl FnOnce(&'h oncegate::Engine) -> T + Send,
+    ) -> T {
+        if self.has_tier { py.detach(|| call(&self.engine)) } else { call(&self.engine) }
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -90,6 +107,33 @@ impl Handle {
     /// Locked by threads that have the GIL alone, so that no fork comes in between.
     fn leavers(&self) -> MutexGuard<'_, Leavers> {
         self.leavers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Handle {
+    /// An engine that has a tier tells it what it was not told yet, which takes as long as the tier
+    /// takes to answer: others run meanwhile. Where Python is about to end nobody else does, and in
+    /// a forked child the parent's engine tells nothing.
+    fn drop(&mut self) {
+        if !self.has_tier || self.origin.born != forks() {
+            return;
+        }
+        let driver = self.driver.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        // The driver's thread ends first, which uses the engine.
+        let mut last = Some((driver, self.engine.0.take()));
+        Python::try_attach(|py| py.detach(|| drop(last.take())));
+    }
+}
+
+/// The engine of a handle, for as long as there is the handle.
+pub(crate) struct Own(Option<Arc<oncegate::Engine>>);
+
+impl Deref for Own {
+    type Target = Arc<oncegate::Engine>;
+
+    #[inline]
+    fn deref(&self) -> &Self::Target {
+        self.0.as_ref().unwrap_or_else(|| unreachable!("only `Handle::drop` takes it"))
     }
 }
 

@@ -12,7 +12,7 @@ use crate::choice::OnLapse;
 use crate::engine::Engine;
 use crate::error::Given;
 use crate::handle::Handle;
-use crate::lease::{Lease, completed};
+use crate::lease::Lease;
 use crate::request::{Payload, Scope};
 use crate::time::Seconds;
 
@@ -123,12 +123,10 @@ impl Intake {
         head: &Bound<'_, ResponseHead>,
     ) -> Given<&'static str> {
         let lease = lease.get();
-        let engine = lease.own()?;
         let outcome = self
             .outcome(py, status, body.as_bytes(), head.get())
             .unwrap_or_else(|| oncegate::Outcome::withheld(status));
-        lease.end();
-        completed(engine.complete(&lease.token, &outcome)?)
+        lease.finish(py, &outcome)
     }
 
     /// The headers of a replay, by the same names: what was stored may come from elsewhere.

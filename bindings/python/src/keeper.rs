@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Wake, Waker};
 use std::time::Duration;
 
-use oncegate::{Clock, LeaseToken};
+use oncegate::{Clock, ErrorCode, LeaseToken};
 
 use crate::forks::forks;
 
@@ -60,6 +60,8 @@ pub(crate) struct Kept {
     id: u64,
     token: LeaseToken,
     lasts: Duration,
+    /// When it lapses, on the engine's clock, unless it is renewed.
+    granted_until: Duration,
     /// Until when it is renewed.
     until: Option<Duration>,
     lost: AtomicBool,
@@ -80,6 +82,11 @@ impl Kept {
         Duration::from_nanos(self.deadline.load(Ordering::Acquire))
     }
 
+    /// When it lapses, renewed or not.
+    fn lapses(&self) -> Duration {
+        self.granted_until.max(self.deadline())
+    }
+
     /// How long it is from one renewal to the next.
     fn period(&self) -> Duration {
         share(self.lasts)
@@ -91,12 +98,15 @@ impl Kept {
             return false;
         }
         let renewed = engine.renew(&self.token, self.lasts);
-        match renewed {
+        match &renewed {
             Ok(lasts) => {
-                let nanos = u64::try_from(now.saturating_add(lasts).as_nanos()).unwrap_or(u64::MAX);
+                let nanos =
+                    u64::try_from(now.saturating_add(*lasts).as_nanos()).unwrap_or(u64::MAX);
                 // Release: pairs with the load in `deadline`.
                 self.deadline.store(nanos, Ordering::Release);
             }
+            // The tier gave no answer: the lease is there as long as it was granted for.
+            Err(error) if is_outage(error) && now < self.lapses() => return true,
             // Release: pairs with the load in `is_lost`.
             Err(_) => self.lost.store(true, Ordering::Release),
         }
@@ -122,6 +132,7 @@ impl Keeper {
             id: plan.last,
             token,
             lasts,
+            granted_until: deadline,
             until: at_most.map(|most| now.saturating_add(most)),
             lost: AtomicBool::new(false),
             deadline: AtomicU64::new(0),
@@ -224,6 +235,10 @@ fn look(shared: &Weak<Shared>, engine: &Weak<oncegate::Engine>, jump: &Waker) ->
             !is_idle
         }
     }
+}
+
+fn is_outage(error: &oncegate::Error) -> bool {
+    error.code() == ErrorCode::TierUnavailable
 }
 
 /// How often a lease is renewed while it lasts: one may come late.

@@ -20,6 +20,7 @@ pub(crate) struct Lease {
     pub(crate) handle: Arc<Handle>,
     pub(crate) token: oncegate::LeaseToken,
     status: oncegate::Status,
+    is_local_only: bool,
     /// When it lapses, on the engine's clock, in nanoseconds.
     deadline: AtomicU64,
     ended: AtomicBool,
@@ -32,10 +33,12 @@ impl Lease {
     pub(crate) fn of(handle: &Arc<Handle>, lease: oncegate::Lease<'_>) -> Self {
         let status = lease.status();
         let deadline = AtomicU64::new(nanos(lease.deadline()));
+        let is_local_only = lease.is_local_only();
         Self {
             handle: Arc::clone(handle),
             token: lease.into_token(),
             status,
+            is_local_only,
             deadline,
             ended: AtomicBool::new(false),
             kept: OnceLock::new(),
@@ -54,6 +57,17 @@ impl Lease {
         Ok(&self.handle.engine)
     }
 
+    /// Ends it with success.
+    pub(crate) fn finish(
+        &self,
+        py: Python<'_>,
+        outcome: &oncegate::Outcome,
+    ) -> Given<&'static str> {
+        self.own()?;
+        self.end();
+        completed(self.handle.ask(py, |engine| engine.complete(&self.token, outcome))?)
+    }
+
     /// It has ended, or somebody else sees to it. Whether it had not before.
     pub(crate) fn end(&self) -> bool {
         // AcqRel: of two who end it, one is told that it was the first.
@@ -62,6 +76,14 @@ impl Lease {
             self.handle.keeper.forget(&self.handle.clock, kept);
         }
         first
+    }
+
+    /// It has failed, unless that was refused.
+    fn failed(&self, failed: Result<(), oncegate::Error>) -> Given<()> {
+        if !failed.as_ref().is_err_and(oncegate::Error::is_invalid_input) {
+            self.end();
+        }
+        Ok(failed?)
     }
 
     fn keep_by_thread(
@@ -128,6 +150,16 @@ impl Lease {
     }
 
     #[getter]
+    fn has_tier(&self) -> bool {
+        self.handle.has_tier
+    }
+
+    #[getter]
+    fn local_only(&self) -> bool {
+        self.is_local_only
+    }
+
+    #[getter]
     fn lost(&self) -> bool {
         self.kept.get().is_some_and(|kept| kept.is_lost())
     }
@@ -145,10 +177,13 @@ impl Lease {
     }
 
     #[pyo3(signature = (duration = None))]
-    fn renew(&self, duration: Option<Seconds>) -> Given<f64> {
+    fn renew(&self, py: Python<'_>, duration: Option<Seconds>) -> Given<f64> {
         let lasts = given("duration", duration)?.unwrap_or(self.handle.lease);
-        let lasts = self.own()?.renew(&self.token, lasts)?;
-        let deadline = self.handle.clock.now().saturating_add(lasts);
+        self.own()?;
+        // A tier counts from when it is asked, or later.
+        let asked = self.handle.clock.now();
+        let lasts = self.handle.ask(py, |engine| engine.renew(&self.token, lasts))?;
+        let deadline = asked.saturating_add(lasts);
         // Release: pairs with the load in `remaining`.
         self.deadline.store(nanos(deadline), Ordering::Release);
         Ok(self.remaining())
@@ -171,27 +206,47 @@ impl Lease {
     }
 
     #[pyo3(signature = (outcome = None))]
-    fn complete(&self, outcome: Option<AnyOutcome>) -> Given<&'static str> {
-        let engine = self.own()?;
+    fn complete(&self, py: Python<'_>, outcome: Option<AnyOutcome>) -> Given<&'static str> {
         let outcome = outcome.map_or_else(|| oncegate::Outcome::new(200, b""), |given| given.0);
-        self.end();
-        completed(engine.complete(&self.token, &outcome)?)
+        self.finish(py, &outcome)
     }
 
     #[pyo3(signature = (failure = None))]
-    fn fail(&self, failure: Option<Failure>) -> Given<()> {
+    fn fail(&self, py: Python<'_>, failure: Option<Failure>) -> Given<()> {
         let failure = failure.map_or_else(oncegate::Failure::retryable, |given| given.0);
-        let failed = self.own()?.fail(&self.token, failure);
-        if !failed.as_ref().is_err_and(oncegate::Error::is_invalid_input) {
-            self.end();
-        }
-        Ok(failed?)
+        self.own()?;
+        self.failed(self.handle.ask(py, |engine| engine.fail(&self.token, failure)))
     }
 
-    fn abandon(&self) -> Given<()> {
-        let engine = self.own()?;
+    fn abandon(&self, py: Python<'_>) -> Given<()> {
+        self.own()?;
         self.end();
-        Ok(engine.abandon(&self.token)?)
+        Ok(self.handle.ask(py, |engine| engine.abandon(&self.token))?)
+    }
+
+    /// `complete` for whoever may not block: a coroutine.
+    #[pyo3(signature = (outcome = None))]
+    fn complete_async<'py>(
+        slf: &Bound<'py, Self>,
+        outcome: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        slf.py().import(ENDINGS)?.getattr("complete_async")?.call1((slf, outcome))
+    }
+
+    /// `fail` for whoever may not block: a coroutine.
+    #[pyo3(signature = (failure = None))]
+    fn fail_async<'py>(
+        slf: &Bound<'py, Self>,
+        failure: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        slf.py().import(ENDINGS)?.getattr("fail_async")?.call1((slf, failure))
+    }
+
+    /// `fail` for whoever may neither block nor wait: a tier is told soon.
+    #[pyo3(signature = (failure = None))]
+    fn fail_soon(&self, failure: Option<Failure>) -> Given<()> {
+        let failure = failure.map_or_else(oncegate::Failure::retryable, |given| given.0);
+        self.failed(self.own()?.fail_soon(&self.token, failure))
     }
 
     fn release(&self) -> Given<()> {
@@ -210,8 +265,12 @@ pub(crate) fn completed(completed: oncegate::Completed) -> Given<&'static str> {
     Ok(match completed {
         oncegate::Completed::Stored => "stored",
         oncegate::Completed::WithoutBytes => "without_bytes",
+        oncegate::Completed::StoredHere => "stored_here",
     })
 }
+
+/// Where the coroutines are, which are Python's.
+const ENDINGS: &str = "oncegate._endings";
 
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)

@@ -164,8 +164,8 @@ impl Engine {
     }
 
     /// Lets a dead letter run again, at once.
-    fn redrive(&self, letter: AnyLetter) -> Given<()> {
-        Ok(self.open()?.redrive(letter.0)?)
+    fn redrive(&self, py: Python<'_>, letter: AnyLetter) -> Given<()> {
+        Ok(self.handle()?.ask(py, |engine| engine.redrive(letter.0))?)
     }
 
     /// Gives a dead letter up.

@@ -19,6 +19,7 @@ mod choice;
 mod clock;
 mod downstream;
 mod drive;
+mod endings;
 mod engine;
 mod error;
 mod events;
@@ -35,9 +36,11 @@ mod outcome;
 mod policy;
 mod quota;
 mod reconcile;
+mod redis;
 mod request;
 mod stats;
 mod steps;
+mod tier;
 mod time;
 mod token;
 mod waits;
@@ -65,6 +68,8 @@ mod _core {
     #[pymodule_export]
     use crate::drive::{Driven, Due};
     #[pymodule_export]
+    use crate::endings::{Ending, Endings};
+    #[pymodule_export]
     use crate::engine::Engine;
     #[pymodule_export]
     use crate::events::{Events, FillEvent, StuckEvent};
@@ -87,9 +92,15 @@ mod _core {
     #[pymodule_export]
     use crate::reconcile::{Doubt, Failed, Reconciliation, Succeeded};
     #[pymodule_export]
+    use crate::redis::Redis;
+    #[pymodule_export]
     use crate::request::{Payload, Request, Scope};
     #[pymodule_export]
-    use crate::stats::{AdaptiveStats, InputStats, Latency, Live, RetryStats, Stats, Stretch};
+    use crate::stats::{
+        AdaptiveStats, InputStats, Latency, Live, RetryStats, Stats, Stretch, TierStats,
+    };
+    #[pymodule_export]
+    use crate::tier::{Hazard, TierOptions};
     #[pymodule_export]
     use crate::token::{Failure, LeaseToken};
     #[pymodule_export]

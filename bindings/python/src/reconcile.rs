@@ -154,7 +154,10 @@ impl Engine {
         let mut done = Reconciliation { asked: 0, resolved: 0, raised: 0 };
         while done.asked < limit {
             let Some(question) = doubts.kept().take() else { break };
-            if handle.open()?.settle(question.doubt, Reconciled::StillUnknown).is_err() {
+            handle.open()?;
+            let asks =
+                |engine: &oncegate::Engine| engine.settle(question.doubt, Reconciled::StillUnknown);
+            if handle.ask(py, asks).is_err() {
                 // Somebody else has answered it since.
                 continue;
             }
@@ -170,7 +173,8 @@ impl Engine {
                 Err(error) => return Err(error.into()),
             };
             let decides = answer != Reconciled::StillUnknown;
-            if handle.engine.settle(question.doubt, answer).is_ok() && decides {
+            let settled = handle.ask(py, |engine| engine.settle(question.doubt, answer));
+            if settled.is_ok() && decides {
                 done.resolved += 1;
             }
         }
@@ -178,7 +182,7 @@ impl Engine {
     }
 
     /// Ends the doubt about a request.
-    fn resolve(&self, request: &Bound<'_, Request>, answer: Answer) -> Given<()> {
+    fn resolve(&self, py: Python<'_>, request: &Bound<'_, Request>, answer: Answer) -> Given<()> {
         let resolution = match answer.0 {
             Reconciled::Succeeded(outcome) => Resolution::Succeeded(outcome),
             Reconciled::Failed(outcome) => Resolution::Failed(outcome),
@@ -188,7 +192,8 @@ impl Engine {
                 return Err(Refused::Input("answer", found, "what came of it"));
             }
         };
-        Ok(self.open()?.resolve(&request.get().parts.view()?, resolution)?)
+        let request = request.get().parts.view()?;
+        Ok(self.handle()?.ask(py, |engine| engine.resolve(&request, resolution))?)
     }
 }
 

@@ -168,6 +168,28 @@ counted! {
         nested {}
         perhaps {}
     }
+    /// What this process and its tier have done.
+    TierStats of oncegate::TierStats {
+        values {
+            granted: u64 = |found: &oncegate::TierStats| found.granted;
+            imported: u64 = |found: &oncegate::TierStats| found.imported;
+            elsewhere: u64 = |found: &oncegate::TierStats| found.elsewhere;
+            refused: u64 = |found: &oncegate::TierStats| found.refused;
+            local_only: u64 = |found: &oncegate::TierStats| found.local_only;
+            unknown: u64 = |found: &oncegate::TierStats| found.unknown;
+            undelivered: u64 = |found: &oncegate::TierStats| found.undelivered;
+            delivered_late: u64 = |found: &oncegate::TierStats| found.delivered_late;
+            undelivered_lost: u64 = |found: &oncegate::TierStats| found.undelivered_lost;
+            conflicts: u64 = |found: &oncegate::TierStats| found.conflicts;
+            sessions_lost: u64 = |found: &oncegate::TierStats| found.sessions_lost;
+            letters_logged: u64 = |found: &oncegate::TierStats| found.letters_logged;
+            letters_waiting: u64 = |found: &oncegate::TierStats| found.letters_waiting;
+            letters_lost: u64 = |found: &oncegate::TierStats| found.letters_lost;
+            breaker_open: bool = |found: &oncegate::TierStats| found.breaker_open;
+        }
+        nested {}
+        perhaps {}
+    }
     /// Quantiles of one call in 1,024, in seconds; zero: no sample yet.
     Latency of oncegate::Latency {
         values {
@@ -186,5 +208,13 @@ impl Engine {
     fn stats(&self, py: Python<'_>) -> Given<Stats> {
         let engine = self.open()?;
         Ok(Stats::of(&py.detach(|| engine.stats())?))
+    }
+
+    /// What was counted of the tier; `None`: there is none.
+    fn tier_stats(&self, py: Python<'_>) -> Given<Option<TierStats>> {
+        let engine = self.open()?;
+        // Its locks are held by threads that talk to the tier.
+        let stats = py.detach(|| engine.tier_stats())?;
+        Ok(stats.as_ref().map(TierStats::of))
     }
 }

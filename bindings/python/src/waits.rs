@@ -22,6 +22,16 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    pub(crate) fn new() -> std::io::Result<Arc<Self>> {
+        Ok(Arc::new(Self { bell: Bell::new()?, ready: Mutex::default() }))
+    }
+
+    /// The numbers of those that are to be looked at.
+    pub(crate) fn rung(&self) -> Vec<u64> {
+        self.bell.answer();
+        self.ready().drain(..).collect()
+    }
+
     fn ready(&self) -> MutexGuard<'_, VecDeque<u64>> {
         self.ready.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -75,8 +85,7 @@ impl Waits {
     #[new]
     fn new(engine: &Bound<'_, Engine>) -> Given<Self> {
         let handle = engine.get().handle()?;
-        let bell = Bell::new().map_err(|error| Refused::Raised(error.into()))?;
-        let shared = Arc::new(Shared { bell, ready: Mutex::default() });
+        let shared = Shared::new().map_err(|error| Refused::Raised(error.into()))?;
         Ok(Self { handle, shared, born: forks() })
     }
 
@@ -88,19 +97,21 @@ impl Waits {
     /// The numbers of those that are to be looked at.
     fn ready(&self) -> Given<Vec<u64>> {
         no_child("waits", self.born)?;
-        self.shared.bell.answer();
-        Ok(self.shared.ready().drain(..).collect())
+        Ok(self.shared.rung())
     }
 
-    /// Begins to ask; nothing is looked at before the first `poll`.
+    /// Begins to ask; nothing is looked at before the first `poll`. `joins`: it waits for a running
+    /// attempt.
     #[pyo3(signature = (
-        number, request, *, lease_duration = None, dedup_window = None, on_lapse = None,
-        run_due = false
+        number, request, *, joins = true, lease_duration = None, dedup_window = None,
+        on_lapse = None, run_due = false
     ))]
+    #[expect(clippy::too_many_arguments, reason = "each is an option that Python names")]
     fn ask(
         &self,
         number: u64,
         request: Asked,
+        joins: bool,
         lease_duration: Option<crate::time::Seconds>,
         dedup_window: Option<crate::time::Seconds>,
         on_lapse: Option<crate::choice::OnLapse>,
@@ -109,7 +120,7 @@ impl Waits {
         no_child("waits", self.born)?;
         self.handle.open()?;
         let options = Options { lease_duration, dedup_window, on_lapse, run_due }.engine()?;
-        let asking = Asking::new(&self.handle, &request.parts(), &options)?;
+        let asking = Asking::new(&self.handle, &request.parts(), &options, joins)?;
         let ring = Ring::new(number, &self.shared);
         let asking = Mutex::new(Some(asking));
         Ok(Wait { asking, ring, handle: Arc::clone(&self.handle), born: self.born })

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import admitted, asked, lease_of, untyped
+from support import admitted, asked, lease_of
 
 from oncegate import (
     Admitted,
@@ -259,8 +259,6 @@ def test_options_are_checked() -> None:
         with pytest.raises(InvalidInputError) as refused:
             Engine(**options)
         assert refused.value.field == field
-    with pytest.raises(NotImplementedError, match="reserved"):
-        untyped(Engine)(redis="redis://localhost")
 
 
 def test_tables_that_do_not_fit_are_refused(tmp_path: Path) -> None:

@@ -37,6 +37,8 @@ PARENTS: dict[str, type[BaseException]] = {
     "QuotaExceededError": RuntimeError,
     "RegionError": OSError,
     "RotationPendingError": RuntimeError,
+    "TierUnavailableError": ConnectionError,
+    "TierUnsafeError": RuntimeError,
     "TooManyWaitersError": RuntimeError,
     "UnsupportedError": NotImplementedError,
 }

@@ -21,7 +21,7 @@ from kombu.utils import json
 
 from ._celery_check import visibility_timeout
 from ._core import Admitted, Failure, InProgress, Outcome, OutcomeGone, Replayed, Request, Scheduled
-from ._errors import FencedError, OncegateError
+from ._errors import LOST, FencedError, OncegateError, TierUnavailableError
 from ._judge import ErrorPolicy
 from ._once import Call, Once, Provider, seconds
 from ._run import bound_lease, declined, finish, replayed, settle
@@ -149,7 +149,7 @@ class Run:
         delivery, self.delivery = self.delivery, None
         if delivery is None or delivery.ended:
             return
-        with suppress(FencedError):
+        with suppress(*LOST):
             if status is None:
                 delivery.abandon()
             else:
@@ -245,10 +245,14 @@ class Run:
             if self.request.is_eager or self.once.on_in_progress == "ignore":
                 raise
             self.put_back(None)
+        except TierUnavailableError as error:
+            # It has run, and the store hears of it when it can be told: as where that is so within
+            # the lease. A message that looked again before might be let in, and run it again.
+            logger.warning("%s has run beyond its lease: %s", self.name, error)
 
     def resolve(self, lease: Lease, error: BaseException, value: Any) -> None:
         """The body has raised, or a time limit struck when it had returned."""
-        with suppress(FencedError):
+        with suppress(*LOST):
             if value is not _NOTHING:
                 self.finish(lease, value)
             elif self.put_off is not None:
@@ -265,8 +269,9 @@ class Run:
                 settle(lease, error, self.once.errors or ERRORS)
 
     def retry_later(self, lease: Lease, put_off: Any) -> None:
-        """Ends the attempt, and then sends the message of the next one."""
-        with suppress(FencedError):
+        """Ends the attempt, and then sends the message of the next one: whether or not the end
+        counts, since without it nobody would look again."""
+        with suppress(*LOST):
             lease.fail(Failure.retryable(due_in(put_off)))
         try:
             put_off.sig.apply_async()

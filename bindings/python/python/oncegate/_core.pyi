@@ -9,7 +9,7 @@ whose ``field`` names it; whatever belongs to the parent of a fork ``ForkedError
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Final, Literal, final
 
@@ -30,12 +30,15 @@ __all__ = [
     "Doubt",
     "Driven",
     "Due",
+    "Ending",
+    "Endings",
     "Engine",
     "Events",
     "Failed",
     "Failure",
     "FillEvent",
     "GivenUp",
+    "Hazard",
     "InProgress",
     "InputStats",
     "Intake",
@@ -54,6 +57,7 @@ __all__ = [
     "Prepared",
     "Quota",
     "Reconciliation",
+    "Redis",
     "Replayed",
     "Request",
     "ResponseHead",
@@ -66,6 +70,8 @@ __all__ = [
     "Stretch",
     "StuckEvent",
     "Succeeded",
+    "TierOptions",
+    "TierStats",
     "Unresolved",
     "Wait",
     "Waits",
@@ -80,6 +86,8 @@ OnLapse: TypeAlias = Literal["reclaim", "unknown", "failed"]
 """An attempt whose lease lapsed: the next one may run; nobody knows its effect; it has failed."""
 OnDrop: TypeAlias = Literal["retry", "unknown", "failed", "keep_lease"]
 """A lease that was dropped without an end: the same, or it lasts until it lapses."""
+OnOutage: TypeAlias = Literal["refuse", "local_only", "run"]
+"""What a new request is told while the tier gives no answer."""
 OnFull: TypeAlias = Literal["evict_lru", "reject"]
 """No room for a record: a finished one gives way inside its window, or the new one is refused."""
 OnLettersFull: TypeAlias = Literal["drop_oldest", "reject"]
@@ -317,6 +325,13 @@ class Lease:
     def ended(self) -> bool:
         """Whether its holder has ended it, or given it up for its token."""
     @property
+    def has_tier(self) -> bool:
+        """Whether its record is shared with other hosts."""
+    @property
+    def local_only(self) -> bool:
+        """Whether the tier gave no answer, so that this host's table alone admitted it: another
+        host may run the same request. Never for an engine without a tier."""
+    @property
     def lost(self) -> bool:
         """Whether a renewal by :meth:`keep` was refused: another attempt runs, or may."""
     @property
@@ -338,16 +353,30 @@ class Lease:
         """
     def complete(
         self, outcome: Outcome | bytes | None = None
-    ) -> Literal["stored", "without_bytes"]:
+    ) -> Literal["stored", "without_bytes", "stored_here"]:
         """It has finished: duplicates get ``outcome`` for the dedup window.
 
         ``"without_bytes"``: it is larger than ``outcome_limit``, or no room was left; duplicates
-        get ``OutcomeGone``, and it does not run again.
+        get ``OutcomeGone``, and it does not run again. ``"stored_here"``: the tier could not be
+        reached; duplicates on this host get it, and the tier hears of it as soon as it can be.
         """
     def fail(self, failure: Failure | None = None) -> None:
         """It failed; without a ``failure`` the next attempt may start at once."""
     def abandon(self) -> None:
         """It did nothing: the next attempt may start at once."""
+    def complete_async(
+        self, outcome: Outcome | bytes | None = None
+    ) -> Coroutine[Any, Any, Literal["stored", "without_bytes", "stored_here"]]:
+        """:meth:`complete` without blocking the event loop on the engine's tier, where it has one.
+
+        Whoever is cancelled meanwhile has ended the attempt all the same. Outside of asyncio, and
+        without a tier, it is :meth:`complete`.
+        """
+    def fail_async(self, failure: Failure | None = None) -> Coroutine[Any, Any, None]:
+        """:meth:`fail`, as :meth:`complete_async`."""
+    def fail_soon(self, failure: Failure | None = None) -> None:
+        """:meth:`fail` for whoever may neither block nor wait: this host knows at once, and the
+        tier, if there is one, is told soon."""
     def release(self) -> None:
         """What freeing it does: resolves the record by ``on_drop``; nothing where it has ended."""
     def retry_later(
@@ -418,7 +447,7 @@ class Intake:
         """What a response's headers say."""
     def complete(
         self, lease: Lease, status: int, body: bytes, head: ResponseHead, /
-    ) -> Literal["stored", "without_bytes"]:
+    ) -> Literal["stored", "without_bytes", "stored_here"]:
         """:meth:`Lease.complete` with a response; if its headers cannot be kept, nothing is."""
     def headers(self, replayed: Replayed, /) -> list[tuple[bytes, bytes]]:
         """The headers of a replay."""
@@ -1024,7 +1053,7 @@ class Stats:
     retries: Final[RetryStats]
     """What the scheduler does."""
     waiters: Final[int]
-    """Callers that wait now."""
+    """Callers that wait now, in this process."""
     hand_offs: Final[int]
     """Attempts handed from a failed leader to a waiter."""
     live: Final[Live]
@@ -1042,6 +1071,138 @@ class Stats:
     """Sampled latency of ``complete``."""
     def as_dict(self) -> dict[str, Any]:
         """All of it, with what is nested as dicts."""
+
+# ---------------------------------------------------------------- tier
+
+@final
+class Redis:
+    """A Redis or Valkey server that engines of several hosts share records by.
+
+    ``url``: ``redis://user:password@host:port/0``, ``rediss://…`` for TLS, or
+    ``unix:///path/of/a/socket``. ``user``: name
+    and password, instead of the URL's; ``sentinels``: the master's name and the URLs of the
+    Sentinels that know it; ``cluster``: URLs of further nodes of a Cluster; ``resp3``: the newer
+    protocol.
+    ``prefix``: what the names of all keys begin with. ``connections`` (2) to each server, ``queue``
+    (4,096) of operations that may wait for one, ``pipeline`` (128) of those that share a round
+    trip, ``connect_within`` (1 s). ``wait_replicas``: how many replicas have a grant or an end
+    before it counts, and how many seconds they may take. ``outcome_limit`` (64 KiB): larger
+    outcomes are stored without their bytes; ``compress_from``: outcomes of so many bytes and more
+    are compressed; ``encryption_key``, 32 bytes: outcomes are encrypted; ``retiring_key``: the one
+    of before. ``allow_eviction``: use a server that may evict records, whose requests **run again**
+    then. ``tls_root``: the authority that the server's certificate is checked with, in PEM, instead
+    of those that the system trusts; ``tls_client``: a certificate and its key, both in PEM, that
+    show the server who connects.
+    ``dead_letters``: how many dead letters of all hosts a stream of the server shows, the same on
+    each host; by default there is none.
+
+    Connects at the first use. ``InvalidInputError``: a setting is out of its range, or the URL is
+    none. Neither ``repr`` nor an error shows the URL.
+
+    >>> Engine(redis=Redis("redis://10.0.0.1", prefix="shop:"), secret=secret)
+    """
+
+    def __new__(
+        cls,
+        url: str,
+        *,
+        user: tuple[str, str] | None = None,
+        sentinels: tuple[str, Sequence[str]] | None = None,
+        cluster: Sequence[str] | None = None,
+        resp3: bool = False,
+        prefix: str = "oncegate:",
+        connections: int | None = None,
+        pipeline: int | None = None,
+        queue: int | None = None,
+        connect_within: Seconds | None = None,
+        wait_replicas: tuple[int, Seconds] | None = None,
+        outcome_limit: int | None = None,
+        compress_from: int | None = None,
+        encryption_key: bytes | None = None,
+        retiring_key: bytes | None = None,
+        allow_eviction: bool = False,
+        tls_root: bytes | None = None,
+        tls_client: tuple[bytes, bytes] | None = None,
+        dead_letters: int | None = None,
+    ) -> Self: ...
+
+@final
+class TierOptions:
+    """How an engine uses its tier.
+
+    ``deadline`` (0.5 s): how long one question may take; after it nobody knows the answer.
+    ``on_outage``: what a new request is told while there is no answer: ``refuse``
+    (``TierUnavailableError``), the default; ``local_only``: this host's table alone decides, and
+    the lease says so by :attr:`Lease.local_only`, so that a request may run once on each host;
+    ``run``: also while the store is known to have forgotten records. ``latency_objective``: what
+    takes longer counts as failed. ``lease_slice``: leases are asked for by so much at a time, and
+    renewed by the engine. ``margin``: how much sooner than in the store a lease ends here.
+    ``poll_every`` (0.25 s): how often who waits looks, beside being told. ``quarantine``: for how
+    long nothing new runs after the store may have forgotten records, by default as long as the
+    longest lease. ``undelivered`` (65,536): ends that are kept for a store that cannot be reached.
+    """
+
+    def __new__(
+        cls,
+        *,
+        deadline: Seconds | None = None,
+        on_outage: OnOutage | None = None,
+        latency_objective: Seconds | None = None,
+        lease_slice: Seconds | None = None,
+        margin: Seconds | None = None,
+        poll_every: Seconds | None = None,
+        quarantine: Seconds | None = None,
+        undelivered: int | None = None,
+    ) -> Self: ...
+
+@final
+class TierStats:
+    """What this process and its tier have done."""
+
+    granted: Final[int]
+    """Claims that were granted."""
+    imported: Final[int]
+    """Outcomes of other hosts that were stored here."""
+    elsewhere: Final[int]
+    """Requests that another host ran, or waits to run."""
+    refused: Final[int]
+    """Requests that were refused for want of an answer."""
+    local_only: Final[int]
+    """Attempts that this host's table alone admitted."""
+    unknown: Final[int]
+    """Questions of which nobody knows whether they were carried out."""
+    undelivered: Final[int]
+    """Ends of attempts that wait to be told."""
+    delivered_late: Final[int]
+    """Those that were told later."""
+    undelivered_lost: Final[int]
+    """Those that were lost for want of room."""
+    conflicts: Final[int]
+    """Attempts that ran here, and that the tier contradicts: another host ran the request, too."""
+    sessions_lost: Final[int]
+    """How often the store may have forgotten what it had acknowledged."""
+    letters_logged: Final[int]
+    """Dead letters and conflicts that the store's stream was told of, if there is one."""
+    letters_waiting: Final[int]
+    """Those that wait to be told."""
+    letters_lost: Final[int]
+    """Those that it is not told of, for want of room."""
+    breaker_open: Final[bool]
+    """Whether the tier is not asked for now, since it failed."""
+    def as_dict(self) -> dict[str, Any]:
+        """All of it."""
+
+@final
+class Hazard:
+    """What about the tier endangers what is promised.
+
+    ``kind``: ``evicts`` (by the policy that ``detail`` names), ``almost_full``, ``not_persistent``
+    (a restart forgets what was acknowledged), ``clock_behind``, or ``other``.
+    """
+
+    kind: Final[Literal["evicts", "almost_full", "not_persistent", "clock_behind", "other"]]
+    detail: Final[str]
+    __match_args__ = ("kind", "detail")
 
 # ---------------------------------------------------------------- engine
 
@@ -1090,8 +1251,9 @@ class Engine:
     """Decides who may run a request. Any thread may use it, and every forked worker.
 
     Without ``path`` the table lies in memory that forked workers inherit; with one, in a file that
-    all processes share that open it; ``private=True``: it is this process's alone. ``redis`` is
-    reserved, and raises ``NotImplementedError``. Memory is fixed when it is opened.
+    all processes share that open it; ``private=True``: it is this process's alone. Memory is fixed
+    when it is opened. ``redis``, a URL or :class:`Redis`: engines with other tables share their
+    records by it, on other hosts, too; they need one ``secret``. ``tier_options``: how it is used.
 
     ``capacity``: live records, 16 to 200,000,000; ``inline_outcome``: outcomes up to so many bytes,
     at most 448, lie beside their record; ``outcome_bytes``: room for the others, by default 256 for
@@ -1125,7 +1287,8 @@ class Engine:
         *,
         path: str | os.PathLike[str] | None = None,
         private: bool = False,
-        redis: None = None,
+        redis: str | Redis | None = None,
+        tier_options: TierOptions | None = None,
         capacity: int = 65_536,
         outcome_limit: int = 16_384,
         outcome_bytes: int | None = None,
@@ -1165,6 +1328,9 @@ class Engine:
     @property
     def default_wait(self) -> float:
         """How long a duplicate waits where nobody says otherwise."""
+    @property
+    def has_tier(self) -> bool:
+        """Whether records are shared with other hosts."""
     @property
     def reach(self) -> Literal["process", "host_inherited", "host"]:
         """Who shares the table: this process; with it those that are forked from it; whoever opens
@@ -1227,7 +1393,7 @@ class Engine:
         """The lease of a token, in whichever process. ``FencedError``: it is another's."""
     def complete(
         self, token: LeaseToken, outcome: Outcome | bytes | None = None
-    ) -> Literal["stored", "without_bytes"]:
+    ) -> Literal["stored", "without_bytes", "stored_here"]:
         """:meth:`Lease.complete` by a token, as the next three."""
     def fail(self, token: LeaseToken, failure: Failure | None = None) -> None: ...
     def abandon(self, token: LeaseToken) -> None: ...
@@ -1248,6 +1414,17 @@ class Engine:
         """Forgets the old secret. ``RotationPendingError``: records of it are there still."""
     def stats(self) -> Stats:
         """Sums over all threads of the process: some microseconds."""
+    def tier_stats(self) -> TierStats | None:
+        """What was counted of the tier; ``None``: there is none."""
+    def tier_hazards(self) -> list[Hazard]:
+        """What about the tier endangers what is promised, as it was looked at last: every few
+        seconds, from the first request on. Empty: nothing is known, or there is no tier."""
+    def flush_tier(self, limit: Seconds) -> None:
+        """Waits until the tier knows of every attempt that ended here, ``limit`` seconds at most.
+
+        For a process that is about to go: what is not told by then, other hosts never hear of.
+        ``TierUnavailableError``: something is left. Works on an engine that was closed.
+        """
     def events(self, most: int | None = None) -> Events:
         """Takes what the engine has noticed since the last call, at most the oldest ``most``.
 
@@ -1467,12 +1644,33 @@ class Waits:
         number: int,
         request: Request | Prepared,
         *,
+        joins: bool = True,
         lease_duration: Seconds | None = None,
         dedup_window: Seconds | None = None,
         on_lapse: OnLapse | None = None,
         run_due: bool = False,
     ) -> Wait: ...
     def attempt(self, number: int) -> AttemptWait: ...
+
+@final
+class Ending:
+    """The end of an attempt; it comes to pass whether or not anybody waits for it."""
+
+    def poll(self) -> str | None:
+        """What came of it; ``None``: there is no answer yet."""
+    def cancel(self) -> None: ...
+
+@final
+class Endings:
+    """Ends of attempts that an event loop waits for, behind one descriptor."""
+
+    def __new__(cls) -> Self: ...
+    def fileno(self) -> int: ...
+    def ready(self) -> list[int]: ...
+    def complete(
+        self, number: int, lease: Lease, outcome: Outcome | bytes | None = None
+    ) -> Ending: ...
+    def fail(self, number: int, lease: Lease, failure: Failure | None = None) -> Ending: ...
 
 @final
 class Due:

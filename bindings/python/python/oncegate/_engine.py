@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -45,9 +46,10 @@ class Engine(_core.Engine):
     ) -> Admission:
         """:meth:`begin`, without blocking the event loop while it waits.
 
-        A wait costs no processor time: the loop is woken through a descriptor. Cancelling it
-        affects nobody else, and an attempt that was admitted meanwhile is given back. Raises
-        ``NoEventLoopError`` for a wait outside of asyncio, as under trio.
+        A wait costs no processor time: the loop is woken through a descriptor, and so it is for the
+        answer of a tier. Cancelling it affects nobody else, and an attempt that was admitted
+        meanwhile is given back. Raises ``NoEventLoopError`` outside of asyncio, as under trio, for
+        a wait and for an engine with a tier.
         """
         options: dict[str, Any] = {}
         if lease_duration is not None:
@@ -59,9 +61,11 @@ class Engine(_core.Engine):
         if run_due:
             options["run_due"] = True
         limit = self.default_wait if wait is None else _seconds(wait)
-        if limit > 0:
+        if limit > 0 or self.has_tier:
             # Not only where there is something to wait for: that would be seen in production.
             running_loop()
+        if self.has_tier:
+            return await waits_of(self).begin(request, limit, options)
         answer = self.begin(request, wait=0, **options)
         if limit <= 0 or not isinstance(answer, (InProgress, Scheduled)):
             return answer
@@ -181,7 +185,11 @@ class Engine(_core.Engine):
         limit = None if timeout is None else _seconds(timeout)
         if limit is None or limit > 0:
             running_loop()
-        attempt = self.next_attempt(0)
+        if self.has_tier:
+            attempts = await _in_thread(self.next_attempts, 1)
+            attempt = attempts[0] if attempts else None
+        else:
+            attempt = self.next_attempt(0)
         if attempt is not None or (limit is not None and limit <= 0):
             return attempt
         return await attempts_of(self).next(self, limit)
@@ -194,11 +202,12 @@ class Engine(_core.Engine):
         limit = None if timeout is None else _seconds(timeout)
         if limit is None or limit > 0:
             running_loop()
-        attempts = self.next_attempts(most, 0)
+        now = _in_thread if self.has_tier else _at_once
+        attempts = await now(self.next_attempts, most)
         if attempts or most <= 0 or (limit is not None and limit <= 0):
             return attempts
         first = await attempts_of(self).next(self, limit)
-        return [] if first is None else [first, *self.next_attempts(most - 1, 0)]
+        return [] if first is None else [first, *await now(self.next_attempts, most - 1)]
 
     def __enter__(self) -> Self:
         return self
@@ -210,6 +219,32 @@ class Engine(_core.Engine):
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+async def _at_once(
+    next_attempts: Callable[[int, Seconds | None], list[Attempt]], most: int
+) -> list[Attempt]:
+    """What is due now."""
+    return next_attempts(most, 0)
+
+
+async def _in_thread(
+    next_attempts: Callable[[int, Seconds | None], list[Attempt]], most: int
+) -> list[Attempt]:
+    """What is due now, in the whole fleet: a thread asks the tier, since the future of the engine
+    waits until something is due. Attempts that nobody is there for any more are given back."""
+    asked = running_loop().run_in_executor(None, next_attempts, most, 0)
+    try:
+        return await asyncio.shield(asked)
+    except asyncio.CancelledError:
+        asked.add_done_callback(_give_back)
+        raise
+
+
+def _give_back(asked: asyncio.Future[list[Attempt]]) -> None:
+    if not asked.cancelled() and asked.exception() is None:
+        for attempt in asked.result():
+            attempt.lease.fail_soon()
 
 
 def _seconds(duration: Seconds) -> float:

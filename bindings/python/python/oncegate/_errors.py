@@ -106,6 +106,17 @@ class BudgetExhaustedError(OncegateError, RuntimeError):
     """A retry budget has too little left to pay for a retry."""
 
 
+class TierUnavailableError(OncegateError, ConnectionError):
+    """The store across machines gave no answer, or may have forgotten records.
+
+    A request that began so was not run.
+    """
+
+
+class TierUnsafeError(OncegateError, RuntimeError):
+    """The store across machines endangers what is promised, or refuses this user."""
+
+
 class ExhaustedError(OncegateError, OverflowError):
     """A counter that may never wrap came to its end."""
 
@@ -188,6 +199,10 @@ class RunFailedError(DeclinedError):
         return "the first run failed for good: {}: {}".format(*self.args)
 
 
+LOST = (FencedError, TierUnavailableError)
+"""What ends of attempts are answered whose lease was lost: the other attempt's end counts, or the
+store has given no answer and decides when it is told, which it is as soon as it can be."""
+
 OF_CODES: dict[str, type[OncegateError]] = {
     "InvalidKey": InvalidInputError,
     "InvalidScope": InvalidInputError,
@@ -216,6 +231,8 @@ OF_CODES: dict[str, type[OncegateError]] = {
     "Unsupported": UnsupportedError,
     "RegionInUse": RegionError,
     "BudgetExhausted": BudgetExhaustedError,
+    "TierUnavailable": TierUnavailableError,
+    "TierUnsafe": TierUnsafeError,
 }
 """What is raised for each name of the engine's table."""
 

@@ -86,26 +86,48 @@ def declined(admission: Admission) -> DeclinedError:
 def settle(lease: Lease, error: BaseException, policy: ErrorPolicy) -> None:
     """Ends an attempt that ended with an exception, as the policy says. Raises nothing of its own:
     the exception that is under way says more."""
+    failure = _failure_of(lease, error, policy)
+    if failure is not None:
+        with _told():
+            lease.fail(failure)
+
+
+async def settle_async(lease: Lease, error: BaseException, policy: ErrorPolicy) -> None:
+    """:func:`settle` without blocking the event loop."""
+    failure = _failure_of(lease, error, policy)
+    if failure is not None:
+        with _told():
+            await lease.fail_async(failure)
+
+
+def _failure_of(lease: Lease, error: BaseException, policy: ErrorPolicy) -> Failure | None:
+    """What an exception means; ``None``: the attempt has been released."""
     try:
         judgement = policy.judge(error)
         if judgement is None:
-            lease.release()
-        elif judgement == "final":
-            lease.fail(Failure.terminal(failed_outcome(error)))
-        elif judgement == "unknown":
-            lease.fail(Failure.unknown())
-        else:
-            lease.fail(Failure.retryable())
+            with _told():
+                lease.release()
+            return None
+        if judgement == "final":
+            return Failure.terminal(failed_outcome(error))
+        return Failure.unknown() if judgement == "unknown" else Failure.retryable()
+    except BaseException:
+        # The policy itself failed: nobody knows better than the engine's default.
+        lease.release()
+        raise
+
+
+@contextlib.contextmanager
+def _told() -> Generator[None, None, None]:
+    """Logs that an attempt could not be ended, instead of raising it."""
+    try:
+        yield
     except FencedError:
         log.warning(
             "an attempt failed after its lease was lost: another one may have run beside it"
         )
     except OncegateError:
         log.exception("an attempt that failed could not be ended; its lease lapses")
-    except BaseException:
-        # The policy itself failed: nobody knows better than the engine's default.
-        lease.release()
-        raise
 
 
 def failed_outcome(error: BaseException) -> Outcome:
@@ -154,10 +176,7 @@ class LeaseContext:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        lease, self._lease = self._lease, None
-        if self._reset is not None:
-            _leave(self._reset)
-            self._reset = None
+        lease = self._left()
         if lease is None or lease.ended:
             return
         if error is not None:
@@ -171,7 +190,21 @@ class LeaseContext:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.__exit__(kind, error, trace)
+        lease = self._left()
+        if lease is None or lease.ended:
+            return
+        if error is not None:
+            await settle_async(lease, error, self._policy)
+        else:
+            await lease.complete_async(Outcome())
+
+    def _left(self) -> Lease | None:
+        """The lease, which is this block's no more."""
+        lease, self._lease = self._lease, None
+        if self._reset is not None:
+            _leave(self._reset)
+            self._reset = None
+        return lease
 
 
 @contextlib.contextmanager
@@ -224,16 +257,41 @@ def finish(lease: Lease, value: T, serializer: Serializer) -> T:
         outcome = Outcome(200, serializer.dumps(value))
     except BaseException as error:
         lease.complete(Outcome.withheld(200))
-        if isinstance(error, (SerializationError, KeyboardInterrupt, SystemExit)):
+        if isinstance(error, _AS_THEY_ARE):
             raise
-        raise SerializationError(
-            f"result: the serializer failed: {error}", name="Serialization", field="result"
-        ) from error
+        raise _unkept(error) from error
     if lease.complete(outcome) == "without_bytes":
-        log.warning(
-            "a result of %d bytes was not kept: its duplicates get OutcomeGone", len(outcome.body)
-        )
+        _tell_unkept(outcome)
     return value
+
+
+async def finish_async(lease: Lease, value: T, serializer: Serializer) -> T:
+    """:func:`finish` without blocking the event loop."""
+    if not lease.has_tier:
+        return finish(lease, value, serializer)
+    try:
+        outcome = Outcome(200, serializer.dumps(value))
+    except BaseException as error:
+        await lease.complete_async(Outcome.withheld(200))
+        if isinstance(error, _AS_THEY_ARE):
+            raise
+        raise _unkept(error) from error
+    if await lease.complete_async(outcome) == "without_bytes":
+        _tell_unkept(outcome)
+    return value
+
+
+def _unkept(error: BaseException) -> SerializationError:
+    """What is raised for a result that its serializer failed on."""
+    return SerializationError(
+        f"result: the serializer failed: {error}", name="Serialization", field="result"
+    )
+
+
+def _tell_unkept(outcome: Outcome) -> None:
+    log.warning(
+        "a result of %d bytes was not kept: its duplicates get OutcomeGone", len(outcome.body)
+    )
 
 
 def run(
@@ -283,9 +341,10 @@ async def run_async(
         try:
             value = await work()
         except BaseException as error:
-            settle(lease, error, errors or _ERRORS)
+            await settle_async(lease, error, errors or _ERRORS)
             raise
-    return finish(lease, value, serializer)
+    return await finish_async(lease, value, serializer)
 
 
+_AS_THEY_ARE = (SerializationError, KeyboardInterrupt, SystemExit)
 _LONGEST_TEXT = 2_000

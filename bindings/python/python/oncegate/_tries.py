@@ -12,8 +12,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from ._core import Admitted, AttemptError, Failure, GivenUp, InProgress, Scheduled
-from ._errors import FencedError
-from ._run import entered, finish, replayed, settle
+from ._errors import LOST
+from ._run import entered, finish, finish_async, replayed, settle, settle_async
 
 if TYPE_CHECKING:
     from ._core import Admission, Lease, Prepared, Request, RetryPolicy, Seconds
@@ -52,33 +52,51 @@ class Tries:
     def began(self, lease: Lease) -> None:
         """An attempt begins, unless it comes too late: then the last failure is raised."""
         if self._error is not None and self._attempts.late:
-            lease.abandon()
+            lease.fail_soon()
             raise self._error
         self._attempts.began(lease)
 
     def failed(self, lease: Lease, error: BaseException) -> bool:
         """Ends an attempt that failed. Whether there is another one, after ``wait``."""
-        if not isinstance(error, Exception) or self._errors.judge(error) != "retryable":
-            settle(lease, error, self._errors)
-            return False
-        try:
-            # A budget pays for it here, if there is a next one.
-            delay = self._attempts.failed(lease, self._described(error))
-        except BaseException:
-            lease.release()
-            raise
-        if isinstance(delay, GivenUp):
+        delay = self._next(lease, error)
+        if delay is None or isinstance(delay, GivenUp):
             settle(lease, error, self._errors)
             _tell(delay, error)
             return False
         try:
             # Until then nobody runs it: neither this call, nor another one.
             lease.fail(Failure.retryable(delay))
-        except FencedError:
-            log.warning("an attempt failed after its lease was lost: its successor decides")
+        except LOST:
+            _tell_lost()
             return False
-        self._delay, self._error = delay, error
+        self._delay, self._error = delay, typing.cast(Exception, error)
         return True
+
+    async def failed_async(self, lease: Lease, error: BaseException) -> bool:
+        """:meth:`failed` without blocking the event loop."""
+        delay = self._next(lease, error)
+        if delay is None or isinstance(delay, GivenUp):
+            await settle_async(lease, error, self._errors)
+            _tell(delay, error)
+            return False
+        try:
+            await lease.fail_async(Failure.retryable(delay))
+        except LOST:
+            _tell_lost()
+            return False
+        self._delay, self._error = delay, typing.cast(Exception, error)
+        return True
+
+    def _next(self, lease: Lease, error: BaseException) -> float | GivenUp | None:
+        """Seconds until the next attempt; ``None``: such a failure is not tried again."""
+        if not isinstance(error, Exception) or self._errors.judge(error) != "retryable":
+            return None
+        try:
+            # A budget pays for it here, if there is a next one.
+            return self._attempts.failed(lease, self._described(error))
+        except BaseException:
+            lease.release()
+            raise
 
     def _described(self, error: Exception) -> AttemptError:
         told = None if self._describe is None else self._describe(error)
@@ -111,9 +129,13 @@ class Tries:
         self._error = None
 
 
-def _tell(given_up: GivenUp, error: Exception) -> None:
+def _tell_lost() -> None:
+    log.warning("an attempt failed after its lease was lost: its successor decides")
+
+
+def _tell(given_up: GivenUp | None, error: BaseException) -> None:
     """Says of a failure that a budget is why it was not tried again."""
-    if given_up.reason != "budget":
+    if given_up is None or given_up.reason != "budget":
         return
     note = f"oncegate: not tried again, since the retry budget {given_up.budget!r} is spent"
     log.info(note)
@@ -176,10 +198,10 @@ async def run_retrying_async(
                 try:
                     value = await work()
                 except BaseException as error:
-                    if tries.failed(lease, error):
+                    if await tries.failed_async(lease, error):
                         continue
                     raise
-            return finish(lease, value, serializer)
+            return await finish_async(lease, value, serializer)
     finally:
         tries.end()
 

@@ -35,13 +35,29 @@ class LoopWaits:
         self._waiting: dict[int, _Waiting] = {}
         self._last = 0
 
+    async def begin(
+        self, request: Request | Prepared, limit: float, options: dict[str, Any]
+    ) -> Admission:
+        """The answer of an engine with a tier; a running attempt is waited for as long as that."""
+        answer = await self.ask(request, limit, options) if limit > 0 else None
+        while answer is None:
+            answer = await self.ask(request, None, options, joins=False)
+        return answer
+
     async def ask(
-        self, request: Request | Prepared, limit: float | None, options: dict[str, Any]
+        self,
+        request: Request | Prepared,
+        limit: float | None,
+        options: dict[str, Any],
+        joins: bool = True,
     ) -> Admission | None:
-        """The answer; ``None``: the limit has passed."""
+        """The answer; ``None``: the limit has passed.
+
+        ``joins``: it waits for a running attempt; else it waits for a tier alone.
+        """
         self._last += 1
         number = self._last
-        asked = self._native.ask(number, request, **options)
+        asked = self._native.ask(number, request, joins=joins, **options)
         answer = asked.poll()
         if answer is not None:
             return answer
@@ -59,7 +75,7 @@ class LoopWaits:
                 # Admitted to somebody who has left: it never started.
                 answer = future.result()
                 if isinstance(answer, Admitted):
-                    answer.lease.abandon()
+                    answer.lease.fail_soon()
             raise
         finally:
             waiting.end()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._core import Admitted, InProgress, Scheduled
 from ._errors import OncegateError
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from .http.polling import Poller
     from .http.problem import Answer
     from .http.settings import ScopeSource, Settings
+
+T = TypeVar("T")
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -87,9 +89,13 @@ class IdempotencyMiddleware:
             return
         try:
             payload = payload_of(fields.get(b"content-type"), b"content-encoding" in fields, body)
-            admission: Admission | None = gate.intake.begin(*identity, payload)
-            if gate.wait and isinstance(admission, (InProgress, Scheduled)):
-                admission = await self._wait(request_of(identity, payload), receive)
+            admission: Admission | None
+            if gate.has_tier:
+                admission = await self._ask(request_of(identity, payload), receive)
+            else:
+                admission = gate.intake.begin(*identity, payload)
+                if gate.wait and isinstance(admission, (InProgress, Scheduled)):
+                    admission = await self._wait(request_of(identity, payload), receive)
         except OncegateError as error:
             await _answer(gate.refusal(error), send)
             return
@@ -143,6 +149,13 @@ class IdempotencyMiddleware:
                 return b"".join(parts)
             message = await receive()
         return None
+
+    async def _ask(self, request: Request, receive: Receive) -> Admission | None:
+        """Asks an engine with a tier. ``None``: the client has left."""
+        gate = self._gate
+        if gate.wait:
+            return await self._wait(request, receive)
+        return await gate.engine.begin_async(request, wait=0, **gate.options)
 
     async def _wait(self, request: Request, receive: Receive) -> Admission | None:
         """Waits for the running attempt. ``None``: the client has left."""
@@ -247,11 +260,12 @@ class AsgiHead:
 class _Exchange:
     """What a handler receives from, and sends to."""
 
-    __slots__ = ("_body", "_receive", "client_send", "is_gone", "lease", "response")
+    __slots__ = ("_body", "_has_tier", "_receive", "client_send", "is_gone", "lease", "response")
 
     def __init__(self, gate: Gate, lease: Lease, body: bytes, receive: Receive, send: Send) -> None:
         self.lease = lease
         self.response = Response(gate, lease)
+        self._has_tier = gate.has_tier
         self.client_send = send
         self.is_gone = False
         """Whether the client has left, as far as somebody asked."""
@@ -272,9 +286,12 @@ class _Exchange:
         response = self.response
         if kind == "http.response.body":
             body = message.get("body", b"")
-            piece = response.take(
-                body if type(body) is bytes else bytes(body), message.get("more_body", False)
-            )
+            body = body if type(body) is bytes else bytes(body)
+            more_body = message.get("more_body", False)
+            if self._has_tier:
+                piece = await _in_thread(response.take, body, more_body)
+            else:
+                piece = response.take(body, more_body)
             if piece is not None:
                 head, body, more = piece
                 try:
@@ -288,7 +305,11 @@ class _Exchange:
                     raise
         elif kind == "http.response.start":
             has_trailers = message.get("trailers", False)
-            response.start(message["status"], message.get("headers", ()), has_trailers)
+            start = (message["status"], message.get("headers", ()), has_trailers)
+            if self._has_tier:
+                await _in_thread(response.start, *start)
+            else:
+                response.start(*start)
             if response.is_endless:
                 head = response.head_at_once()
                 if head is not None:
@@ -371,6 +392,17 @@ def fields_of(headers: Iterable[Iterable[bytes]]) -> dict[bytes, bytes]:
     return fields
 
 
+async def _in_thread(call: Callable[..., T], *arguments: Any) -> T:
+    """What may end an attempt, and so ask a tier, without holding up the loop.
+
+    By a thread of the loop's, and not by the lease's coroutines: what a response does next depends
+    on how its end went, and that is one piece of code for servers of both kinds. A request that is
+    cancelled meanwhile has its attempt ended by the thread, or, where that had not begun, by the
+    middleware.
+    """
+    return await asyncio.get_running_loop().run_in_executor(None, call, *arguments)
+
+
 async def _answer(answer: Answer, send: Send) -> None:
     await send({"type": "http.response.start", "status": answer[0], "headers": answer[1]})
     await send({"type": "http.response.body", "body": answer[2], "more_body": False})
@@ -391,7 +423,7 @@ def _give_back(asked: asyncio.Future[Admission]) -> None:
     if not asked.cancelled() and asked.exception() is None:
         admission = asked.result()
         if isinstance(admission, Admitted):
-            admission.lease.abandon()
+            admission.lease.fail_soon()
 
 
 async def _disconnected(receive: Receive) -> None:

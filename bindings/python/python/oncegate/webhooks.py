@@ -6,6 +6,7 @@ a receiver asks for it later. A :class:`Receiver` answers:
 * 204 where the handler has run, now or before;
 * 409 with ``Retry-After`` while it runs, so that the delivery comes again if that run fails;
 * 500 where the handler raised: the next delivery is the next attempt;
+* 503 with ``Retry-After`` where a store across machines gives no answer;
 * 400 where the signature is wrong, the id is missing, or an id comes again with other content.
 
 ::
@@ -36,7 +37,7 @@ from ._core import (
     Scheduled,
     Unresolved,
 )
-from ._errors import FencedError, InvalidInputError, OncegateError
+from ._errors import FencedError, InvalidInputError, OncegateError, TierUnavailableError
 
 if TYPE_CHECKING:
     from ._core import Admission, Lease, Scope, Seconds
@@ -223,11 +224,12 @@ class Receiver:
         try:
             await handler(delivery)
         except Exception:
-            return _failed(lease)
+            _tell_failed()
+            return await _settled(lease.fail_async(Failure.retryable()), Reply(500))
         except BaseException:
             lease.release()
             raise
-        return _done(lease)
+        return await _settled(lease.complete_async(Outcome(204)), Reply(204))
 
     def _checked(self, headers: Headers, body: bytes) -> Reply | tuple[Delivery, Request]:
         if len(body) > self._limit:
@@ -318,20 +320,50 @@ def _done(lease: Lease) -> Reply:
     except FencedError:
         # Another attempt runs, or has run: its end counts.
         return Reply(409, (("retry-after", "1"),))
+    except TierUnavailableError as error:
+        return _undecided(error, Reply(204))
     return Reply(204)
 
 
 def _failed(lease: Lease) -> Reply:
-    log.exception("the handler of a delivery failed; the next delivery is its next attempt")
+    _tell_failed()
     try:
         lease.fail(Failure.retryable())
     except FencedError:
         return Reply(409, (("retry-after", "1"),))
+    except TierUnavailableError as error:
+        return _undecided(error, Reply(500))
     return Reply(500)
+
+
+async def _settled(ending: Awaitable[object], reply: Reply) -> Reply:
+    """The answer to a delivery whose attempt ends."""
+    try:
+        await ending
+    except FencedError:
+        return Reply(409, (("retry-after", "1"),))
+    except TierUnavailableError as error:
+        return _undecided(error, reply)
+    return reply
+
+
+def _tell_failed() -> None:
+    log.exception("the handler of a delivery failed; the next delivery is its next attempt")
+
+
+def _undecided(error: TierUnavailableError, reply: Reply) -> Reply:
+    """The lease was lost, and the store says later whether the end counts. What was handled is
+    done: a delivery that came before the store was told might be handled again."""
+    log.warning("a delivery ended beyond its lease: %s", error)
+    return reply if reply.status == 204 else _later(error)
 
 
 def _refused(error: OncegateError) -> Reply:
     log.warning("a delivery could not be looked up: %s", error)
+    return _later(error)
+
+
+def _later(error: OncegateError) -> Reply:
     after = math.ceil(error.retry_after or 1)
     return Reply(503, (("retry-after", str(after)),))
 

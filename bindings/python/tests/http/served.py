@@ -85,9 +85,9 @@ async def report(asked: Request) -> StreamingResponse:
 
 
 @app.get("/waiting")
-async def waiting() -> int:
-    """How many duplicates wait now."""
-    return engine.stats().waiters
+async def waiting() -> list[int]:
+    """This process, and how many duplicates wait in it now."""
+    return [os.getpid(), engine.stats().waiters]
 
 
 def wait_at(gate: str | None) -> None:
@@ -127,9 +127,9 @@ def flask_report() -> Response:
 
 
 @flask.get("/waiting")
-def flask_waiting() -> str:
+def flask_waiting() -> list[int]:
     """As above."""
-    return str(engine.stats().waiters)
+    return [os.getpid(), engine.stats().waiters]
 
 
 flask_app = IdempotencyMiddleware(flask.wsgi_app, settings)

@@ -9,11 +9,14 @@ import pytest
 from test_replays import NEVER
 
 from oncegate import Engine, Mismatched, OncegateError, Request, Scope
+from oncegate._errors import raised
 from oncegate._policy import OutcomePolicy, Preset
+from oncegate.http.gate import Gate
 from oncegate.http.headers import KEPT, kept_names
 from oncegate.http.key import REPEATED, MalformedKeyError, read_key
 from oncegate.http.payload import boundary_in, payload_of
 from oncegate.http.problem import STATUSES, Problems, whole_seconds
+from oncegate.http.settings import Settings
 
 
 def test_bare_and_quoted_keys_agree() -> None:
@@ -148,6 +151,30 @@ def test_each_code_has_its_answer() -> None:
         assert int(headers[b"content-length"]) == len(answer.body)
     assert b'"about:blank"' in Problems(None, "k", 1).answer("full").body
     assert [whole_seconds(delay) for delay in (0, 0.1, 1, 1.01)] == [b"1", b"1", b"1", b"2"]
+
+
+@pytest.mark.parametrize(
+    ("name", "after", "code", "told"),
+    [
+        ("TierUnavailable", None, "tier-unavailable", b"1"),
+        ("TierUnavailable", 0.001, "tier-unavailable", b"1"),
+        ("TierUnavailable", 2.5, "tier-unavailable", b"3"),
+        ("TierUnsafe", None, "unavailable", None),
+    ],
+)
+def test_tiers_that_are_away_are_told_as_such(
+    name: str, after: float | None, code: str, told: bytes | None
+) -> None:
+    """Goal: clients come again when a store across machines may be back, and are not told to where
+    it may not be used; they are told nothing of where it is.
+    Method: each error of such a store, with and without a time of its own."""
+    with Engine(private=True, capacity=16) as engine:
+        gate = Gate(Settings(engine, single_tenant=True))
+        error = raised(name, "tier: redis.internal:6379", 28, "tier", after, told is not None)
+        answer = gate.refusal(error)
+    assert (answer.status, dict(answer.headers).get(b"retry-after")) == (503, told)
+    assert f'"code":"{code}"'.encode() in answer.body
+    assert b"redis" not in answer.body
 
 
 def test_each_code_is_an_error_of_stripes() -> None:

@@ -24,7 +24,7 @@ def warn_where_alone(engine: Engine, stacklevel: int) -> None:
     with processes that are forked from here, and there are none. Duplicates that reach different
     workers both run then.
     """
-    if engine.reach != "host_inherited" or engine.inherited or engine in _told:
+    if engine.has_tier or engine.reach != "host_inherited" or engine.inherited or engine in _told:
         return
     if not _is_one_of_several():
         return

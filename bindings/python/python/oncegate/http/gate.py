@@ -57,6 +57,8 @@ class Gate:
         self.settings = settings
         self.engine = settings.engine
         self.wait = seconds(settings.wait)
+        self.has_tier = settings.engine.has_tier
+        """Whether to begin and to end an attempt asks a tier."""
         self.keep_lease = _keeper(settings) if settings.keep_lease else None
         """Begins to renew a lease."""
         self.options = _begin_options(settings)
@@ -231,6 +233,7 @@ _REFUSALS = {
     "TooManyWaiters": "full",
     "RotationPending": "full",
     "BudgetExhausted": "retry-budget-exhausted",
+    "TierUnavailable": "tier-unavailable",
     "InvalidScope": "misconfigured",
     "InvalidConfig": "misconfigured",
     "InvalidOption": "misconfigured",
@@ -238,6 +241,8 @@ _REFUSALS = {
     "InvalidToken": "misconfigured",
     "NotFound": "misconfigured",
 }
-_COMES_AGAIN = frozenset(("quota-exceeded", "fenced", "full", "retry-budget-exhausted"))
+_COMES_AGAIN = frozenset(
+    ("quota-exceeded", "fenced", "full", "retry-budget-exhausted", "tier-unavailable")
+)
 # Their texts name the field and the limit, never the value.
 _EXPLAINED = frozenset(("invalid-key", "invalid-payload", "operation-too-long", "quota-exceeded"))

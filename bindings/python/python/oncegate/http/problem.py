@@ -94,6 +94,7 @@ STATUSES = {
     "too-many-requests": 429,
     "full": 503,
     "retry-budget-exhausted": 503,
+    "tier-unavailable": 503,
     "unavailable": 503,
     "aborted": 500,
     "misconfigured": 500,
@@ -129,6 +130,8 @@ _DETAILS = {
     "full": "no room for a new record; ask again later with the same key",
     "retry-budget-exhausted": "too many requests are being retried; ask again later with the same "
     "key",
+    "tier-unavailable": "requests cannot be deduplicated at the moment; ask again later with the "
+    "same key",
     "unavailable": "requests cannot be deduplicated here, so none is run",
     "aborted": "the attempt ended without a response; ask again with the same key",
     "misconfigured": "the service's own settings were refused, so nothing was run",

@@ -141,7 +141,7 @@ class Response:
             is_unknown = self.status and self._gate.judge(self.status) == "unknown"
             # Nobody is told, whether or not another attempt took over meanwhile.
             with suppress(OncegateError):
-                self._lease.fail(failure("unknown") if is_unknown else self._gate.on_error)
+                self._lease.fail_soon(failure("unknown") if is_unknown else self._gate.on_error)
 
     def left(self) -> None:
         """The handler was cancelled, or its client has left: the record is resolved by policy."""
@@ -149,7 +149,7 @@ class Response:
             self.ended = True
             with suppress(OncegateError):
                 if self.status and not self._is_final:
-                    self._lease.fail(failure(self._gate.judge(self.status)))
+                    self._lease.fail_soon(failure(self._gate.judge(self.status)))
                 else:
                     self._lease.release()
 
