@@ -7,7 +7,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 
 use crate::bench::MAX_ROUNDS;
-use crate::crew::{MAX_KILL_RATE, MOST_PROCESSES};
+use crate::crew::{MAX_KILL_RATE, MOST_HOSTS, MOST_PROCESSES};
 use crate::input::DERIVATION;
 use crate::storm::outage::Asked;
 use crate::storm::{MAX_RATE, Shape, describe_sums};
@@ -126,6 +126,13 @@ pub struct StormArgs {
     /// With --processes: the file that they share, made if absent; else a temporary one in memory
     #[arg(long, value_name = "FILE", requires = "processes", value_hint = ValueHint::FilePath)]
     pub path: Option<PathBuf>,
+    /// Deliver from this many hosts that share a Redis server, 2 to 8, and have a table each; the
+    /// server is started for it, and it and a host are killed
+    #[arg(long, value_name = "N",
+        conflicts_with_all =
+            ["baseline", "compare", "processes", "kill_rate", "path", "outage_ms"],
+        value_parser = whole::<u16>(2, MOST_HOSTS.into()), allow_negative_numbers = true)]
+    pub hosts: Option<u16>,
     /// Deliver to a downstream that is down for so long, in milliseconds, 200 to 20000: retried at
     /// once, with backoff alone, and through the engine
     #[arg(long, value_name = "MS", conflicts_with_all = ["baseline", "compare", "processes"],
@@ -285,6 +292,14 @@ taken over at once. No handler outlives its lease then, and --pause-rate and --l
 part. Effects go to a file to which all append, each with its fencing token: an attempt that was \
 killed between its effect and its completion runs again, and is reported as interrupted.
 
+With --hosts, processes stand for hosts: each has a table of its own, and all share a Redis server \
+that is started for the storm (redis-server must be installed), with a log on disk. When a third \
+of the requests have an effect, a host is killed, and one with an empty table takes its place; \
+when two thirds have, Redis is killed, and starts again. The same deliveries run first under locks \
+written by hand: SET with NX and PX, released after the work, with no outcome kept. The ledger \
+refuses an effect whose fencing token is stale; an attempt that is not the first asks it whether \
+one before it has made the effect. Options as with --processes.
+
 With --outage-ms, handlers call a downstream that is down for so long, and the same deliveries \
 run three times: retried at once; with backoff (full jitter, eight attempts) and each delivery \
 for itself; and through the engine, which owns the next attempt of each request, has it paid for \
@@ -301,6 +316,7 @@ const STORM_HELP: &str = "\
 Examples:
   oncegate storm --input requests.ndjson.gz --processes 4 --kill-rate 5 --work-ms 100
   oncegate storm --input requests.ndjson.gz --outage-ms 1500 --clients 48 --svg outage.svg
+  oncegate storm --input requests.ndjson.gz --hosts 2 --work-ms 60
   oncegate storm --input requests.ndjson.gz --compare
   oncegate storm --input requests.ndjson --clients 32 --copies 6 --fail-rate 0.2 --seed 7
   zcat requests.ndjson.gz | oncegate storm --input - --json";
@@ -354,6 +370,27 @@ With --processes --json, one object with these fields among others:
   lost_outcomes      requests whose stored outcome was gone or another one: a broken promise
   invariants         what was checked, in words
   violations         what was broken, by line of the input
+
+With --hosts --json, one object with the fields of the storm, and `by_hand` and `engine`, which have
+the fields of a run:
+  mode, seed, hosts, threads, copies, lease_ms
+                     the storm; how long a lease lasts, or a lock by hand
+  by_hand, engine    the runs
+  deliveries, distinct, answered, attempts, failed, effects, duplicate_effects
+                     as above
+  host_kills, store_restarts
+                     hosts that were killed; how often Redis was killed, and started again
+  killed_before_effect, interrupted_attempts
+                     attempts that a kill cut off before their effect, and between it and their
+                     completion
+  adopted_effects    attempts that found the effect of one before them, and completed with it
+  fenced             attempts that were refused for a stale fencing token
+  missing_effects    requests without an effect
+  outcomes_elsewhere, mismatched
+                     requests whose outcome a host has that ran none of them, and deliveries that it
+                     refused for another payload; null where no outcome is kept
+  elapsed_ms         how long it took
+  violations         what was broken
 
 With --outage-ms --json, one object with the fields of the storm, and `at_once`, `backoff` and
 `engine`, which have the fields of a run; times a capacity or what can be answered are plain ratios:

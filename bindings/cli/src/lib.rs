@@ -35,6 +35,7 @@ use self::table::{DlqArgs, DoctorArgs, TableError};
 pub fn run() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Storm(args) if args.processes.is_some() => run_crew(&args),
+        Command::Storm(args) if args.hosts.is_some() => run_hosts(&args),
         Command::Storm(args) if args.outage_ms.is_some() => run_outage(&args),
         Command::Storm(args) => run_storm(&args),
         Command::StormWorker(args) => crew::work(&args).map(|()| Exit::Done).map_err(Failure::from),
@@ -150,6 +151,27 @@ fn run_crew(args: &StormArgs) -> Result<Exit, Failure> {
     Ok(match crew.report.violations.is_empty() {
         false => Exit::Failed,
         true if !crew.skipped.is_empty() => Exit::BrokenLines,
+        true => Exit::Done,
+    })
+}
+
+fn run_hosts(args: &StormArgs) -> Result<Exit, Failure> {
+    let fleet = crew::hosts::storm(args)?;
+    for (number, reason) in &fleet.skipped {
+        warn(format_args!("line {number}: skipped: {reason}"));
+    }
+    for violation in fleet.report.violations() {
+        warn(format_args!("promise broken: {violation}"));
+    }
+    let text = if args.json {
+        serde_json::to_string(&fleet.report).map_err(io::Error::from)? + "\n"
+    } else {
+        fleet.report.to_string()
+    };
+    print(text.as_bytes())?;
+    Ok(match fleet.report.violations().is_empty() {
+        false => Exit::Failed,
+        true if !fleet.skipped.is_empty() => Exit::BrokenLines,
         true => Exit::Done,
     })
 }

@@ -1,6 +1,7 @@
 //! The captain: starts the processes of a storm, kills them, starts their successors, and ends all
 //! of them before it ends itself.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use oncegate::{Admission, Engine};
+use oncegate::{Admission, Engine, Request};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGKILL, SIGTERM};
 
 use super::CrewError;
@@ -41,27 +42,44 @@ pub(crate) struct Finals {
 }
 
 /// One place in the crew, and the process that has it. The process ends with this value.
-struct Berth {
+pub(super) struct Berth {
     index: usize,
     instance: u32,
     child: Child,
-    is_done: bool,
+    pub(super) is_done: bool,
 }
 
 /// Starts processes in place of others.
-struct Captain<'c> {
+pub(super) struct Captain<'c> {
     program: PathBuf,
     folder: &'c Path,
-    table: &'c Path,
+    table: Option<&'c Path>,
+    ledger: &'c Ledger,
     flight: Flight,
 }
 
-/// Runs the processes until every share is delivered.
-pub(crate) fn fly(
+/// What befalls a crew while it works.
+pub(super) trait Trouble {
+    /// Called again and again, until every share is delivered.
+    fn look(&mut self, captain: &mut Captain<'_>, crew: &mut [Berth]) -> Result<(), CrewError>;
+}
+
+/// Kills at random, by the rate of the orders.
+pub(super) struct Kills<'k> {
+    orders: &'k Orders,
+    dice: SplitMix64,
+    began: Instant,
+    next: Instant,
+}
+
+/// Runs the processes until every share is delivered. They share `table`; without one, each has
+/// one of its own.
+pub(super) fn fly(
     orders: &Orders,
     folder: &Path,
-    table: &Path,
+    table: Option<&Path>,
     ledger: &Ledger,
+    trouble: &mut dyn Trouble,
 ) -> Result<Flight, CrewError> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM, SIGHUP] {
@@ -69,10 +87,7 @@ pub(crate) fn fly(
         registered.map_err(CrewError::Process)?;
     }
     let program = std::env::current_exe().map_err(CrewError::Process)?;
-    let mut captain = Captain { program, folder, table, flight: Flight::default() };
-    let mut dice = SplitMix64::at(orders.seed, [u64::MAX, KILLS]);
-    let began = Instant::now();
-    let mut next_kill = began + pause(orders, &mut dice);
+    let mut captain = Captain { program, folder, table, ledger, flight: Flight::default() };
     let mut crew = Vec::new();
     for index in 0..orders.processes {
         crew.push(captain.start(index)?);
@@ -88,14 +103,29 @@ pub(crate) fn fly(
                 berth.end(status)?;
             }
         }
-        let now = Instant::now();
-        if now >= next_kill && now < began + KILLING {
-            next_kill = now + pause(orders, &mut dice);
-            captain.kill_one(&mut crew, &mut dice, ledger)?;
-        }
+        trouble.look(&mut captain, &mut crew)?;
         thread::sleep(LOOKS_EVERY);
     }
     Ok(captain.flight)
+}
+
+impl<'k> Kills<'k> {
+    pub(super) fn new(orders: &'k Orders) -> Self {
+        let mut dice = SplitMix64::at(orders.seed, [u64::MAX, KILLS]);
+        let began = Instant::now();
+        Self { next: began + pause(orders, &mut dice), orders, dice, began }
+    }
+}
+
+impl Trouble for Kills<'_> {
+    fn look(&mut self, captain: &mut Captain<'_>, crew: &mut [Berth]) -> Result<(), CrewError> {
+        let now = Instant::now();
+        if now < self.next || now >= self.began + KILLING {
+            return Ok(());
+        }
+        self.next = now + pause(self.orders, &mut self.dice);
+        captain.kill_one(crew, &mut self.dice).map(drop)
+    }
 }
 
 /// From one kill to the next: between half and one and a half of what the rate says.
@@ -112,7 +142,7 @@ impl Captain<'_> {
         let instance = self.flight.started;
         let child = Command::new(&self.program)
             .arg("storm-worker")
-            .args([self.folder, self.table])
+            .args([self.folder, &*self.table_of(instance)])
             .args([index.to_string(), instance.to_string()])
             // A process notices by the end of this pipe that its captain has ended.
             .stdin(Stdio::piped())
@@ -122,28 +152,35 @@ impl Captain<'_> {
         Ok(Berth { index, instance, child, is_done: false })
     }
 
-    /// Kills one of those that are at work, and starts its successor.
-    fn kill_one(
+    fn table_of(&self, instance: u32) -> Cow<'_, Path> {
+        match self.table {
+            Some(shared) => shared.into(),
+            None => self.folder.join(format!("table-{instance}")).into(),
+        }
+    }
+
+    /// Kills one of those that are at work, and starts its successor, whose number this gives.
+    /// `None`: it had ended before.
+    pub(super) fn kill_one(
         &mut self,
         crew: &mut [Berth],
         dice: &mut SplitMix64,
-        ledger: &Ledger,
-    ) -> Result<(), CrewError> {
+    ) -> Result<Option<u32>, CrewError> {
         let mut at_work: Vec<_> = crew.iter_mut().filter(|berth| !berth.is_done).collect();
         let victim = dice.below(at_work.len() as u64) as usize;
-        let Some(berth) = at_work.get_mut(victim) else { return Ok(()) };
+        let Some(berth) = at_work.get_mut(victim) else { return Ok(None) };
         // Before the kill: what others take over afterwards comes after this record.
         let record = Record::new(Kind::Killed, berth.instance);
-        ledger.append(&record).map_err(CrewError::Ledger)?;
+        self.ledger.append(&record).map_err(CrewError::Ledger)?;
         berth.child.kill().map_err(CrewError::Process)?;
         let status = berth.child.wait().map_err(CrewError::Process)?;
         if status.signal() != Some(SIGKILL) {
             // It had come to its end by itself.
-            return berth.end(status);
+            return berth.end(status).map(|()| None);
         }
         self.flight.killed.insert(berth.instance);
         **berth = self.start(berth.index)?;
-        Ok(())
+        Ok(Some(berth.instance))
     }
 }
 
@@ -174,7 +211,7 @@ pub(crate) fn ask_again(
     for &original in &plan.originals {
         let line = &input.lines[original as usize];
         let operation = orders.operation(line);
-        let token = match engine.begin(&orders.request(line, &operation)?)? {
+        let token = match begin(engine, &orders.request(line, &operation)?)? {
             Admission::Replayed(outcome) => token_of(&outcome),
             _ => None,
         };
@@ -183,11 +220,24 @@ pub(crate) fn ask_again(
     for delivery in plan.held.iter().flatten() {
         let line = &input.lines[delivery.line as usize];
         let operation = orders.operation(line);
-        let answer = engine.begin(&orders.request(line, &operation)?)?;
+        let answer = begin(engine, &orders.request(line, &operation)?)?;
         finals.conflicting += 1;
         finals.mismatched += u64::from(matches!(answer, Admission::Mismatched));
     }
     Ok(finals)
+}
+
+/// Asks once, and again for a while where the engine says that this may help.
+fn begin<'e>(engine: &'e Engine, request: &Request<'_>) -> Result<Admission<'e>, CrewError> {
+    let until = Instant::now() + A_WHILE;
+    loop {
+        match engine.begin(request) {
+            Err(error) if error.is_retriable() && Instant::now() < until => {
+                thread::sleep(LOOKS_EVERY);
+            }
+            other => return Ok(other?),
+        }
+    }
 }
 
 /// The place of the kills among all that a seed decides.
@@ -195,3 +245,4 @@ const KILLS: u64 = 1;
 /// For so long processes are killed: then a storm comes to its end, whatever the rate.
 const KILLING: Duration = Duration::from_secs(60);
 const LOOKS_EVERY: Duration = Duration::from_millis(2);
+const A_WHILE: Duration = Duration::from_secs(20);

@@ -10,6 +10,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use rustix::fs::{FlockOperation, flock};
+
 /// What a record says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -27,6 +29,19 @@ pub(crate) enum Kind {
     Answered,
     /// The captain is about to kill the process.
     Killed,
+    /// It found the effect of an attempt before it, and completes with that one.
+    Adopted,
+}
+
+/// What the ledger says to an effect that would be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// It is made.
+    Made,
+    /// It is not: an attempt with a higher token has begun.
+    Stale,
+    /// It is not: an attempt before it has made its effect, with this token.
+    Before(u64),
 }
 
 /// One record.
@@ -70,6 +85,28 @@ impl Ledger {
             RECORD => Ok(()),
             _ => Err(io::ErrorKind::WriteZero.into()),
         }
+    }
+
+    /// Makes an effect as a store does that checks fencing tokens. An attempt that is not the
+    /// first one of its request asks whether one before it got as far.
+    ///
+    /// Nobody else makes one meanwhile. An attempt whose beginning is not seen here looks
+    /// later, and then finds this effect.
+    pub(crate) fn make(&self, effect: &Record) -> io::Result<Taken> {
+        // A lock belongs to an opened file: each thread needs one of its own.
+        let guard = File::open(&self.path)?;
+        flock(&guard, FlockOperation::LockExclusive)?;
+        let records = self.read()?;
+        let of_request = || records.iter().filter(|record| record.request == effect.request);
+        let later = |record: &Record| record.token > effect.token && record.kind == Kind::Started;
+        if of_request().any(later) {
+            return Ok(Taken::Stale);
+        }
+        let before = of_request().find(|r| r.kind == Kind::Effect && r.token < effect.token);
+        if let Some(before) = before.filter(|_| effect.attempt > 1) {
+            return Ok(Taken::Before(before.token));
+        }
+        self.append(effect).map(|()| Taken::Made)
     }
 
     /// Every record, oldest first.
@@ -128,7 +165,7 @@ impl Record {
 /// A page holds a whole number of them.
 const RECORD: usize = 64;
 /// In the order of [`Kind`].
-const LETTERS: [(Kind, &str); 7] = [
+const LETTERS: [(Kind, &str); 8] = [
     (Kind::Started, "S"),
     (Kind::Effect, "E"),
     (Kind::Completed, "C"),
@@ -136,11 +173,35 @@ const LETTERS: [(Kind, &str); 7] = [
     (Kind::Fenced, "X"),
     (Kind::Answered, "A"),
     (Kind::Killed, "K"),
+    (Kind::Adopted, "D"),
 ];
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crew::folder::Folder;
+
+    /// Goal: an effect is made once the ledger has seen no later attempt, and an attempt that is
+    /// not the first finds the effect of one before it; a first one does not look. Method: each
+    /// case, and another request beside it.
+    #[test]
+    fn effects_are_checked_as_a_store_does() {
+        let folder = Folder::new().unwrap();
+        let ledger = Ledger::open(&folder.path().join("ledger")).unwrap();
+        let of = |kind, attempt, token| Record { attempt, token, ..Record::new(kind, 1) };
+        let make = |attempt, token| ledger.make(&of(Kind::Effect, attempt, token)).unwrap();
+        let beside = Record { request: 1, ..of(Kind::Started, 9, 90) };
+        ledger.append(&beside).unwrap();
+        ledger.append(&Record { request: 1, ..of(Kind::Effect, 1, 3) }).unwrap();
+        assert_eq!(make(2, 5), Taken::Made, "the other request is none of its business");
+        assert_eq!(make(2, 6), Taken::Before(5));
+        assert_eq!(make(1, 6), Taken::Made, "a first attempt has none before it");
+        ledger.append(&of(Kind::Started, 3, 8)).unwrap();
+        assert_eq!(make(2, 7), Taken::Stale);
+        assert_eq!(make(3, 8), Taken::Before(5), "its own beginning is no later one");
+        let effects = ledger.read().unwrap().into_iter().filter(|r| r.kind == Kind::Effect);
+        assert_eq!(effects.map(|effect| effect.token).collect::<Vec<_>>(), [3, 5, 6]);
+    }
 
     /// Goal: what is written is read again, and nothing else is taken for a record. Method: the
     /// largest numbers of each kind; records that are cut, changed or of another kind.

@@ -9,9 +9,11 @@
 //! | `captain` | the one that starts, kills and counts |
 //! | `verdict` | what the ledger proves |
 //! | `report` | the numbers |
+//! | `hosts` | the same with a table for each process, and a store that they share |
 
 mod captain;
 mod folder;
+pub(crate) mod hosts;
 mod ledger;
 mod orders;
 mod report;
@@ -24,10 +26,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Instant;
 
+use self::captain::Kills;
 use self::folder::Folder;
 use self::ledger::Ledger;
-pub(crate) use self::orders::MOST as MOST_PROCESSES;
 use self::orders::Orders;
+pub(crate) use self::orders::{MOST as MOST_PROCESSES, MOST_HOSTS};
 use self::report::Report;
 use self::verdict::{Evidence, Verdict};
 pub(crate) use self::worker::work;
@@ -44,6 +47,10 @@ pub(crate) enum CrewError {
     TooManyDeliveries { found: usize },
     #[error("engine: {0}")]
     Engine(#[from] oncegate::Error),
+    #[error("store: {0}")]
+    Store(#[from] oncegate::tier::TierError),
+    #[error("redis-server: {0}")]
+    Server(String),
     #[error("table {}: {source}", path.display())]
     Table { path: PathBuf, source: oncegate::Error },
     #[error("a folder for the storm: {0}")]
@@ -87,7 +94,8 @@ pub(crate) fn storm(args: &StormArgs) -> Result<Crew, CrewError> {
         crate::warn(format_args!("watch it meanwhile: oncegate top {path}"));
     }
     let began = Instant::now();
-    let flight = captain::fly(&orders, folder.path(), &table, &ledger)?;
+    let mut kills = Kills::new(&orders);
+    let flight = captain::fly(&orders, folder.path(), Some(&table), &ledger, &mut kills)?;
     let elapsed = began.elapsed();
     let finals = captain::ask_again(&orders, &engine, &input, &plan)?;
     let records = ledger.read().map_err(CrewError::Ledger)?;
@@ -97,6 +105,7 @@ pub(crate) fn storm(args: &StormArgs) -> Result<Crew, CrewError> {
         records: &records,
         killed: &flight.killed,
         finals: &finals,
+        leases_lapse: false,
     });
     let report = Report::new(&orders, &plan, &flight, verdict, elapsed);
     let skipped = input.skipped.iter().map(|line| (line.number, line.reason.to_string()));

@@ -44,6 +44,7 @@ mod tests {
             seed: 7,
             work_ms: 0,
             run: 1,
+            hosts: None,
         };
         let plan = Plan::new(&input.lines, orders.shape()).unwrap();
         let shares = [0, 1, 2].map(|index| share(&plan, &orders, index));

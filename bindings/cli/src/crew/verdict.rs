@@ -17,6 +17,8 @@ pub(crate) struct Evidence<'e> {
     /// Processes that were killed.
     pub(crate) killed: &'e HashSet<u32>,
     pub(crate) finals: &'e Finals,
+    /// Whether an attempt that hangs may lose its lease while its process lives.
+    pub(crate) leases_lapse: bool,
 }
 
 /// Counts, and what was broken.
@@ -68,7 +70,8 @@ impl Verdict {
         for (request, story) in stories.iter().enumerate() {
             let line = evidence.lines[evidence.plan.originals[request] as usize].number;
             let last = evidence.finals.tokens.get(request).copied().flatten();
-            let mut judge = Judge { kills: &kills, line, verdict: &mut verdict };
+            let leases_lapse = evidence.leases_lapse;
+            let mut judge = Judge { kills: &kills, leases_lapse, line, verdict: &mut verdict };
             judge.attempts(story);
             judge.effects(story, last);
             judge.answers(story, last);
@@ -99,6 +102,7 @@ impl Verdict {
 struct Judge<'j> {
     /// Where in the ledger each kill stands, and when it was.
     kills: &'j HashMap<u32, (usize, u64)>,
+    leases_lapse: bool,
     line: u64,
     verdict: &'j mut Verdict,
 }
@@ -153,6 +157,10 @@ impl Judge<'_> {
             return;
         }
         if ended(Kind::Failed).is_some_and(|failed| failed < at) {
+            return;
+        }
+        // It learned later that its lease had gone to the next one.
+        if self.leases_lapse && ended(Kind::Fenced).is_some() {
             return;
         }
         match self.kills.get(&before.instance) {
@@ -210,9 +218,18 @@ impl Judge<'_> {
             self.verdict.lost_outcomes += 1;
             self.broken("its stored outcome is gone");
         }
-        let is_answer = |record: &&Record| matches!(record.kind, Kind::Answered | Kind::Completed);
-        let answers = story.iter().map(|(_, record)| *record).filter(is_answer);
-        if last.is_some() && answers.clone().any(|answer| Some(answer.token) != last) {
+        // What an attempt adopts has the token of another one; its answer says which.
+        let adopts = |token| {
+            let is_it = |r: &Record| r.kind == Kind::Adopted && r.token == token;
+            story.iter().any(|(_, record)| is_it(record))
+        };
+        let is_answer = |record: &&Record| match record.kind {
+            Kind::Answered => true,
+            Kind::Completed => !adopts(record.token),
+            _ => false,
+        };
+        let mut answers = story.iter().map(|(_, record)| *record).filter(is_answer);
+        if last.is_some() && answers.any(|answer| Some(answer.token) != last) {
             self.verdict.lost_outcomes += 1;
             self.broken("a duplicate got another outcome than the one that is stored");
         }

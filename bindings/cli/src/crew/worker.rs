@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use oncegate::{Admission, BeginOptions, Engine, Failure, Lease, OnConflict, Outcome};
 
-use super::ledger::{Kind, Ledger, Record};
+use super::hosts::Lock;
+use super::ledger::{Kind, Ledger, Record, Taken};
 use super::orders::Orders;
 use super::share::{Numbered, share};
 use super::{CrewError, INPUT, ORDERS, ledger_of};
@@ -17,13 +18,12 @@ use crate::input::{self, Input};
 use crate::storm::{End, Plan};
 
 /// What a worker needs for every delivery.
-struct Worker<'w> {
-    orders: &'w Orders,
-    input: &'w Input,
-    plan: &'w Plan,
-    engine: Engine,
-    ledger: Ledger,
-    instance: u32,
+pub(super) struct Worker<'w> {
+    pub(super) orders: &'w Orders,
+    pub(super) input: &'w Input,
+    pub(super) plan: &'w Plan,
+    pub(super) ledger: Ledger,
+    pub(super) instance: u32,
 }
 
 /// Delivers what is left of a share.
@@ -39,36 +39,46 @@ pub(crate) fn work(args: &WorkerArgs) -> Result<(), CrewError> {
         records.iter().filter(is_answer).map(|record| record.delivery).collect();
     let mut left = share(&plan, &orders, args.index);
     left.retain(|one| !answered.contains(&one.number));
-    let engine = orders.engine(&args.table, plan.distinct())?;
     let instance = args.instance;
-    let worker = Worker { orders: &orders, input: &input, plan: &plan, engine, ledger, instance };
-    let next = AtomicUsize::new(0);
-    let deliver = || {
-        // Relaxed: each number is given out once, and says nothing else.
-        while let Some(one) = left.get(next.fetch_add(1, Ordering::Relaxed)) {
-            worker.deliver(*one)?;
-        }
-        Ok(())
-    };
-    thread::scope(|scope| {
-        let threads: Vec<_> = (0..orders.threads).map(|_| scope.spawn(deliver)).collect();
-        let ends = threads.into_iter().map(|thread| match thread.join() {
-            Ok(end) => end,
-            Err(panic) => std::panic::resume_unwind(panic),
-        });
-        ends.collect()
-    })
+    let worker = Worker { orders: &orders, input: &input, plan: &plan, ledger, instance };
+    if let Some(hosts) = orders.hosts.as_ref().filter(|hosts| hosts.by_hand) {
+        let lock = Lock::new(&hosts.url, instance, plan.distinct())?;
+        return worker.share_out(&left, |one| worker.deliver_by_hand(&lock, one));
+    }
+    let engine = orders.engine(&args.table, plan.distinct())?;
+    worker.share_out(&left, |one| worker.deliver(&engine, one))?;
+    Ok(engine.flush_tier(FLUSH_WITHIN)?)
 }
 
 impl Worker<'_> {
+    /// Has each of the threads take the next one that is left, until none is.
+    fn share_out(
+        &self,
+        left: &[Numbered],
+        deliver: impl Fn(Numbered) -> Result<(), CrewError> + Sync,
+    ) -> Result<(), CrewError> {
+        let next = AtomicUsize::new(0);
+        // Relaxed: each number is given out once, and says nothing else.
+        let taken = || left.get(next.fetch_add(1, Ordering::Relaxed));
+        let work = || std::iter::from_fn(taken).try_for_each(|one| deliver(*one));
+        thread::scope(|scope| {
+            let threads: Vec<_> = (0..self.orders.threads).map(|_| scope.spawn(work)).collect();
+            let ends = threads.into_iter().map(|thread| match thread.join() {
+                Ok(end) => end,
+                Err(panic) => std::panic::resume_unwind(panic),
+            });
+            ends.collect()
+        })
+    }
+
     /// Brings one delivery to the engine until it is answered.
-    fn deliver(&self, one: Numbered) -> Result<(), CrewError> {
+    fn deliver(&self, engine: &Engine, one: Numbered) -> Result<(), CrewError> {
         let line = &self.input.lines[one.delivery.line as usize];
         let operation = self.orders.operation(line);
         let request = self.orders.request(line, &operation)?;
         let options = BeginOptions::new().on_conflict(OnConflict::Wait(PATIENCE));
         loop {
-            match self.engine.begin_with(&request, &options) {
+            match engine.begin_with(&request, &options) {
                 Ok(Admission::Admitted(lease)) => {
                     if self.attempt(one, lease)? {
                         return Ok(());
@@ -108,13 +118,18 @@ impl Worker<'_> {
             }
             End::Commit | End::Pause => {}
         }
-        self.note(Kind::Effect, one, attempt, token)?;
+        let Some(receipt) = self.effect(one, attempt, token)? else {
+            // The lease is gone, and the next one has the request.
+            drop(lease);
+            self.note(Kind::Fenced, one, attempt, token)?;
+            return Ok(false);
+        };
         // A real handler takes a while from its effect to its answer: a good moment to be killed.
         thread::sleep(fate.work / 8);
-        match lease.complete(&outcome_of(token)) {
+        match lease.complete(&outcome_of(receipt)) {
             Ok(_) => {
                 self.note(Kind::Completed, one, attempt, token)?;
-                self.note(Kind::Answered, one, attempt, token)?;
+                self.note(Kind::Answered, one, attempt, receipt)?;
                 Ok(true)
             }
             Err(error) if error.is_fenced() => {
@@ -125,11 +140,37 @@ impl Worker<'_> {
         }
     }
 
-    fn note(&self, kind: Kind, one: Numbered, attempt: u32, token: u64) -> Result<(), CrewError> {
-        let (request, delivery) = (one.delivery.request, one.number);
-        let record =
-            Record { request, delivery, attempt, token, ..Record::new(kind, self.instance) };
+    /// The token of the effect that this attempt completes with: its own, or that of an attempt
+    /// which made one and was killed. `None`: its token is stale.
+    fn effect(&self, one: Numbered, attempt: u32, token: u64) -> Result<Option<u64>, CrewError> {
+        if self.orders.hosts.is_none() {
+            return self.note(Kind::Effect, one, attempt, token).map(|()| Some(token));
+        }
+        let effect = self.record(Kind::Effect, one, attempt, token);
+        Ok(match self.ledger.make(&effect).map_err(CrewError::Ledger)? {
+            Taken::Made => Some(token),
+            Taken::Stale => None,
+            Taken::Before(receipt) => {
+                self.note(Kind::Adopted, one, attempt, token)?;
+                Some(receipt)
+            }
+        })
+    }
+
+    pub(super) fn note(
+        &self,
+        kind: Kind,
+        one: Numbered,
+        attempt: u32,
+        token: u64,
+    ) -> Result<(), CrewError> {
+        let record = self.record(kind, one, attempt, token);
         self.ledger.append(&record).map_err(CrewError::Ledger)
+    }
+
+    fn record(&self, kind: Kind, one: Numbered, attempt: u32, token: u64) -> Record {
+        let (request, delivery) = (one.delivery.request, one.number);
+        Record { request, delivery, attempt, token, ..Record::new(kind, self.instance) }
     }
 }
 
@@ -162,6 +203,7 @@ const REPEATED: usize = 20;
 /// How long a duplicate waits for another process's attempt before it asks again.
 const PATIENCE: Duration = Duration::from_millis(100);
 const A_MOMENT: Duration = Duration::from_millis(1);
+const FLUSH_WITHIN: Duration = Duration::from_secs(20);
 
 #[cfg(test)]
 mod tests {

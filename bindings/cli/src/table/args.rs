@@ -89,6 +89,36 @@ pub struct DoctorArgs {
     /// With --recreate: remove it even if it is not damaged, or is no table at all
     #[arg(long, requires = "recreate")]
     pub force: bool,
+    /// How a store across machines is joined.
+    #[command(flatten)]
+    pub store: StoreArgs,
+}
+
+/// How a store across machines is joined, as an engine's settings say it.
+#[derive(Debug, Args)]
+pub struct StoreArgs {
+    /// Of a store across machines: what its keys begin with, if that is not the default
+    #[arg(long, value_name = "PREFIX")]
+    pub prefix: Option<String>,
+    /// Of a store with TLS: the authority that its certificate is checked with, in PEM
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub tls_root: Option<PathBuf>,
+    /// Of a store with TLS: the certificate that shows it who connects, in PEM
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "tls_key")]
+    pub tls_certificate: Option<PathBuf>,
+    /// Of a store with TLS: the key of that certificate, in PEM
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath,
+        requires = "tls_certificate")]
+    pub tls_key: Option<PathBuf>,
+    /// The URL is that of a node of a Cluster
+    #[arg(long, conflicts_with = "sentinel_name")]
+    pub cluster: bool,
+    /// The name by which Sentinels know the master
+    #[arg(long, value_name = "NAME", requires = "sentinel")]
+    pub sentinel_name: Option<String>,
+    /// The URL of a Sentinel; for each of them once
+    #[arg(long, value_name = "URL", requires = "sentinel_name")]
+    pub sentinel: Vec<String>,
 }
 
 /// Options of `oncegate gc`.
@@ -174,6 +204,12 @@ Examples:
   oncegate doctor /dev/shm/charges
   oncegate doctor /dev/shm/charges --json
   oncegate doctor /dev/shm/charges --recreate
+  oncegate doctor redis://10.0.0.5
+  oncegate doctor rediss://10.0.0.5 --tls-root authority.pem
+
+A URL names a store across machines (redis, rediss, unix, and the same of valkey): it is joined as
+an engine joins it, and what endangers its promises is a finding, among them that a second claim is
+not refused. With Sentinels the URL says as whom the master is spoken to.
 
 Each finding has a severity (info, warning or error), a code that stays the same from version to
 version, what was found, and what to do. Damaged is a table with the finding header-invalid,

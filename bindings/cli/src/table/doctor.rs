@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use oncegate::{ErrorCode, Finding, RegionFile, Severity};
 use serde_json::json;
 
-use super::{DoctorArgs, json as to_json};
+use super::{DoctorArgs, json as to_json, tier};
 
 /// What the command prints, and whether all is well.
 pub(crate) struct Diagnosis {
@@ -24,6 +24,9 @@ enum Removal {
 
 /// Checks, and removes if that was asked for.
 pub(crate) fn doctor(args: &DoctorArgs) -> Diagnosis {
+    if let Some(url) = args.table.path.to_str().filter(|path| tier::is_store(path)) {
+        return tier::doctor(args, url);
+    }
     let found = RegionFile::diagnose(&args.table.path, args.table.access());
     let is_sound = found.iter().all(|finding| finding.severity < Severity::Error);
     let removal = if args.recreate { remove(args, &found) } else { Removal::NotAsked };

@@ -8,6 +8,7 @@ mod gc;
 mod inspect;
 mod json;
 mod text;
+mod tier;
 mod time;
 mod top;
 mod window;

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::common::Folder;
 use crate::shared_tables::{engine, finish, json};
+use crate::tier;
 
 const PAGE: &str = include_str!("../../../../docs/looking-after-shared-tables.md");
 const FINDINGS: &str = include_str!("../../../../core/src/inspect/finding.rs");
@@ -159,4 +160,17 @@ fn codes_are_listed_everywhere() {
     for code in codes {
         assert!(table.contains(&format!("`{code}`")), "{code} is not on the page");
     }
+}
+
+/// Goal: the page tells each code and each field of what is found about a store. Method: codes in
+/// the source, and an object with a finding, against the page's tables.
+#[test]
+fn codes_and_fields_of_a_store_are_documented() {
+    let told = documented("Of a store it finds");
+    let source = include_str!("../../src/table/tier.rs");
+    let there = source.split('"').filter(|text| text.starts_with("tier-"));
+    let there = there.map(str::to_owned).chain(["not-removed".to_owned()]).collect();
+    assert_eq!(told, there);
+    let (found, _) = tier::doctor(&["redis://127.0.0.1:1", "--recreate"]);
+    compare("`oncegate doctor URL --json`", &[&found]);
 }

@@ -13,6 +13,7 @@ const ORDERS: Orders = Orders {
     seed: 1,
     work_ms: 0,
     run: 1,
+    hosts: None,
 };
 
 fn record(kind: Kind, instance: u32, attempt: u32, token: u64) -> Record {
@@ -25,6 +26,10 @@ fn answer(delivery: u32, token: u64) -> Record {
 
 /// Judges what happened to one request, which was delivered twice; process 1 was killed.
 fn judge(records: &[Record], last: Option<u64>) -> Verdict {
+    judge_where(false, records, last)
+}
+
+fn judge_where(leases_lapse: bool, records: &[Record], last: Option<u64>) -> Verdict {
     let input = input::read(&b"{\"key\":1}\n"[..]).unwrap();
     let plan = Plan::new(&input.lines, ORDERS.shape()).unwrap();
     Verdict::of(&Evidence {
@@ -33,6 +38,7 @@ fn judge(records: &[Record], last: Option<u64>) -> Verdict {
         records,
         killed: &HashSet::from([1]),
         finals: &Finals { tokens: vec![last], ..Finals::default() },
+        leases_lapse,
     })
 }
 
@@ -92,6 +98,49 @@ fn interrupted_attempts_are_told_apart() {
     assert_eq!((verdict.interrupted, verdict.duplicates), (0, 1));
     assert_eq!(verdict.violations.len(), 2, "{:?}", verdict.violations);
     assert!(verdict.violations[0].contains("while another one was running"));
+}
+
+/// Goal: an attempt that found the effect of one before it completes with that one, and breaks no
+/// promise; what it answers must still be that effect's token. Method: such a story, and one whose
+/// answers have the token of the attempt itself.
+#[test]
+fn effects_of_killed_attempts_are_adopted() {
+    let story = |answered| {
+        let records = [
+            record(Kind::Started, 1, 1, 5),
+            record(Kind::Effect, 1, 1, 5),
+            killed(),
+            record(Kind::Started, 3, 2, 6),
+            record(Kind::Adopted, 3, 2, 6),
+            record(Kind::Completed, 3, 2, 6),
+            answer(0, answered),
+            answer(1, answered),
+        ];
+        judge(&records, Some(5))
+    };
+    let verdict = story(5);
+    assert_eq!(verdict.violations, [""; 0]);
+    assert_eq!((verdict.effects, verdict.duplicates, verdict.interrupted), (1, 0, 0));
+    assert!(story(6).violations.join("; ").contains("another outcome"));
+}
+
+/// Goal: where leases lapse, an attempt may start before the one whose lease it has learns of it;
+/// one that never learns of it was running. Method: the same story, judged both ways, and without
+/// the refusal.
+#[test]
+fn attempts_that_lost_their_lease_are_told_apart() {
+    let story = [
+        vec![record(Kind::Started, 2, 1, 5), record(Kind::Started, 3, 2, 6)],
+        vec![record(Kind::Fenced, 2, 1, 5), record(Kind::Effect, 3, 2, 6)],
+        vec![record(Kind::Completed, 3, 2, 6), answer(0, 6), answer(1, 6)],
+    ]
+    .concat();
+    let told = |lapse, records: &[Record]| judge_where(lapse, records, Some(6)).violations;
+    assert_eq!(told(true, &story), [""; 0]);
+    assert!(told(false, &story)[0].contains("while another one was running"));
+    let mut unaware = story;
+    unaware.remove(2);
+    assert!(told(true, &unaware)[0].contains("while another one was running"));
 }
 
 /// Goal: an attempt of which there is no record, since its process was killed before it wrote one,
