@@ -49,9 +49,10 @@ fn a_report_is_written() {
     let endured = endured.clone().find(|study| study["name"] == "endurance").expect("it was made");
     let shares = endured["rows"][0]["figures"].as_array().expect("a list");
     let shares: Vec<f64> = shares.iter().filter_map(serde_json::Value::as_f64).collect();
-    // In a table so small, the program's own pages count too; but once the first tenth of the
-    // operations has touched what it needs, nothing may be added.
-    assert!(shares.len() == 10 && (99.0..125.0).contains(&shares[0]), "{shares:?}");
+    // In a table so small, the program's own pages count too, more of them where it was built with
+    // every feature; but once the first tenth of the operations has touched what it needs, nothing
+    // may be added.
+    assert!(shares.len() == 10 && (99.0..160.0).contains(&shares[0]), "{shares:?}");
     assert!(shares[1..].iter().all(|share| (share - shares[1]).abs() < 1.0), "{shares:?}");
     let budgets = json["budgets"].as_array().expect("a list");
     assert!(budgets.len() > 25, "{}", budgets.len());
