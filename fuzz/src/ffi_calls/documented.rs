@@ -30,7 +30,8 @@ fn read() -> HashMap<String, HashSet<Status>> {
     for function in comments.keys() {
         let mut found = common.clone();
         for (types, refused) in &by_type {
-            let mut types = types.split_whitespace().filter(|word| word.starts_with("oncegate_"));
+            let words = types.split([' ', ',', '\n']);
+            let mut types = words.filter(|word| word.starts_with("oncegate_"));
             if types.any(|name| takes(rest, function, name)) {
                 found.extend(named(refused));
             }

@@ -186,9 +186,20 @@ impl World<'_> {
         let engine = self.handle(Kind::Engine);
         let lease = self.lease(&engine);
         let status = call!(self, oncegate_lease_abandon(engine.at(), lease.at()));
-        let call = "oncegate_lease_abandon";
+        self.abandoned("oncegate_lease_abandon", status, (&engine, &lease));
+    }
+
+    /// Without a tier it is the same.
+    pub(super) fn abandon_soon(&mut self) {
+        let engine = self.handle(Kind::Engine);
+        let lease = self.lease(&engine);
+        let status = call!(self, oncegate_lease_abandon_soon(engine.at(), lease.at()));
+        self.abandoned("oncegate_lease_abandon_soon", status, (&engine, &lease));
+    }
+
+    fn abandoned(&mut self, call: &str, status: Status, (engine, lease): (&Named, &Presented)) {
         let refused = first(&[engine.refused, lease.refused]);
-        if let Some(holder) = self.held(call, status, refused, (&engine, &lease)) {
+        if let Some(holder) = self.held(call, status, refused, (engine, lease)) {
             self.engines[engine.which].ended(&holder, State::Any);
         }
     }

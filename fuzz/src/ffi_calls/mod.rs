@@ -15,6 +15,7 @@ mod leases;
 mod memory;
 mod model;
 mod requests;
+mod tiers;
 mod timing;
 mod waiting;
 mod workers;
@@ -35,7 +36,13 @@ pub fn run(data: &[u8]) {
 }
 
 fn one(world: &mut World<'_>, choice: u8) {
+    let other = choice & 64 != 0;
     match choice & 63 {
+        0 if other => world.open_fleet(),
+        22 if other => world.abandon_soon(),
+        27 if other => world.is_local_only(),
+        33 if other => world.flush_tier(),
+        34 if other => world.tier_stats(),
         0 => world.open_engine(),
         1 => world.close(Kind::Engine),
         2..=11 => world.begin(),

@@ -56,6 +56,14 @@ pub(super) fn request(input: &mut Input<'_>) -> Asked {
     Asked { request, key, payload, refused: first(&[size, refused]), late }
 }
 
+/// A request in which nothing is wrong.
+pub(super) fn sound() -> RawRequest {
+    let mut raw: RawRequest = zeroed();
+    (raw.struct_size, raw.scope_kind) = (size_of::<RawRequest>(), ONCEGATE_SCOPE_SINGLE_TENANT);
+    (raw.operation, raw.key) = (bytes(b"op"), bytes(KEY_NAMES[0]));
+    raw
+}
+
 /// How to begin, and what is to come of it.
 pub(super) struct How {
     pub(super) options: Grown<RawBeginOptions>,

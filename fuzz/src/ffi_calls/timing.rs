@@ -9,7 +9,7 @@ use super::memory::{Place, first};
 use super::world::{Kind, World, call};
 
 /// A set of timers: what was started and neither given nor cancelled, by number: its `user_data`,
-/// and whether it is due.
+/// which no other has, and whether it is due.
 pub(super) type Pending = BTreeMap<u64, (u64, bool)>;
 
 impl World<'_> {
@@ -39,7 +39,9 @@ impl World<'_> {
         let after = [0, 86_400_000, u64::MAX][usize::from(choice) % 3];
         let mut place = Place::<u64>::new();
         let id = place.at(&mut self.input);
-        let user_data = u64::from(choice);
+        // Which of two is given first depends on the clock: they must be told apart.
+        self.timers_started += 1;
+        let user_data = self.timers_started << 8 | u64::from(choice);
         let call = "oncegate_timers_insert";
         let status = call!(self, oncegate_timers_insert(timers.at(), after, user_data, id.value));
         let refused = first(&[timers.refused, id.refused]);

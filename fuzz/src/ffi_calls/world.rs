@@ -62,6 +62,7 @@ pub(super) struct World<'a> {
     pub(super) engines: Vec<Model>,
     pub(super) sets: Vec<Set>,
     pub(super) timers: Vec<super::timing::Pending>,
+    pub(super) timers_started: u64,
     error: ErrorPlace,
     pub(super) room: Room,
 }
@@ -74,6 +75,7 @@ impl<'a> World<'a> {
             engines: Vec::new(),
             sets: Vec::new(),
             timers: Vec::new(),
+            timers_started: 0,
             error: ErrorPlace::new(),
             room: Room::new(),
         }
