@@ -2,8 +2,8 @@
 SHELL := /usr/bin/env bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint unit loom histories schedules sim processes sanitize planted fuzz
-.PHONY: mutants tidy deny msrv instructions bench doc header install-c
+.PHONY: help setup demo test lint unit loom histories schedules sim processes chaos sanitize planted
+.PHONY: fuzz mutants tidy deny msrv instructions bench bench-tier doc header install-c
 .PHONY: ffi go go-library java java-install python vectors host demo-payments
 
 # Where rustup puts Cargo, for a shell that does not know it yet.
@@ -23,6 +23,8 @@ SCHEDULE ?=
 TRACE ?=
 # One scene of the processes that are killed: `make processes SCENE=renewal`.
 SCENE ?=
+# One campaign of chaos: `make chaos CAMPAIGN=primaries_fail_over`.
+CAMPAIGN ?=
 # A saved history again: `make histories REPLAY=<file>`.
 REPLAY ?=
 # One part: `make mutants MUTANTS=fingerprint`.
@@ -51,8 +53,8 @@ help: ## List the targets
 setup: ## Install what the demo and the tests need
 	@scripts/setup.sh test
 
-demo: ## Storm real webhooks with and without the engine, and while the downstream is down
-	@scripts/setup.sh build
+demo: ## Storm real webhooks with and without the engine, in an outage, and on two hosts with Redis
+	@scripts/setup.sh demo
 	@scripts/demo.sh
 
 demo-payments: ## Double clicks at a pay button in a browser, without the engine and with it
@@ -75,7 +77,8 @@ lint: ## rustfmt, clippy and rustdoc, warnings denied
 	  CARGO_TARGET_DIR="$${CARGO_TARGET_DIR:-target}/failpoints" \
 	  $(CARGO) clippy $(LOCKED) -p oncegate-tests --bins --test processes -- -D warnings
 	RUSTFLAGS="--cfg oncegate_idempotent" CARGO_TARGET_DIR="$${CARGO_TARGET_DIR:-target}/bench" \
-	  $(CARGO) clippy $(LOCKED) --ignore-rust-version -p oncegate-benches -- -D warnings
+	  $(CARGO) clippy $(LOCKED) --ignore-rust-version -p oncegate-benches -p oncegate-bench-tier -- \
+	  -D warnings
 	RUSTDOCFLAGS="-D warnings" $(DOC)
 
 unit: ## Unit, integration and property tests, and the examples of the documentation
@@ -112,6 +115,12 @@ ifeq ($(SCENE),)
 	RUSTFLAGS="--cfg oncegate_polling" CARGO_TARGET_DIR="$${CARGO_TARGET_DIR:-target}/polling" \
 	  $(CARGO) test $(LOCKED) -p oncegate-tests --test processes -- waiting
 endif
+
+chaos: SECONDS_EACH = 60
+chaos: ## Hosts and Redis servers that stop, die and lose each other; SECONDS_EACH=60 SEED=7
+	ONCEGATE_CHAOS_SECONDS="$(SECONDS_EACH)" ONCEGATE_CHAOS_SEED="$(SEED)" ONCEGATE_REQUIRE_ALL=1 \
+	  $(CARGO) test $(LOCKED) -p oncegate-tests --test fleet --all-features -- --nocapture \
+	  --test-threads=1 chaos::$(CAMPAIGN)
 
 sanitize: ## The stress program under three sanitizers: STEPS=100000 SEED=7 SANITIZERS=thread
 	@scripts/sanitize.sh
@@ -175,6 +184,12 @@ bench: ## The engine beside its peers, with a report; QUICK=1 takes minutes inst
 	RUSTFLAGS="--cfg oncegate_idempotent" CARGO_TARGET_DIR="$${CARGO_TARGET_DIR:-target}/bench" \
 	  $(CARGO) run $(LOCKED) --release --ignore-rust-version -p oncegate-benches --bin compare -- \
 	  $(if $(filter 1,$(QUICK)),--quick) --report "$${CARGO_TARGET_DIR:-target}/bench-report"
+
+bench-tier: ## The tier in Redis beside what people write with it; QUICK=1: half a minute
+	@scripts/setup.sh bench
+	RUSTFLAGS="--cfg oncegate_idempotent" CARGO_TARGET_DIR="$${CARGO_TARGET_DIR:-target}/bench" \
+	  $(CARGO) run $(LOCKED) --release --ignore-rust-version -p oncegate-bench-tier -- \
+	  $(if $(filter 1,$(QUICK)),--quick,--rounds $(ROUNDS))
 
 bench-python: ## What calls, decorators and middlewares cost from Python, beside their peers
 	@ROUNDS=$(ROUNDS) scripts/bench-python.sh

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds the command and storms the engine with real webhooks: once without it, once with it, then
-# from processes that share one table and are killed, and then while what they call is down.
+# from processes that share one table and are killed, then while what they call is down, and then on
+# two hosts that share a Redis server, both of which are killed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
@@ -17,6 +18,12 @@ say "the same webhooks to 4 processes that share a table and are killed, about 8
 "$oncegate" storm --processes 4 --kill-rate 8 --input "$input" \
   --clients 16 --copies 4 --work-ms 60 --fail-rate 0.05 --seed 7
 say "the same webhooks to a downstream that is down: retried at once, with backoff, by the engine"
-exec "$oncegate" storm --outage-ms 1500 --input "$input" \
+"$oncegate" storm --outage-ms 1500 --input "$input" \
   --clients 48 --copies 4 --work-ms 20 --fail-rate 0.02 --seed 7 \
   --svg "${CARGO_TARGET_DIR:-target}/outage.svg"
+if have redis-server; then
+  say "the same webhooks to 2 hosts with a table each and one Redis: locks by hand, then the engine"
+  exec "$oncegate" storm --hosts 2 --input "$input" \
+    --clients 32 --copies 4 --work-ms 30 --fail-rate 0.05 --seed 7
+fi
+say "left out: two hosts that share a Redis server, since there is no redis-server here to start"

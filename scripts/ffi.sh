@@ -186,6 +186,8 @@ installed() {
     block c 1 > "$work/page.c"
     example page-c cc -std=c99 -Wall -Wextra -Werror $flags "$work/page.c" $libraries
     diff <(block text 1) "$work/last" >&2 || die "docs/c.md tells something else than it does"
+    block c 2 > "$work/shared.c"
+    cc -std=c99 -Wall -Wextra -Werror $flags -c "$work/shared.c" -o "$work/shared.o"
     block cpp 1 > "$work/page.cpp"
     example page-cpp c++ -std=c++17 -Wall -Wextra -Werror $flags "$work/page.cpp" $libraries
     diff <(block text 2) "$work/last" >&2 || die "docs/c.md tells something else than it does"
@@ -202,6 +204,12 @@ $(sed -n 's/^100% tests passed.* out of \([0-9]*\)$/\1/p' "$work/last") by CMake
 
 installs=
 skipped=()
+if have redis-server; then
+  programs+=(fleet) cpp_programs+=(hosts)
+else
+  must_have_run "redis-server is not installed"
+  skipped+=("engines that share a Redis: it needs redis-server")
+fi
 cargo build ${LOCKED:-} -q -p oncegate-ffi
 awk -f "$tests/calls.awk" "$tests/nullable.txt" ffi/exports.txt "$include/oncegate.h" \
   > "$work/calls.inc"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the project needs, and nothing that is already there.
 #   scripts/setup.sh build   a C linker, make, curl, and Rust
+#   scripts/setup.sh demo    the same, and a Redis server where apt can install one
 #   scripts/setup.sh test    the same, with rustfmt, clippy, cargo-deny, cargo-fuzz, cargo-c,
 #                            valgrind, what builds C and C++ programs, a Redis server to start when
 #                            it is measured, and Go, two JDKs, Maven, Python, Chromium and wrk
@@ -53,7 +54,7 @@ system_packages() {
     have pkg-config || missing+=(pkg-config)
     have cargo-capi || [ -e /usr/include/openssl/ssl.h ] || missing+=(libssl-dev)
   fi
-  if { [ "$1" = test ] || [ "$1" = bench ]; } && have apt-get; then
+  if { [ "$1" = test ] || [ "$1" = bench ] || [ "$1" = server ]; } && have apt-get; then
     have redis-server || missing+=(redis-server)
     [ "$1" != bench ] || have wrk || missing+=(wrk)
   fi
@@ -68,6 +69,15 @@ system_packages() {
   "${root[@]}" env DEBIAN_FRONTEND=noninteractive \
     apt-get install -y -qq --no-install-recommends "${missing[@]}"
   [ "$redis" = 0 ] || leave_no_service redis-server
+}
+
+# One act of the demo needs a server. Where there is none, the demo says so and does the others.
+demo_server() {
+  if have redis-server || ! have apt-get || [ "${ONCEGATE_NO_INSTALL:-0}" = 1 ]; then
+    return 0
+  fi
+  [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null || return 0
+  (system_packages server) || say "redis-server cannot be installed here"
 }
 
 # root_needed PACKAGES: how to become root, to install them.
@@ -283,6 +293,7 @@ mutants() { tool cargo-mutants "$MUTANTS_VERSION"; }
 asked=${1:-test}
 case "$asked" in
   build) system_packages build; rust ;;
+  demo) system_packages build; demo_server; rust ;;
   bench) system_packages bench; rust ;;
   test) system_packages test; rust; components; deny; fuzz; cargo_c; go_toolchain; java_toolchain
     python_toolchain; browser; load_tool ;;
@@ -290,5 +301,5 @@ case "$asked" in
   python) system_packages build; rust; python_toolchain ;;
   mutants) system_packages build; rust; mutants ;;
   c) system_packages c; rust; cargo_c ;;
-  *) die "usage: scripts/setup.sh [build|bench|test|go|python|mutants|c]" ;;
+  *) die "usage: scripts/setup.sh [build|demo|bench|test|go|python|mutants|c]" ;;
 esac
