@@ -31,6 +31,7 @@ mod handles;
 mod inline_read_vs_evict;
 mod inline_write_vs_takeover;
 mod lapse_vs_fail;
+mod late_window_vs_redrive;
 mod redrive_vs_discard;
 mod renew_vs_lapse;
 mod resolve_vs_holder;

@@ -337,6 +337,7 @@ impl Engine {
         let Found { slot, seen } = found;
         let deadline = self.table.slot(slot).deadline();
         if !deadline.belongs_to(seen.fence()) || deadline.kind != Kind::Due {
+            self.table.let_be_due(slot, seen, rules.now_ms);
             return Ok(Met::Changed);
         }
         let (next_attempt, due_ms) = (attempt + 1, deadline.at_ms);

@@ -84,8 +84,11 @@ impl Engine {
                 let until_ms = if lasts { deadline.at_ms } else { rules.now_ms };
                 Answer::InProgress { at: found, attempt, until_ms }
             }
-            State::Waiting if is_own && deadline.kind == Kind::Due => {
-                let (next_attempt, due_ms) = (attempt + 1, deadline.at_ms);
+            State::Waiting => {
+                // Else somebody was late to write the window of what was redriven: it is due.
+                let says = is_own && deadline.kind == Kind::Due;
+                let due_ms = if says { deadline.at_ms } else { rules.now_ms };
+                let next_attempt = attempt + 1;
                 Answer::Scheduled { at: found, next_attempt, due_ms, look_ms: due_ms }
             }
             State::Succeeded | State::Failed => match self.read_finished(found, outcome) {
@@ -93,9 +96,7 @@ impl Engine {
                 None => return Sight::Changed,
             },
             State::Unknown => Answer::Unresolved,
-            State::Waiting | State::Vacant | State::Claimed | State::Inserting => {
-                return Sight::Changed;
-            }
+            State::Vacant | State::Claimed | State::Inserting => return Sight::Changed,
         })
     }
 

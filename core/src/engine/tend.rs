@@ -157,7 +157,7 @@ impl Engine {
                 swept.lapsed += usize::from(self.see_to_lapse(found, closed));
             }
             Met::Unsettled(found) => {
-                if let Some(entry) = self.redriven(found) {
+                if let Some(entry) = self.table.redriven(found.slot, found.seen) {
                     return self.carry_out_redrive(found, entry, rules);
                 }
                 self.open_window(found, rules);
@@ -171,7 +171,7 @@ impl Engine {
     pub(super) fn settle_window(&self, found: Found) {
         let Found { slot, seen } = found;
         let deadline = self.table.slot(slot).deadline();
-        let unsettled = matches!(deadline.kind, Kind::Lease | Kind::Closed);
+        let unsettled = deadline.kind != Kind::Window;
         if seen.state().is_finished() && deadline.belongs_to(seen.fence()) && unsettled {
             self.open_window(found, &self.rules());
         }

@@ -78,6 +78,14 @@ bugs! {
     TakenBlindly,
     /// A dead letter is redriven and discarded.
     LetterSettledTwice,
+    /// Whoever finished a dead letter, and is late to say until when it stays, stops its redrive.
+    WindowOverRedrive,
+    /// Whoever carries out a redrive, and is late, changes the journal of the attempt after it.
+    RedrivenLate,
+    /// What a dead letter was redriven for is lost where it was looked at meanwhile.
+    RedriveLeft,
+    /// A record that waits, and whose deadline says that it has finished, waits for ever.
+    RedriveUnhealed,
     /// A transition that does not end is told to nobody.
     StuckUnnoticed,
     /// A step that is finished runs again.

@@ -325,17 +325,43 @@ impl Table {
     /// Turns the deadline of a finished record into the end of its dedup window.
     ///
     /// Called by whoever finished it, and by anyone who finds it still undone: then nothing but
-    /// the first of them has an effect.
+    /// the first of them has an effect. Whoever is late changes nothing of a dead letter that
+    /// somebody has redriven meanwhile.
     pub(crate) fn open_window(&self, slot: usize, finished: Snapshot, until_ms: u64) {
         let at = self.slot(slot);
-        let mut found = at.deadline();
-        while found.belongs_to(finished.fence()) && found.kind != Kind::Window {
+        loop {
+            let found = at.deadline();
+            if !found.belongs_to(finished.fence()) || found.kind == Kind::Window {
+                return;
+            }
+            // After the deadline was read, and the entry after it: a redrive says that the record
+            // waits before its entry says that it is no letter. From one look to the next either
+            // of them shows it, and before it the deadline has to change.
+            let redriven = self.redriven(slot, finished).is_some()
+                || !at.control().load().is_same_record(finished);
+            if redriven && !Bug::WindowOverRedrive.is_planted() {
+                return;
+            }
             let until_ms = if Bug::WindowIgnored.is_planted() { 0 } else { until_ms };
             let window = Deadline::new(until_ms, found.lapse, Kind::Window, finished.fence());
-            match at.change_deadline(found, window) {
-                Ok(()) => return,
-                Err(now) => found = now,
+            if at.change_deadline(found, window).is_ok() {
+                return;
             }
+        }
+    }
+
+    /// Lets a record that waits be due, whatever its deadline says. Only a redrive makes one wait
+    /// that has finished: whoever still writes its window, and could not know of that, is late.
+    pub(crate) fn let_be_due(&self, slot: usize, waits: Snapshot, now_ms: u64) {
+        let at = self.slot(slot);
+        let found = at.deadline();
+        let said = found.belongs_to(waits.fence()) && found.kind != Kind::Due;
+        let said = said && !Bug::RedriveUnhealed.is_planted();
+        // After the deadline was read: whoever takes the next attempt writes another.
+        if said && waits.state() == State::Waiting && at.control().load().is_same_record(waits) {
+            let due = Deadline::new(now_ms, found.lapse, Kind::Due, waits.fence());
+            // Whoever was faster has said the same.
+            let _ = at.change_deadline(found, due);
         }
     }
 

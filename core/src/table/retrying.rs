@@ -374,10 +374,13 @@ impl Table {
         match self.standing(entry, seen) {
             Standing::Current => match seen.state() {
                 State::Succeeded => true,
-                State::Failed if entry.word.state() == EntryState::Live => {
-                    !self.is_letter(entry.word.slot(), seen)
+                // Not by what the entry said when it was read: it may have become that of a dead
+                // letter since, and be redriven at this moment.
+                State::Failed => {
+                    let live = entry.word.state() == EntryState::Live;
+                    let left = live && !self.is_letter(entry.word.slot(), seen);
+                    self.window_ends(entry, seen) || left && Bug::RedriveLeft.is_planted()
                 }
-                State::Failed => self.window_ends(entry, seen),
                 _ => false,
             },
             Standing::Changed => !seen.state().is_record() && self.is_behind(entry, seen),
@@ -395,9 +398,23 @@ impl Table {
             && deadline.at_ms == Deadline::MAX_MS
     }
 
+    /// The entry of a dead letter whose deadline says that it runs again, if the record in `slot`,
+    /// which was seen as `seen`, is one.
+    pub(crate) fn redriven(&self, slot: usize, seen: Snapshot) -> Option<Entry> {
+        let deadline = self.slot(slot).deadline();
+        let due = deadline.belongs_to(seen.fence()) && deadline.kind == Kind::Due;
+        if seen.state() != State::Failed || !due {
+            return None;
+        }
+        // Without an entry, or with a live one, somebody finished it in the moment in which its
+        // lapse was seen to.
+        let entry = self.entry_of(slot, seen).ok().flatten()?;
+        (entry.word.state() == EntryState::Dead).then_some(entry)
+    }
+
     /// Whether the record of `entry`, which has failed, answers duplicates for a while, and not for
-    /// as long as a dead letter does: somebody has discarded it, and did not live to free its
-    /// entry.
+    /// as long as a dead letter does: it never was one, or somebody has discarded it, and did not
+    /// live to free its entry.
     fn window_ends(&self, entry: Entry, seen: Snapshot) -> bool {
         let deadline = self.slot(entry.word.slot()).deadline();
         deadline.belongs_to(seen.fence())

@@ -99,7 +99,7 @@ impl Engine {
 
     /// Whether the record is still in the attempt that was found: only then is the number of that
     /// attempt what [`attempt_of`](Self::attempt_of) has just said.
-    fn stands(&self, found: Found) -> bool {
+    pub(super) fn stands(&self, found: Found) -> bool {
         self.table.slot(found.slot).control().load().fence() == found.seen.fence()
     }
 

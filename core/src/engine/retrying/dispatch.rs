@@ -187,13 +187,14 @@ impl Engine {
         let seen = at.control().load();
         let deadline = at.deadline();
         let redriven = seen.state() == State::Failed && deadline.kind == Kind::Due;
+        let unsaid = seen.state() == State::Waiting && deadline.kind != Kind::Due;
         // One that failed for good and whose finisher died is no letter before its window is open.
         let unsettled =
             seen.state() == State::Failed && matches!(deadline.kind, Kind::Lease | Kind::Closed);
         let open = matches!(seen.state(), State::Running | State::Waiting | State::Unknown);
         let runs = open || redriven;
         // One that is just being written, or whose process died, is looked at soon.
-        let soon = !deadline.belongs_to(seen.fence()) || self.table.is_orphan(seen);
+        let soon = unsaid || !deadline.belongs_to(seen.fence()) || self.table.is_orphan(seen);
         (runs || unsettled).then(|| if soon || unsettled { self.now_ms() } else { deadline.at_ms })
     }
 
@@ -279,19 +280,22 @@ impl Engine {
                         }
                     }
                 },
-                State::Waiting | State::Vacant | State::Claimed | State::Inserting => {}
+                State::Waiting => self.table.let_be_due(slot, seen, rules.now_ms),
+                State::Vacant | State::Claimed | State::Inserting => {}
                 State::Unknown => {
                     self.note_unknown(found);
                     return Looked::Nothing;
                 }
-                State::Succeeded | State::Failed => match self.redriven(found) {
-                    Some(dead) => self.carry_out_redrive(found, dead, rules),
-                    None => {
-                        self.settle_window(found);
-                        self.table.without_leavings(entry);
-                        return Looked::Nothing;
+                State::Succeeded | State::Failed => {
+                    match self.table.redriven(found.slot, found.seen) {
+                        Some(dead) => self.carry_out_redrive(found, dead, rules),
+                        None => {
+                            self.settle_window(found);
+                            self.table.without_leavings(entry);
+                            return Looked::Nothing;
+                        }
                     }
-                },
+                }
             }
         }
         // In a file that was damaged a record may be in a state that nothing leads out of.

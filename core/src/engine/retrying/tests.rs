@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
-use super::{AttemptError, Buried, LetterFilter, OperationSettings, RetryContext};
+use super::{AttemptError, Buried, Later, LetterFilter, OperationSettings, RetryContext};
 use crate::clock::ManualClock;
 use crate::config::EngineBuilder;
-use crate::engine::{Admission, Engine, LeaseToken};
+use crate::engine::{Admission, BeginOptions, Engine, LeaseToken};
 use crate::error::ErrorCode;
 use crate::fingerprint::{Request, Scope};
 use crate::retry::journal::End;
 use crate::retry::{BackoffPolicy, RetryBudget, RetryPolicy};
 use crate::table::Found;
-use crate::table::entry::{Entry, JournalWord};
+use crate::table::entry::{Entry, EntryState, JournalWord};
+use crate::table::slot::{Deadline, Kind};
 
 const LEASE: Duration = Duration::from_secs(30);
 
@@ -45,6 +46,73 @@ fn seen(engine: &Engine, token: &LeaseToken) -> (Found, Entry, JournalWord) {
     let found = Found { slot, seen: engine.table.slot(slot).control().load() };
     let entry = engine.table.entry_of(slot, found.seen).expect("at rest").expect("one");
     (found, entry, engine.table.journal_of(entry))
+}
+
+/// The record of a dead letter as it was when it had just failed, and its entry.
+fn buried(engine: &Engine) -> (Found, Entry) {
+    let token = begun(engine);
+    let context = RetryContext::new("op", b"c");
+    let later = engine.retry_later(&token, &AttemptError::new("400").terminal(), &context);
+    assert!(matches!(later, Ok(Later::Buried { kept: true, .. })), "{later:?}");
+    let (found, entry, _) = seen(engine, &token);
+    (found, entry)
+}
+
+/// Goal: whoever finished a dead letter, and is late to say until when it stays, does not stop its
+/// redrive. Method: by hand, he says so before and after the record waits.
+#[test]
+fn late_finisher_stops_no_redrive() {
+    let (engine, _clock) = engine();
+    let (found, entry) = buried(&engine);
+    let Found { slot, seen } = found;
+    let is_due = || engine.table.slot(slot).deadline().kind == Kind::Due;
+    assert!(engine.table.settle_letter(slot, seen, Kind::Due, 1));
+    engine.table.open_window(slot, seen, Deadline::MAX_MS);
+    assert!(is_due(), "before it waits");
+    engine.carry_out_redrive(found, entry, &engine.rules());
+    engine.table.open_window(slot, seen, Deadline::MAX_MS);
+    assert!(is_due(), "while it waits");
+    assert_eq!(next(&engine).map(|(_, context)| context), Some(b"c".to_vec()));
+}
+
+/// Goal: whoever carries out a redrive, and is late, changes nothing of the attempt after it.
+/// Method: by hand, somebody else has carried it out, and a worker has taken the attempt.
+#[test]
+fn late_redrive_changes_no_journal() {
+    let (engine, _clock) = engine();
+    let (found, entry) = buried(&engine);
+    assert!(engine.table.settle_letter(found.slot, found.seen, Kind::Due, 1));
+    engine.carry_out_redrive(found, entry, &engine.rules());
+    let (token, _) = next(&engine).expect("due");
+    let (_, _, before) = seen(&engine, &token);
+    engine.carry_out_redrive(found, entry, &engine.rules());
+    let (_, _, after) = seen(&engine, &token);
+    assert_eq!(before, after);
+}
+
+/// Goal: what is redriven runs, whatever its deadline says. Method: by hand, another burier that was
+/// too late marks the letter as none, so that its finisher takes its redrive for a lapse and opens
+/// its window; then a worker, a duplicate that may run it, and one that looks.
+#[test]
+fn redriven_is_due_whatever_its_deadline_says() {
+    for by_worker in [true, false] {
+        let (engine, _clock) = engine();
+        let (found, entry) = buried(&engine);
+        let Found { slot, seen } = found;
+        assert!(engine.table.settle_letter(slot, seen, Kind::Due, 1));
+        engine.table.mark_entry(entry, EntryState::Live).expect("its own");
+        engine.table.open_window(slot, seen, Deadline::MAX_MS);
+        engine.carry_out_redrive(found, entry, &engine.rules());
+        assert_eq!(engine.table.slot(slot).deadline().kind, Kind::Window, "so it can be");
+        let looked = engine.look(engine.prepare(&request()).expect("valid").fingerprint());
+        assert!(matches!(looked, Ok(Some(Admission::Scheduled { .. }))), "{looked:?}");
+        if by_worker {
+            assert_eq!(next(&engine).map(|(_, context)| context), Some(b"c".to_vec()));
+        } else {
+            let begun = engine.begin_with(&request(), &BeginOptions::new().run_due());
+            assert!(matches!(begun, Ok(Admission::Admitted(_))), "{begun:?}");
+        }
+    }
 }
 
 /// Goal: whoever held an attempt before changes nothing once the next one may be taken. Method: by

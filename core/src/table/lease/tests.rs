@@ -216,7 +216,8 @@ fn a_window_is_decided_once() {
 fn a_window_is_opened_once() {
     for kind in KINDS {
         let table = table();
-        let mine = with(&table, kind);
+        let mut mine = with(&table, kind);
+        mine.seen = table.end(mine.slot, mine.seen, State::Failed).expect("nobody else");
         table.open_window(mine.slot, mine.seen, 700);
         let at = if kind == Kind::Window { UNTIL } else { 700 };
         assert_eq!(mine.deadline(&table), (at, Kind::Window, Lapse::Failed, true));
