@@ -212,9 +212,13 @@ impl Waits {
     }
 
     /// Sets the descriptor to when the next wait is to be looked at. A clock that does not run by
-    /// itself rings.
+    /// itself rings when it jumps; where it did so before the wait was planned, this does.
     fn rest(&self) {
         self.shared.bell.rest(|| self.plan().first_due().filter(|_| self.runs));
+        let is_due = || self.plan().first_due().is_some_and(|due| due <= self.clock.now());
+        if !self.runs && is_due() {
+            self.shared.bell.ring();
+        }
     }
 }
 
@@ -308,3 +312,6 @@ impl Taking {
 
 /// Waits of a set.
 const MOST_WAITS: usize = 65_536;
+
+#[cfg(test)]
+mod tests;

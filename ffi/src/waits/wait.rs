@@ -133,12 +133,14 @@ impl Wait {
     /// Asks, where there is no answer yet. An error is one.
     pub(super) fn look(&self, state: &mut State) -> Result<Looked, Refusal> {
         let State::Asking(asking) = state else { return Ok(Looked::Done) };
+        // Before it is polled: a clock that jumps meanwhile makes it due sooner, and not later.
+        let now = self.asked.clock.now();
         match asking.future.as_mut().poll(&mut Context::from_waker(&self.waker)) {
             Poll::Ready(answer) => {
                 *state = State::Answered(answer?);
                 Ok(Looked::Done)
             }
-            Poll::Pending => Ok(Looked::Waits(asking.looks_at(self.asked.clock.now()))),
+            Poll::Pending => Ok(Looked::Waits(asking.looks_at(now))),
         }
     }
 

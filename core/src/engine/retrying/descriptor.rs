@@ -125,11 +125,12 @@ impl DueDescriptor {
         // Not readable until it is set below, or by whoever schedules something meanwhile.
         self.timer.set(None)?;
         let ticket = *own.insert(scheduler.enter(waker.clone(), Kind::Driver));
+        // Before the look: a clock that jumps after it has something due sooner, and not later.
+        let before_ms = self.engine.now_ms();
         let driven = self.engine.advance(limit)?;
         let left = if driven.more { Some(Duration::ZERO) } else { driven.due_in };
-        let until_ms = left.map_or(u64::MAX, |left| {
-            self.engine.now_ms().saturating_add(super::super::millis_up(left))
-        });
+        let until_ms =
+            left.map_or(u64::MAX, |left| before_ms.saturating_add(super::super::millis_up(left)));
         // Before the plan: whoever schedules something earlier after it sets the timer again, and
         // whoever did so before it has taken the ticket.
         self.timer.set(left)?;
@@ -137,7 +138,9 @@ impl DueDescriptor {
         if planned {
             self.engine.life.time().wake_on_jump(&waker);
         }
-        if !planned || self.engine.will_hear() {
+        // It jumped before it was asked to say so.
+        let is_due = self.engine.now_ms() >= until_ms;
+        if !planned || is_due || self.engine.will_hear() {
             self.timer.set(Some(Duration::ZERO))?;
         }
         Ok(driven)
