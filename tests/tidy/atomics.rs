@@ -49,6 +49,7 @@ const UNSAFE_BOUNDARY: &[&str] = &[
     "ffi/src/timers.rs",
     "ffi/src/version.rs",
     "ffi/src/waits.rs",
+    "ffi/src/waits/set/tests.rs",
     // Calls the checks of arguments.
     "ffi/src/entry.rs",
     // A structure that is copied to the caller.

@@ -173,6 +173,7 @@ const CASES: &[Case] = &[
             ("ffi/src/timers.rs", "unsafe {}\n"),
             ("ffi/src/version.rs", "unsafe {}\n"),
             ("ffi/src/waits.rs", "unsafe {}\n"),
+            ("ffi/src/waits/set/tests.rs", "unsafe {}\n"),
         ],
         &[("ffi/src/stats.rs", 0)],
     ),

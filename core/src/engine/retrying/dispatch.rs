@@ -287,14 +287,12 @@ impl Engine {
                     return Looked::Nothing;
                 }
                 State::Succeeded | State::Failed => {
-                    match self.table.redriven(found.slot, found.seen) {
-                        Some(dead) => self.carry_out_redrive(found, dead, rules),
-                        None => {
-                            self.settle_window(found);
-                            self.table.without_leavings(entry);
-                            return Looked::Nothing;
-                        }
-                    }
+                    let Some(dead) = self.table.redriven(slot, seen) else {
+                        self.settle_window(found);
+                        self.table.without_leavings(entry);
+                        return Looked::Nothing;
+                    };
+                    self.carry_out_redrive(found, dead, rules);
                 }
             }
         }

@@ -90,9 +90,9 @@ fn late_redrive_changes_no_journal() {
     assert_eq!(before, after);
 }
 
-/// Goal: what is redriven runs, whatever its deadline says. Method: by hand, another burier that was
-/// too late marks the letter as none, so that its finisher takes its redrive for a lapse and opens
-/// its window; then a worker, a duplicate that may run it, and one that looks.
+/// Goal: what is redriven runs, whatever its deadline says. Method: by hand, another burier that
+/// was too late marks the letter as none, so that its finisher takes its redrive for a lapse and
+/// opens its window; then a worker, a duplicate that may run it, and one that looks.
 #[test]
 fn redriven_is_due_whatever_its_deadline_says() {
     for by_worker in [true, false] {
