@@ -54,7 +54,7 @@ exports() {
   say "exported symbols"
   nm -D --defined-only "$1" | awk '{ print $NF }' | sort > "$work/exports"
   diff "$work/exports" ffi/exports.txt >&2 || die "$1 exports other symbols than ffi/exports.txt"
-  readelf -d "$1" | grep -q NODELETE || die "$1 could be unloaded below its own threads"
+  readelf -d "$1" | grep NODELETE >/dev/null || die "$1 could be unloaded below its own threads"
 }
 
 # program NAME LIBRARY SUFFIX FLAGS...
@@ -162,7 +162,7 @@ installed() {
     > "$work/last" 2>&1 || { tail -n 40 "$work/last" >&2; die "make install-c fails"; }
   libdir=$prefix/lib
   exports "$libdir/liboncegate.so"
-  readelf -d "$libdir/liboncegate.so" | grep -q 'SONAME.*\[liboncegate\.so\.[0-9.]*\]' ||
+  readelf -d "$libdir/liboncegate.so" | grep 'SONAME.*\[liboncegate\.so\.[0-9.]*\]' >/dev/null ||
     die "the shared library has no SONAME with a version"
 
   # Nothing but a compiler and pkg-config.
@@ -177,8 +177,8 @@ installed() {
     example charge-static cc -std=c99 $flags ffi/examples/charge.c "$libdir/liboncegate.a" $private
     example charge-cpp "${cpp_compilers[0]}" -std=c++17 $flags ffi/examples/charge.cpp $libraries
   }
-  ldd "$work/charge" | grep -q liboncegate || die "the example is not linked to the library"
-  ! ldd "$work/charge-static" | grep -q liboncegate || die "the static example is not static"
+  ldd "$work/charge" | grep liboncegate >/dev/null || die "the example is not linked to the library"
+  ! ldd "$work/charge-static" | grep liboncegate >/dev/null || die "the static example is not static"
 
   say "the programs of docs/c.md"
   # shellcheck disable=SC2086

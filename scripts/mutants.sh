@@ -37,7 +37,7 @@ unexplained() {
     file=${survivor%%:*}
     change=${survivor#*:*:*: }
     change=${change//|/\\|}
-    if ! grep -F "| \`${file#core/src/}\` |" "$page" | grep -qF "| \`$change\` |"; then
+    if ! grep -F "| \`${file#core/src/}\` |" "$page" | grep -F "| \`$change\` |" >/dev/null; then
       printf '%s: %s\n' "$file" "$change"
     fi
   done < "$out/$1/mutants.out/missed.txt"

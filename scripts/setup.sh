@@ -247,7 +247,8 @@ package() {
   local name
   for name in "$@"; do
     # apt-cache also knows names that only others depend on.
-    if apt-cache policy "$name" | grep -q 'Candidate: [0-9]'; then
+    # Not by `grep -q`, which leaves before apt-cache has said all: that is an error of the pipe.
+    if apt-cache policy "$name" | grep 'Candidate: [0-9]' >/dev/null; then
       may_install "$name"
       "${root[@]}" env DEBIAN_FRONTEND=noninteractive \
         apt-get install -y -qq --no-install-recommends "$name"
