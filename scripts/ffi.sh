@@ -178,7 +178,8 @@ installed() {
     example charge-cpp "${cpp_compilers[0]}" -std=c++17 $flags ffi/examples/charge.cpp $libraries
   }
   ldd "$work/charge" | grep liboncegate >/dev/null || die "the example is not linked to the library"
-  ! ldd "$work/charge-static" | grep liboncegate >/dev/null || die "the static example is not static"
+  ! ldd "$work/charge-static" | grep liboncegate >/dev/null ||
+    die "the static example is not static"
 
   say "the programs of docs/c.md"
   # shellcheck disable=SC2086

@@ -1,10 +1,11 @@
 //! Servers that are set up badly, die, hang, or forget.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use oncegate::Outcome;
 use oncegate::tier::{Claim, End, Ended, Ending, Hazard, Redis, Tier, TierErrorKind};
-use oncegate_rig::{Options, Proxy, Server, present};
+use oncegate_rig::{Certificates, Clients, Direction, Options, Proxy, Server, Toxic, present};
 
 use super::steps::{HOUR, WITHIN, grant, join, key, outcome, succeed};
 
@@ -73,6 +74,44 @@ fn a_settlement_whose_reply_is_lost_is_asked_again() {
     let second_end = End::Succeeded { outcome: &second, window: HOUR };
     assert_eq!(tier.settle(claim.key, &second_end, WITHIN).expect("an answer"), Ended::Fenced);
     assert_eq!(outcome(&tier, &claim), Some(first));
+}
+
+/// Goal: a call ends by its deadline, also where each piece of the reply comes in time, and the
+/// connection is not used again; in clear and over TLS. Method: an outcome that trickles in, byte
+/// by byte, for longer than the call may last; then one that does not.
+#[test]
+fn a_reply_that_trickles_in_is_waited_for_until_the_deadline() {
+    if !present("the Redis tier, also over TLS") {
+        return;
+    }
+    let certificates = Arc::new(Certificates::new().expect("made"));
+    let root = std::fs::read(certificates.authority()).expect("a file");
+    for tls in [false, true] {
+        let options = Options::new();
+        let options = if tls { options.tls(&certificates, Clients::Anonymous) } else { options };
+        let server = Server::with(options).expect("it starts");
+        let proxy = Proxy::to(server.address()).expect("a proxy");
+        let tier = if tls {
+            let url = proxy.url().replace("redis:", "rediss:");
+            Redis::builder(&url).tls_root(&root).build()
+        } else {
+            Redis::connect(&proxy.url())
+        };
+        let tier = tier.expect("it connects");
+        let (claim, _) = join(&tier).expect("a session");
+        let kept = Outcome::new(200, vec![b'o'; 1_000]);
+        grant(&tier, &claim);
+        succeed(&tier, &claim, &kept);
+        let (size, delay) = (1, Duration::from_millis(5));
+        let pieces = Toxic::Slicer { size, variation: 0, delay };
+        proxy.add(Direction::Downstream, pieces);
+        // A thousand bytes take five seconds, and the next one is always there in time.
+        let read = tier.read(claim.key, Duration::from_millis(500));
+        let error = read.expect_err("the time was over");
+        assert!(error.what().contains("no reply in time"), "{error}");
+        proxy.heal();
+        assert_eq!(outcome(&tier, &claim).as_ref(), Some(&kept), "TLS: {tls}");
+    }
 }
 
 /// Goal: a guard that alone is gone ends the session by the next claim of its bucket, which changes

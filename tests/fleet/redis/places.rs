@@ -62,6 +62,11 @@ fn clients_show_their_certificates() {
     let url = server.url();
     let stranger = Redis::builder(&url).tls_root(&root).build().expect("settings");
     assert!(join(&stranger).is_err());
+    // Whose authority another one is.
+    let others = Certificates::new().expect("made");
+    let foreign = Redis::builder(&url).tls_root(&read(others.authority())).build();
+    let error = join(&foreign.expect("settings")).expect_err("an unknown authority");
+    assert!(error.what().starts_with("no connection: TLS: invalid peer certificate"), "{error}");
     let tier = Redis::builder(&url).tls_root(&root).tls_client(&client, &key);
     let tier = tier.build().expect("settings");
     let (claim, _) = join(&tier).expect("a session");
@@ -75,6 +80,7 @@ fn clients_show_their_certificates() {
         (Redis::builder(&url).tls_client(text, &key), "tls_client: a certificate"),
         (Redis::builder(&url).tls_client(&client, text), "tls_client: a key"),
         (Redis::builder(&plain).tls_root(&root), "url: rediss"),
+        (Redis::builder(&format!("{url}/#insecure")).tls_root(&root), "url: without #insecure"),
         (Redis::builder(&plain).cluster(&[&plain]).tls_root(&root), "url: rediss"),
     ] {
         let error = wrong.build().expect_err(what);

@@ -3,14 +3,14 @@
 use std::fmt;
 use std::time::Duration;
 
-use redis::{ConnectionInfo, IntoConnectionInfo, ProtocolVersion};
-#[cfg(feature = "redis-tls")]
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion};
 
 use super::codec::Codec;
 use super::link::Limits;
 use super::node::Endpoint;
 use super::route::Place;
+#[cfg(feature = "redis-tls")]
+use super::stream::Tls;
 use super::{Redis, keys};
 use crate::sync::Ordering;
 use crate::sync::plain::AtomicU64;
@@ -395,16 +395,21 @@ impl RedisBuilder {
         if self.resp3 {
             as_whom = as_whom.set_protocol(ProtocolVersion::RESP3);
         }
-        let tls = matches!(info.addr(), redis::ConnectionAddr::TcpTls { .. });
+        let tls = matches!(info.addr(), ConnectionAddr::TcpTls { .. });
         if tls && !cfg!(feature = "redis-tls") {
             return Err(setting("url: TLS needs the feature redis-tls"));
+        }
+        if matches!(info.addr(), ConnectionAddr::TcpTls { insecure: true, .. }) {
+            return Err(setting("url: without #insecure; who the server is gets checked"));
         }
         // What is small is sent at once, whatever is on its way before it.
         let tcp = info.tcp_settings().clone().set_nodelay(true);
         Ok(Endpoint {
             info: info.set_redis_settings(as_whom).set_tcp_settings(tcp),
             #[cfg(feature = "redis-tls")]
-            tls: self.tls.clone().filter(|_| tls),
+            certificates: self.tls.clone().filter(|_| tls),
+            #[cfg(feature = "redis-tls")]
+            tls: tls.then(|| Tls::new(self.tls.as_ref())).transpose().map_err(setting)?,
         })
     }
 }
@@ -443,21 +448,7 @@ impl RedisBuilder {
 
     fn check_tls(&self) -> Result<(), TierError> {
         let Some(tls) = &self.tls else { return Ok(()) };
-        let are_certificates = |pem: &[u8]| {
-            let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-            all.is_ok_and(|all| !all.is_empty())
-        };
-        if tls.root_cert.as_ref().is_some_and(|root| !are_certificates(root)) {
-            return Err(setting("tls_root: certificates in PEM"));
-        }
-        if let Some(client) = &tls.client_tls {
-            if !are_certificates(&client.client_cert) {
-                return Err(setting("tls_client: a certificate in PEM"));
-            }
-            if PrivateKeyDer::from_pem_slice(&client.client_key).is_err() {
-                return Err(setting("tls_client: a key in PEM"));
-            }
-        }
+        let _ = Tls::new(Some(tls)).map_err(setting)?;
         let others = self.cluster.iter().flatten();
         let others = others.chain(self.sentinels.iter().flat_map(|(_, urls)| urls));
         let is_tls = |url: &String| ["rediss:", "valkeys:"].iter().any(|it| url.starts_with(it));

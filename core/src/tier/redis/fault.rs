@@ -1,5 +1,7 @@
 //! What went wrong, and whether an operation may have taken effect.
 
+use std::io;
+
 use redis::{ErrorKind, RedisError, ServerError};
 
 use crate::tier::{TierError, TierErrorKind};
@@ -95,6 +97,31 @@ impl Fault {
         Self::new(TierErrorKind::Unavailable, Cure::Route, format!("no connection: {why}"))
     }
 
+    /// No connection was made, or nobody could be convinced of who the other one is.
+    pub(super) fn connecting_to(error: &io::Error) -> Self {
+        let why = match error.kind() {
+            io::ErrorKind::ConnectionRefused => "refused".to_owned(),
+            io::ErrorKind::TimedOut => "timed out".to_owned(),
+            kind => tls_error(error).unwrap_or_else(|| kind.to_string()),
+        };
+        Self::new(TierErrorKind::Unavailable, Cure::Route, format!("no connection: {why}"))
+    }
+
+    /// The server did not say whether it takes whoever asks.
+    pub(super) fn not_greeted(self) -> Self {
+        let what = format!("no connection: {}", self.what);
+        Self::new(TierErrorKind::Unavailable, Cure::Route, what)
+    }
+
+    /// The server does not take whoever asks, or not now.
+    pub(super) fn greeted(code: &str) -> Self {
+        if matches!(code, "WRONGPASS" | "NOAUTH" | "NOPERM") {
+            return Self::new(TierErrorKind::Unsafe, Cure::None, "the server refuses this user");
+        }
+        let known = CODES.iter().find(|known| **known == code).copied().unwrap_or("an error");
+        Self::new(TierErrorKind::Unavailable, Cure::Route, format!("no connection: {known}"))
+    }
+
     /// The server has answered that it did not carry it out.
     pub(super) fn answered(error: &ServerError) -> Self {
         let code = match error.code() {
@@ -121,6 +148,17 @@ impl Fault {
     pub(super) fn into_error(self) -> TierError {
         TierError::new(self.kind, self.what)
     }
+}
+
+#[cfg(feature = "redis-tls")]
+fn tls_error(error: &io::Error) -> Option<String> {
+    let error = error.get_ref()?.downcast_ref::<rustls::Error>()?;
+    Some(format!("TLS: {error}"))
+}
+
+#[cfg(not(feature = "redis-tls"))]
+fn tls_error(_: &io::Error) -> Option<String> {
+    None
 }
 
 /// The code that follows the first hyphen at the start of a word.

@@ -33,6 +33,7 @@ mod node;
 mod route;
 mod scripts;
 mod session;
+mod stream;
 mod tend;
 mod watch;
 mod wire;

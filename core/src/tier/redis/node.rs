@@ -1,11 +1,15 @@
 //! One server: how a connection to it is opened, and what it says of itself.
 
 use std::fmt;
+use std::io::Write;
 use std::time::Duration;
 
-use redis::{Client, Connection, ConnectionInfo, Value};
+use redis::{Client, Connection, ConnectionInfo, Parser, Value};
 
 use super::fault::Fault;
+use super::stream::Stream;
+#[cfg(feature = "redis-tls")]
+use super::stream::Tls;
 use super::wire::pack;
 use crate::clock::{Clock, PreciseClock};
 
@@ -14,7 +18,9 @@ use crate::clock::{Clock, PreciseClock};
 pub(super) struct Endpoint {
     pub(super) info: ConnectionInfo,
     #[cfg(feature = "redis-tls")]
-    pub(super) tls: Option<redis::TlsCertificates>,
+    pub(super) certificates: Option<redis::TlsCertificates>,
+    #[cfg(feature = "redis-tls")]
+    pub(super) tls: Option<Tls>,
 }
 
 impl Endpoint {
@@ -33,11 +39,59 @@ impl Endpoint {
 
     /// A connection, by whoever is asked; nothing is said on it yet but who asks.
     pub(super) fn connect(&self, within: Duration) -> Result<Conn, Fault> {
+        let deadline = PreciseClock.now() + within.max(Duration::from_millis(1));
+        let stream = self.stream(deadline).map_err(|error| Fault::connecting_to(&error))?;
+        let mut conn = Conn { stream, parser: Parser::new(), run: 0 };
+        let said = self.who_asks();
+        let bytes: Vec<u8> = said.concat();
+        let replies = conn.round(&bytes, said.len(), deadline).map_err(Fault::not_greeted)?;
+        for reply in replies {
+            if let Value::ServerError(error) = reply {
+                return Err(Fault::greeted(error.code()));
+            }
+        }
+        Ok(conn)
+    }
+
+    fn stream(&self, deadline: Duration) -> std::io::Result<Stream> {
+        #[cfg(feature = "redis-tls")]
+        if let Some(tls) = &self.tls {
+            return tls.connect(self.info.addr(), deadline);
+        }
+        Stream::clear(self.info.addr(), deadline)
+    }
+
+    /// Who asks, in which form of the protocol, and for which database: a command each.
+    fn who_asks(&self) -> Vec<Vec<u8>> {
+        let as_whom = self.info.redis_settings();
+        let (name, password) = (as_whom.username(), as_whom.password());
+        let mut said = Vec::new();
+        if as_whom.protocol().supports_resp3() {
+            let mut hello: Vec<&[u8]> = vec![b"HELLO", b"3"];
+            if let Some(password) = password {
+                let name = name.unwrap_or("default");
+                hello.extend([b"AUTH" as &[u8], name.as_bytes(), password.as_bytes()]);
+            }
+            said.push(pack(&hello));
+        } else if let Some(password) = password {
+            let name = name.map(str::as_bytes);
+            let auth: Vec<&[u8]> = [Some(b"AUTH" as &[u8]), name, Some(password.as_bytes())]
+                .into_iter()
+                .flatten()
+                .collect();
+            said.push(pack(&auth));
+        }
+        if as_whom.db() != 0 {
+            said.push(pack(&[b"SELECT", as_whom.db().to_string().as_bytes()]));
+        }
+        said
+    }
+
+    /// A connection that is read as what is published comes.
+    pub(super) fn subscriber(&self, within: Duration) -> Result<Connection, Fault> {
         let refused = |error: redis::RedisError| Fault::connecting(&error);
         let client = self.client().map_err(refused)?;
-        let within = within.max(Duration::from_millis(1));
-        let connection = client.get_connection_with_timeout(within).map_err(refused)?;
-        Ok(Conn { connection, limit: None, run: 0 })
+        client.get_connection_with_timeout(within).map_err(refused)
     }
 
     /// A connection, and what the server says of itself.
@@ -59,8 +113,8 @@ impl Endpoint {
 
     fn client(&self) -> redis::RedisResult<Client> {
         #[cfg(feature = "redis-tls")]
-        if let Some(tls) = &self.tls {
-            return Client::build_with_tls(self.info.clone(), tls.clone());
+        if let Some(certificates) = &self.certificates {
+            return Client::build_with_tls(self.info.clone(), certificates.clone());
         }
         Client::open(self.info.clone())
     }
@@ -75,9 +129,8 @@ impl fmt::Debug for Endpoint {
 
 /// An open connection.
 pub(super) struct Conn {
-    connection: Connection,
-    /// What its socket's time limits are set to.
-    limit: Option<Duration>,
+    stream: Stream,
+    parser: Parser,
     /// Which run of a server it leads to.
     pub(super) run: u64,
 }
@@ -96,16 +149,16 @@ impl Conn {
 
     /// After an error nobody knows how much was sent: the connection is of no more use.
     pub(super) fn send(&mut self, bytes: &[u8], deadline: Duration) -> Result<(), Fault> {
-        self.limit(deadline)?;
-        let sent = self.connection.send_packed_command(bytes);
+        self.stream.until(deadline);
+        let sent = self.stream.write_all(bytes).and_then(|()| self.stream.flush());
         sent.map_err(|_| Fault::lost("the connection broke while it was sent"))
     }
 
     /// After an error the next reply is not the next one's: the connection is of no more use.
     pub(super) fn receive(&mut self, deadline: Duration) -> Result<Value, Fault> {
+        self.stream.until(deadline);
         loop {
-            self.limit(deadline)?;
-            match self.connection.recv_response() {
+            match self.parser.parse_value(&mut self.stream) {
                 Ok(Value::Push { .. }) => {}
                 Ok(value) => return Ok(value),
                 Err(error) if error.is_timeout() => return Err(Fault::lost("no reply in time")),
@@ -113,35 +166,6 @@ impl Conn {
             }
         }
     }
-
-    pub(super) fn into_inner(self) -> Connection {
-        self.connection
-    }
-
-    /// Sets the time limit of the socket, unless it is the same: that spares two calls to the
-    /// kernel in almost every operation.
-    fn limit(&mut self, deadline: Duration) -> Result<(), Fault> {
-        let left = deadline.saturating_sub(PreciseClock.now());
-        if left.is_zero() {
-            return Err(Fault::lost("no reply in time"));
-        }
-        let left = coarse(left);
-        if self.limit == Some(left) {
-            return Ok(());
-        }
-        let set = self.connection.set_read_timeout(Some(left));
-        set.and_then(|()| self.connection.set_write_timeout(Some(left)))
-            .map_err(|_| Fault::lost("the connection broke"))?;
-        self.limit = Some(left);
-        Ok(())
-    }
-}
-
-/// Rounded up by at most an eighth, so that neighbouring times are the same.
-fn coarse(time: Duration) -> Duration {
-    let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX >> 1).saturating_add(1);
-    let grain = (ms.next_power_of_two() >> 4).max(1);
-    Duration::from_millis(ms.next_multiple_of(grain))
 }
 
 /// What a server says of itself.

@@ -156,8 +156,8 @@ impl Listener {
             let plain = endpoint.info.redis_settings().clone();
             let plain = plain.set_protocol(ProtocolVersion::RESP2);
             endpoint.info = endpoint.info.set_redis_settings(plain);
-            match endpoint.connect(A_MOMENT) {
-                Ok(conn) => return Ok(conn.into_inner()),
+            match endpoint.subscriber(A_MOMENT) {
+                Ok(connection) => return Ok(connection),
                 Err(fault) => last = fault,
             }
         }
