@@ -47,6 +47,12 @@ impl Fault {
         Self::new(TierErrorKind::Unavailable, Cure::None, what)
     }
 
+    /// It was not sent, since no connection could be made a moment ago.
+    pub(super) fn a_moment_ago(why_not: Option<&Self>) -> Self {
+        let what = why_not.map_or("no connection", |fault| &fault.what);
+        Self::unsent(format!("a moment ago: {what}"))
+    }
+
     /// It was not sent, since the server may have forgotten.
     pub(super) fn session_over(what: &str) -> Self {
         Self::new(TierErrorKind::SessionOver, Cure::None, what)

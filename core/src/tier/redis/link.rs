@@ -54,11 +54,14 @@ struct State {
     open: usize,
     queue: VecDeque<Arc<Ticket>>,
     gate: Gate,
+    /// Why no connection could be made last.
+    why_not: Option<Fault>,
 }
 
 impl Link {
     pub(super) fn new(endpoint: Endpoint, limits: Limits) -> Self {
-        let state = State { idle: Vec::new(), open: 0, queue: VecDeque::new(), gate: Gate::new() };
+        let (idle, queue, gate) = (Vec::new(), VecDeque::new(), Gate::new());
+        let state = State { idle, open: 0, queue, gate, why_not: None };
         Self { endpoint, limits, state: Mutex::new(state) }
     }
 
@@ -104,7 +107,7 @@ impl Link {
                         _ => continue,
                     }
                 } else if state.open == 0 {
-                    let fault = Fault::unsent("no connection could be made a moment ago");
+                    let fault = Fault::a_moment_ago(state.why_not.as_ref());
                     return self.leave(state, &ticket, &fault);
                 }
             }
@@ -165,6 +168,7 @@ impl Link {
         let fault = match opened {
             Ok(conn) => {
                 state.gate.succeeded();
+                state.why_not = None;
                 state.idle.push(conn);
                 return Ok(());
             }
@@ -173,6 +177,7 @@ impl Link {
         };
         state.open -= 1;
         state.gate.failed(PreciseClock.now());
+        state.why_not = Some(fault.clone());
         if state.open == 0 {
             for waiting in std::mem::take(&mut state.queue) {
                 waiting.answer(waiting.all(&fault));
