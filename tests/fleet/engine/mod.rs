@@ -17,6 +17,7 @@ mod shared_table;
 mod slices;
 mod told_soon;
 mod told_twice;
+mod untold;
 mod waiting;
 
 use std::sync::Arc;
