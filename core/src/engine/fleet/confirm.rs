@@ -52,6 +52,8 @@ pub(in super::super) struct Confirming<'e, 'r> {
     open: bool,
     /// Whether the tier has been asked, and nobody else tells it that the attempt never ran.
     answered: bool,
+    /// Whether it may have been granted, as far as the last answer says that says anything.
+    perhaps: bool,
 }
 
 /// What an answer of the tier comes to.
@@ -146,6 +148,7 @@ impl<'e, 'r> Confirming<'e, 'r> {
             waited: false,
             open: true,
             answered: false,
+            perhaps: false,
         }
     }
 
@@ -214,6 +217,8 @@ impl<'e, 'r> Confirming<'e, 'r> {
         outcome: &mut Outcome,
     ) -> Result<Next, Error> {
         self.answered = true;
+        // What was not carried out says nothing of the questions before.
+        self.perhaps = is_perhaps_granted(&reply) || self.perhaps && reply.is_err();
         let counts = &self.fleet.counts;
         let now_ms = self.engine.now_ms();
         let after = |rest: Duration| now_ms.saturating_add(ms_up(rest));
@@ -244,10 +249,8 @@ impl<'e, 'r> Confirming<'e, 'r> {
             }
             // Whoever waits for another host waits on: that goes on, as far as anybody knows. Had
             // it been granted meanwhile, it is granted again.
-            Err(gap @ (Gap::Unknown | Gap::Unavailable(_))) if waits && self.waited => {
-                let next = self.wait(self.fleet.options.poll_every);
-                self.answered = matches!(gap, Gap::Unknown);
-                return Ok(next);
+            Err(Gap::Unknown | Gap::Unavailable(_)) if waits && self.waited => {
+                return Ok(self.wait(self.fleet.options.poll_every));
             }
             Err(gap) => return self.bridge(&gap),
         };
@@ -354,8 +357,8 @@ impl<'e, 'r> Confirming<'e, 'r> {
             (OnOutage::LocalOnly, gap) => !matches!(gap, Gap::Quarantined(_) | Gap::Untold),
             (OnOutage::Run, gap) => !matches!(gap, Gap::Untold),
         };
-        if matches!(gap, Gap::Unknown) && !local {
-            // It may have been granted, to nobody.
+        if self.perhaps && !local {
+            // To nobody.
             self.fleet.send(Parcel::never_ran(&self.claim));
         }
         if !local {
@@ -387,7 +390,7 @@ impl<'e, 'r> Confirming<'e, 'r> {
 
 impl Drop for Confirming<'_, '_> {
     fn drop(&mut self) {
-        if self.open && self.answered {
+        if self.open && (self.answered || self.perhaps) {
             // A caller who left, or an attempt that was lost here: it may have been granted there.
             self.fleet.send(Parcel::never_ran(&self.claim));
         }
