@@ -11,6 +11,7 @@ mod letters;
 mod meanwhile;
 mod outage;
 mod outbox;
+mod overtaken;
 mod passed_on;
 mod retries;
 mod shared_table;

@@ -136,6 +136,7 @@ impl Engine {
         failure.check()?;
         let how = self.how_of(token, &failure);
         let parcel = self.parcel_of_token(token);
+        let _deciding = self.deciding(parcel.as_ref());
         let failed = self.fail_here(token, failure);
         if failed.is_ok() {
             self.send(parcel, how);
@@ -466,9 +467,13 @@ impl Future for Telling<'_> {
 impl Drop for Telling<'_> {
     fn drop(&mut self) {
         let Some(parcel) = self.parcel.take() else { return };
-        let Self { engine, token, .. } = *self;
+        let Self { engine, fleet, token, .. } = *self;
+        let how = parcel.how.clone();
+        // It is on its way: once more does no harm, and is kept until it is told. Before it ends
+        // here: whoever hears of that comes after this.
+        fleet.send(parcel);
         // An attempt that is lost needs nothing from its former holder.
-        let _ = match (&parcel.how, self.outcome) {
+        let _ = match (&how, self.outcome) {
             (How::Finished { failed: false, .. }, Some(outcome)) => {
                 engine.finish(token, outcome, State::Succeeded).map(drop)
             }
@@ -481,7 +486,5 @@ impl Drop for Telling<'_> {
             }
             _ => engine.fail_here(token, Failure::unknown()),
         };
-        // It is on its way: once more does no harm, and is kept until it is told.
-        self.fleet.send(parcel);
     }
 }
