@@ -7,6 +7,7 @@ mod joining;
 mod late;
 mod late_ends;
 mod late_grants;
+mod left;
 mod letters;
 mod meanwhile;
 mod outage;

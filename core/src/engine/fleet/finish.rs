@@ -14,6 +14,7 @@ use super::link::{Fleet, Gap};
 use super::parcel::{How, Parcel};
 use super::porter::Slip;
 use crate::error::Error;
+use crate::fork;
 use crate::outcome::Outcome;
 use crate::retry::journal::Journal;
 use crate::sync::planted::Bug;
@@ -438,6 +439,8 @@ struct Telling<'a> {
     slip: Arc<Slip<Result<Ended, Gap>>>,
     /// Of an attempt that succeeded.
     outcome: Option<&'a Outcome>,
+    /// The generation of the process that asked.
+    born: u64,
 }
 
 impl<'a> Telling<'a> {
@@ -449,7 +452,8 @@ impl<'a> Telling<'a> {
         outcome: Option<&'a Outcome>,
     ) -> Self {
         let slip = fleet.end_later(parcel.clone());
-        Self { engine, fleet, token, parcel: Some(parcel), slip, outcome }
+        let born = fork::generation();
+        Self { engine, fleet, token, parcel: Some(parcel), slip, outcome, born }
     }
 }
 
@@ -467,11 +471,24 @@ impl Future for Telling<'_> {
 impl Drop for Telling<'_> {
     fn drop(&mut self) {
         let Some(parcel) = self.parcel.take() else { return };
+        if self.born != fork::generation() {
+            // The attempt is the parent's to end.
+            return;
+        }
         let Self { engine, fleet, token, .. } = *self;
         let how = parcel.how.clone();
-        // It is on its way: once more does no harm, and is kept until it is told. Before it ends
-        // here: whoever hears of that comes after this.
-        fleet.send(parcel);
+        // Before it ends here: whoever hears of that comes after this.
+        let told = match self.slip.abandon() {
+            // It is on its way: once more does no harm, and is kept until it is told.
+            None => {
+                fleet.send(parcel);
+                Told::Later
+            }
+            Some(reply) => engine.heard(fleet, parcel, reply),
+        };
+        if told == Told::Fenced {
+            return;
+        }
         // An attempt that is lost needs nothing from its former holder.
         let _ = match (&how, self.outcome) {
             (How::Finished { failed: false, .. }, Some(outcome)) => {
