@@ -3,6 +3,7 @@
 mod answers;
 mod basics;
 mod doubts;
+mod gone;
 mod joining;
 mod late;
 mod late_ends;

@@ -289,8 +289,8 @@ impl Fleet {
         loop {
             // Relaxed: whoever unparks this thread has stored it before.
             if stopped.load(Ordering::Relaxed) || born != fork::generation() {
-                self.deliver(self.now(), true);
-                self.deliver_letters(self.now(), true);
+                // As long as it is taken: there may be more than is told at once.
+                while self.deliver(self.now(), true) || self.deliver_letters(self.now(), true) {}
                 return;
             }
             // Before it looks: a clock that jumps after the look wakes it.
