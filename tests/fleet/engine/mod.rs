@@ -22,6 +22,7 @@ mod told_soon;
 mod told_twice;
 mod untold;
 mod waiting;
+mod woken;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -2,6 +2,7 @@
 //! those wait for who may not block.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
@@ -110,9 +111,7 @@ impl<T> Slip<T> {
             place.answer = Some(answer);
             place.waker.take()
         };
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        waker.into_iter().for_each(wake);
         Ok(())
     }
 
@@ -309,7 +308,7 @@ impl Fleet {
     fn round(&self, now: Duration) -> bool {
         let due: Vec<Waker> = self.porter().load().take_alarms(now);
         let mut any = !due.is_empty();
-        due.into_iter().for_each(Waker::wake);
+        due.into_iter().for_each(wake);
         if std::mem::take(&mut self.porter().load().watches) {
             self.watch_now();
         }
@@ -492,6 +491,12 @@ impl Load {
             .flatten()
             .min()
     }
+}
+
+/// Wakes whoever waits for this thread, or for a record that has changed. A panic of his waker is
+/// reported where it happened, and is no other's.
+pub(super) fn wake(waker: Waker) {
+    let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
 }
 
 /// Whether the tier may have given an attempt to whoever asked.
