@@ -262,7 +262,7 @@ impl Fleet {
         match reply {
             Ok(Ended::Done | Ended::WithoutBytes) => Counts::add(&self.counts.delivered_late),
             // What nobody would hear of any more contradicts nobody.
-            Ok(Ended::Fenced) if parcel.has_effect() && parcel.ending(now).is_some() => {
+            Ok(Ended::Fenced) if parcel.has_effect() && parcel.is_heard(now) => {
                 self.report_conflict(parcel);
             }
             Ok(Ended::Fenced) => {}
