@@ -15,6 +15,7 @@ mod outage;
 mod outbox;
 mod overtaken;
 mod passed_on;
+mod renewing;
 mod retries;
 mod shared_table;
 mod slices;

@@ -372,7 +372,7 @@ impl Engine {
         };
         let Found { slot, seen } = found;
         let at = self.table.slot(slot);
-        let _one_at_a_time = fleet.renewing();
+        let _one_at_a_time = fleet.renewing(slot);
         let (asked, counter) = (self.now(), seen.fence().get());
         let renewal = Renewal {
             key: fleet.key_at(slot),

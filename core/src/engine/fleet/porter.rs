@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, TryLockError};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
@@ -29,8 +29,9 @@ pub(super) struct Porter {
     pub(super) letters: Letters,
     thread: Mutex<Option<OwnThread>>,
     bell: Arc<Bell>,
-    /// Held while leases are renewed: what was to be asked for before must not come after.
-    renewing: Mutex<()>,
+    /// Held while leases are renewed, each for some slots: what was to be asked for before must not
+    /// come after.
+    renewing: [Mutex<()>; STRIPES],
 }
 
 #[derive(Default)]
@@ -181,9 +182,27 @@ impl Fleet {
         self.porter().stop();
     }
 
-    /// Whoever has it is the only one who renews leases of this process.
-    pub(super) fn renewing(&self) -> MutexGuard<'_, ()> {
-        self.porter().renewing.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    /// Whoever has it is the only one of this process who renews the lease of `slot`.
+    pub(super) fn renewing(&self, slot: usize) -> MutexGuard<'_, ()> {
+        let stripe = &self.porter().renewing[slot % STRIPES];
+        stripe.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// The same for all of `slots` whose leases nobody is renewing just now; the second says which.
+    fn renewing_free(&self, slots: &[usize]) -> (Vec<MutexGuard<'_, ()>>, [bool; STRIPES]) {
+        let (mut guards, mut free) = (Vec::new(), [false; STRIPES]);
+        for stripe in slots.iter().map(|slot| slot % STRIPES) {
+            if free[stripe] {
+                continue;
+            }
+            match self.porter().renewing[stripe].try_lock() {
+                Ok(guard) => guards.push(guard),
+                Err(TryLockError::Poisoned(poisoned)) => guards.push(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) => continue,
+            }
+            free[stripe] = true;
+        }
+        (guards, free)
     }
 
     /// Keeps a lease that was granted.
@@ -323,11 +342,21 @@ impl Fleet {
     /// Renews the leases whose time it is. A lease that the tier refuses, or that cannot be renewed
     /// in time, ends here when it ends there: the table's own deadline is never later.
     fn renew_due(&self, now: Duration) -> bool {
-        let one_at_a_time = self.renewing();
-        let (all, due) = {
+        let slots: Vec<usize> = {
+            let mut load = self.porter().load();
+            let all = load.restores;
+            load.held.due(now, all).into_iter().map(|(slot, _)| slot).collect()
+        };
+        let (one_at_a_time, free) = self.renewing_free(&slots);
+        let (all, due, skips) = {
             let mut load = self.porter().load();
             let all = std::mem::take(&mut load.restores);
             let mut due = load.held.due(now, all);
+            let found = due.len();
+            due.retain(|(slot, _)| free[slot % STRIPES]);
+            // Those that somebody is renewing just now come with the next round.
+            let skips = due.len() < found;
+            load.restores = all && skips;
             // One that has ended, or was lost here, is not to be kept there.
             due.retain(|(slot, held)| {
                 let lives = self.lives(*slot, held.counter());
@@ -336,10 +365,13 @@ impl Fleet {
                 }
                 lives
             });
-            (all, due)
+            (all, due, skips)
         };
         if due.is_empty() {
-            return false;
+            if skips {
+                park(Some(BREATH));
+            }
+            return skips;
         }
         for part in due.chunks(BATCH) {
             let renewals: Vec<Renewal> = part.iter().map(|(_, held)| held.renewal).collect();
@@ -508,6 +540,8 @@ pub(super) fn is_perhaps_granted(reply: &Result<Claimed, Gap>) -> bool {
 pub(super) const BATCH: usize = 128;
 /// How often the tier hears that this table is there.
 const BEAT: Duration = Duration::from_secs(5);
+/// How many leases may be renewed at once by who renews a lease of his own.
+const STRIPES: usize = 32;
 /// How many records without a host are taken in at once.
 const ORPHANS: usize = 64;
 const LONGEST_REST: Duration = Duration::from_secs(1);
