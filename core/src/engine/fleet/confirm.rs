@@ -5,6 +5,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use super::super::decide::{Answer, GrantedBy, impossible};
+use super::super::finish::is_open;
 use super::super::{BeginOptions, Engine, Lease, OnConflict, OnLapse, Prepared, Status, keys};
 use super::finish::policy_of;
 use super::held::HeldLease;
@@ -523,6 +524,12 @@ impl Fleet {
             && deadline.belongs_to(seen.fence())
             && deadline.kind == Kind::Lease;
         lives || Bug::LostLeaseRenewed.is_planted()
+    }
+
+    /// Whether the attempt of `counter` has not ended, whatever has become of its lease.
+    pub(super) fn is_open(&self, slot: usize, counter: u64) -> bool {
+        let seen = self.table.slot(slot).control().load();
+        seen.fence().get() == counter && is_open(seen.state())
     }
 
     /// The key of the record in `slot`.

@@ -315,7 +315,7 @@ impl Fleet {
             self.life.time().wake_on_jump(&waker);
             let now = self.now();
             if !self.round(now) {
-                let next = self.porter().load().next();
+                let next = self.porter().load().next(now);
                 let next = [next, self.porter().letters.next()].into_iter().flatten().min();
                 let rest = next.map(|at| at.saturating_sub(now));
                 bell.rest(stopped, rest.unwrap_or(LONGEST_REST).min(LONGEST_REST));
@@ -345,13 +345,14 @@ impl Fleet {
         let slots: Vec<usize> = {
             let mut load = self.porter().load();
             let all = load.restores;
-            load.held.due(now, all).into_iter().map(|(slot, _)| slot).collect()
+            let due = load.held.due(now, all, |slot, counter| self.is_open(slot, counter));
+            due.into_iter().map(|(slot, _)| slot).collect()
         };
         let (one_at_a_time, free) = self.renewing_free(&slots);
         let (all, due, skips) = {
             let mut load = self.porter().load();
             let all = std::mem::take(&mut load.restores);
-            let mut due = load.held.due(now, all);
+            let mut due = load.held.due(now, all, |slot, counter| self.is_open(slot, counter));
             let found = due.len();
             due.retain(|(slot, _)| free[slot % STRIPES]);
             // Those that somebody is renewing just now come with the next round.
@@ -395,7 +396,8 @@ impl Fleet {
         // Not at once again for those that could not be renewed.
         let again = {
             let load = self.porter().load();
-            load.restores || load.held.next_due().is_some_and(|due| due <= self.now())
+            let now = self.now();
+            load.restores || load.held.next_due(now).is_some_and(|due| due <= now)
         };
         if again {
             park(Some(BREATH));
@@ -515,10 +517,10 @@ impl Load {
     }
 
     /// When there is something to do next.
-    fn next(&self) -> Option<Duration> {
+    fn next(&self, at: Duration) -> Option<Duration> {
         let alarms = self.alarms.iter().map(|(at, _)| *at).min();
         let now = (!self.errands.is_empty() || self.restores).then_some(Duration::ZERO);
-        [self.outbox.next(), alarms, self.held.next_due(), Some(self.next_beat), now]
+        [self.outbox.next(), alarms, self.held.next_due(at), Some(self.next_beat), now]
             .into_iter()
             .flatten()
             .min()
