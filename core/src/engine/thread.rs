@@ -8,7 +8,7 @@ use crate::fork;
 use crate::sync::Ordering;
 use crate::sync::plain::AtomicBool;
 
-/// Dropping it ends and joins the thread.
+/// Dropping it ends and joins the thread, unless that is the one which drops it.
 #[derive(Debug)]
 pub(super) struct OwnThread {
     stop: Arc<AtomicBool>,
@@ -57,6 +57,10 @@ impl Drop for OwnThread {
         // Relaxed: unparking publishes it.
         self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
+            if thread.thread().id() == std::thread::current().id() {
+                // Whom it woke has let go of the engine: it ends when it is done with that.
+                return;
+            }
             thread.thread().unpark();
             // Its panic, if any, was reported where it happened.
             let _ = thread.join();

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use oncegate::tier::{Fault, OnOutage, TierOptions};
 use oncegate::{Admission, Completed, Engine, Outcome, TierStats};
+use oncegate_rig::until;
 
 use super::{Hosts, LEASE, admitted, prepare, request};
 
@@ -92,4 +93,25 @@ fn only_who_holds_the_lease_is_told_again() {
         let completed = one.complete(&token, &Outcome::new(200, b"done"));
         assert_eq!(completed.is_ok(), holds, "{completed:?}");
     }
+}
+
+/// Goal: an attempt that ended does not seem to run on in the tier because nobody would hear of its
+/// outcome any more by the time that it is told: others wait for its lease, and are left in doubt
+/// by its lapse. Method: an end that cannot be told before its window is over, and another host.
+#[test]
+fn an_end_is_told_though_its_window_is_over() {
+    let hosts = Hosts::with(2, |builder| builder.dedup_window(Duration::from_secs(1)));
+    let [one, other] = &hosts.engines[..] else { unreachable!() };
+    prepare(one);
+    let lease = admitted(one, &request("key"));
+    hosts.memory.fault(Fault::Refuse, 2);
+    let completed = lease.complete(&Outcome::new(200, b"done")).expect("held");
+    assert_eq!(completed, Completed::StoredHere);
+    // The thread of the engine runs in real time: this waits for what it has counted.
+    until("a try", || (stats(one).unanswered == 2).then_some(())).expect("in time");
+    hosts.clock.advance(Duration::from_secs(2));
+    one.flush_tier(Duration::from_secs(10)).expect("the tier answers");
+    hosts.clock.advance(Duration::from_secs(1));
+    assert_eq!(admitted(other, &request("key")).attempt(), 1, "a new window begins");
+    assert_eq!(stats(one).conflicts, 0);
 }

@@ -4,7 +4,9 @@ use std::fmt;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use oncegate::tier::{Claim, Claimed, Ended, Ending, Memory, Session, Tier, TierError};
+use oncegate::tier::{
+    Claim, Claimed, Ended, Ending, Memory, Renewal, Renewed, Session, Tier, TierError,
+};
 
 use super::passed_on::passed_on;
 
@@ -15,11 +17,17 @@ pub(super) struct Meanwhile {
     memory: Memory,
     after_a_claim: Happens,
     before_an_end: Happens,
+    before_a_renewal: Happens,
 }
 
 impl Meanwhile {
     pub(super) fn over(memory: Memory) -> Self {
-        Self { memory, after_a_claim: Mutex::default(), before_an_end: Mutex::default() }
+        Self {
+            memory,
+            after_a_claim: Mutex::default(),
+            before_an_end: Mutex::default(),
+            before_a_renewal: Mutex::default(),
+        }
     }
 
     /// Whether the tier is silent for who goes this way.
@@ -35,6 +43,11 @@ impl Meanwhile {
     /// Something that happens before the next end is carried out.
     pub(super) fn before_an_end(&self, happens: impl FnOnce() + Send + 'static) {
         *self.before_an_end.lock().unwrap() = Some(Box::new(happens));
+    }
+
+    /// Something that happens before the next renewal is carried out.
+    pub(super) fn before_a_renewal(&self, happens: impl FnOnce() + Send + 'static) {
+        *self.before_a_renewal.lock().unwrap() = Some(Box::new(happens));
     }
 }
 
@@ -67,5 +80,10 @@ impl Tier for Meanwhile {
         self.memory.end(ending, within)
     }
 
-    passed_on!(memory);
+    fn renew(&self, renewal: &Renewal, within: Duration) -> Result<Renewed, TierError> {
+        happen(&self.before_a_renewal);
+        self.memory.renew(renewal, within)
+    }
+
+    passed_on!(memory, but renewals);
 }

@@ -3,21 +3,27 @@
 mod answers;
 mod basics;
 mod doubts;
+mod gone;
 mod joining;
 mod late;
 mod late_ends;
 mod late_grants;
+mod left;
 mod letters;
 mod meanwhile;
 mod outage;
 mod outbox;
+mod overtaken;
 mod passed_on;
+mod renewing;
 mod retries;
 mod shared_table;
 mod slices;
 mod told_soon;
 mod told_twice;
+mod untold;
 mod waiting;
+mod woken;
 
 use std::sync::Arc;
 use std::time::Duration;

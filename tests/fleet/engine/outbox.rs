@@ -170,9 +170,9 @@ fn evict(engine: &Engine, key: &'static str) {
 }
 
 /// A way to begin, and what the answer was.
-type Begins = fn(&Engine, &Request<'_>) -> String;
+pub(super) type Begins = fn(&Engine, &Request<'_>) -> String;
 
-const WAYS: [Begins; 3] = [
+pub(super) const WAYS: [Begins; 3] = [
     |engine, request| said(engine.begin(request).map(|it| matches!(it, Admission::Replayed(_)))),
     |engine, request| {
         let begun = block_on(engine.begin_async(request, &BeginOptions::new()));
@@ -203,7 +203,8 @@ fn said(replayed: Result<bool, oncegate::Error>) -> String {
 /// a duplicate by each way to ask, of a tier that refuses once more, and of one that answers.
 #[test]
 fn an_untold_outcome_outlives_its_record() {
-    for options in [TierOptions::new(), alone()] {
+    let runs = TierOptions::new().on_outage(OnOutage::Run);
+    for options in [TierOptions::new(), alone(), runs] {
         for begins in WAYS {
             let hosts = Hosts::with(2, |it| it.capacity(16).tier_options(options.clone()));
             let [one, other] = &hosts.engines[..] else { unreachable!() };

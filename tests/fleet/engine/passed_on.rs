@@ -1,6 +1,7 @@
 //! What a way to a tier that a test meddles with passes on as it is.
 
-/// The methods of a `Tier` that are those of the field `$way`: all but what begins and ends.
+/// The methods of a `Tier` that are those of the field `$way`: all but what begins and ends, and,
+/// if so asked, what renews.
 macro_rules! passed_on {
     ($way:ident) => {
         fn renew(
@@ -11,6 +12,9 @@ macro_rules! passed_on {
             self.$way.renew(renewal, within)
         }
 
+        passed_on!($way, but renewals);
+    };
+    ($way:ident, but renewals) => {
         fn settle(
             &self,
             key: oncegate::tier::TierKey,

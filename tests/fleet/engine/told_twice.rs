@@ -124,7 +124,7 @@ const MANY: u64 = 100;
 pub(super) struct Counted {
     pub(super) link: Arc<Memory>,
     pub(super) trips: AtomicU64,
-    gate: Mutex<()>,
+    pub(super) gate: Mutex<()>,
     /// The records that were claimed, in their order.
     pub(super) claimed: Mutex<Vec<TierKey>>,
     /// Those whose ends it refuses.

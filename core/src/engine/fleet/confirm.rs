@@ -5,6 +5,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use super::super::decide::{Answer, GrantedBy, impossible};
+use super::super::finish::is_open;
 use super::super::{BeginOptions, Engine, Lease, OnConflict, OnLapse, Prepared, Status, keys};
 use super::finish::policy_of;
 use super::held::HeldLease;
@@ -52,6 +53,8 @@ pub(in super::super) struct Confirming<'e, 'r> {
     open: bool,
     /// Whether the tier has been asked, and nobody else tells it that the attempt never ran.
     answered: bool,
+    /// Whether it may have been granted, as far as the last answer says that says anything.
+    perhaps: bool,
 }
 
 /// What an answer of the tier comes to.
@@ -146,6 +149,7 @@ impl<'e, 'r> Confirming<'e, 'r> {
             waited: false,
             open: true,
             answered: false,
+            perhaps: false,
         }
     }
 
@@ -214,6 +218,8 @@ impl<'e, 'r> Confirming<'e, 'r> {
         outcome: &mut Outcome,
     ) -> Result<Next, Error> {
         self.answered = true;
+        // What was not carried out says nothing of the questions before.
+        self.perhaps = is_perhaps_granted(&reply) || self.perhaps && reply.is_err();
         let counts = &self.fleet.counts;
         let now_ms = self.engine.now_ms();
         let after = |rest: Duration| now_ms.saturating_add(ms_up(rest));
@@ -244,10 +250,8 @@ impl<'e, 'r> Confirming<'e, 'r> {
             }
             // Whoever waits for another host waits on: that goes on, as far as anybody knows. Had
             // it been granted meanwhile, it is granted again.
-            Err(gap @ (Gap::Unknown | Gap::Unavailable(_))) if waits && self.waited => {
-                let next = self.wait(self.fleet.options.poll_every);
-                self.answered = matches!(gap, Gap::Unknown);
-                return Ok(next);
+            Err(Gap::Unknown | Gap::Unavailable(_)) if waits && self.waited => {
+                return Ok(self.wait(self.fleet.options.poll_every));
             }
             Err(gap) => return self.bridge(&gap),
         };
@@ -354,8 +358,8 @@ impl<'e, 'r> Confirming<'e, 'r> {
             (OnOutage::LocalOnly, gap) => !matches!(gap, Gap::Quarantined(_) | Gap::Untold),
             (OnOutage::Run, gap) => !matches!(gap, Gap::Untold),
         };
-        if matches!(gap, Gap::Unknown) && !local {
-            // It may have been granted, to nobody.
+        if self.perhaps && !local {
+            // To nobody.
             self.fleet.send(Parcel::never_ran(&self.claim));
         }
         if !local {
@@ -387,7 +391,7 @@ impl<'e, 'r> Confirming<'e, 'r> {
 
 impl Drop for Confirming<'_, '_> {
     fn drop(&mut self) {
-        if self.open && self.answered {
+        if self.open && (self.answered || self.perhaps) {
             // A caller who left, or an attempt that was lost here: it may have been granted there.
             self.fleet.send(Parcel::never_ran(&self.claim));
         }
@@ -520,6 +524,12 @@ impl Fleet {
             && deadline.belongs_to(seen.fence())
             && deadline.kind == Kind::Lease;
         lives || Bug::LostLeaseRenewed.is_planted()
+    }
+
+    /// Whether the attempt of `counter` has not ended, whatever has become of its lease.
+    pub(super) fn is_open(&self, slot: usize, counter: u64) -> bool {
+        let seen = self.table.slot(slot).control().load();
+        seen.fence().get() == counter && is_open(seen.state())
     }
 
     /// The key of the record in `slot`.

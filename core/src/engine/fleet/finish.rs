@@ -14,6 +14,7 @@ use super::link::{Fleet, Gap};
 use super::parcel::{How, Parcel};
 use super::porter::Slip;
 use crate::error::Error;
+use crate::fork;
 use crate::outcome::Outcome;
 use crate::retry::journal::Journal;
 use crate::sync::planted::Bug;
@@ -136,6 +137,7 @@ impl Engine {
         failure.check()?;
         let how = self.how_of(token, &failure);
         let parcel = self.parcel_of_token(token);
+        let _deciding = self.deciding(parcel.as_ref());
         let failed = self.fail_here(token, failure);
         if failed.is_ok() {
             self.send(parcel, how);
@@ -370,7 +372,7 @@ impl Engine {
         };
         let Found { slot, seen } = found;
         let at = self.table.slot(slot);
-        let _one_at_a_time = fleet.renewing();
+        let _one_at_a_time = fleet.renewing(slot);
         let (asked, counter) = (self.now(), seen.fence().get());
         let renewal = Renewal {
             key: fleet.key_at(slot),
@@ -437,6 +439,8 @@ struct Telling<'a> {
     slip: Arc<Slip<Result<Ended, Gap>>>,
     /// Of an attempt that succeeded.
     outcome: Option<&'a Outcome>,
+    /// The generation of the process that asked.
+    born: u64,
 }
 
 impl<'a> Telling<'a> {
@@ -448,7 +452,8 @@ impl<'a> Telling<'a> {
         outcome: Option<&'a Outcome>,
     ) -> Self {
         let slip = fleet.end_later(parcel.clone());
-        Self { engine, fleet, token, parcel: Some(parcel), slip, outcome }
+        let born = fork::generation();
+        Self { engine, fleet, token, parcel: Some(parcel), slip, outcome, born }
     }
 }
 
@@ -466,9 +471,26 @@ impl Future for Telling<'_> {
 impl Drop for Telling<'_> {
     fn drop(&mut self) {
         let Some(parcel) = self.parcel.take() else { return };
-        let Self { engine, token, .. } = *self;
+        if self.born != fork::generation() {
+            // The attempt is the parent's to end.
+            return;
+        }
+        let Self { engine, fleet, token, .. } = *self;
+        let how = parcel.how.clone();
+        // Before it ends here: whoever hears of that comes after this.
+        let told = match self.slip.abandon() {
+            // It is on its way: once more does no harm, and is kept until it is told.
+            None => {
+                fleet.send(parcel);
+                Told::Later
+            }
+            Some(reply) => engine.heard(fleet, parcel, reply),
+        };
+        if told == Told::Fenced {
+            return;
+        }
         // An attempt that is lost needs nothing from its former holder.
-        let _ = match (&parcel.how, self.outcome) {
+        let _ = match (&how, self.outcome) {
             (How::Finished { failed: false, .. }, Some(outcome)) => {
                 engine.finish(token, outcome, State::Succeeded).map(drop)
             }
@@ -481,7 +503,5 @@ impl Drop for Telling<'_> {
             }
             _ => engine.fail_here(token, Failure::unknown()),
         };
-        // It is on its way: once more does no harm, and is kept until it is told.
-        self.fleet.send(parcel);
     }
 }

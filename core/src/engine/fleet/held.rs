@@ -39,16 +39,24 @@ impl Held {
     }
 
     /// When the next lease is to be renewed.
-    pub(super) fn next_due(&self) -> Option<Duration> {
-        self.leases.values().filter_map(HeldLease::due).min()
+    pub(super) fn next_due(&self, now: Duration) -> Option<Duration> {
+        self.leases.values().filter(|held| held.until > now).filter_map(HeldLease::due).min()
     }
 
     /// Those that are to be renewed at `now`; or, where the tier may have forgotten them, all.
-    pub(super) fn due(&mut self, now: Duration, all: bool) -> Vec<(usize, HeldLease)> {
-        // What has lapsed is nobody's to renew.
-        self.leases.retain(|_, held| held.until > now);
+    /// `is_open`: whether the attempt of that slot and counter has not ended.
+    pub(super) fn due(
+        &mut self,
+        now: Duration,
+        all: bool,
+        is_open: impl Fn(usize, u64) -> bool,
+    ) -> Vec<(usize, HeldLease)> {
+        // What has lapsed is nobody's to renew. Whoever ends the attempt for that needs to know
+        // what the tier had granted.
+        self.leases.retain(|slot, held| held.until > now || is_open(*slot, held.counter()));
+        let lasting = self.leases.iter().filter(|(_, held)| held.until > now);
         let is_due = |held: &HeldLease| held.due().is_some_and(|due| due <= now);
-        let due = self.leases.iter().filter(|(_, held)| all || is_due(held));
+        let due = lasting.filter(|(_, held)| all || is_due(held));
         due.map(|(slot, held)| (*slot, held.clone())).collect()
     }
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::task::Waker;
 
+use super::porter::wake;
 use crate::sync::Ordering;
 use crate::sync::plain::{AtomicBool, AtomicU64, Mutex, MutexGuard};
 use crate::tier::{TierKey, Watcher};
@@ -50,7 +51,7 @@ impl News {
             }
         }
         // Without the lock: whoever is woken may leave at once.
-        wakers.into_iter().for_each(Waker::wake);
+        wakers.into_iter().for_each(wake);
     }
 
     fn seats(&self) -> MutexGuard<'_, HashMap<TierKey, Vec<Seated>>> {

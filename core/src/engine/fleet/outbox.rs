@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::super::Engine;
 use super::link::{Counts, Fleet, Gap};
 use super::parcel::{How, Parcel};
 use super::porter::{BATCH, BREATH, FIRST_WAIT, MOST_DOUBLED, Porter};
@@ -35,6 +36,8 @@ pub(super) struct Outbox {
 struct Untold {
     parcels: u32,
     in_flight: u32,
+    /// How many the table is deciding just now.
+    deciding: u32,
     /// Until then no new attempt may overtake them.
     holds_until: Duration,
 }
@@ -133,9 +136,7 @@ impl Outbox {
             if let Some(untold) = self.untold(&parcel) {
                 untold.in_flight = untold.in_flight.saturating_sub(1);
                 untold.parcels -= u32::from(matches!(fate, Fate::Told));
-                if untold.parcels == 0 {
-                    self.records.remove(&parcel.key);
-                }
+                self.forget_told(&parcel.key);
             }
             match fate {
                 Fate::Told => {}
@@ -156,6 +157,13 @@ impl Outbox {
     fn untold(&mut self, parcel: &Parcel) -> Option<&mut Untold> {
         parcel.holds_until()?;
         self.records.get_mut(&parcel.key)
+    }
+
+    fn forget_told(&mut self, key: &TierKey) {
+        let told = |untold: &Untold| untold.parcels == 0 && untold.deciding == 0;
+        if self.records.get(key).is_some_and(told) {
+            self.records.remove(key);
+        }
     }
 
     /// The tier answers again: what has failed is tried at once. False: there is nothing.
@@ -198,6 +206,15 @@ impl Fleet {
         if !fits {
             Counts::add(&self.counts.undelivered_lost);
         }
+    }
+
+    /// The table is about to end an attempt of the record of `key`: until that is dropped, and the
+    /// end was left here by then, the tier is asked for no other attempt.
+    fn deciding(&self, key: TierKey) -> Deciding<'_> {
+        let mut load = self.porter().load();
+        load.outbox.records.entry(key).or_default().deciding += 1;
+        self.porter().note_untold(load.outbox.records.len());
+        Deciding { fleet: self, key }
     }
 
     /// Tells what has not been told, for at most `limit` of real time. False: something is left.
@@ -245,7 +262,7 @@ impl Fleet {
         match reply {
             Ok(Ended::Done | Ended::WithoutBytes) => Counts::add(&self.counts.delivered_late),
             // What nobody would hear of any more contradicts nobody.
-            Ok(Ended::Fenced) if parcel.has_effect() && parcel.ending(now).is_some() => {
+            Ok(Ended::Fenced) if parcel.has_effect() && parcel.is_heard(now) => {
                 self.report_conflict(parcel);
             }
             Ok(Ended::Fenced) => {}
@@ -270,9 +287,10 @@ impl Fleet {
         let mut tried = false;
         loop {
             let (now, mut load) = (self.now(), porter.load());
-            let untold = load.outbox.records.get(key).filter(|untold| now < untold.holds_until);
+            let untold = load.outbox.records.get(key);
+            let untold = untold.filter(|it| it.deciding > 0 || now < it.holds_until);
             let Some(untold) = untold else { return true };
-            if untold.in_flight > 0 {
+            if untold.in_flight > 0 || untold.deciding > 0 {
                 drop(load);
                 if !waits || PreciseClock.now() >= give_up {
                     return false;
@@ -289,6 +307,31 @@ impl Fleet {
             self.tell(taken);
             porter.unpark();
         }
+    }
+}
+
+/// An end that the table is deciding. Whoever hears of it there comes after it here.
+pub(in super::super) struct Deciding<'f> {
+    fleet: &'f Fleet,
+    key: TierKey,
+}
+
+impl Drop for Deciding<'_> {
+    fn drop(&mut self) {
+        let mut load = self.fleet.porter().load();
+        if let Some(untold) = load.outbox.records.get_mut(&self.key) {
+            untold.deciding = untold.deciding.saturating_sub(1);
+            load.outbox.forget_told(&self.key);
+        }
+        self.fleet.porter().note_untold(load.outbox.records.len());
+    }
+}
+
+impl Engine {
+    /// The table is about to end the attempt of `parcel`, which is to be told before anybody who
+    /// hears of it here asks the tier. To be kept until it has been.
+    pub(in super::super) fn deciding(&self, parcel: Option<&Parcel>) -> Option<Deciding<'_>> {
+        Some(self.fleet.as_ref()?.deciding(parcel?.key))
     }
 }
 

@@ -49,14 +49,15 @@ impl Parcel {
         }
     }
 
-    /// What the tier is asked at `now`. `None`: it is of no use any more.
+    /// What the tier is asked at `now`. `None`: it is of no use any more. An attempt that the tier
+    /// has granted seems to run there until it hears of the end, whoever else would hear of that.
     pub(super) fn ending(&self, now: Duration) -> Option<Ending<'_>> {
         let end = match &self.how {
             How::Finished { outcome, failed, until } => {
-                let window = until.saturating_sub(now);
-                if window.is_zero() {
+                if self.ungranted && !self.is_heard(now) {
                     return None;
                 }
+                let window = until.saturating_sub(now).max(LEAST_WINDOW);
                 if *failed {
                     End::Failed { outcome, window }
                 } else {
@@ -80,6 +81,11 @@ impl Parcel {
             digest: self.digest,
             end,
         })
+    }
+
+    /// Whether anybody may hear at `now` of what came of it.
+    pub(super) fn is_heard(&self, now: Duration) -> bool {
+        !matches!(self.how, How::Finished { until, .. } if until <= now)
     }
 
     /// Asks for the attempt that ended, where the tier never granted it: had another host run it
@@ -122,5 +128,7 @@ impl Parcel {
     }
 }
 
+/// So soon the tier forgets an outcome whose window is over.
+const LEAST_WINDOW: Duration = Duration::from_millis(1);
 /// How long the tier waits for the end of an attempt that ended before it was granted.
 const LEASE: Duration = Duration::from_secs(30);

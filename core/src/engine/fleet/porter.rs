@@ -2,7 +2,8 @@
 //! those wait for who may not block.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, TryLockError};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
@@ -28,8 +29,9 @@ pub(super) struct Porter {
     pub(super) letters: Letters,
     thread: Mutex<Option<OwnThread>>,
     bell: Arc<Bell>,
-    /// Held while leases are renewed: what was to be asked for before must not come after.
-    renewing: Mutex<()>,
+    /// Held while leases are renewed, each for some slots: what was to be asked for before must not
+    /// come after.
+    renewing: [Mutex<()>; STRIPES],
 }
 
 #[derive(Default)]
@@ -110,9 +112,7 @@ impl<T> Slip<T> {
             place.answer = Some(answer);
             place.waker.take()
         };
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        waker.into_iter().for_each(wake);
         Ok(())
     }
 
@@ -182,9 +182,27 @@ impl Fleet {
         self.porter().stop();
     }
 
-    /// Whoever has it is the only one who renews leases of this process.
-    pub(super) fn renewing(&self) -> MutexGuard<'_, ()> {
-        self.porter().renewing.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    /// Whoever has it is the only one of this process who renews the lease of `slot`.
+    pub(super) fn renewing(&self, slot: usize) -> MutexGuard<'_, ()> {
+        let stripe = &self.porter().renewing[slot % STRIPES];
+        stripe.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// The same for all of `slots` whose leases nobody is renewing just now; the second says which.
+    fn renewing_free(&self, slots: &[usize]) -> (Vec<MutexGuard<'_, ()>>, [bool; STRIPES]) {
+        let (mut guards, mut free) = (Vec::new(), [false; STRIPES]);
+        for stripe in slots.iter().map(|slot| slot % STRIPES) {
+            if free[stripe] {
+                continue;
+            }
+            match self.porter().renewing[stripe].try_lock() {
+                Ok(guard) => guards.push(guard),
+                Err(TryLockError::Poisoned(poisoned)) => guards.push(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) => continue,
+            }
+            free[stripe] = true;
+        }
+        (guards, free)
     }
 
     /// Keeps a lease that was granted.
@@ -289,15 +307,15 @@ impl Fleet {
         loop {
             // Relaxed: whoever unparks this thread has stored it before.
             if stopped.load(Ordering::Relaxed) || born != fork::generation() {
-                self.deliver(self.now(), true);
-                self.deliver_letters(self.now(), true);
+                // As long as it is taken: there may be more than is told at once.
+                while self.deliver(self.now(), true) || self.deliver_letters(self.now(), true) {}
                 return;
             }
             // Before it looks: a clock that jumps after the look wakes it.
             self.life.time().wake_on_jump(&waker);
             let now = self.now();
             if !self.round(now) {
-                let next = self.porter().load().next();
+                let next = self.porter().load().next(now);
                 let next = [next, self.porter().letters.next()].into_iter().flatten().min();
                 let rest = next.map(|at| at.saturating_sub(now));
                 bell.rest(stopped, rest.unwrap_or(LONGEST_REST).min(LONGEST_REST));
@@ -309,7 +327,7 @@ impl Fleet {
     fn round(&self, now: Duration) -> bool {
         let due: Vec<Waker> = self.porter().load().take_alarms(now);
         let mut any = !due.is_empty();
-        due.into_iter().for_each(Waker::wake);
+        due.into_iter().for_each(wake);
         if std::mem::take(&mut self.porter().load().watches) {
             self.watch_now();
         }
@@ -324,11 +342,22 @@ impl Fleet {
     /// Renews the leases whose time it is. A lease that the tier refuses, or that cannot be renewed
     /// in time, ends here when it ends there: the table's own deadline is never later.
     fn renew_due(&self, now: Duration) -> bool {
-        let one_at_a_time = self.renewing();
-        let (all, due) = {
+        let slots: Vec<usize> = {
+            let mut load = self.porter().load();
+            let all = load.restores;
+            let due = load.held.due(now, all, |slot, counter| self.is_open(slot, counter));
+            due.into_iter().map(|(slot, _)| slot).collect()
+        };
+        let (one_at_a_time, free) = self.renewing_free(&slots);
+        let (all, due, skips) = {
             let mut load = self.porter().load();
             let all = std::mem::take(&mut load.restores);
-            let mut due = load.held.due(now, all);
+            let mut due = load.held.due(now, all, |slot, counter| self.is_open(slot, counter));
+            let found = due.len();
+            due.retain(|(slot, _)| free[slot % STRIPES]);
+            // Those that somebody is renewing just now come with the next round.
+            let skips = due.len() < found;
+            load.restores = all && skips;
             // One that has ended, or was lost here, is not to be kept there.
             due.retain(|(slot, held)| {
                 let lives = self.lives(*slot, held.counter());
@@ -337,10 +366,13 @@ impl Fleet {
                 }
                 lives
             });
-            (all, due)
+            (all, due, skips)
         };
         if due.is_empty() {
-            return false;
+            if skips {
+                park(Some(BREATH));
+            }
+            return skips;
         }
         for part in due.chunks(BATCH) {
             let renewals: Vec<Renewal> = part.iter().map(|(_, held)| held.renewal).collect();
@@ -364,7 +396,8 @@ impl Fleet {
         // Not at once again for those that could not be renewed.
         let again = {
             let load = self.porter().load();
-            load.restores || load.held.next_due().is_some_and(|due| due <= self.now())
+            let now = self.now();
+            load.restores || load.held.next_due(now).is_some_and(|due| due <= now)
         };
         if again {
             park(Some(BREATH));
@@ -484,14 +517,20 @@ impl Load {
     }
 
     /// When there is something to do next.
-    fn next(&self) -> Option<Duration> {
+    fn next(&self, at: Duration) -> Option<Duration> {
         let alarms = self.alarms.iter().map(|(at, _)| *at).min();
         let now = (!self.errands.is_empty() || self.restores).then_some(Duration::ZERO);
-        [self.outbox.next(), alarms, self.held.next_due(), Some(self.next_beat), now]
+        [self.outbox.next(), alarms, self.held.next_due(at), Some(self.next_beat), now]
             .into_iter()
             .flatten()
             .min()
     }
+}
+
+/// Wakes whoever waits for this thread, or for a record that has changed. A panic of his waker is
+/// reported where it happened, and is no other's.
+pub(super) fn wake(waker: Waker) {
+    let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
 }
 
 /// Whether the tier may have given an attempt to whoever asked.
@@ -503,6 +542,8 @@ pub(super) fn is_perhaps_granted(reply: &Result<Claimed, Gap>) -> bool {
 pub(super) const BATCH: usize = 128;
 /// How often the tier hears that this table is there.
 const BEAT: Duration = Duration::from_secs(5);
+/// How many leases may be renewed at once by who renews a lease of his own.
+const STRIPES: usize = 32;
 /// How many records without a host are taken in at once.
 const ORPHANS: usize = 64;
 const LONGEST_REST: Duration = Duration::from_secs(1);

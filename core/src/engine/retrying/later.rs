@@ -532,6 +532,7 @@ impl Engine {
         if !self.room_for_letter() {
             self.undo_steps(token, &failing.journal);
             let parcel = self.parcel_of_token(token);
+            let _deciding = self.deciding(parcel.as_ref());
             self.finish_at(slot, seen, &outcome, State::Failed, window_ms)?;
             self.tell_buried(parcel, &outcome, reason, None);
             if let Some((entry, _)) = failing.entry {
@@ -548,6 +549,7 @@ impl Engine {
             return Err(self.fenced());
         };
         let parcel = self.parcel_of_token(token);
+        let _deciding = self.deciding(parcel.as_ref());
         // It stays until it is redriven or discarded.
         match self.finish_at(slot, seen, &outcome, State::Failed, Deadline::MAX_MS) {
             Ok(_) => {

@@ -365,6 +365,7 @@ impl Engine {
         let window_ms = if dead.is_some() { Deadline::MAX_MS } else { window_ms };
         // Once it has ended, its place may be another record's.
         let parcel = self.parcel(found);
+        let _deciding = self.deciding(parcel.as_ref());
         let ended = self.finish_at(slot, seen, &outcome, State::Failed, window_ms).is_ok();
         if ended {
             self.tell_buried(parcel, &outcome, reason, dead.map(LetterId::of));
