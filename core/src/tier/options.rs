@@ -225,7 +225,7 @@ impl TierOptions {
     }
 
     /// Calls `tell` for what ran here while the tier could not be reached, and elsewhere, too. It
-    /// runs on a thread of the engine's, and must not panic.
+    /// runs on a thread of the engine's, or of whoever completes or flushes; its panics are caught.
     ///
     /// ```
     /// # use oncegate::tier::TierOptions;

@@ -1,5 +1,5 @@
-//! Wakers that panic on the engine's own thread: until they were held off, it ended with the first,
-//! and whoever asked the tier without blocking waited for ever.
+//! Wakers and hooks that panic on the engine's own thread: until they were held off, it ended with
+//! the first, and whoever asked the tier without blocking waited for ever.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -8,11 +8,12 @@ use std::task::{Context, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
-use oncegate::{Admission, BeginOptions};
+use oncegate::tier::{OnOutage, TierOptions};
+use oncegate::{Admission, BeginOptions, Completed, Outcome};
 
 use super::told_twice::counted;
 use super::waiting::block_on;
-use super::{Hosts, prepare, request};
+use super::{Hosts, admitted, prepare, request};
 
 /// A waker that fails.
 struct Fails;
@@ -51,4 +52,34 @@ fn a_waker_that_panics_harms_nobody_else() {
         assert_eq!(hears.recv_timeout(Duration::from_secs(60)), Ok(true), "it was not answered");
     }
     one.flush_tier(Duration::from_secs(10)).expect("nothing is on its way");
+}
+
+/// Goal: a hook that panics loses nothing of what is told with it, nor the thread that tells.
+/// Method: two requests that ran on two hosts, and one that did not, all of which are told late.
+#[test]
+fn a_hook_that_panics_harms_nobody() {
+    let hosts = Hosts::with(2, |builder| {
+        let options = TierOptions::new().on_outage(OnOutage::LocalOnly);
+        builder.tier_options(options.on_conflict(|_| panic!("as the test asked for")))
+    });
+    let [one, other] = &hosts.engines[..] else { unreachable!() };
+    hosts.engines.iter().for_each(prepare);
+    hosts.links[0].cut_off(true);
+    for key in ["first of two", "second of two", "alone"] {
+        let completed = admitted(one, &request(key)).complete(&Outcome::new(200, b"one"));
+        assert_eq!(completed.expect("held"), Completed::StoredHere, "{key}");
+    }
+    for key in ["first of two", "second of two"] {
+        admitted(other, &request(key)).complete(&Outcome::new(200, b"other")).expect("held");
+    }
+    hosts.links[0].cut_off(false);
+    // Its breaker lets the tier alone for a while.
+    hosts.clock.advance(Duration::from_secs(60));
+    one.flush_tier(Duration::from_secs(10)).expect("the tier answers");
+    let stats = one.tier_stats().expect("open").expect("a tier");
+    assert_eq!((stats.conflicts, stats.undelivered, stats.delivered_late), (2, 0, 1));
+    let again = other.begin(&request("alone"));
+    assert!(matches!(&again, Ok(Admission::Replayed(left)) if left.body() == b"one"), "{again:?}");
+    let begun = block_on(one.begin_async(&request("new"), &BeginOptions::new()));
+    assert!(matches!(begun, Ok(Admission::Admitted(_))), "{begun:?}");
 }

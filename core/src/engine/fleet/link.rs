@@ -1,5 +1,6 @@
 //! Link: the way from an engine to its tier.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -385,7 +386,9 @@ impl Fleet {
         Counts::add(&self.counts.conflicts);
         self.keep_letter(parcel, LetterReason::Conflict, None);
         if let Some(tell) = &self.options.on_conflict {
-            tell(&TierConflict { key: parcel.key, fence: parcel.fence });
+            let conflict = TierConflict { key: parcel.key, fence: parcel.fence };
+            // Reported where it panicked: what else is told is not to be lost with it.
+            let _ = catch_unwind(AssertUnwindSafe(|| tell(&conflict)));
         }
     }
 
