@@ -80,7 +80,7 @@ fn clients_show_their_certificates() {
         (Redis::builder(&url).tls_client(text, &key), "tls_client: a certificate"),
         (Redis::builder(&url).tls_client(&client, text), "tls_client: a key"),
         (Redis::builder(&plain).tls_root(&root), "url: rediss"),
-        (Redis::builder(&format!("{url}/#insecure")).tls_root(&root), "url: without #insecure"),
+        (Redis::builder(&format!("{url}#insecure")).tls_root(&root), "url: without #insecure"),
         (Redis::builder(&plain).cluster(&[&plain]).tls_root(&root), "url: rediss"),
     ] {
         let error = wrong.build().expect_err(what);

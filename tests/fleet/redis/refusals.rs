@@ -239,3 +239,26 @@ fn said(address: SocketAddr, command: &str) -> Option<String> {
 
 /// Enough to read for as long as the test may last.
 const FILL: &str = "for i = 1, 40000 do redis.call('SET', KEYS[1] .. i, 'x') end";
+
+/// Goal: whoever asks for what the server does not have is told so, and not that it is away.
+/// Method: a password where there is none, a user, by both forms of the protocol, and a database.
+#[test]
+fn what_a_server_does_not_have_is_named() {
+    if !present("the Redis tier") {
+        return;
+    }
+    let server = Server::start().expect("it starts");
+    let url = server.url();
+    let with_password = url.replace("redis://", "redis://:secret@");
+    let with_user = url.replace("redis://", "redis://nobody:secret@");
+    for (builder, what) in [
+        (Redis::builder(&with_password), "the server refuses this user"),
+        (Redis::builder(&with_user), "the server refuses this user"),
+        (Redis::builder(&with_user).resp3(true), "the server refuses this user"),
+        (Redis::builder(&format!("{url}99")), "the server has no such database"),
+    ] {
+        let tier = builder.build().expect("settings");
+        let error = tier.session(WITHIN).expect_err("refused");
+        assert_eq!((error.kind(), error.what()), (TierErrorKind::Unsafe, what));
+    }
+}

@@ -4,6 +4,7 @@ use std::io;
 
 use redis::{ErrorKind, RedisError, ServerError};
 
+use super::node::NO_SUCH_USER;
 use crate::tier::{TierError, TierErrorKind};
 
 /// Why an operation has no answer.
@@ -89,7 +90,7 @@ impl Fault {
         let refused = error.kind() == ErrorKind::AuthenticationFailed
             || matches!(error.code(), Some("WRONGPASS" | "NOAUTH" | "NOPERM"));
         if refused {
-            return Self::new(TierErrorKind::Unsafe, Cure::None, "the server refuses this user");
+            return Self::new(TierErrorKind::Unsafe, Cure::None, NO_SUCH_USER);
         }
         if error.kind() == ErrorKind::InvalidClientConfig {
             return Self::new(TierErrorKind::Unsafe, Cure::None, error.category().to_owned());
@@ -119,13 +120,22 @@ impl Fault {
         Self::new(TierErrorKind::Unavailable, Cure::Route, what)
     }
 
-    /// The server does not take whoever asks, or not now.
-    pub(super) fn greeted(code: &str) -> Self {
-        if matches!(code, "WRONGPASS" | "NOAUTH" | "NOPERM") {
-            return Self::new(TierErrorKind::Unsafe, Cure::None, "the server refuses this user");
+    /// The server does not take whoever asks, which means `refusal`, or not now.
+    pub(super) fn greeted(error: &ServerError, refusal: &str) -> Self {
+        let code = error.code();
+        // Said to whoever comes, whatever he asks for.
+        let full = error.details().is_some_and(|told| told.starts_with("max number of clients"));
+        let busy = matches!(code, "BUSY" | "CLUSTERDOWN" | "LOADING" | "MASTERDOWN" | "TRYAGAIN");
+        match code {
+            _ if full => Self::new(TierErrorKind::Unavailable, Cure::Route, "too many clients"),
+            _ if busy => {
+                Self::new(TierErrorKind::Unavailable, Cure::Route, format!("no connection: {code}"))
+            }
+            "NOAUTH" | "NOPERM" | "WRONGPASS" => {
+                Self::new(TierErrorKind::Unsafe, Cure::None, NO_SUCH_USER)
+            }
+            _ => Self::new(TierErrorKind::Unsafe, Cure::None, refusal),
         }
-        let known = CODES.iter().find(|known| **known == code).copied().unwrap_or("an error");
-        Self::new(TierErrorKind::Unavailable, Cure::Route, format!("no connection: {known}"))
     }
 
     /// The server has answered that it did not carry it out.
@@ -192,3 +202,35 @@ const CODES: &[&str] = &[
     "TRYAGAIN",
     "WRONGPASS",
 ];
+
+#[cfg(test)]
+mod tests {
+    use redis::Value;
+
+    use super::*;
+
+    fn greeted(reply: &str) -> Fault {
+        match redis::parse_redis_value(format!("-{reply}\r\n").as_bytes()) {
+            Ok(Value::ServerError(error)) => Fault::greeted(&error, "what it means"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Goal: a server that takes nobody just now is told from one that does not take this user.
+    /// Method: what servers answer to who asks.
+    #[test]
+    fn a_busy_server_is_told_from_one_that_refuses() {
+        for (reply, kind, what) in [
+            ("LOADING Redis is loading", TierErrorKind::Unavailable, "no connection: LOADING"),
+            ("MASTERDOWN Link down", TierErrorKind::Unavailable, "no connection: MASTERDOWN"),
+            ("ERR max number of clients reached", TierErrorKind::Unavailable, "too many clients"),
+            ("WRONGPASS invalid pair", TierErrorKind::Unsafe, NO_SUCH_USER),
+            ("NOAUTH HELLO must be called", TierErrorKind::Unsafe, NO_SUCH_USER),
+            ("ERR AUTH called without any password", TierErrorKind::Unsafe, "what it means"),
+            ("NOPROTO unsupported", TierErrorKind::Unsafe, "what it means"),
+        ] {
+            let fault = greeted(reply);
+            assert_eq!((fault.kind, fault.what.as_str()), (kind, what), "{reply}");
+        }
+    }
+}

@@ -43,11 +43,11 @@ impl Endpoint {
         let stream = self.stream(deadline).map_err(|error| Fault::connecting_to(&error))?;
         let mut conn = Conn { stream, parser: Parser::new(), run: 0 };
         let said = self.who_asks();
-        let bytes: Vec<u8> = said.concat();
+        let bytes: Vec<u8> = said.iter().flat_map(|(command, _)| command).copied().collect();
         let replies = conn.round(&bytes, said.len(), deadline).map_err(Fault::not_greeted)?;
-        for reply in replies {
+        for (reply, (_, refusal)) in replies.into_iter().zip(said) {
             if let Value::ServerError(error) = reply {
-                return Err(Fault::greeted(error.code()));
+                return Err(Fault::greeted(&error, refusal));
             }
         }
         Ok(conn)
@@ -61,28 +61,30 @@ impl Endpoint {
         Stream::clear(self.info.addr(), deadline)
     }
 
-    /// Who asks, in which form of the protocol, and for which database: a command each.
-    fn who_asks(&self) -> Vec<Vec<u8>> {
+    /// Who asks, in which form of the protocol, and for which database: a command each, and what it
+    /// means that the server refuses it.
+    fn who_asks(&self) -> Vec<(Vec<u8>, &'static str)> {
         let as_whom = self.info.redis_settings();
-        let (name, password) = (as_whom.username(), as_whom.password());
+        let (name, password) = (as_whom.username(), as_whom.password().map(str::as_bytes));
         let mut said = Vec::new();
-        if as_whom.protocol().supports_resp3() {
-            let mut hello: Vec<&[u8]> = vec![b"HELLO", b"3"];
-            if let Some(password) = password {
-                let name = name.unwrap_or("default");
-                hello.extend([b"AUTH" as &[u8], name.as_bytes(), password.as_bytes()]);
+        match (as_whom.protocol().supports_resp3(), password) {
+            (true, Some(password)) => {
+                let name = name.unwrap_or("default").as_bytes();
+                said.push((pack(&[b"HELLO", b"3", b"AUTH", name, password]), NO_SUCH_USER));
             }
-            said.push(pack(&hello));
-        } else if let Some(password) = password {
-            let name = name.map(str::as_bytes);
-            let auth: Vec<&[u8]> = [Some(b"AUTH" as &[u8]), name, Some(password.as_bytes())]
-                .into_iter()
-                .flatten()
-                .collect();
-            said.push(pack(&auth));
+            (true, None) => said.push((pack(&[b"HELLO", b"3"]), "the server does not speak RESP3")),
+            (false, Some(password)) => {
+                let auth = match name {
+                    Some(name) => pack(&[b"AUTH", name.as_bytes(), password]),
+                    None => pack(&[b"AUTH", password]),
+                };
+                said.push((auth, NO_SUCH_USER));
+            }
+            (false, None) => {}
         }
         if as_whom.db() != 0 {
-            said.push(pack(&[b"SELECT", as_whom.db().to_string().as_bytes()]));
+            let select = pack(&[b"SELECT", as_whom.db().to_string().as_bytes()]);
+            said.push((select, "the server has no such database"));
         }
         said
     }
@@ -219,3 +221,5 @@ impl Greeting {
 fn run_of(id: &str) -> u64 {
     id.get(..16).and_then(|half| u64::from_str_radix(half, 16).ok()).unwrap_or_default()
 }
+
+pub(super) const NO_SUCH_USER: &str = "the server refuses this user";
