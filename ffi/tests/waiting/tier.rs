@@ -487,7 +487,7 @@ fn errors_tell_nothing_secret() {
 /// Spoils options, with a secret word.
 type Wrong = fn(&mut RawTierOptions, Bytes);
 
-/// It looks like a certificate, which is looked into when it is used.
+/// It looks like a certificate. That the URL takes none is told before it is looked into.
 const CERTIFICATE: &[u8] = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
 
 /// Goal: what the server is like is told. Method: a server that persists nothing.

@@ -448,7 +448,6 @@ impl RedisBuilder {
 
     fn check_tls(&self) -> Result<(), TierError> {
         let Some(tls) = &self.tls else { return Ok(()) };
-        let _ = Tls::new(Some(tls)).map_err(setting)?;
         let others = self.cluster.iter().flatten();
         let others = others.chain(self.sentinels.iter().flat_map(|(_, urls)| urls));
         let is_tls = |url: &String| ["rediss:", "valkeys:"].iter().any(|it| url.starts_with(it));
@@ -456,7 +455,7 @@ impl RedisBuilder {
             // Whoever gives certificates means to use them.
             return Err(setting("url: rediss, where there are certificates"));
         }
-        Ok(())
+        Tls::new(Some(tls)).map(drop).map_err(setting)
     }
 
     fn certificates(&mut self) -> &mut redis::TlsCertificates {
