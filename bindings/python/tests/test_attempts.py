@@ -128,7 +128,8 @@ def test_a_wait_for_work_ends_with_its_time(engine: Engine, timed: Engine) -> No
     test's own; a duration that is none is refused."""
     begun = time.monotonic()
     assert engine.next_attempt(0.1) is None
-    assert time.monotonic() - begun >= 0.1
+    # The engine's own clock may be behind by a tick, of at most 10 ms, when it begins to wait.
+    assert time.monotonic() - begun >= 0.1 - 0.01
     assert engine.next_attempts(4, 0.01) == []
     with pytest.raises(InvalidInputError):
         engine.next_attempt(-1)
