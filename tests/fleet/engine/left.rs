@@ -5,26 +5,17 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Wake, Waker};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use oncegate::{Admission, Engine, Outcome, TierStats};
 use oncegate_rig::until;
 
-use super::told_twice::counted;
+use super::told_twice::{Told, counted};
 use super::{Hosts, LEASE, admitted, prepare, request};
 
 fn stats(engine: &Engine) -> TierStats {
     engine.tier_stats().expect("open").expect("a tier")
-}
-
-struct Told(AtomicBool);
-
-impl Wake for Told {
-    fn wake(self: Arc<Self>) {
-        // Relaxed: nothing else is read by it.
-        self.0.store(true, Ordering::Relaxed);
-    }
 }
 
 /// Goal: an end that the tier has refused, since another host has run the request, is not kept here

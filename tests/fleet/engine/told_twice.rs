@@ -85,7 +85,8 @@ fn who_leaves_after_the_answer_is_no_conflict() {
     assert!(matches!(other.begin(&request("key")), Ok(Admission::Replayed(_))));
 }
 
-struct Told(AtomicBool);
+/// A waker that notes that it was called.
+pub(super) struct Told(pub(super) AtomicBool);
 
 impl Wake for Told {
     fn wake(self: Arc<Self>) {
