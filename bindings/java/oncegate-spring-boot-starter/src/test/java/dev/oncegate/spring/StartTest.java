@@ -185,8 +185,12 @@ class StartTest {
                 Map.entry("tls-root=" + shortKey, "tier.tls_root"),
                 Map.entry("tls-certificate=" + shortKey, "tier.tls_key"),
                 Map.entry("tls-key=" + shortKey, "tier.tls_certificate"));
+        // Certificates are looked into where the URL takes any; that it takes none is told first.
+        WebApplicationContextRunner tls = tier.withPropertyValues(
+                "oncegate.redis.url=rediss://:hunter2@127.0.0.1:1");
         wrong.forEach((mistake, field) -> {
-            Throwable cause = refused(tier.withPropertyValues("oncegate.redis." + mistake));
+            WebApplicationContextRunner over = mistake.startsWith("tls-") ? tls : tier;
+            Throwable cause = refused(over.withPropertyValues("oncegate.redis." + mistake));
             assertEquals(field, assertInstanceOf(OncegateException.class, cause).field());
             assertFalse(cause.toString().contains("hunter2"), cause::toString);
         });
@@ -198,6 +202,8 @@ class StartTest {
             assertEquals(Status.BAD_SIZE, refused.status());
             assertEquals("tier." + key + "_key", refused.field());
         }
+        Throwable unused = refused(tier.withPropertyValues("oncegate.redis.tls-root=" + shortKey));
+        assertEquals("tier.url", assertInstanceOf(OncegateException.class, unused).field());
         WebApplicationContextRunner time =
                 tier.withPropertyValues("oncegate.redis.wait-replicas-for=-1s");
         assertEquals("tier.wait_replicas_ms", assertInstanceOf(OncegateException.class,
