@@ -66,8 +66,9 @@ wheel() {
   say "a source distribution, and the wheel from it"
   rm -rf "$work/wheels" "$work/clean"
   mkdir -p "$folder"
-  (cd "$project" && quiet "$work/main/bin/maturin" sdist -o "$folder")
+  # First, since maturin makes a lock file right that is not.
   cargo fetch --locked -q --manifest-path "$project/Cargo.toml"
+  (cd "$project" && quiet "$work/main/bin/maturin" sdist -o "$folder")
   from_source "$main" "$folder"
   find "$folder" -name '*.whl'
 }
