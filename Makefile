@@ -87,7 +87,7 @@ unit: ## Unit, integration and property tests, and the examples of the documenta
 loom: ## The models of the lock-free part, every interleaving within their bounds
 	RUSTFLAGS="--cfg oncegate_loom" CARGO_TARGET_DIR="$${CARGO_TARGET_DIR:-target}/loom" \
 	  $(CARGO) test $(LOCKED) --profile loom -p oncegate-tests --test loom \
-	  --config 'target."cfg(all())".runner = "$(CURDIR)/scripts/one-by-one.sh"' -- $(MODEL)
+	  --config 'target."cfg(all())".runner = ["$(CURDIR)/scripts/one-by-one.sh"]' -- $(MODEL)
 
 histories: N ?= 20000
 histories: ## Recorded histories of real threads, and whether an order explains each
